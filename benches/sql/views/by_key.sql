@@ -1,0 +1,3 @@
+select key, count(*) as orders, sum(quantity) as quantity, sum(amount) as amount
+from orders
+group by key

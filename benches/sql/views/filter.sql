@@ -1,0 +1,3 @@
+select id, customer_id, product_id, amount, placed_at
+from orders
+where status = 'open'

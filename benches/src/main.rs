@@ -1,0 +1,80 @@
+//! The benches: what pg_trickle must show, measured against a live server.
+//!
+//! Law: no figure is printed of a stream table that was not equal to its query before the clock
+//! started and after it stopped. Ratios come from one interleaved run.
+
+mod churn;
+mod dataset;
+mod facts;
+mod freshness;
+mod idle;
+mod latency;
+mod one_row;
+mod options;
+mod process;
+mod report;
+mod sample;
+mod server;
+mod session;
+mod timing;
+mod watch;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use options::{Bench, Options};
+use report::Report;
+use server::Server;
+
+/// What goes wrong here is told to a person, once.
+pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let options = match Options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(message) => {
+            eprintln!("{message}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&options).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {}", chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: &Options) -> Result<()> {
+    for bench in &options.benches {
+        let server = Server::fresh().await?;
+        let mut report = Report::begin(*bench, &server).await?;
+        match bench {
+            Bench::OneRow => one_row::run(&server, options, &mut report).await,
+            Bench::Latency => latency::run(&server, options, &mut report).await,
+            Bench::Freshness => freshness::run(&server, options, &mut report).await,
+            Bench::Idle => idle::run(&server, options, &mut report).await,
+            Bench::Churn => churn::run(&server, options, &mut report).await,
+        }?;
+        if options.report {
+            eprintln!("bench: wrote {}", report.write()?.display());
+        }
+        if !options.keep {
+            server.remove().await?;
+        }
+    }
+    Ok(())
+}
+
+/// An error and what caused it: a database error names itself only in its cause.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,146 @@
+//! One changed row: what does a refresh cost, and does it grow with the table?
+//!
+//! Two sizes, ten times apart, take turns; each round changes one row in each of several ways and
+//! refreshes every stream table that reads it, one by one.
+
+use serde_json::{Value, json};
+
+use crate::Result;
+use crate::dataset::{Change, Changer, Dataset, views};
+use crate::options::Options;
+use crate::report::Report;
+use crate::sample::{ratio, rounded, within};
+use crate::server::Server;
+use crate::session::{BY_HAND, Table};
+use crate::timing::{Commit, Timed, Timings};
+
+const ROWS: u32 = 1_000_000;
+const ROUNDS: u32 = 200;
+/// A session's first refreshes plan; after five a plan is generic.
+const WARM_UP: u32 = 10;
+
+/// Milliseconds of the refresh call, and growth from a tenth of the rows.
+const TARGET_MS: f64 = 2.0;
+const TARGET_RATIO: f64 = 1.5;
+
+const fn table(name: &'static str, query: &'static str) -> Table {
+    Table { name, query, schedule: BY_HAND, mode: "DIFFERENTIAL" }
+}
+
+const TABLES: [Table; 4] = [
+    table("filter", views::FILTER),
+    table("join3", views::JOIN3),
+    table("by_key", views::BY_KEY),
+    table("join3_aggregate", views::JOIN3_AGGREGATE),
+];
+
+/// Whether a change is one of something that the stream table reads.
+fn reads(table: &Table, change: Change) -> bool {
+    change != Change::Dimension || table.name.starts_with("join")
+}
+
+/// One of the two sizes: the same tables, and what was measured on them.
+struct Side {
+    dataset: Dataset,
+    changer: Changer,
+    timed: Timed,
+    sizes: Value,
+    /// By change, then by stream table.
+    timings: Vec<Vec<Timings>>,
+}
+
+impl Side {
+    async fn set_up(server: &Server, dataset: Dataset) -> Result<Side> {
+        dataset.load(server).await?;
+        let session = server.session(dataset.schema).await?;
+        for table in &TABLES {
+            session.create(table).await?;
+        }
+        let timings = Change::ALL.map(|_| TABLES.map(|_| Timings::default()).into()).into();
+        let changer = Changer::over(server.session(dataset.schema).await?, dataset).await?;
+        let sizes = session.sizes().await?;
+        Ok(Side { dataset, changer, sizes, timings, timed: Timed::over(session).await? })
+    }
+
+    /// One change and its refreshes; the stream tables take turns in going first.
+    async fn step(&mut self, change: usize, round: u32) -> Result<()> {
+        self.changer.apply(Change::ALL[change]).await?;
+        for offset in 0..TABLES.len() {
+            let at = (offset + round as usize) % TABLES.len();
+            if reads(&TABLES[at], Change::ALL[change]) {
+                self.timed.refresh(TABLES[at].name, &mut self.timings[change][at]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.timings.iter_mut().flatten().for_each(|timings| *timings = Timings::default());
+    }
+
+    /// Every refresh was a differential one and every result is right.
+    async fn verify(&self, rounds: u32) -> Result<()> {
+        for table in &TABLES {
+            let refreshes = Change::ALL.iter().filter(|change| reads(table, **change)).count() as u32;
+            self.timed.session.history(table, "DIFFERENTIAL", rounds * refreshes).await?;
+            self.timed.session.exact(table).await?;
+        }
+        Ok(())
+    }
+}
+
+pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Result<()> {
+    let (rows, rounds) = (options.rows.unwrap_or(ROWS), options.rounds.unwrap_or(ROUNDS));
+    let mut sides = [
+        Side::set_up(server, Dataset::new("small", rows / 10)?).await?,
+        Side::set_up(server, Dataset::new("large", rows)?).await?,
+    ];
+    server.outside.batch_execute("checkpoint").await?;
+    play(&mut sides, WARM_UP).await?;
+    sides.iter_mut().for_each(Side::forget);
+    play(&mut sides, rounds).await?;
+    for side in &sides {
+        side.verify(rounds).await?;
+    }
+    tell(&sides, report);
+    Ok(())
+}
+
+async fn play(sides: &mut [Side; 2], rounds: u32) -> Result<()> {
+    for round in 0..rounds {
+        let commit = Commit::BOTH[round as usize % 2];
+        for change in 0..Change::ALL.len() {
+            for turn in 0..2 {
+                let side = &mut sides[(turn + round as usize / 2) % 2];
+                side.timed.commit(commit).await?;
+                side.step(change, round).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn tell(sides: &[Side; 2], report: &mut Report) {
+    let [small, large] = sides;
+    for side in sides {
+        report.add(json!({ "rows": side.dataset.rows, "bytes": side.sizes }));
+    }
+    for (at, table) in TABLES.iter().enumerate() {
+        for (change, kind) in Change::ALL.iter().enumerate().filter(|(_, kind)| reads(table, **kind)) {
+            let (few, many) = (&small.timings[change][at], &large.timings[change][at]);
+            let growth = ratio(&many.server, &few.server);
+            let median = many.client_async.median();
+            let single = *kind != Change::Dimension;
+            report.add(json!({
+                "view": table.name,
+                "change": kind.name(),
+                "rows": [small.dataset.rows, large.dataset.rows],
+                "small": few.summary(),
+                "large": many.summary(),
+                "ratio": { "server_p50": rounded(growth), "cpu_p50": rounded(ratio(&many.cpu, &few.cpu)) },
+                "target": single.then(|| json!({ "client_async_p50_ms": TARGET_MS, "server_p50_ratio": TARGET_RATIO })),
+                "met": single.then(|| within(median, TARGET_MS) && within(growth, TARGET_RATIO)),
+            }));
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The command line.
+
+/// One question that is answered by measuring.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Bench {
+    OneRow,
+    Latency,
+    Freshness,
+    Idle,
+    Churn,
+}
+
+impl Bench {
+    const ALL: [Bench; 5] = [Bench::OneRow, Bench::Latency, Bench::Freshness, Bench::Idle, Bench::Churn];
+
+    /// As typed, and as the results call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Bench::OneRow => "one_row",
+            Bench::Latency => "latency",
+            Bench::Freshness => "freshness",
+            Bench::Idle => "idle",
+            Bench::Churn => "churn",
+        }
+    }
+}
+
+/// What was asked for; what was not is each bench's own choice.
+#[derive(Default)]
+pub struct Options {
+    pub benches: Vec<Bench>,
+    pub rows: Option<u32>,
+    pub rounds: Option<u32>,
+    pub seconds: Option<u32>,
+    pub report: bool,
+    pub keep: bool,
+}
+
+pub const USAGE: &str = "usage: pg_trickle_benches NAME [--rows N] [--rounds N] [--seconds N] [--report] [--keep]
+  one_row     refresh after one changed row, at N rows (1000000) and at N/10
+  latency     commit to visible with schedule '0s': N rows (1000000), N rounds (1500) of a commit
+  freshness   staleness with schedule '1s' and a commit every 20 ms, for N seconds (30)
+  idle        what happens in N seconds (60) without changes; a refresh of nothing, N rounds (2000)
+  churn       1 % of N rows (100000) changed: differential beside full, N rounds (20)
+  all         all of them
+Runs against the server that PG_TRICKLE_URL names, in a database of its own, which it replaces.
+Prints one JSON object a line. --report also writes benches/reports/DATE-NAME.json; --keep leaves the database.";
+
+impl Options {
+    /// Reads the arguments after the program's name; an error is the text to show.
+    pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, &'static str> {
+        let wanted = arguments.next().ok_or(USAGE)?;
+        let benches: Vec<Bench> =
+            Bench::ALL.into_iter().filter(|bench| wanted == "all" || wanted == bench.name()).collect();
+        if benches.is_empty() {
+            return Err(USAGE);
+        }
+        let mut options = Options { benches, ..Options::default() };
+        while let Some(argument) = arguments.next() {
+            let number = |value: Option<String>| value.and_then(|v| v.parse().ok()).filter(|n| *n > 0).ok_or(USAGE);
+            match argument.as_str() {
+                "--rows" => options.rows = Some(number(arguments.next())?),
+                "--rounds" => options.rounds = Some(number(arguments.next())?),
+                "--seconds" => options.seconds = Some(number(arguments.next())?),
+                "--report" => options.report = true,
+                "--keep" => options.keep = true,
+                _ => return Err(USAGE),
+            }
+        }
+        Ok(options)
+    }
+}

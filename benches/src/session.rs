@@ -1,0 +1,104 @@
+//! A session, and what is done with stream tables in it.
+
+use serde_json::{Value, json};
+use tokio_postgres::{Client, Row};
+
+use crate::Result;
+use crate::sample::Sample;
+
+/// A connection that knows the process that serves it.
+pub struct Session {
+    pub client: Client,
+    pub pid: i32,
+}
+
+/// A stream table: its name, its query, and how it is kept.
+#[derive(Clone, Copy)]
+pub struct Table {
+    pub name: &'static str,
+    pub query: &'static str,
+    pub schedule: &'static str,
+    pub mode: &'static str,
+}
+
+/// So rarely that the workers never refresh while somebody measures.
+pub const BY_HAND: &str = "1d";
+
+impl Session {
+    pub async fn over(client: Client) -> Result<Session> {
+        let pid = client.query_one("select pg_backend_pid()", &[]).await?.get(0);
+        Ok(Session { client, pid })
+    }
+
+    pub async fn one(&self, query: &str) -> Result<Row> {
+        Ok(self.client.query_one(query, &[]).await?)
+    }
+
+    pub async fn batch(&self, statements: &str) -> Result<()> {
+        Ok(self.client.batch_execute(statements).await?)
+    }
+
+    /// Creates and fills a stream table, and sees that it is right.
+    pub async fn create(&self, table: &Table) -> Result<()> {
+        self.client
+            .execute(
+                "select pgtrickle.create_stream_table($1, $2, schedule => $3, refresh_mode => $4)",
+                &[&table.name, &table.query, &table.schedule, &table.mode],
+            )
+            .await?;
+        self.batch(&format!("vacuum analyze {}", table.name)).await?;
+        self.exact(table).await
+    }
+
+    /// An error unless the stream table equals its query, as a multiset, in one snapshot.
+    pub async fn exact(&self, table: &Table) -> Result<()> {
+        let comparison = format!(
+            r"
+with expected as materialized ({query}),
+surplus as (table {name} except all table expected),
+missing as (table expected except all table {name})
+select (select count(*) from surplus), (select count(*) from missing), (select count(*) from expected)",
+            name = table.name,
+            query = table.query,
+        );
+        let row = self.one(&comparison).await?;
+        let (surplus, missing, all): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
+        if (surplus, missing) != (0, 0) {
+            let name = table.name;
+            return Err(format!("{name} is wrong: {surplus} rows too many, {missing} of {all} missing").into());
+        }
+        if all == 0 {
+            return Err(format!("{} is empty: that proves nothing", table.name).into());
+        }
+        Ok(())
+    }
+
+    /// An error unless the last `count` refreshes were of this kind; what the server says they took.
+    pub async fn history(&self, table: &Table, action: &str, count: u32) -> Result<Sample> {
+        let limit = i32::try_from(count)?;
+        let query = "select action, duration_ms, error from pgtrickle.get_refresh_history($1, $2)";
+        let mut durations = Sample::default();
+        for row in self.client.query(query, &[&table.name, &limit]).await? {
+            let (seen, error): (&str, Option<&str>) = (row.get(0), row.get(2));
+            if seen != action || error.is_some() {
+                let error = error.unwrap_or("no error");
+                return Err(format!("a refresh of {} was {seen}, not {action}; {error}", table.name).into());
+            }
+            durations.push(row.get(1));
+        }
+        Ok(durations)
+    }
+
+    /// How big everything is that the figures are about.
+    pub async fn sizes(&self) -> Result<Value> {
+        let rows = self
+            .client
+            .query(
+                "select relname::text, pg_table_size(oid) from pg_class
+                  where relkind = 'r' and relnamespace = current_schema()::regnamespace order by relname",
+                &[],
+            )
+            .await?;
+        Ok(rows.iter().map(|row| (row.get::<_, String>(0), json!(row.get::<_, i64>(1)))).collect())
+    }
+}

@@ -1,0 +1,64 @@
+//! Keyed nodes: a key is in the delta at most once with each sign.
+//!
+//! Both signs change the row in place, so that no index entry moves unless an indexed value does. A lone
+//! minus deletes, a lone plus inserts. The row is found by the key alone: the table is the old state, so
+//! a plus meets a row exactly if a minus takes that row away.
+
+use crate::catalog::Equality;
+use crate::sql::ast::{Action, Arm, Expr, From, Item, Merge, Query, Select, Statement, bare, col};
+use crate::sql::ident::Ident;
+use crate::view::{Identity, Node, NodeColumn};
+
+use super::{columns, delta, index, weight};
+
+/// In place, the rows whose key both leaves and comes. `None` when nothing but the key could change.
+pub fn update(node: &Node) -> Option<Statement> {
+    let (Identity::Key(key) | Identity::HashedKey(key)) = &node.identity else { return None };
+    // A key whose equals may look different is written too.
+    let fixed = |column: &&NodeColumn| !(key.contains(&column.name) && column.ty.equality == Equality::Image);
+    let changes: Vec<(Ident, Expr)> = node.columns.iter().filter(fixed).map(|c| (c.name.clone(), col("d", c.name.as_str()))).collect();
+    if changes.is_empty() {
+        return None;
+    }
+    let source = Select { items: star(node, "p"), from: vec![delta("p")], filter: Some(weight(node, "p", ">")), ..Select::default() };
+    Some(Statement::Merge(Box::new(Merge {
+        with: None,
+        table: node.table.clone(),
+        alias: Ident::new("t"),
+        source: From::derived(Query::select(source), "d"),
+        on: same(node, "t", "d"),
+        arms: vec![Arm { matched: true, condition: None, action: Action::Update(changes) }],
+    })))
+}
+
+/// The rows whose key leaves and does not come.
+pub fn delete(node: &Node) -> Statement {
+    let filter = Expr::And(vec![weight(node, "d", "<"), same(node, "t", "d"), without(node, "d", "p", ">")]);
+    Statement::Delete { table: node.table.clone(), alias: Ident::new("t"), using: vec![delta("d")], filter, with: None }
+}
+
+/// The rows whose key comes and does not leave.
+pub fn insert(node: &Node) -> Statement {
+    let filter = Expr::And(vec![weight(node, "d", ">"), without(node, "d", "m", "<")]);
+    let items = columns(node, "d").into_iter().map(|expr| Item { expr, alias: None }).collect();
+    let select = Select { items, from: vec![delta("d")], filter: Some(filter), ..Select::default() };
+    let columns = node.columns.iter().map(|column| column.name.clone()).collect();
+    Statement::Insert { table: node.table.clone(), columns, query: Query::select(select) }
+}
+
+fn star(node: &Node, alias: &str) -> Vec<Item> {
+    columns(node, alias).into_iter().map(|expr| Item { expr, alias: None }).collect()
+}
+
+/// Rows `left` and `right` have the same key.
+fn same(node: &Node, left: &str, right: &str) -> Expr {
+    index::same_row(&node.identity, &node.columns, &|c| col(left, c.name.as_str()), &|c| col(right, c.name.as_str()))
+}
+
+/// The delta has no row of the same key whose weight has this sign.
+fn without(node: &Node, row: &str, other: &str, sign: &str) -> Expr {
+    let filter = Expr::And(vec![weight(node, other, sign), same(node, other, row)]);
+    let items = vec![Item { expr: bare(node.weight().as_str()), alias: None }];
+    let select = Select { items, from: vec![delta(other)], filter: Some(filter), ..Select::default() };
+    Expr::Not(Box::new(Expr::Exists(Box::new(Query::select(select)))))
+}

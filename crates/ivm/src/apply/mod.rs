@@ -1,0 +1,39 @@
+//! Bringing a consolidated delta into a node's table.
+//!
+//! Identity exists only here. A keyed row changes in place; a bag loses exactly `−w` copies and gains
+//! `w`. Every statement reads the delta by its name, and touches as many rows as the weights say.
+
+mod bag;
+pub mod index;
+mod keyed;
+
+use crate::sql::ast::{Expr, From, col};
+use crate::sql::ident::QName;
+use crate::view::{Apply, DELTA, Identity, Node};
+
+/// The statements that bring a delta into a node's table.
+pub fn plan(node: &Node) -> Apply {
+    let index = index::ddl(&node.table, &node.identity, &node.columns);
+    match node.identity {
+        Identity::Key(_) | Identity::HashedKey(_) => {
+            Apply { update: keyed::update(node), delete: keyed::delete(node), insert: keyed::insert(node), index }
+        }
+        Identity::Bag => Apply { update: None, delete: bag::delete(node), insert: bag::insert(node), index },
+    }
+}
+
+/// The delta as a FROM item.
+fn delta(alias: &str) -> From {
+    From::table(QName::bare(DELTA), alias)
+}
+
+/// A comparison of the weight of `alias` with zero.
+fn weight(node: &Node, alias: &str, sign: &str) -> Expr {
+    Expr::binary(sign, col(alias, node.weight().as_str()), Expr::number(0))
+}
+
+/// The node's columns as `alias.column`.
+fn columns(node: &Node, alias: &str) -> Vec<Expr> {
+    node.columns.iter().map(|column| col(alias, column.name.as_str())).collect()
+}
+

@@ -1,0 +1,59 @@
+//! Scalar expressions: names become ids. Aggregate calls stay calls, for `group` to lift.
+
+use std::ops::ControlFlow;
+
+use super::scope::Scope;
+use super::{Binder, refuse};
+use crate::catalog::FunctionKind;
+use crate::error::{Error, Result};
+use crate::expr::{Expr as Generic, Mapper, Step};
+use crate::plan::{ColId, Expr, Plan};
+use crate::sql::ast::{self, Name, Query};
+use crate::sql::ident::Ident;
+
+impl Binder<'_> {
+    pub fn expr(&mut self, e: &ast::Expr, scope: &Scope) -> Result<Expr> {
+        e.clone().map_with(&mut Names { binder: self, scope })
+    }
+}
+
+struct Names<'a, 'b> {
+    binder: &'a mut Binder<'b>,
+    scope: &'a Scope,
+}
+
+impl Mapper<Name, Query> for Names<'_, '_> {
+    type C2 = ColId;
+    type Q2 = Plan;
+
+    fn column(&mut self, name: Name) -> Result<Expr> {
+        self.scope.column(&name).map(Expr::Column)
+    }
+
+    fn query(&mut self, _: Query) -> Result<Plan> {
+        Err(Error::Bug("a subquery was not refused"))
+    }
+
+    fn whole_row(&mut self, _: Ident) -> Result<Expr> {
+        Err(refuse::whole_row())
+    }
+
+    fn node(&mut self, e: ast::Expr) -> Result<Step<Name, Query, ColId, Plan>> {
+        match &e {
+            Generic::Exists(_) => Err(refuse::exists()),
+            Generic::InQuery(..) => Err(refuse::in_query()),
+            Generic::Scalar(_) => Err(refuse::scalar_query()),
+            Generic::QuantifiedQuery(_) => Err(refuse::quantified_query()),
+            Generic::ArrayOf(_) => Err(refuse::array_of_query()),
+            Generic::Grouping(_) => Err(refuse::grouping_sets()),
+            Generic::Keyword(keyword, _) => Err(refuse::session_value(keyword.text())),
+            Generic::Call(call) if call.over.is_some() => Err(refuse::window()),
+            Generic::Call(call) => match self.binder.function(&call.name)? {
+                FunctionKind::Set => Err(refuse::set_function(&call.name)),
+                FunctionKind::Window => Err(refuse::window()),
+                FunctionKind::Scalar | FunctionKind::Aggregate => Ok(ControlFlow::Continue(e)),
+            },
+            _ => Ok(ControlFlow::Continue(e)),
+        }
+    }
+}

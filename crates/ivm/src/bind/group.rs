@@ -1,0 +1,147 @@
+//! GROUP BY and aggregates: `π(σ(γ(π(input))))`.
+//!
+//! The projection below γ computes keys, arguments and filters; above it, whatever looks like a group key
+//! or is an aggregate becomes a column of γ. A column that is neither must be determined by the keys, and
+//! is made one of them: the groups stay the same.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use super::{Binder, refuse};
+use crate::catalog::{Equality, FunctionKind};
+use crate::error::{Error, Result};
+use crate::expr::{self, Expr as Generic, Mapper, Step};
+use crate::keys;
+use crate::plan::{AggregateCall, ColId, Column, Expr, Order, Plan};
+
+/// An aggregate, and what the expressions above it became.
+pub struct Grouped {
+    pub plan: Plan,
+    pub outputs: Vec<Expr>,
+    pub having: Option<Expr>,
+}
+
+/// Groups `input` by `keys`, for a select list and a HAVING condition.
+pub fn group(
+    binder: &mut Binder,
+    input: Plan,
+    keys: Vec<Expr>,
+    (outputs, having): (Vec<Expr>, Option<Expr>),
+) -> Result<Grouped> {
+    let mut grouping = Grouping { binder, input, below: vec![], keys: vec![], calls: vec![] };
+    for key in keys {
+        let column = grouping.column_below(key.clone(), "key");
+        if !grouping.keys.iter().any(|(_, known)| *known == key) {
+            grouping.keys.push((column, key));
+        }
+    }
+    let outputs = outputs.into_iter().map(|e| e.map_with(&mut grouping)).collect::<Result<_>>()?;
+    let having = having.map(|e| e.map_with(&mut grouping)).transpose()?;
+    let Grouping { input, below, keys, calls, .. } = grouping;
+    let computes = below.iter().any(|(column, e)| *e != column.expr());
+    let input = if computes { input.project(below) } else { input };
+    let keys = keys.into_iter().map(|(column, _)| column).collect();
+    Ok(Grouped { plan: input.aggregate(keys, calls), outputs, having })
+}
+
+struct Grouping<'a, 'b> {
+    binder: &'a mut Binder<'b>,
+    input: Plan,
+    /// The projection below the aggregate.
+    below: Vec<(Column, Expr)>,
+    keys: Vec<(Column, Expr)>,
+    calls: Vec<AggregateCall>,
+}
+
+type Call = expr::Call<ColId, Plan>;
+
+impl Grouping<'_, '_> {
+    /// The column of the projection below that has this value.
+    fn column_below(&mut self, e: Expr, name: &str) -> Column {
+        if let Some((column, _)) = self.below.iter().find(|(_, known)| *known == e) {
+            return column.clone();
+        }
+        let passed = match &e {
+            Generic::Column(id) => self.input.columns().into_iter().find(|column| column.id == *id),
+            _ => None,
+        };
+        let column = passed.unwrap_or_else(|| self.binder.ids.column(name));
+        self.below.push((column.clone(), e));
+        column
+    }
+
+    /// The output column of an aggregate call; equal calls share one.
+    fn call(&mut self, call: Call) -> Result<ColId> {
+        let Call { name, args, star: _, distinct, order_by, within_group, filter, over: _ } = call;
+        let variadic = args.last().is_some_and(|arg| arg.variadic);
+        let mut ids = vec![];
+        for arg in args {
+            if arg.name.is_some() {
+                return Err(refuse::named_argument(&name));
+            }
+            if !within_group.is_empty() && !(arg.value.columns().is_empty() && arg.value.subqueries().is_empty()) {
+                return Err(refuse::direct_argument(&name));
+            }
+            ids.push(self.column_below(arg.value, "arg").id);
+        }
+        let mut orders = |keys: Vec<Order>| -> Vec<Order> {
+            let key = |order: Order| Order { expr: self.column_below(order.expr, "sort").expr(), ..order };
+            keys.into_iter().map(key).collect()
+        };
+        let (order_by, within_group) = (orders(order_by), orders(within_group));
+        let filter = filter.map(|e| self.column_below(e, "filter").id);
+        let column = self.binder.ids.column(name.name.as_str());
+        let call = AggregateCall { column, function: name, args: ids, variadic, distinct, order_by, within_group, filter };
+        let same = |known: &&AggregateCall| AggregateCall { column: call.column.clone(), ..(*known).clone() } == call;
+        if let Some(known) = self.calls.iter().find(same) {
+            return Ok(known.column.id);
+        }
+        let id = call.column.id;
+        self.calls.push(call);
+        Ok(id)
+    }
+
+    /// Makes a key of a column that the keys determine.
+    fn extra_key(&mut self, id: ColId) -> Result<()> {
+        let given: BTreeSet<ColId> =
+            self.keys.iter().filter_map(|(_, e)| if let Expr::Column(id) = e { Some(*id) } else { None }).collect();
+        let column = self.input.columns().into_iter().find(|column| column.id == id);
+        let column = column.ok_or(Error::Bug("an expression reads a column that its input has not"))?;
+        if !keys::determined(&self.input, &given, self.binder.catalog)?.contains(&id) {
+            return Err(refuse::ungrouped(&column.name));
+        }
+        self.binder.learn_types(&self.input)?;
+        if self.binder.types.get(id)?.equality == Equality::Missing {
+            return Err(refuse::ungroupable(&column.name));
+        }
+        let column = self.column_below(Expr::Column(id), "key");
+        self.keys.push((column, Expr::Column(id)));
+        Ok(())
+    }
+}
+
+impl Mapper<ColId, Plan> for Grouping<'_, '_> {
+    type C2 = ColId;
+    type Q2 = Plan;
+
+    fn column(&mut self, id: ColId) -> Result<Expr> {
+        self.extra_key(id)?;
+        Ok(Expr::Column(id))
+    }
+
+    fn query(&mut self, plan: Plan) -> Result<Plan> {
+        Ok(plan)
+    }
+
+    fn node(&mut self, e: Expr) -> Result<Step<ColId, Plan, ColId, Plan>> {
+        if let Some((column, _)) = self.keys.iter().find(|(_, key)| *key == e) {
+            return Ok(ControlFlow::Break(column.expr()));
+        }
+        match e {
+            Generic::Call(call) if self.binder.function(&call.name)? == FunctionKind::Aggregate => {
+                self.call(*call).map(|id| ControlFlow::Break(Expr::Column(id)))
+            }
+            e => Ok(ControlFlow::Continue(e)),
+        }
+    }
+}

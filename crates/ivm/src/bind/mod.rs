@@ -1,0 +1,142 @@
+//! Canonical SQL to a plan: names become column ids, clauses become operators.
+//!
+//! The order of a table's rows means nothing, so that an ORDER BY without a LIMIT is dropped. A CTE is a
+//! subquery with a name: every reference gets its own copy. What the laws do not cover is refused in
+//! `refuse`, each construct with the reason that its users read.
+
+mod expr;
+mod from;
+mod group;
+mod refuse;
+mod scope;
+mod select;
+
+use std::collections::BTreeMap;
+
+use crate::catalog::{Catalog, FunctionKind};
+use crate::error::{Error, Result};
+use crate::expr::{Expr as Generic, Literal};
+use crate::plan::{ColId, Column, Distinct, Expr, Ids, Plan, Relation, UnionAll, Values};
+use crate::sql::ast::{self, Body, Query, SetOp};
+use crate::sql::ident::QName;
+use crate::types::Types;
+
+use scope::{Ctes, Scope};
+
+/// The plan of a query; its output columns carry the query's output names, in order.
+pub fn bind(query: &Query, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan> {
+    let mut binder = Binder { catalog, ids, functions: BTreeMap::new(), types: Types::default() };
+    binder.query(query, Ctes::default())
+}
+
+struct Binder<'a> {
+    catalog: &'a dyn Catalog,
+    ids: &'a mut Ids,
+    /// What the catalog said about functions.
+    functions: BTreeMap<QName, FunctionKind>,
+    /// The types of columns that were asked for.
+    types: Types,
+}
+
+impl Binder<'_> {
+    fn query(&mut self, query: &Query, outer: Ctes) -> Result<Plan> {
+        let no_limit = |limit: &ast::Limit| match &limit.count {
+            None => true,
+            Some(Generic::Cast(e, _)) => **e == Generic::Literal(Literal::Null),
+            Some(e) => *e == Generic::Literal(Literal::Null),
+        };
+        if query.offset.is_some() || !query.limit.iter().all(no_limit) {
+            return Err(refuse::limit());
+        }
+        let ctes = match &query.with {
+            Some(with) => outer.with(with),
+            None => outer,
+        };
+        match &query.body {
+            Body::Select(select) => self.select(select, ctes),
+            Body::Values(rows) => self.values(rows),
+            Body::SetOp { op: SetOp::Union, all, left, right } => {
+                let (left, right) = (self.query(left, ctes)?, self.query(right, ctes)?);
+                let union = self.union_all(left, right)?;
+                Ok(if *all { union } else { Plan::Distinct(Box::new(Distinct { input: union })) })
+            }
+            Body::SetOp { op, .. } => Err(refuse::set_operation(*op)),
+        }
+    }
+
+    fn values(&mut self, rows: &[Vec<ast::Expr>]) -> Result<Plan> {
+        let width = rows.first().map_or(0, Vec::len);
+        let columns = (1..=width).map(|at| self.ids.column(format!("column{at}"))).collect();
+        let scope = Scope::default();
+        let rows = rows.iter().map(|row| row.iter().map(|e| self.expr(e, &scope)).collect::<Result<Vec<Expr>>>());
+        let rows = rows.collect::<Result<Vec<_>>>()?;
+        if rows.iter().any(|row| row.len() != width) {
+            return Err(Error::Syntax("rows of VALUES differ in length".to_owned()));
+        }
+        Ok(Plan::Values(Values { columns, rows }))
+    }
+
+    /// Both arms with the types of the union: it is PostgreSQL that finds them, and each arm must have
+    /// them on its own, because a delta may consist of one arm only.
+    fn union_all(&mut self, left: Plan, right: Plan) -> Result<Plan> {
+        let (from_left, from_right) = (left.columns(), right.columns());
+        if from_left.len() != from_right.len() {
+            return Err(Error::Syntax("arms of UNION differ in length".to_owned()));
+        }
+        let columns: Vec<Column> = from_left.iter().map(|column| self.ids.column(column.name.as_str())).collect();
+        let ids = |columns: &[Column]| columns.iter().map(|column| column.id).collect::<Vec<ColId>>();
+        let inputs = vec![(left, ids(&from_left)), (right, ids(&from_right))];
+        let union = UnionAll { columns: columns.clone(), inputs };
+        let plan = Plan::UnionAll(union.clone());
+        self.learn_types(&plan)?;
+        let inputs = union.inputs.into_iter().map(|(input, ids)| self.converted(input, ids, &columns));
+        let inputs = inputs.collect::<Result<_>>()?;
+        Ok(Plan::UnionAll(UnionAll { columns, inputs }))
+    }
+
+    /// An arm whose columns have the types of `columns`.
+    fn converted(&mut self, arm: Plan, ids: Vec<ColId>, columns: &[Column]) -> Result<(Plan, Vec<ColId>)> {
+        let mut output = vec![];
+        let mut same = true;
+        for (id, column) in ids.iter().zip(columns) {
+            let (from, to) = (self.types.get(*id)?, self.types.get(column.id)?);
+            if from == to {
+                output.push((Column { id: *id, name: column.name.clone() }, Expr::Column(*id)));
+            } else {
+                let cast = Expr::Column(*id).cast(&to.name);
+                let column = self.ids.column(column.name.as_str());
+                self.types.insert(column.id, to.clone());
+                output.push((column, cast));
+                same = false;
+            }
+        }
+        if same {
+            return Ok((arm, ids));
+        }
+        let ids = output.iter().map(|(column, _)| column.id).collect();
+        Ok((arm.project(output), ids))
+    }
+
+    fn learn_types(&mut self, plan: &Plan) -> Result<()> {
+        let name = |relation: &Relation| match relation {
+            Relation::Source(name) => name.clone(),
+            _ => QName::bare("none"),
+        };
+        self.types.extend(plan, self.catalog, &name)
+    }
+
+    fn function(&mut self, name: &QName) -> Result<FunctionKind> {
+        if let Some(kind) = self.functions.get(name) {
+            return Ok(*kind);
+        }
+        let kind = match crate::sql::print::is_keyword_call(name) {
+            true => FunctionKind::Scalar,
+            false => self.catalog.function(name)?,
+        };
+        self.functions.insert(name.clone(), kind);
+        Ok(kind)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! What names mean at one place of a query.
+
+use super::refuse;
+use crate::error::{Error, Result};
+use crate::plan::ColId;
+use crate::sql::ast::{Cte, Name, With};
+use crate::sql::ident::{Ident, QName};
+
+/// The columns that a FROM clause offers.
+#[derive(Default)]
+pub struct Scope {
+    items: Vec<Item>,
+    /// The columns that USING merged, by their bare names.
+    merged: Vec<(Ident, ColId)>,
+}
+
+struct Item {
+    name: Ident,
+    columns: Vec<(Ident, ColId)>,
+}
+
+const SYSTEM_COLUMNS: [&str; 6] = ["cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"];
+
+impl Scope {
+    /// One FROM item.
+    pub fn item(name: Ident, columns: Vec<(Ident, ColId)>) -> Scope {
+        Scope { items: vec![Item { name, columns }], merged: vec![] }
+    }
+
+    /// Both FROM clauses side by side.
+    pub fn and(mut self, other: Scope) -> Scope {
+        self.items.extend(other.items);
+        self.merged.extend(other.merged);
+        self
+    }
+
+    pub fn merge(&mut self, name: Ident, id: ColId) {
+        self.merged.retain(|(merged, _)| *merged != name);
+        self.merged.push((name, id));
+    }
+
+    pub fn column(&self, name: &Name) -> Result<ColId> {
+        let found = self.find(name.relation.as_ref(), &name.column)?;
+        found.ok_or_else(|| match SYSTEM_COLUMNS.contains(&name.column.as_str()) {
+            true => refuse::system_column(&name.column),
+            false => Error::Syntax(format!("column {} is not in scope", shown(name))),
+        })
+    }
+
+    fn find(&self, relation: Option<&Ident>, column: &Ident) -> Result<Option<ColId>> {
+        let merged = self.merged.iter().find(|(merged, _)| relation.is_none() && merged == column);
+        if let Some((_, id)) = merged {
+            return Ok(Some(*id));
+        }
+        let items = self.items.iter().filter(|item| relation.is_none_or(|relation| item.name == *relation));
+        let mut found = items.flat_map(|item| &item.columns).filter(|(name, _)| name == column);
+        match (found.next(), found.next()) {
+            (Some(_), Some(_)) => Err(Error::Syntax(format!("column {column} is ambiguous"))),
+            (first, _) => Ok(first.map(|(_, id)| *id)),
+        }
+    }
+
+    /// All columns in the order of `*`: merged ones first, once.
+    pub fn columns(&self, merged: &[Ident]) -> Result<Vec<(Ident, ColId)>> {
+        let mut columns = vec![];
+        for name in merged {
+            columns.extend(self.find(None, name)?.map(|id| (name.clone(), id)));
+        }
+        let all = self.items.iter().flat_map(|item| &item.columns);
+        columns.extend(all.filter(|(name, _)| !merged.contains(name)).cloned());
+        Ok(columns)
+    }
+}
+
+fn shown(name: &Name) -> String {
+    match &name.relation {
+        Some(relation) => format!("{relation}.{}", name.column),
+        None => name.column.to_string(),
+    }
+}
+
+/// The CTEs that a query can refer to, innermost first.
+#[derive(Clone, Copy, Default)]
+pub struct Ctes<'a> {
+    outer: Option<&'a Ctes<'a>>,
+    visible: &'a [Cte],
+    /// Those of WITH RECURSIVE that are not complete where this is: a reference is a recursion.
+    open: &'a [Cte],
+    recursive: bool,
+}
+
+impl<'a> Ctes<'a> {
+    pub fn with(&'a self, with: &'a With) -> Ctes<'a> {
+        Ctes { outer: Some(self), visible: &with.ctes, open: &[], recursive: with.recursive }
+    }
+
+    /// The CTE of this name and what its own query can refer to.
+    pub fn find(&self, name: &QName) -> Result<Option<(&'a Cte, Ctes<'a>)>> {
+        let named = |cte: &Cte| name.schema.is_none() && cte.name == name.name;
+        if self.open.iter().any(named) {
+            return Err(refuse::recursion(&name.name));
+        }
+        match self.visible.iter().rposition(named) {
+            Some(at) => {
+                let (visible, rest) = self.visible.split_at(at);
+                let open = if self.recursive { rest } else { &[] };
+                Ok(rest.first().map(|cte| (cte, Ctes { visible, open, ..*self })))
+            }
+            None => self.outer.map_or(Ok(None), |outer| outer.find(name)),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! What queries become, shown as the SQL of their simplified plans; and what is refused.
+
+use super::*;
+use crate::memory::MemoryCatalog;
+use crate::sql::print;
+use crate::{canon, render, rewrite};
+
+fn catalog() -> MemoryCatalog {
+    let table = |name| QName::qualified("public", name);
+    MemoryCatalog::default()
+        .table(table("orders"), &[("id", "integer", true), ("cid", "integer", false), ("amount", "numeric", false)])
+        .key(table("orders"), &["id"])
+        .table(table("customers"), &[("id", "integer", true), ("name", "text", false), ("doc", "json", false)])
+        .key(table("customers"), &["id"])
+        .table(table("big"), &[("id", "bigint", false)])
+        .function(QName::qualified("public", "spread"), FunctionKind::Set, "integer")
+}
+
+fn bound(sql: &str) -> Result<Plan> {
+    bind(&canon::parse(sql)?, &catalog(), &mut Ids::default())
+}
+
+fn name(relation: &Relation) -> QName {
+    match relation {
+        Relation::Source(name) => name.clone(),
+        _ => QName::bare("none"),
+    }
+}
+
+/// The query, simplified.
+fn simple(sql: &str) -> String {
+    let plan = rewrite::simplify(bound(sql).unwrap());
+    print::query(&render::query(&plan, &name).unwrap())
+}
+
+fn names(sql: &str) -> Vec<String> {
+    bound(sql).unwrap().columns().into_iter().map(|column| column.name.0).collect()
+}
+
+fn refused(sql: &str) -> String {
+    match bound(sql) {
+        Err(Error::Unsupported { construct, .. }) => construct,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn names_are_those_of_the_query() {
+    assert_eq!(
+        names("SELECT id, amount AS a, (amount + 1::numeric) AS \"?column?\", id FROM public.orders"),
+        ["id", "a", "?column?", "id"]
+    );
+    assert_eq!(names("SELECT x.k FROM (SELECT orders.id FROM public.orders) x(k)"), ["k"]);
+    assert_eq!(names("VALUES (1, 2)"), ["column1", "column2"]);
+}
+
+#[test]
+fn subqueries_and_ctes_dissolve_into_one_join() {
+    let sql = "WITH paid(order_id, who) AS (SELECT o.id, o.cid FROM public.orders o WHERE (o.amount > 0))
+        SELECT c.name, p.order_id
+          FROM (public.customers c JOIN paid p ON ((p.who = c.id)))
+         WHERE (c.id < 10)";
+    assert_eq!(
+        simple(sql),
+        "SELECT customers.name, orders.id AS order_id\n\
+         FROM public.customers AS customers, public.orders AS orders\n\
+         WHERE (orders.amount > 0) AND (orders.cid = customers.id) AND (customers.id < 10)"
+    );
+}
+
+#[test]
+fn each_reference_to_a_cte_is_its_own() {
+    let sql = "WITH o AS (SELECT id FROM public.orders) SELECT a.id, b.id AS other FROM o a, o b WHERE (a.id < b.id)";
+    assert_eq!(
+        simple(sql),
+        "SELECT orders.id, orders_2.id AS other\n\
+         FROM public.orders AS orders, public.orders AS orders_2\n\
+         WHERE (orders.id < orders_2.id)"
+    );
+}
+
+#[test]
+fn using_merges_columns() {
+    let sql = "SELECT id, o.amount, j.name FROM (public.orders o JOIN public.customers j USING (id))";
+    assert_eq!(
+        simple(sql),
+        "SELECT orders.id, orders.amount, customers.name\n\
+         FROM public.orders AS orders, public.customers AS customers\n\
+         WHERE (orders.id = customers.id)"
+    );
+    let sql = "SELECT j.k, j.name FROM (public.orders o JOIN public.customers c USING (id)) j(k)";
+    assert_eq!(names(sql), ["k", "name"]);
+}
+
+#[test]
+fn aggregates_become_one_select() {
+    let sql = "SELECT (cid % 2) AS parity, count(*) AS n, sum((amount * 2::numeric)) FILTER (WHERE (id > 1)) AS s
+        FROM public.orders WHERE (id < 9) GROUP BY (cid % 2) HAVING (count(*) > 1)";
+    assert_eq!(
+        simple(sql),
+        "SELECT\n  (orders.cid % 2) AS parity,\n  count(*) AS n,\n  \
+         sum((orders.amount * 2::numeric)) FILTER (WHERE (orders.id > 1)) AS s\n\
+         FROM public.orders AS orders\n\
+         WHERE (orders.id < 9)\n\
+         GROUP BY (orders.cid % 2)\n\
+         HAVING (count(*) > 1)"
+    );
+}
+
+#[test]
+fn what_a_grouped_key_determines_is_a_key() {
+    let sql = "SELECT c.id, c.name, count(*) AS n
+        FROM (public.customers c JOIN public.orders o ON ((o.cid = c.id))) GROUP BY c.id";
+    assert_eq!(
+        simple(sql),
+        "SELECT customers.id, customers.name, count(*) AS n\n\
+         FROM public.customers AS customers, public.orders AS orders\n\
+         WHERE (orders.cid = customers.id)\n\
+         GROUP BY customers.id, customers.name"
+    );
+    assert_eq!(refused("SELECT doc FROM public.customers GROUP BY id"), "the column doc outside GROUP BY");
+    assert_eq!(refused("SELECT cid FROM public.orders GROUP BY amount"), "the column cid outside GROUP BY");
+}
+
+#[test]
+fn constants_are_not_grouped_by_position() {
+    assert_eq!(
+        simple("SELECT 2 AS two, count(*) AS n FROM public.big GROUP BY 1::integer, 2"),
+        "SELECT t1.key_2 AS two, count(*) AS n\n\
+         FROM (\n    SELECT 1::integer AS key, 2 AS key_2\n    FROM public.big AS big\n  ) AS t1\n\
+         GROUP BY t1.key, t1.key_2"
+    );
+}
+
+#[test]
+fn one_row_stays_one_row() {
+    assert_eq!(
+        simple("SELECT 1 AS one FROM (SELECT count(*) AS n FROM public.big) x"),
+        "SELECT 1 AS one\nFROM public.big AS big\nHAVING true"
+    );
+}
+
+#[test]
+fn arms_of_a_union_get_its_types() {
+    assert_eq!(
+        simple("SELECT id FROM public.orders UNION ALL SELECT id FROM public.big"),
+        "SELECT (orders.id)::bigint AS id\nFROM public.orders AS orders\n\
+         UNION ALL\n\
+         SELECT big.id\nFROM public.big AS big"
+    );
+}
+
+#[test]
+fn unions_of_unions_are_flat() {
+    let arm = "SELECT cid FROM public.orders";
+    let Plan::Distinct(distinct) = rewrite::simplify(bound(&format!("({arm} UNION {arm}) UNION ({arm} UNION ALL {arm})")).unwrap())
+    else {
+        panic!()
+    };
+    assert!(matches!(&distinct.input, Plan::UnionAll(union) if union.inputs.len() == 4));
+}
+
+#[test]
+fn order_without_limit_is_dropped() {
+    assert_eq!(
+        simple("SELECT id FROM public.big ORDER BY id LIMIT ALL"),
+        "SELECT big.id\nFROM public.big AS big"
+    );
+    assert_eq!(refused("SELECT id FROM public.big ORDER BY id LIMIT 1"), "LIMIT or OFFSET");
+}
+
+#[test]
+fn what_is_refused() {
+    let from = "FROM public.orders";
+    for (sql, construct) in [
+        ("SELECT o.id FROM (public.orders o LEFT JOIN public.big b ON ((o.id = b.id)))", "an outer join"),
+        ("SELECT id FROM public.orders WHERE (EXISTS ( SELECT 1 FROM public.big))", "EXISTS (subquery)"),
+        ("SELECT id FROM public.orders WHERE (id IN ( SELECT big.id FROM public.big))", "IN (subquery)"),
+        ("SELECT ( SELECT max(big.id) AS max FROM public.big) AS m", "a subquery used as a value"),
+        ("SELECT ARRAY( SELECT big.id FROM public.big) AS m", "ARRAY(subquery)"),
+        ("SELECT g.g FROM generate_series(1, 2) g(g)", "a function in FROM"),
+        ("SELECT o.id FROM public.orders o, LATERAL ( SELECT o.id) x", "LATERAL"),
+        (&format!("SELECT row_number() OVER (ORDER BY id) AS n {from}"), "a window function"),
+        (&format!("SELECT sum(id) OVER () AS n {from}"), "a window function"),
+        (&format!("SELECT public.spread(id) AS n {from}"), "the set-returning function public.spread"),
+        (&format!("SELECT DISTINCT ON (cid) id {from}"), "DISTINCT ON"),
+        (&format!("SELECT id {from} EXCEPT SELECT id FROM public.big"), "EXCEPT"),
+        (&format!("SELECT cid, count(*) AS n {from} GROUP BY ROLLUP(cid)"), "GROUPING SETS, ROLLUP or CUBE"),
+        (&format!("SELECT o.*::public.orders AS o {from} o"), "a whole row used as a value"),
+        (&format!("SELECT ctid {from}"), "the system column ctid"),
+        (&format!("SELECT CURRENT_DATE AS d {from}"), "CURRENT_DATE"),
+        (
+            "WITH RECURSIVE t(n) AS (SELECT 1 AS n UNION ALL SELECT (t_1.n + 1) FROM t t_1) SELECT t.n FROM t",
+            "the recursive query t",
+        ),
+    ] {
+        eprintln!("{sql}");assert_eq!(refused(sql), construct, "{sql}");
+    }
+}

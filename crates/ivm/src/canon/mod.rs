@@ -1,0 +1,40 @@
+//! Canonical SQL to our syntax tree: the only user of `sqlparser`.
+//!
+//! Canonical SQL is what PostgreSQL's deparser prints for an analysed query. It is a narrow dialect:
+//! keywords are capitals, identifiers lower case or quoted, operators parenthesised, types explicit.
+//! `tokens` turns that into tokens on which `sqlparser` cannot mistake one for the other; `query` and
+//! `expr` convert its tree once, taking every field apart. What they do not know is an error:
+//! **no text is ever read as something that it does not say.**
+
+mod call;
+mod dialect;
+mod expr;
+mod from;
+mod names;
+mod query;
+mod references;
+mod refused;
+mod tokens;
+mod types;
+
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::Token;
+
+pub use references::{References, references};
+
+use crate::error::{Error, Result};
+use crate::sql::ast::Query;
+
+/// How deep queries and expressions may nest; a level costs stack here and in every later pass.
+const DEPTH: usize = 200;
+
+/// Reads one query. A trailing semicolon is allowed: `pg_get_viewdef` prints one.
+pub fn parse(sql: &str) -> Result<Query> {
+    let dialect = dialect::Canonical::default();
+    let mut parser = Parser::new(&dialect).with_recursion_limit(DEPTH).with_tokens(tokens::tokens(sql)?);
+    let query = parser.parse_query().map_err(|error| Error::Syntax(error.to_string()))?;
+    match parser.peek_token().token {
+        Token::EOF => query::query(*query),
+        token => Err(Error::Syntax(format!("unexpected {token}"))),
+    }
+}

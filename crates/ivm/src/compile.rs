@@ -1,0 +1,150 @@
+//! From a query to a view: bound, simplified, cut into nodes, each with its identity and its sources.
+//!
+//! Everything here happens once, when a stream table is created or altered. What depends on which inputs
+//! changed is compiled later, per change mask, by `delta::program`.
+
+use std::collections::BTreeSet;
+
+use crate::catalog::Catalog;
+use crate::delta::{self, Delta, PlanStep, consolidate};
+use crate::error::{Error, Result};
+use crate::nodes::{self, Cut};
+use crate::plan::{Column, Expr, Ids, Plan, Relation, Scan, UnionAll};
+use crate::sql::ast::Query;
+use crate::sql::ident::{Ident, QName};
+use crate::types::Types;
+use crate::view::{DELTA, Identity, Node, NodeColumn, Program, Source, View};
+use crate::{bind, render, rewrite};
+
+/// Compiles a query. `table` is the stream table, `state(k)` the table of its internal node `k`.
+pub fn compile(query: &Query, catalog: &dyn Catalog, table: &QName, state: &dyn Fn(usize) -> QName) -> Result<View> {
+    let mut ids = Ids::default();
+    let plan = rewrite::simplify(bind::bind(query, catalog, &mut ids)?);
+    of_plan(plan, catalog, (table, state), ids)
+}
+
+/// Compiles a plan that is bound and simplified; the tables as for [`compile`].
+pub fn of_plan(plan: Plan, catalog: &dyn Catalog, tables: (&QName, &dyn Fn(usize) -> QName), ids: Ids) -> Result<View> {
+    supported(&plan)?;
+    let mut ids = ids;
+    let types = Types::of(&plan, catalog, &source_name)?;
+    let sources = sources(&plan, catalog)?;
+    let cut = nodes::cut(plan, catalog, &types, &mut ids)?;
+    let last = cut.len() - 1;
+    let (table, state) = tables;
+    let name = |k: usize| if k == last { table.clone() } else { state(k) };
+    let nodes = cut.into_iter().enumerate().map(|(k, cut)| node(name(k), cut)).collect();
+    Ok(View { nodes, sources, ids })
+}
+
+/// The view of a query that is not understood: one node, refreshed in full, that reads `query`, a view
+/// with these columns.
+pub fn opaque(query: &QName, columns: Vec<NodeColumn>, table: &QName) -> View {
+    let mut ids = Ids::default();
+    let scanned = columns.iter().map(|column| (ids.column(column.name.as_str()), column.name.clone())).collect();
+    let plan = Plan::Scan(Scan { relation: Relation::Source(query.clone()), columns: scanned });
+    let cut = Cut { plan, columns, identity: Identity::Bag, upkeep: vec![] };
+    View { nodes: vec![Node { inputs: BTreeSet::new(), ..node(table.clone(), cut) }], sources: vec![], ids }
+}
+
+/// The rows that a node must have, from the sources and the tables of earlier nodes.
+pub fn full_query(view: &View, index: usize) -> Result<Query> {
+    render::query(&view.nodes[index].plan, &|relation| view.relation_name(relation))
+}
+
+/// The program whose delta is what a node's table lacks and what it has too much.
+pub fn full_program(view: &View, index: usize) -> Result<Program> {
+    delta::rendered(view, vec![full_step(view, index)])
+}
+
+/// The one step of [`full_program`], as a plan.
+pub fn full_step(view: &View, index: usize) -> PlanStep {
+    let (node, mut ids) = (&view.nodes[index], view.ids.clone());
+    let output = node.plan.columns();
+    let stored = node.columns.iter().map(|column| (ids.column(column.name.as_str()), column.name.clone())).collect();
+    let table = Plan::Scan(Scan { relation: Relation::Node(index), columns: stored });
+    let (new, old) = (weighted(node.plan.clone(), 1, &mut ids), weighted(table, -1, &mut ids));
+    let inputs = [new, old].map(|plan| {
+        let columns = plan.columns().iter().map(|column| column.id).collect();
+        (plan, columns)
+    });
+    let w = ids.column("w");
+    let columns = output.iter().cloned().chain([w.clone()]).collect();
+    let plan = Plan::UnionAll(UnionAll { columns, inputs: inputs.into() });
+    let output: Vec<_> = output.into_iter().zip(node.columns.clone()).collect();
+    let plan = consolidate::plan(Delta { plan, w, consolidated: false }, &output, &mut ids);
+    PlanStep { name: Ident::new(DELTA), law: "full: the query − the table".to_owned(), plan, needs: None }
+}
+
+/// A plan with the same weight on every row, last.
+fn weighted(plan: Plan, weight: i64, ids: &mut Ids) -> Plan {
+    let weight = (ids.column("w"), Expr::number(weight).cast("bigint"));
+    let columns = plan.columns().iter().map(Column::pass).chain([weight]).collect();
+    plan.project(columns)
+}
+
+fn node(table: QName, cut: Cut) -> Node {
+    let Cut { plan, columns, identity, upkeep } = cut;
+    let mut inputs = BTreeSet::new();
+    plan.scans(&mut |scan| {
+        inputs.insert(scan.relation.clone());
+    });
+    Node { table, columns, identity, plan, inputs, upkeep }
+}
+
+/// Before the cut a plan reads sources only.
+fn source_name(relation: &Relation) -> QName {
+    match relation {
+        Relation::Source(name) | Relation::SourceDelta(name) => name.clone(),
+        Relation::Node(_) | Relation::NodeDelta(_) => QName::bare("node"),
+        Relation::Step(name) => QName { schema: None, name: name.clone() },
+    }
+}
+
+/// The sources in the order of their first scan, each with the columns that any scan reads, in table order.
+fn sources(plan: &Plan, catalog: &dyn Catalog) -> Result<Vec<Source>> {
+    let mut read: Vec<(QName, BTreeSet<Ident>)> = vec![];
+    plan.scans(&mut |scan| {
+        let Relation::Source(name) = &scan.relation else { return };
+        let columns = scan.columns.iter().map(|(_, column)| column.clone());
+        match read.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => known.extend(columns),
+            None => read.push((name.clone(), columns.collect())),
+        }
+    });
+    let ordered = read.into_iter().map(|(name, read)| {
+        let all = catalog.columns(&name)?.into_iter().map(|column| column.name);
+        Ok(Source { columns: all.filter(|column| read.contains(column)).collect(), name })
+    });
+    ordered.collect()
+}
+
+/// Refuses what has no delta rule.
+fn supported(plan: &Plan) -> Result<()> {
+    if let Plan::Outer(_) = plan {
+        let hint = "Use an inner join, or refresh mode FULL.";
+        return Err(Error::unsupported("an outer join", "its delta rule does not exist yet", hint));
+    }
+    let mut asks = expressions(plan).into_iter().flat_map(|e| e.subqueries());
+    if asks.next().is_some() {
+        let hint = "Write it as a join with a subquery in FROM, or use refresh mode FULL.";
+        return Err(Error::unsupported("a subquery in an expression", "only subqueries in FROM have a delta rule", hint));
+    }
+    plan.inputs().into_iter().try_for_each(supported)
+}
+
+/// The expressions of one operator.
+fn expressions(plan: &Plan) -> Vec<&Expr> {
+    match plan {
+        Plan::Scan(_) | Plan::UnionAll(_) | Plan::Distinct(_) => vec![],
+        Plan::Values(values) => values.rows.iter().flatten().collect(),
+        Plan::Filter(filter) => vec![&filter.predicate],
+        Plan::Project(project) => project.columns.iter().map(|(_, e)| e).collect(),
+        Plan::Join(join) => join.predicates.iter().collect(),
+        Plan::Outer(outer) => vec![&outer.on],
+        Plan::Aggregate(aggregate) => {
+            let orders = aggregate.calls.iter().flat_map(|call| call.order_by.iter().chain(&call.within_group));
+            orders.map(|order| &order.expr).collect()
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The graph of stream tables: an edge from each table to those that read it.
+//!
+//! **Invariant:** it has no cycle; an edge that would close one is refused, with the path named.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use petgraph::algo::{astar, toposort};
+use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::{Bfs, Reversed};
+
+use crate::error::{Error, Result};
+
+/// Stream tables by an identifier `K` of the caller's.
+#[derive(Clone, Debug)]
+pub struct Dag<K> {
+    graph: DiGraph<K, ()>,
+    places: BTreeMap<K, NodeIndex>,
+}
+
+impl<K> Default for Dag<K> {
+    fn default() -> Self {
+        Dag { graph: DiGraph::new(), places: BTreeMap::new() }
+    }
+}
+
+impl<K: Clone + Ord + ToString> Dag<K> {
+    /// Adds a table, or replaces what it reads. Tables that it reads are added where they are new. On a
+    /// cycle nothing changes.
+    pub fn put(&mut self, table: &K, reads: &[K]) -> Result<()> {
+        for read in reads {
+            if let Some(path) = self.path(table, read) {
+                return Err(Error::Cycle(path.iter().chain([table]).map(K::to_string).collect()));
+            }
+        }
+        let to = self.place(table);
+        self.graph.retain_edges(|graph, edge| graph.edge_endpoints(edge).is_none_or(|(_, target)| target != to));
+        for read in reads {
+            let from = self.place(read);
+            self.graph.update_edge(from, to, ());
+        }
+        Ok(())
+    }
+
+    /// Removes a table and its edges.
+    pub fn remove(&mut self, table: &K) {
+        let Some(at) = self.places.remove(table) else { return };
+        let last = NodeIndex::new(self.graph.node_count() - 1);
+        self.graph.remove_node(at);
+        // The graph moves its last node into the gap.
+        if last != at {
+            self.places.insert(self.graph[at].clone(), at);
+        }
+    }
+
+    pub fn contains(&self, table: &K) -> bool {
+        self.places.contains_key(table)
+    }
+
+    /// What a table reads, directly.
+    pub fn reads(&self, table: &K) -> BTreeSet<K> {
+        self.neighbours(table, petgraph::Incoming)
+    }
+
+    /// What reads a table, directly.
+    pub fn readers(&self, table: &K) -> BTreeSet<K> {
+        self.neighbours(table, petgraph::Outgoing)
+    }
+
+    /// Some tables, each after all that it reads, directly or through others.
+    pub fn order(&self, tables: &BTreeSet<K>) -> Vec<K> {
+        let order = toposort(&self.graph, None).unwrap_or_default();
+        order.into_iter().map(|at| &self.graph[at]).filter(|table| tables.contains(table)).cloned().collect()
+    }
+
+    /// Some tables and everything that they read, directly or through others.
+    pub fn upstream(&self, tables: &BTreeSet<K>) -> BTreeSet<K> {
+        let reversed = Reversed(&self.graph);
+        let mut found = tables.clone();
+        for at in tables.iter().filter_map(|table| self.places.get(table)) {
+            let mut walk = Bfs::new(reversed, *at);
+            while let Some(at) = walk.next(reversed) {
+                found.insert(self.graph[at].clone());
+            }
+        }
+        found
+    }
+
+    /// Some tables and everything that reads them, directly or through others.
+    pub fn downstream(&self, tables: &BTreeSet<K>) -> BTreeSet<K> {
+        let mut found = tables.clone();
+        for at in tables.iter().filter_map(|table| self.places.get(table)) {
+            let mut walk = Bfs::new(&self.graph, *at);
+            while let Some(at) = walk.next(&self.graph) {
+                found.insert(self.graph[at].clone());
+            }
+        }
+        found
+    }
+
+    /// The tables in groups that share no edge: what can be refreshed apart. Each in topological order.
+    pub fn components(&self) -> Vec<Vec<K>> {
+        let mut seen: BTreeSet<NodeIndex> = BTreeSet::new();
+        let mut components = vec![];
+        for &start in self.places.values() {
+            if !seen.insert(start) {
+                continue;
+            }
+            let (mut members, mut open) = (BTreeSet::new(), vec![start]);
+            while let Some(at) = open.pop() {
+                members.insert(self.graph[at].clone());
+                open.extend(self.graph.neighbors_undirected(at).filter(|next| seen.insert(*next)));
+            }
+            components.push(self.order(&members));
+        }
+        components
+    }
+
+    fn place(&mut self, table: &K) -> NodeIndex {
+        let graph = &mut self.graph;
+        *self.places.entry(table.clone()).or_insert_with(|| graph.add_node(table.clone()))
+    }
+
+    /// The tables along which `to` reads `from`; a table reads itself along itself.
+    fn path(&self, from: &K, to: &K) -> Option<Vec<K>> {
+        if from == to {
+            return Some(vec![from.clone()]);
+        }
+        let (from, to) = (*self.places.get(from)?, *self.places.get(to)?);
+        let (_, path) = astar(&self.graph, from, |at| at == to, |_| 1, |_| 0)?;
+        Some(path.into_iter().map(|at| self.graph[at].clone()).collect())
+    }
+
+    fn neighbours(&self, table: &K, direction: petgraph::Direction) -> BTreeSet<K> {
+        let at = self.places.get(table).into_iter();
+        at.flat_map(|&at| self.graph.neighbors_directed(at, direction)).map(|at| self.graph[at].clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dag(edges: &[(&'static str, &[&'static str])]) -> Dag<&'static str> {
+        let mut dag = Dag::default();
+        edges.iter().for_each(|(table, reads)| dag.put(table, reads).unwrap());
+        dag
+    }
+
+    fn set(tables: &[&'static str]) -> BTreeSet<&'static str> {
+        tables.iter().copied().collect()
+    }
+
+    #[test]
+    fn a_table_comes_after_what_it_reads() {
+        let dag = dag(&[("d", &["b", "c"]), ("b", &["a"]), ("c", &["a"]), ("a", &[])]);
+        assert_eq!(dag.order(&set(&["d", "a"])), ["a", "d"]);
+        let order = dag.order(&set(&["a", "b", "c", "d"]));
+        assert_eq!((order[0], order[3]), ("a", "d"));
+        assert_eq!(dag.upstream(&set(&["b"])), set(&["a", "b"]));
+        assert_eq!(dag.downstream(&set(&["b"])), set(&["b", "d"]));
+        assert_eq!(dag.reads(&"d"), set(&["b", "c"]));
+        assert_eq!(dag.readers(&"a"), set(&["b", "c"]));
+    }
+
+    #[test]
+    fn a_cycle_is_refused_and_named() {
+        let mut dag = dag(&[("b", &["a"]), ("c", &["b"])]);
+        let error = dag.put(&"a", &["c"]).unwrap_err();
+        assert_eq!(error, Error::Cycle(vec!["a".into(), "b".into(), "c".into(), "a".into()]));
+        assert_eq!(dag.order(&set(&["a", "b", "c"])), ["a", "b", "c"]);
+        assert_eq!(dag.put(&"x", &["x"]).unwrap_err(), Error::Cycle(vec!["x".into(), "x".into()]));
+    }
+
+    #[test]
+    fn a_refused_change_keeps_the_old_edges() {
+        let mut dag = dag(&[("b", &["a"]), ("c", &["b"])]);
+        assert!(dag.put(&"b", &["a2", "c"]).is_err());
+        assert_eq!(dag.reads(&"b"), set(&["a"]));
+    }
+
+    #[test]
+    fn components_and_removal() {
+        let mut dag = dag(&[("b", &["a"]), ("d", &["c"]), ("e", &[])]);
+        assert_eq!(dag.components(), [vec!["a", "b"], vec!["c", "d"], vec!["e"]]);
+        dag.remove(&"a");
+        assert!(!dag.contains(&"a"));
+        assert_eq!(dag.components(), [vec!["b"], vec!["c", "d"], vec!["e"]]);
+        assert_eq!(dag.reads(&"d"), set(&["c"]));
+    }
+}

@@ -1,0 +1,162 @@
+//! The touched groups beside their old state, with the new state that follows by addition.
+
+use std::collections::BTreeMap;
+
+use crate::apply::index;
+use crate::catalog::Equality;
+use crate::error::{Error, Result};
+use crate::expr::{Expr as E, IsTest};
+use crate::nodes::{Scale, Upkeep, scale};
+use crate::plan::{Aggregate, AggregateCall, ColId, Column, Expr};
+use crate::view::NodeColumn;
+
+use super::super::{Cx, Delta};
+use super::touched::{Change, Touched, touched};
+use super::{Group, Groups, Key, Stale};
+
+/// Old and new values while the step is being put together.
+struct Next<'a> {
+    upkeep: &'a [Upkeep],
+    changes: &'a [Change],
+    old: Vec<Expr>,
+    calls: &'a [AggregateCall],
+}
+
+pub fn groups(aggregate: &Aggregate, input: Delta, cx: &mut Cx) -> Result<Groups> {
+    let upkeep = upkeep(cx)?;
+    let Touched { plan, changes } = touched(aggregate, input, &upkeep, cx)?;
+    let (state, old) = cx.old_state();
+    let old_of = |id: ColId| old.get(&id).map(Column::expr).ok_or(Error::Bug("a state column is missing"));
+    let mut next = Next { upkeep: &upkeep, changes: &changes, old: vec![], calls: &aggregate.calls };
+    for call in &aggregate.calls {
+        next.old.push(old_of(call.column.id)?);
+    }
+    let mut keys = vec![];
+    let mut columns: Vec<(Column, Expr)> = vec![];
+    for key in &aggregate.keys {
+        let known = cx.known(key.id)?.clone();
+        let touched = cx.ids.column(key.name.as_str());
+        columns.push((touched.clone(), next.key(key, old_of(key.id)?, &known)));
+        keys.push(Key { input: key.clone(), touched, known });
+    }
+    let mut calls = vec![];
+    for (at, call) in aggregate.calls.iter().enumerate() {
+        let known = cx.known(call.column.id)?.clone();
+        let name = call.column.name.as_str();
+        let (before, after) = (cx.ids.column(format!("{name}_old")), cx.ids.column(name));
+        columns.push((before.clone(), next.old[at].clone()));
+        columns.push((after.clone(), next.value(at, &known)));
+        calls.push(Group { old: before, new: after, known });
+    }
+    let stale = match next.stale() {
+        _ if upkeep.contains(&Upkeep::Recompute) => Stale::Always,
+        Some(condition) => {
+            let column = cx.ids.column("stale");
+            columns.push((column.clone(), condition));
+            Stale::When(column)
+        }
+        None => Stale::Never,
+    };
+    let on = same_group(aggregate, &old, cx)?;
+    let groups = plan.left_join(state, on).project(columns);
+    let plan = cx.step("touched", "key-local: touched groups, old and new", groups);
+    Ok(Groups { plan, keys, calls, stale })
+}
+
+/// How each call follows; when one must be recomputed, the others come with it.
+fn upkeep(cx: &Cx) -> Result<Vec<Upkeep>> {
+    let upkeep = &cx.node().upkeep;
+    if upkeep.first() != Some(&Upkeep::Count) {
+        return Err(Error::Bug("a state table without a row count"));
+    }
+    let all = upkeep.contains(&Upkeep::Recompute);
+    let rest = upkeep.iter().skip(1).map(|upkeep| if all { Upkeep::Recompute } else { *upkeep });
+    Ok(std::iter::once(Upkeep::Count).chain(rest).collect())
+}
+
+/// The condition that a touched group is a row of the state table, by its identity so that the index serves.
+fn same_group(aggregate: &Aggregate, old: &BTreeMap<ColId, Column>, cx: &Cx) -> Result<Expr> {
+    let (mut columns, mut sides) = (vec![], vec![]);
+    for key in &aggregate.keys {
+        let known = cx.known(key.id)?;
+        let stored = old.get(&key.id).ok_or(Error::Bug("a state key is missing"))?;
+        sides.push((known.name.clone(), key.expr(), stored.expr()));
+        columns.push(known.clone());
+    }
+    let side = |column: &NodeColumn, stored: bool| {
+        let found = sides.iter().find(|(name, _, _)| *name == column.name);
+        found.map_or(E::null(), |(_, key, old)| if stored { old.clone() } else { key.clone() })
+    };
+    Ok(index::same_key(&cx.node().identity, &columns, &|c| side(c, true), &|c| side(c, false)))
+}
+
+impl Next<'_> {
+    /// A group keeps the look of its key while it lives.
+    fn key(&self, key: &Column, old: Expr, known: &NodeColumn) -> Expr {
+        match known.ty.equality {
+            Equality::Image => key.expr(),
+            _ => E::case(vec![(self.old[0].clone().is(IsTest::Null), key.expr())], old),
+        }
+    }
+
+    /// The value of a call after the change, where addition can tell.
+    fn value(&self, at: usize, known: &NodeColumn) -> Expr {
+        let old = self.old[at].clone();
+        match (&self.changes[at], self.upkeep[at]) {
+            (Change::Moves { inserted, .. }, Upkeep::Min) => E::call("least", vec![old, inserted.expr()]),
+            (Change::Moves { inserted, .. }, _) => E::call("greatest", vec![old, inserted.expr()]),
+            (Change::Adds(_), Upkeep::Sum { count, scale }) => {
+                let sum = match scale {
+                    Scale::Counted(counter) => E::call("round", vec![self.total(at), scale::largest(self.total(self.at(counter)))]),
+                    Scale::Integer | Scale::Fixed => self.total(at),
+                };
+                let empty = E::equals(self.total(self.at(count)), E::number(0));
+                E::case(vec![(empty, E::null().cast(&known.ty.base))], sum)
+            }
+            (Change::Adds(_), _) => self.total(at),
+            (Change::Unknown, _) => old,
+        }
+    }
+
+    /// old + Δ, for a counter.
+    fn total(&self, at: usize) -> Expr {
+        let old = E::call("coalesce", vec![self.old[at].clone(), E::number(0)]);
+        match &self.changes[at] {
+            Change::Adds(added) => E::binary("+", old, added.expr()),
+            _ => old,
+        }
+    }
+
+    fn at(&self, id: ColId) -> usize {
+        self.calls.iter().position(|call| call.column.id == id).unwrap_or(0)
+    }
+
+    /// When addition cannot tell the new values of a group; `None` when it always can.
+    fn stale(&self) -> Option<Expr> {
+        let conditions: Vec<Expr> = (0..self.calls.len()).flat_map(|at| self.stale_call(at)).collect();
+        (!conditions.is_empty()).then(|| E::any_of(conditions).is(IsTest::True))
+    }
+
+    fn stale_call(&self, at: usize) -> Vec<Expr> {
+        match (&self.changes[at], self.upkeep[at]) {
+            // A deleted value at or beyond the new extremum may have been its last copy, or a copy that
+            // the same delta inserted.
+            (Change::Moves { inserted, deleted }, upkeep) => {
+                let (better, extreme) = if upkeep == Upkeep::Min { (">", "least") } else { ("<", "greatest") };
+                let extreme = E::call(extreme, vec![self.old[at].clone(), inserted.expr()]);
+                let safe = E::binary(better, deleted.expr(), extreme).is(IsTest::NotTrue);
+                vec![E::And(vec![deleted.expr().is(IsTest::NotNull), safe])]
+            }
+            // NaN and infinities swallow what they are added to, and only they leave something of `x - x`.
+            (Change::Adds(_), Upkeep::Sum { scale: scale @ (Scale::Fixed | Scale::Counted(_)), .. }) => {
+                let itself = E::binary("-", self.total(at), self.total(at));
+                let mut stale = vec![E::binary("<>", itself, E::number(0))];
+                if let Scale::Counted(counter) = scale {
+                    stale.push(scale::beyond_cap(self.total(self.at(counter))));
+                }
+                stale
+            }
+            _ => vec![],
+        }
+    }
+}

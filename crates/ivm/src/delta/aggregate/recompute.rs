@@ -1,0 +1,110 @@
+//! Stale groups: recomputed from the input, restricted to their keys.
+//!
+//! The restriction is an equality on the input's own key columns, so that PostgreSQL can use their index.
+//! Keys with a NULL equal nothing; they are joined apart, and only when there are any.
+
+use crate::apply::index;
+use crate::error::{Error, Result};
+use crate::expr::{Expr as E, IsTest};
+use crate::plan::{Aggregate, Column, Expr, Plan, UnionAll};
+use crate::sql::ident::Ident;
+use crate::view::NodeColumn;
+
+use super::super::{Cx, Delta, consolidate};
+use super::{Groups, Key, Rows, Which, output};
+
+const LAW: &str = "key-local: stale groups, recomputed";
+
+/// Δ of the stale groups as one step, which is skipped when there are none.
+pub fn step(aggregate: &Aggregate, groups: &Groups, cx: &mut Cx) -> Result<Rows> {
+    let (inputs, stale) = rows(aggregate, groups, cx)?;
+    let (w, columns) = (cx.ids.column("w"), output(aggregate));
+    let known = columns.iter().map(|column| cx.known(column.id).cloned()).collect::<Result<Vec<_>>>()?;
+    let known: Vec<_> = columns.iter().cloned().zip(known).collect();
+    let union = UnionAll { columns: columns.into_iter().chain([w.clone()]).collect(), inputs };
+    let delta = Delta { plan: Plan::UnionAll(union), w, consolidated: false };
+    let plan = consolidate::plan(delta, &known, &mut cx.ids);
+    let plan = cx.step_if("replaced", "key-local: stale groups, new − old", plan, Some(stale));
+    let columns = plan.columns().iter().map(|column| column.id).collect();
+    Ok((plan, columns))
+}
+
+/// The same, unconsolidated.
+pub fn replaced(aggregate: &Aggregate, groups: &Groups, cx: &mut Cx) -> Result<Vec<Rows>> {
+    Ok(rows(aggregate, groups, cx)?.0)
+}
+
+/// The old rows of stale groups leaving and the recomputed ones coming, and the step with the stale keys.
+fn rows(aggregate: &Aggregate, groups: &Groups, cx: &mut Cx) -> Result<(Vec<Rows>, Ident)> {
+    let stale: Vec<Expr> = groups.stale().into_iter().collect();
+    let old = groups.rows([stale.clone(), vec![groups.existed()]].concat(), Which::Old, cx);
+    let (keys, name) = stale_keys(groups, stale, cx)?;
+    let mut inputs = vec![old];
+    let restrict = groups.keys.iter().map(|key| E::equals(key.input.expr(), key.touched.expr())).collect();
+    inputs.push(recomputed(aggregate, restricted(aggregate, &keys, restrict), name.clone(), cx));
+    let nullable: Vec<&Key> = groups.keys.iter().filter(|key| !key.known.not_null).collect();
+    if !nullable.is_empty() {
+        let null = E::any_of(nullable.iter().map(|key| key.touched.expr().is(IsTest::Null)).collect());
+        let keys = cx.step_if("stale_null", "key-local: stale groups with a NULL in their key", keys.filter(null), Some(name.clone()));
+        let needs = last(cx)?;
+        let input = restricted(aggregate, &keys, with_nulls(groups, &nullable));
+        inputs.push(recomputed(aggregate, input, needs, cx));
+    }
+    Ok((inputs, name))
+}
+
+/// The keys of the groups to recompute: those that are still there.
+fn stale_keys(groups: &Groups, stale: Vec<Expr>, cx: &mut Cx) -> Result<(Plan, Ident)> {
+    let conditions: Vec<Expr> = stale.into_iter().chain(groups.remains()).collect();
+    let rows = match conditions.is_empty() {
+        true => groups.plan.clone(),
+        false => groups.plan.clone().filter(E::all(conditions)),
+    };
+    let columns = match groups.keys.is_empty() {
+        true => vec![groups.calls[0].new.pass()],
+        false => groups.keys.iter().map(|key| key.touched.pass()).collect(),
+    };
+    let plan = cx.step("stale", "key-local: groups to recompute", rows.project(columns));
+    Ok((plan, last(cx)?))
+}
+
+fn last(cx: &Cx) -> Result<Ident> {
+    cx.last_step().ok_or(Error::Bug("a program without steps"))
+}
+
+/// R↾K; all of R when the aggregate has no keys.
+fn restricted(aggregate: &Aggregate, keys: &Plan, conditions: Vec<Expr>) -> Plan {
+    match aggregate.keys.is_empty() {
+        true => aggregate.input.clone(),
+        false => Plan::join(vec![keys.clone(), aggregate.input.clone()], conditions),
+    }
+}
+
+/// Meets keys with a NULL. With one nullable key that is the key itself; with several, a hash keeps the
+/// join from comparing every row with every key.
+fn with_nulls(groups: &Groups, nullable: &[&Key]) -> Vec<Expr> {
+    let rest = groups.keys.iter().filter(|key| key.known.not_null);
+    let mut conditions: Vec<Expr> = rest.map(|key| E::equals(key.input.expr(), key.touched.expr())).collect();
+    if let [key] = nullable {
+        conditions.push(key.input.expr().is(IsTest::Null));
+        return conditions;
+    }
+    let side = |column: &NodeColumn, input: bool| {
+        let key = nullable.iter().find(|key| key.known.name == column.name);
+        key.map_or(E::null(), |key| if input { key.input.expr() } else { key.touched.expr() })
+    };
+    let known: Vec<&NodeColumn> = nullable.iter().map(|key| &key.known).collect();
+    conditions.extend(index::same_hash(&known, &|c| side(c, true), &|c| side(c, false)));
+    conditions.extend(known.into_iter().map(|column| index::same_value(column, &|c| side(c, true), &|c| side(c, false))));
+    conditions
+}
+
+/// γ of the restricted input, coming.
+fn recomputed(aggregate: &Aggregate, input: Plan, needs: Ident, cx: &mut Cx) -> Rows {
+    let plan = input.aggregate(aggregate.keys.clone(), aggregate.calls.clone());
+    let plan = cx.step_if("recomputed", LAW, plan, Some(needs));
+    let mut columns: Vec<(Column, Expr)> = plan.columns().iter().map(Column::pass).collect();
+    columns.push((cx.ids.column("w"), E::number(1).cast("bigint")));
+    let ids = columns.iter().map(|(column, _)| column.id).collect();
+    (plan.project(columns), ids)
+}

@@ -1,0 +1,112 @@
+//! The groups that a delta touches, with what it adds to their counters.
+
+use crate::error::{Error, Result};
+use crate::expr::{Expr as E, IsTest};
+use crate::nodes::Upkeep;
+use crate::plan::{Aggregate, AggregateCall, ColId, Column, Expr, Plan};
+
+use super::super::{Cx, Delta};
+
+/// One row per touched group: its keys and the changes of its calls.
+pub struct Touched {
+    pub plan: Plan,
+    pub changes: Vec<Change>,
+}
+
+/// What a delta does to one call.
+pub enum Change {
+    /// Adds to a count or a sum.
+    Adds(Column),
+    /// Brings and takes values; the extreme one of each.
+    Moves { inserted: Column, deleted: Column },
+    /// Anything.
+    Unknown,
+}
+
+struct Builder<'a, 'b> {
+    cx: &'a mut Cx<'b>,
+    w: Column,
+    /// Arguments and filters that the input does not have, and what the groups show of the sums.
+    below: Vec<(Column, Expr)>,
+    calls: Vec<AggregateCall>,
+    above: Vec<(Column, Expr)>,
+}
+
+pub fn touched(aggregate: &Aggregate, input: Delta, upkeep: &[Upkeep], cx: &mut Cx) -> Result<Touched> {
+    let above = aggregate.keys.iter().map(Column::pass).collect();
+    let mut builder = Builder { cx, w: input.w.clone(), below: vec![], calls: vec![], above };
+    let changes = aggregate.calls.iter().zip(upkeep).map(|(call, upkeep)| builder.change(call, *upkeep));
+    let changes = changes.collect::<Result<_>>()?;
+    let mut below: Vec<_> = input.plan.columns().iter().map(Column::pass).collect();
+    below.extend(builder.below);
+    let grouped = input.plan.project(below).aggregate(aggregate.keys.clone(), builder.calls);
+    Ok(Touched { plan: grouped.project(builder.above), changes })
+}
+
+impl Builder<'_, '_> {
+    fn change(&mut self, call: &AggregateCall, upkeep: Upkeep) -> Result<Change> {
+        let name = call.column.name.as_str().to_owned();
+        Ok(match upkeep {
+            Upkeep::Count => {
+                let present = call.args.first().map(|&arg| E::Column(arg).is(IsTest::NotNull));
+                let filter = self.filter(present.into_iter().chain(call.filter.map(E::Column)).collect());
+                Change::Adds(self.total(&name, self.w.id, filter, "bigint"))
+            }
+            Upkeep::Sum { .. } => {
+                let ty = self.cx.known(call.column.id)?.ty.name.clone();
+                let arg = call.args.first().copied().ok_or(Error::Bug("a sum without an argument"))?;
+                let value = match (ty.as_str(), call.filter) {
+                    ("bigint", _) => E::Column(arg),
+                    _ => E::Column(arg).cast("numeric"),
+                };
+                let product = self.below(&name, E::binary("*", value, self.w.expr()));
+                Change::Adds(self.total(&name, product, call.filter, &ty))
+            }
+            Upkeep::Min | Upkeep::Max => Change::Moves {
+                inserted: self.extreme(call, ">", "inserted"),
+                deleted: self.extreme(call, "<", "deleted"),
+            },
+            Upkeep::Recompute => Change::Unknown,
+        })
+    }
+
+    /// The sum of a column over the group, zero for none, as a value of the state's type.
+    fn total(&mut self, name: &str, arg: ColId, filter: Option<ColId>, ty: &str) -> Column {
+        let sum = self.cx.ids.column(name);
+        self.calls.push(AggregateCall { filter, ..AggregateCall::new(sum.clone(), "sum", vec![arg]) });
+        let total = self.cx.ids.column(name);
+        let value = E::call("coalesce", vec![sum.expr(), E::number(0).cast("numeric")]);
+        self.above.push((total.clone(), value.cast(ty)));
+        total
+    }
+
+    /// The call itself over the rows whose weight compares to zero so.
+    fn extreme(&mut self, call: &AggregateCall, sign: &str, what: &str) -> Column {
+        let moved = E::binary(sign, self.w.expr(), E::number(0));
+        let filter = self.filter([moved].into_iter().chain(call.filter.map(E::Column)).collect());
+        let column = self.cx.ids.column(format!("{}_{what}", call.column.name.as_str()));
+        self.calls.push(AggregateCall { column: column.clone(), filter, ..call.clone() });
+        self.above.push(column.pass());
+        column
+    }
+
+    /// A filter that is the conjunction of conditions; none for none.
+    fn filter(&mut self, mut conditions: Vec<Expr>) -> Option<ColId> {
+        match (conditions.len(), conditions.first()) {
+            (0, _) => None,
+            (1, Some(E::Column(id))) => Some(*id),
+            (1, _) => Some(self.below("counts", conditions.remove(0))),
+            _ => Some(self.below("counts", E::And(conditions))),
+        }
+    }
+
+    /// The column below the aggregate that computes an expression.
+    fn below(&mut self, name: &str, value: Expr) -> ColId {
+        if let Some((column, _)) = self.below.iter().find(|(_, e)| *e == value) {
+            return column.id;
+        }
+        let column = self.cx.ids.column(name);
+        self.below.push((column.clone(), value));
+        column.id
+    }
+}

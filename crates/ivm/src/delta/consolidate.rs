@@ -1,0 +1,56 @@
+//! Consolidation: one row for each image, with the sum of its weights, and none where that is zero.
+//!
+//! Rows are alike when a user cannot tell them apart: values whose equals may look different (`1.0` and
+//! `1.00`) are grouped by their text as well, and values without equality by their text alone, from which
+//! they are read again.
+
+use crate::catalog::Equality;
+use crate::plan::{AggregateCall, Column, Expr, Ids, Plan};
+use crate::sql::ident::Ident;
+use crate::view::{NodeColumn, weight_name};
+
+use super::Delta;
+
+/// The consolidated delta, its columns under the names and in the order given, the weight last.
+pub fn plan(delta: Delta, output: &[(Column, NodeColumn)], ids: &mut Ids) -> Plan {
+    let (mut below, mut keys, mut above) = (vec![], vec![], vec![]);
+    for (column, known) in output {
+        let named = Column { id: column.id, name: known.name.clone() };
+        let text = ids.column(format!("{}_text", known.name.as_str()));
+        let image = (text.clone(), column.expr().cast("text"));
+        match known.ty.equality {
+            Equality::Image => {
+                below.push(column.pass());
+                keys.push(column.clone());
+                above.push((named, column.expr()));
+            }
+            Equality::Loose => {
+                below.extend([column.pass(), image]);
+                keys.extend([column.clone(), text]);
+                above.push((named, column.expr()));
+            }
+            Equality::Missing => {
+                below.push(image);
+                keys.push(text.clone());
+                above.push((ids.column(known.name.as_str()), text.expr().cast(&known.ty.name)));
+            }
+        }
+    }
+    below.push(delta.w.pass());
+    let total = ids.column("total");
+    let sum = AggregateCall::new(total.clone(), "sum", vec![delta.w.id]);
+    let grouped = delta.plan.project(below).aggregate(keys, vec![sum]);
+    let kept = grouped.filter(Expr::binary("<>", total.expr(), Expr::number(0)));
+    let w = weight_name(output.iter().map(|(_, known)| &known.name));
+    above.push((ids.column(w.as_str()), total.expr().cast("bigint")));
+    kept.project(above)
+}
+
+/// A delta that is consolidated already, in the same shape.
+pub fn named(delta: Delta, output: &[(Column, NodeColumn)]) -> Plan {
+    let named = |column: &Column, name: &Ident| (Column { id: column.id, name: name.clone() }, column.expr());
+    let w = weight_name(output.iter().map(|(_, known)| &known.name));
+    let mut columns: Vec<_> = output.iter().map(|(column, known)| named(column, &known.name)).collect();
+    columns.push(named(&delta.w, &w));
+    delta.plan.project(columns)
+}

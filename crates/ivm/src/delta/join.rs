@@ -1,0 +1,161 @@
+//! ⋈, inner join.   Bilinear:  Δ(P ⋈ R) = ΔP ⋈ R + P ⋈ ΔR − ΔP ⋈ ΔR
+//!
+//! States are read after the change, so a pair of which both rows are new is counted by each of the
+//! first two terms, and the third takes one away. A join of many inputs is folded left, one input at a
+//! time, and ΔP is a step wherever two terms read it: with m changed inputs there are 3m − 2 terms,
+//! never 2^m. With one changed input there is one term, a single select.
+
+use std::collections::BTreeSet;
+
+use crate::error::Result;
+use crate::plan::{ColId, Column, Expr, Join, Plan, UnionAll};
+
+use super::{Cx, Delta};
+
+pub fn delta(join: &Join, cx: &mut Cx) -> Result<Option<Delta>> {
+    let mut inputs = vec![];
+    for state in &join.inputs {
+        inputs.push(Input { state: state.clone(), delta: cx.delta(state)? });
+    }
+    // Unchanged inputs first: the sooner they restrict ΔP, the less there is to write down.
+    inputs.sort_by_key(|input| input.delta.is_some());
+    let inputs = linked(inputs, &join.predicates, |input| &input.state);
+    let mut chain = Chain { predicates: &join.predicates, states: vec![], delta: None };
+    for input in inputs {
+        chain.add(input, cx);
+    }
+    Ok(chain.delta.map(|term| term.evaluate(&join.predicates, cx)))
+}
+
+/// An input of the join and its delta.
+struct Input {
+    state: Plan,
+    delta: Option<Delta>,
+}
+
+/// The fold so far: the inputs of P, and ΔP.
+struct Chain<'a> {
+    predicates: &'a [Expr],
+    states: Vec<Plan>,
+    delta: Option<Term>,
+}
+
+/// A product of inputs with weights. Predicates among `joined` columns already hold.
+struct Term {
+    inputs: Vec<Plan>,
+    weights: Vec<Column>,
+    negative: bool,
+    joined: Option<BTreeSet<ColId>>,
+}
+
+impl Chain<'_> {
+    /// P ⋈ R from P.
+    fn add(&mut self, input: Input, cx: &mut Cx) {
+        self.delta = match (self.delta.take(), input.delta) {
+            (None, None) => None,
+            (Some(mut term), None) => {
+                term.inputs.push(input.state.clone());
+                Some(term)
+            }
+            (None, Some(delta)) => Some(self.with_states(&delta)),
+            (Some(term), Some(delta)) => {
+                let before = shared(term.evaluate(self.predicates, cx), "c", cx);
+                let delta = shared(delta, "d", cx);
+                let states = [before.against(&input.state), self.with_states(&delta), before.overlap(&delta)];
+                Some(self.sum(states.into(), &input.state, cx))
+            }
+        };
+        self.states.push(input.state);
+    }
+
+    /// P ⋈ ΔR
+    fn with_states(&self, delta: &Delta) -> Term {
+        let inputs = std::iter::once(delta.plan.clone()).chain(self.states.iter().cloned()).collect();
+        Term { inputs, weights: vec![delta.w.clone()], negative: false, joined: None }
+    }
+
+    /// The terms as one relation over the columns of P ⋈ R.
+    fn sum(&self, terms: Vec<Term>, last: &Plan, cx: &mut Cx) -> Term {
+        let w = cx.ids.column("w");
+        let mut columns: Vec<Column> = self.states.iter().chain([last]).flat_map(Plan::columns).collect();
+        let joined: BTreeSet<ColId> = columns.iter().map(|column| column.id).collect();
+        let inputs = terms.into_iter().map(|term| {
+            let delta = term.evaluate(self.predicates, cx);
+            (delta.plan, columns.iter().chain([&delta.w]).map(|column| column.id).collect())
+        });
+        let inputs = inputs.collect();
+        columns.push(w.clone());
+        let union = Plan::UnionAll(UnionAll { columns, inputs });
+        Term { inputs: vec![union], weights: vec![w], negative: false, joined: Some(joined) }
+    }
+}
+
+impl Delta {
+    /// ΔP ⋈ R
+    fn against(&self, state: &Plan) -> Term {
+        let joined = self.plan.columns().iter().map(|column| column.id).collect();
+        let inputs = vec![self.plan.clone(), state.clone()];
+        Term { inputs, weights: vec![self.w.clone()], negative: false, joined: Some(joined) }
+    }
+
+    /// −ΔP ⋈ ΔR
+    fn overlap(&self, other: &Delta) -> Term {
+        let weights = vec![self.w.clone(), other.w.clone()];
+        Term { weights, negative: true, ..self.against(&other.plan) }
+    }
+}
+
+impl Term {
+    /// The product, restricted by the predicates that its columns decide, with one weight.
+    fn evaluate(self, predicates: &[Expr], cx: &mut Cx) -> Delta {
+        let Term { inputs, mut weights, negative, joined } = self;
+        let all: BTreeSet<ColId> = inputs.iter().flat_map(Plan::columns).map(|column| column.id).collect();
+        let decided = |e: &&Expr| e.columns().into_iter().all(|id| all.contains(id));
+        let held = |e: &&Expr| joined.as_ref().is_some_and(|joined| e.columns().into_iter().all(|id| joined.contains(id)));
+        let restrict: Vec<Expr> = predicates.iter().filter(decided).filter(|e| !held(e)).cloned().collect();
+        let mut columns: Vec<Column> = inputs.iter().flat_map(Plan::columns).collect();
+        let mut inputs = linked(inputs, &restrict, |input| input);
+        let plan = match (inputs.len(), restrict.is_empty()) {
+            (1, true) => inputs.remove(0),
+            _ => Plan::join(inputs, restrict),
+        };
+        if let (1, false) = (weights.len(), negative) {
+            return Delta { plan, w: weights.remove(0), consolidated: false };
+        }
+        columns.retain(|column| !weights.contains(column));
+        let product = weights.iter().map(Column::expr).reduce(|l, r| Expr::binary("*", l, r)).unwrap_or(Expr::number(1));
+        let product = if negative { Expr::Unary(crate::expr::Op::plain("-"), Box::new(product)) } else { product };
+        let w = cx.ids.column("w");
+        let columns = columns.iter().map(Column::pass).chain([(w.clone(), product)]).collect();
+        Delta { plan: plan.project(columns), w, consolidated: false }
+    }
+}
+
+/// A delta that several terms read: written down once, unless it is already a relation.
+fn shared(delta: Delta, name: &str, cx: &mut Cx) -> Delta {
+    match delta.plan {
+        Plan::Scan(_) => delta,
+        plan => Delta { plan: cx.step(name, "bilinear", plan), ..delta },
+    }
+}
+
+/// The items in an order in which each is linked to those before it by a predicate, where there is one:
+/// otherwise a chain of joins would begin with a product.
+fn linked<T>(mut items: Vec<T>, predicates: &[Expr], plan: impl Fn(&T) -> &Plan) -> Vec<T> {
+    let mut seen: BTreeSet<ColId> = BTreeSet::new();
+    let mut ordered = vec![];
+    while !items.is_empty() {
+        let at = items.iter().position(|item| {
+            let own: BTreeSet<ColId> = plan(item).columns().iter().map(|column| column.id).collect();
+            predicates.iter().any(|e| {
+                let columns: Vec<&ColId> = e.columns();
+                let known = columns.iter().all(|id| own.contains(id) || seen.contains(id));
+                known && columns.iter().any(|id| own.contains(id)) && columns.iter().any(|id| seen.contains(id))
+            })
+        });
+        let item = items.remove(at.unwrap_or(0));
+        seen.extend(plan(&item).columns().iter().map(|column| column.id));
+        ordered.push(item);
+    }
+    ordered
+}

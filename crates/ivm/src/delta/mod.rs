@@ -1,0 +1,169 @@
+//! Δ: how a plan's output changes when its inputs do.
+//!
+//! > A delta is a relation `(columns…, w)` with integer weight `w`: a Z-set. A rule reads its inputs'
+//! > schema, state and delta, never what kind of operator they are. All states are read in one snapshot,
+//! > after the change, and that snapshot is the upper edge of the delta.
+//!
+//! | law | rule | operators |
+//! |---|---|---|
+//! | linear | `Δop(R) = op(ΔR)` | scan, σ, π, ⊎ |
+//! | bilinear | `Δ(R⋈S) = ΔR⋈S + R⋈ΔS − ΔR⋈ΔS` | ⋈ |
+//! | key-local | with K the touched keys: `Δop = op(R↾K) − old output↾K` | γ, δ |
+//!
+//! Deltas are compiled for the inputs that changed: an input outside the mask has no delta, and its
+//! terms vanish. A delta that is used more than once becomes a step: computed once, read by name.
+
+pub mod aggregate;
+pub mod consolidate;
+mod distinct;
+mod filter;
+mod join;
+mod project;
+mod scan;
+mod union;
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Result};
+use crate::nodes::unique;
+use crate::plan::{ColId, Column, Ids, Plan, Relation, Scan};
+use crate::render;
+use crate::sql::ident::Ident;
+use crate::view::{DELTA, Mask, Node, NodeColumn, Program, Step, View};
+
+/// The change of a plan: its columns, under their own ids, and the weight.
+pub struct Delta {
+    pub plan: Plan,
+    pub w: Column,
+    /// No two rows are alike and no weight is zero.
+    pub consolidated: bool,
+}
+
+/// A step before it is SQL: the reference evaluator runs these.
+#[derive(Clone, Debug)]
+pub struct PlanStep {
+    pub name: Ident,
+    pub law: String,
+    pub plan: Plan,
+    pub needs: Option<Ident>,
+}
+
+/// What the rules of one program share.
+pub struct Cx<'a> {
+    pub view: &'a View,
+    /// The node that the program follows.
+    pub index: usize,
+    pub mask: &'a Mask,
+    pub ids: Ids,
+    steps: Vec<PlanStep>,
+}
+
+/// The program by which a node follows a change mask; `None` when nothing it reads has changed.
+pub fn program(view: &View, index: usize, mask: &Mask) -> Result<Option<Program>> {
+    steps(view, index, mask)?.map(|steps| rendered(view, steps)).transpose()
+}
+
+/// The same program as plans.
+pub fn steps(view: &View, index: usize, mask: &Mask) -> Result<Option<Vec<PlanStep>>> {
+    let mut cx = Cx { view, index, mask, ids: view.ids.clone(), steps: vec![] };
+    let node = &view.nodes[index];
+    let Some(delta) = cx.delta(&node.plan)? else { return Ok(None) };
+    let output: Vec<_> = node.plan.columns().into_iter().zip(node.columns.clone()).collect();
+    let plan = match delta.consolidated {
+        true => consolidate::named(delta, &output),
+        false => consolidate::plan(delta, &output, &mut cx.ids),
+    };
+    cx.steps.push(PlanStep { name: Ident::new(DELTA), law: law(&node.plan).to_owned(), plan, needs: None });
+    Ok(Some(cx.steps))
+}
+
+/// Steps as SQL.
+pub fn rendered(view: &View, steps: Vec<PlanStep>) -> Result<Program> {
+    let names = |relation: &Relation| view.relation_name(relation);
+    let steps = steps.into_iter().map(|PlanStep { name, law, plan, needs }| {
+        Ok(Step { name, law, query: render::query(&plan, &names)?, needs })
+    });
+    Ok(Program { steps: steps.collect::<Result<_>>()? })
+}
+
+/// The law that an operator's delta follows.
+pub fn law(plan: &Plan) -> &'static str {
+    match plan {
+        Plan::Scan(_) | Plan::Values(_) | Plan::Filter(_) | Plan::Project(_) | Plan::UnionAll(_) => "linear",
+        Plan::Join(_) => "bilinear",
+        Plan::Outer(_) | Plan::Aggregate(_) | Plan::Distinct(_) => "key-local",
+    }
+}
+
+impl Cx<'_> {
+    pub fn node(&self) -> &Node {
+        &self.view.nodes[self.index]
+    }
+
+    /// The column of the node's table that holds a column of its plan.
+    pub fn known(&self, id: ColId) -> Result<&NodeColumn> {
+        let at = self.node().plan.columns().iter().position(|column| column.id == id);
+        at.map(|at| &self.node().columns[at]).ok_or(Error::Bug("a node has no such column"))
+    }
+
+    /// Reads the node's own table, as it was before this refresh; the fresh column for each of its plan.
+    pub fn old_state(&mut self) -> (Plan, BTreeMap<ColId, Column>) {
+        let node = &self.view.nodes[self.index];
+        let (mut columns, mut old) = (vec![], BTreeMap::new());
+        for (column, known) in node.plan.columns().iter().zip(&node.columns) {
+            let fresh = self.ids.column(known.name.as_str());
+            old.insert(column.id, fresh.clone());
+            columns.push((fresh, known.name.clone()));
+        }
+        (Plan::Scan(Scan { relation: Relation::Node(self.index), columns }), old)
+    }
+
+    /// The delta of a plan under the mask; `None` when it cannot have changed.
+    pub fn delta(&mut self, plan: &Plan) -> Result<Option<Delta>> {
+        match plan {
+            Plan::Scan(s) => Ok(scan::delta(s, self)),
+            Plan::Values(_) => Ok(None),
+            Plan::Filter(f) => filter::delta(f, self),
+            Plan::Project(p) => project::delta(p, self),
+            Plan::Join(j) => join::delta(j, self),
+            Plan::UnionAll(u) => union::delta(u, self),
+            Plan::Aggregate(a) => aggregate::delta(a, self),
+            Plan::Distinct(d) => distinct::delta(d, self),
+            Plan::Outer(_) => Err(Error::Bug("an outer join reached the delta compiler")),
+        }
+    }
+
+    /// Makes a plan a step and returns what reads it, under the same column ids.
+    pub fn step(&mut self, name: &str, law: &str, plan: Plan) -> Plan {
+        self.step_if(name, law, plan, None)
+    }
+
+    /// As `step`, but skipped when the step `needs` is empty.
+    pub fn step_if(&mut self, name: &str, law: &str, plan: Plan, needs: Option<Ident>) -> Plan {
+        let name = self.fresh_name(name);
+        let columns = plan.columns();
+        let names = unique(&columns);
+        let renamed = columns.iter().zip(&names).map(|(column, name)| (Column { id: column.id, name: name.clone() }, column.expr()));
+        let distinct = columns.iter().zip(&names).all(|(column, name)| column.name == *name);
+        let plan = if distinct { plan } else { plan.project(renamed.collect()) };
+        let scan = Scan { relation: Relation::Step(name.clone()), columns: columns.into_iter().zip(names).collect() };
+        self.steps.push(PlanStep { name, law: law.to_owned(), plan, needs });
+        Plan::Scan(scan)
+    }
+
+    /// The name of the step that was added last.
+    pub fn last_step(&self) -> Option<Ident> {
+        self.steps.last().map(|step| step.name.clone())
+    }
+
+    /// `name`, numbered where the program has it already.
+    fn fresh_name(&self, name: &str) -> Ident {
+        let taken = |candidate: &str| self.steps.iter().any(|step| step.name.as_str() == candidate);
+        let numbered = (2..).map(|nth| format!("{name}{nth}")).find(|candidate| !taken(candidate));
+        match taken(name) {
+            true => Ident::new(numbered.unwrap_or_default()),
+            false => Ident::new(name),
+        }
+    }
+}
+

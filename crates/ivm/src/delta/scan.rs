@@ -1,0 +1,25 @@
+//! scan.   Linear:  Δ(scan R) = scan ΔR
+//!
+//! The change of a source is what capture recorded since the frontier; that of a node is what this
+//! refresh applied to it. Both have the columns of the relation and a weight. The results of steps and
+//! deltas themselves do not change while a refresh runs.
+
+use crate::plan::{Plan, Relation, Scan};
+
+use super::{Cx, Delta};
+
+pub fn delta(scan: &Scan, cx: &mut Cx) -> Option<Delta> {
+    if !cx.mask.contains(&scan.relation) {
+        return None;
+    }
+    let relation = match &scan.relation {
+        Relation::Source(name) => Relation::SourceDelta(name.clone()),
+        Relation::Node(index) => Relation::NodeDelta(*index),
+        _ => return None,
+    };
+    let name = cx.view.weight(&relation);
+    let w = cx.ids.column(name.as_str());
+    let mut columns = scan.columns.clone();
+    columns.push((w.clone(), name));
+    Some(Delta { plan: Plan::Scan(Scan { relation, columns }), w, consolidated: false })
+}

@@ -1,0 +1,24 @@
+//! ⊎, union all.   Linear:  Δ(R ⊎ S) = ΔR ⊎ ΔS
+//!
+//! Inputs that did not change contribute nothing.
+
+use crate::error::Result;
+use crate::plan::{Plan, UnionAll};
+
+use super::{Cx, Delta};
+
+pub fn delta(union: &UnionAll, cx: &mut Cx) -> Result<Option<Delta>> {
+    let mut inputs = vec![];
+    for (input, columns) in &union.inputs {
+        if let Some(delta) = cx.delta(input)? {
+            let columns = columns.iter().copied().chain([delta.w.id]).collect();
+            inputs.push((delta.plan, columns));
+        }
+    }
+    if inputs.is_empty() {
+        return Ok(None);
+    }
+    let w = cx.ids.column("w");
+    let columns = union.columns.iter().cloned().chain([w.clone()]).collect();
+    Ok(Some(Delta { plan: Plan::UnionAll(UnionAll { columns, inputs }), w, consolidated: false }))
+}

@@ -1,0 +1,145 @@
+//! Plans and views as text for people: an indented tree, one operator a line, with the law of its delta.
+
+use std::collections::BTreeMap;
+
+use crate::delta::law;
+use crate::error::{Error, Result};
+use crate::nodes::{Scale, Upkeep};
+use crate::plan::{AggregateCall, ColId, Column, Expr, Plan, Relation};
+use crate::sql::ast::{self, bare};
+use crate::sql::ident::{Ident, QName};
+use crate::sql::print;
+use crate::view::{Apply, Identity, Node, Program, View};
+
+/// The names that columns have in a plan.
+type Names = BTreeMap<ColId, Ident>;
+
+/// Every node of a view: its table, its identity, its plan.
+pub fn view(view: &View) -> Result<String> {
+    let name = |relation: &Relation| view.relation_name(relation);
+    let nodes = view.nodes.iter().map(|node| {
+        let tree = tree(&node.plan, &node.upkeep, &name)?;
+        Ok(format!("{} ({})\n{}", node.table, identity(node), indented(&tree)))
+    });
+    Ok(nodes.collect::<Result<Vec<String>>>()?.join("\n"))
+}
+
+/// The tree of a plan.
+pub fn plan(plan: &Plan, names: &dyn Fn(&Relation) -> QName) -> Result<String> {
+    tree(plan, &[], names)
+}
+
+/// The steps of a program, each with its name and its law.
+pub fn program(program: &Program) -> String {
+    let steps = program.steps.iter().map(|step| {
+        let needs = step.needs.as_ref().map(|needs| format!(", if {needs} has rows")).unwrap_or_default();
+        format!("-- {} ({}{needs})\n{};\n", step.name, step.law, print::query(&step.query))
+    });
+    steps.collect::<Vec<_>>().join("\n")
+}
+
+/// The statements that bring a delta into a node's table, and the index that they use.
+pub fn apply(apply: &Apply) -> String {
+    let index = apply.index.iter().map(|index| format!("-- index\n{index};\n"));
+    let update = apply.update.iter().map(|statement| ("update", statement));
+    let statements = update.chain([("delete", &apply.delete), ("insert", &apply.insert)]);
+    let statements = statements.map(|(what, statement)| format!("-- {what}\n{};\n", print::statement(statement)));
+    index.chain(statements).collect::<Vec<_>>().join("\n")
+}
+
+fn identity(node: &Node) -> String {
+    let list = |names: &[Ident]| names.iter().map(Ident::to_string).collect::<Vec<_>>().join(", ");
+    match &node.identity {
+        Identity::Key(names) if names.is_empty() => "one row".to_owned(),
+        Identity::Key(names) => format!("key: {}", list(names)),
+        Identity::HashedKey(names) => format!("hashed key: {}", list(names)),
+        Identity::Bag => "bag: hash of all columns".to_owned(),
+    }
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+fn tree(plan: &Plan, upkeep: &[Upkeep], relations: &dyn Fn(&Relation) -> QName) -> Result<String> {
+    let mut names = Names::new();
+    collect(plan, &mut names);
+    let head = head(plan, upkeep, relations, &names)?;
+    let mut text = format!("{head}  [{}]\n", law(plan));
+    // The upkeep of a state table belongs to its aggregate, which a projection may reorder.
+    let upkeep = if matches!(plan, Plan::Project(_)) { upkeep } else { &[] };
+    for input in plan.inputs() {
+        text.push_str(&indented(&tree(input, upkeep, relations)?));
+    }
+    Ok(text)
+}
+
+fn collect(plan: &Plan, names: &mut Names) {
+    plan.inputs().into_iter().for_each(|input| collect(input, names));
+    names.extend(plan.columns().into_iter().map(|column| (column.id, column.name)));
+}
+
+/// The line of one operator.
+fn head(plan: &Plan, upkeep: &[Upkeep], relations: &dyn Fn(&Relation) -> QName, names: &Names) -> Result<String> {
+    let texts = |exprs: &[Expr]| exprs.iter().map(|e| text(e, names)).collect::<Result<Vec<_>>>();
+    Ok(match plan {
+        Plan::Scan(scan) => {
+            let columns: Vec<String> = scan.columns.iter().map(|(_, name)| name.to_string()).collect();
+            format!("scan {} ({})", relations(&scan.relation), columns.join(", "))
+        }
+        Plan::Values(values) => format!("values, {} rows", values.rows.len()),
+        Plan::Filter(filter) => format!("σ {}", text(&filter.predicate, names)?),
+        Plan::Project(project) => {
+            let shown = project.columns.iter().map(|(column, e)| shown(column, e, names));
+            format!("π {}", shown.collect::<Result<Vec<_>>>()?.join(", "))
+        }
+        Plan::Join(join) if join.predicates.is_empty() => "×".to_owned(),
+        Plan::Join(join) => format!("⋈ {}", texts(&join.predicates)?.join(" AND ")),
+        Plan::Outer(outer) => format!("⟕ {}", text(&outer.on, names)?),
+        Plan::UnionAll(union) => format!("⊎ {}", list(&union.columns)),
+        Plan::Aggregate(aggregate) => {
+            let calls = aggregate.calls.iter().enumerate().map(|(at, c)| call(c, upkeep.get(at), names));
+            let keys = aggregate.keys.iter().map(|key| Ok(key.name.to_string()));
+            format!("γ {}", keys.chain(calls).collect::<Result<Vec<_>>>()?.join(", "))
+        }
+        Plan::Distinct(distinct) => format!("δ {}", list(&distinct.input.columns())),
+    })
+}
+
+fn list(columns: &[Column]) -> String {
+    columns.iter().map(|column| column.name.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// A projected column: its name alone when it passes through.
+fn shown(column: &Column, expr: &Expr, names: &Names) -> Result<String> {
+    match expr {
+        Expr::Column(id) if names.get(id) == Some(&column.name) => Ok(column.name.to_string()),
+        _ => Ok(format!("{} := {}", column.name, text(expr, names)?)),
+    }
+}
+
+fn call(call: &AggregateCall, upkeep: Option<&Upkeep>, names: &Names) -> Result<String> {
+    let name = |id: &ColId| names.get(id).map(Ident::to_string).unwrap_or_default();
+    let args: Vec<String> = call.args.iter().map(name).collect();
+    let args = if args.is_empty() { "*".to_owned() } else { args.join(", ") };
+    let distinct = if call.distinct { "distinct " } else { "" };
+    let filter = call.filter.as_ref().map(|id| format!(" filter {}", name(id))).unwrap_or_default();
+    let upkeep = match upkeep {
+        None => "",
+        Some(Upkeep::Count | Upkeep::Sum { scale: Scale::Integer, .. }) => " {+Δ}",
+        Some(Upkeep::Sum { .. }) => " {+Δ, recomputed for NaN}",
+        Some(Upkeep::Min | Upkeep::Max) => " {recomputed when a deletion reaches it}",
+        Some(Upkeep::Recompute) => " {recomputed when touched}",
+    };
+    Ok(format!("{} := {}({distinct}{args}){filter}{upkeep}", call.column.name, call.function))
+}
+
+/// An expression with its columns by name, on one line.
+fn text(expr: &Expr, names: &Names) -> Result<String> {
+    let mut column = |id: ColId| {
+        let name = names.get(&id).ok_or(Error::Bug("an expression reads a column that its input has not"))?;
+        Ok(bare(name.as_str()))
+    };
+    let expr: ast::Expr = expr.clone().try_map(&mut column, &mut |_| Err(Error::Bug("a subquery in a maintained plan")))?;
+    Ok(print::expr(&expr).lines().map(str::trim_start).collect::<Vec<_>>().join(" "))
+}

@@ -1,0 +1,78 @@
+//! Facts of filters and joins.
+//!
+//! A set of columns is a key of a join when it determines a key of every input: `R ⋈ S` on the key of
+//! `S` keeps the keys of `R`, without that it has both.
+
+use std::collections::BTreeSet;
+
+use super::{Known, MOST, not_null};
+use crate::plan::{ColId, Expr};
+
+/// The rows for which the predicates are true.
+pub fn filtered(mut known: Known, predicates: &[Expr]) -> Known {
+    for predicate in predicates.iter().flat_map(|predicate| predicate.clone().conjuncts()) {
+        known.not_null.extend(not_null::implied(&predicate));
+        match equality(&predicate) {
+            Some((Expr::Column(a), Expr::Column(b))) => known.dependencies.add_equal(*a, *b),
+            Some((Expr::Column(a), e) | (e, Expr::Column(a))) if is_constant(e) => {
+                known.dependencies.add(BTreeSet::new(), [*a].into());
+            }
+            _ => {}
+        }
+    }
+    let reduced = known.keys.iter().map(|key| known.dependencies.reduced(key.clone())).collect::<Vec<_>>();
+    known.keys.clear();
+    reduced.into_iter().for_each(|key| known.add_key(key));
+    known
+}
+
+pub fn joined(inputs: Vec<Known>, predicates: &[Expr]) -> Known {
+    let mut combinations: Vec<BTreeSet<ColId>> = vec![BTreeSet::new()];
+    let mut all = Known::default();
+    for input in inputs {
+        let with = |key: &BTreeSet<ColId>| {
+            let chosen: Vec<BTreeSet<ColId>> = combinations.iter().map(|chosen| chosen | key).collect();
+            chosen
+        };
+        combinations = input.keys.iter().flat_map(with).take(MOST).collect();
+        all.not_null.extend(input.not_null);
+        all.dependencies.extend(input.dependencies);
+    }
+    let mut known = filtered(all, predicates);
+    for key in combinations {
+        // Dropping from either end finds the keys of both sides of a 1:1 join.
+        let forwards: Vec<ColId> = key.iter().copied().collect();
+        let backwards: Vec<ColId> = key.iter().rev().copied().collect();
+        known.add_key(known.dependencies.reduced_in_order(key.clone(), &backwards));
+        known.add_key(known.dependencies.reduced_in_order(key, &forwards));
+    }
+    known
+}
+
+/// Left rows without a match meet a row of nulls, each once.
+pub fn left_joined(left: Known, right: Known, on: &Expr) -> Known {
+    let mut matching = filtered(right.clone(), std::slice::from_ref(on));
+    matching.dependencies.extend(left.dependencies.clone());
+    let mut known = Known { not_null: left.not_null, keys: vec![], dependencies: left.dependencies };
+    for l in &left.keys {
+        let fixed = matching.dependencies.closure(l);
+        match right.keys.iter().any(|r| r.is_subset(&fixed)) {
+            true => known.add_key(l.clone()),
+            false => right.keys.iter().for_each(|r| known.add_key(l | r)),
+        }
+    }
+    known.dependencies.extend(right.dependencies.with_null_rows(&right.not_null));
+    known
+}
+
+/// The sides of `a = b` by the plain operator.
+fn equality(e: &Expr) -> Option<(&Expr, &Expr)> {
+    match e {
+        Expr::Binary(op, l, r) if op.is("=") => Some((l, r)),
+        _ => None,
+    }
+}
+
+fn is_constant(e: &Expr) -> bool {
+    e.columns().is_empty() && e.subqueries().is_empty()
+}

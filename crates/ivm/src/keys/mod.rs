@@ -1,0 +1,159 @@
+//! What a plan's output is known to satisfy: columns that are never null, columns that are unique.
+//!
+//! Behind both stand functional dependencies `X → Y`: two rows that agree on `X` agree on `Y`. They come
+//! from keys, from `a = b` and `a = 1`, and from computed columns, and they outlive projections that
+//! drop their columns. "Agree" is the type's equality, as in GROUP BY: nulls agree with each other.
+
+mod dependencies;
+mod join;
+mod not_null;
+
+use std::collections::BTreeSet;
+
+use crate::catalog::Catalog;
+use crate::error::Result;
+use crate::plan::{Aggregate, ColId, Plan, Project, Relation, Scan};
+
+use dependencies::Dependencies;
+
+/// Facts about the rows of a plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Output columns that are never null.
+    pub not_null: BTreeSet<ColId>,
+    /// Sets of output columns of which no two rows agree; the empty set: at most one row. Better ones first.
+    pub keys: Vec<BTreeSet<ColId>>,
+}
+
+/// The facts of a plan's output.
+pub fn facts(plan: &Plan, catalog: &dyn Catalog) -> Result<Facts> {
+    let known = known(plan, catalog)?;
+    Ok(Facts { not_null: known.not_null, keys: known.keys })
+}
+
+/// The columns that are the same in any two rows that agree on `given`.
+pub fn determined(plan: &Plan, given: &BTreeSet<ColId>, catalog: &dyn Catalog) -> Result<BTreeSet<ColId>> {
+    Ok(known(plan, catalog)?.dependencies.closure(given))
+}
+
+/// Keys beyond this many are forgotten.
+const MOST: usize = 8;
+
+#[derive(Clone, Default)]
+struct Known {
+    not_null: BTreeSet<ColId>,
+    keys: Vec<BTreeSet<ColId>>,
+    dependencies: Dependencies,
+}
+
+impl Known {
+    fn add_key(&mut self, key: BTreeSet<ColId>) {
+        let implied = self.keys.iter().any(|known| known.is_subset(&key));
+        if !implied && self.keys.len() < MOST {
+            self.keys.retain(|known| !key.is_subset(known));
+            self.keys.push(key);
+        }
+    }
+}
+
+fn known(plan: &Plan, catalog: &dyn Catalog) -> Result<Known> {
+    Ok(match plan {
+        Plan::Scan(scan) => scanned(scan, catalog)?,
+        Plan::Values(values) => {
+            let mut known = Known::default();
+            for (at, column) in values.columns.iter().enumerate() {
+                if values.rows.iter().all(|row| not_null::is_not_null(&row[at], &BTreeSet::new())) {
+                    known.not_null.insert(column.id);
+                }
+            }
+            if values.rows.len() <= 1 {
+                known.keys.push(BTreeSet::new());
+            }
+            known
+        }
+        Plan::Filter(filter) => join::filtered(known(&filter.input, catalog)?, std::slice::from_ref(&filter.predicate)),
+        Plan::Project(project) => projected(project, known(&project.input, catalog)?),
+        Plan::Join(join) => {
+            let inputs = join.inputs.iter().map(|input| known(input, catalog)).collect::<Result<_>>()?;
+            join::joined(inputs, &join.predicates)
+        }
+        Plan::Outer(outer) => {
+            join::left_joined(known(&outer.left, catalog)?, known(&outer.right, catalog)?, &outer.on)
+        }
+        Plan::UnionAll(union) => {
+            let inputs = union.inputs.iter().map(|(input, _)| known(input, catalog)).collect::<Result<Vec<_>>>()?;
+            let never_null = |at: usize| {
+                let mut fed = inputs.iter().zip(&union.inputs);
+                fed.all(|(known, (_, ids))| known.not_null.contains(&ids[at]))
+            };
+            let columns = union.columns.iter().enumerate().filter(|(at, _)| never_null(*at));
+            Known { not_null: columns.map(|(_, column)| column.id).collect(), ..Known::default() }
+        }
+        Plan::Aggregate(aggregate) => grouped(aggregate, known(&aggregate.input, catalog)?),
+        Plan::Distinct(distinct) => {
+            let mut known = known(&distinct.input, catalog)?;
+            let all = distinct.input.columns().into_iter().map(|column| column.id).collect();
+            known.add_key(known.dependencies.reduced(all));
+            known
+        }
+    })
+}
+
+fn scanned(scan: &Scan, catalog: &dyn Catalog) -> Result<Known> {
+    let mut known = Known::default();
+    let Relation::Source(name) = &scan.relation else { return Ok(known) };
+    let declared = catalog.columns(name)?;
+    for (column, own) in &scan.columns {
+        if declared.iter().any(|source| source.name == *own && source.not_null) {
+            known.not_null.insert(column.id);
+        }
+    }
+    let all: BTreeSet<ColId> = scan.columns.iter().map(|(column, _)| column.id).collect();
+    for key in catalog.keys(name)? {
+        let id = |own| scan.columns.iter().find(|(_, name)| name == own).map(|(column, _)| column.id);
+        if let Some(key) = key.iter().map(id).collect::<Option<BTreeSet<ColId>>>() {
+            known.dependencies.add(key.clone(), all.clone());
+            known.add_key(key);
+        }
+    }
+    Ok(known)
+}
+
+fn projected(project: &Project, mut input: Known) -> Known {
+    let mut not_null = BTreeSet::new();
+    for (column, e) in &project.columns {
+        if not_null::is_not_null(e, &input.not_null) {
+            not_null.insert(column.id);
+        }
+        input.dependencies.add_computed(column.id, e);
+    }
+    let output: BTreeSet<ColId> = project.columns.iter().map(|(column, _)| column.id).collect();
+    let mut known = Known { not_null, keys: vec![], dependencies: input.dependencies };
+    for key in input.keys {
+        if let Some(key) = known.dependencies.within(&key, &output) {
+            known.add_key(key);
+        }
+    }
+    known
+}
+
+fn grouped(aggregate: &Aggregate, input: Known) -> Known {
+    let keys: BTreeSet<ColId> = aggregate.keys.iter().map(|key| key.id).collect();
+    let mut known = Known {
+        not_null: input.not_null.intersection(&keys).copied().collect(),
+        keys: vec![],
+        dependencies: input.dependencies,
+    };
+    let counts = aggregate.calls.iter().filter(|call| call.function.schema.is_none() && call.function.name.as_str() == "count");
+    known.not_null.extend(counts.map(|call| call.column.id));
+    let calls: BTreeSet<ColId> = aggregate.calls.iter().map(|call| call.column.id).collect();
+    known.dependencies.add(keys.clone(), calls);
+    for key in input.keys.into_iter().filter(|key| key.is_subset(&keys)) {
+        known.add_key(key);
+    }
+    known.add_key(known.dependencies.reduced(keys));
+    known
+}
+
+#[cfg(test)]
+mod tests;

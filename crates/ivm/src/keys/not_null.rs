@@ -1,0 +1,78 @@
+//! When an expression cannot be null, and which columns a condition keeps from being null.
+
+use std::collections::BTreeSet;
+
+use crate::expr::{Expr as Generic, IsTest, Literal, TypeName};
+use crate::plan::{ColId, Expr};
+
+/// Whether an expression is never null where these columns are not.
+pub fn is_not_null(e: &Expr, not_null: &BTreeSet<ColId>) -> bool {
+    let holds = |e: &Expr| is_not_null(e, not_null);
+    match e {
+        Generic::Column(id) => not_null.contains(id),
+        Generic::Literal(literal) => *literal != Literal::Null,
+        Generic::Cast(..) => is_constant(e),
+        Generic::And(parts) | Generic::Or(parts) => parts.iter().all(holds),
+        Generic::Not(e) | Generic::Collate(e, _) => holds(e),
+        Generic::Is(..) | Generic::Distinct(..) | Generic::Row(_) | Generic::Array(_) | Generic::Exists(_) => true,
+        Generic::Binary(op, l, r) if is_comparison(op.schema.is_none(), &op.symbol) => match (&**l, &**r) {
+            (Generic::Row(_), _) | (_, Generic::Row(_)) => false,
+            (l, r) => holds(l) && holds(r),
+        },
+        Generic::Case(case) => {
+            let arms = case.arms.iter().all(|(_, then)| holds(then));
+            arms && case.otherwise.as_ref().is_some_and(holds)
+        }
+        Generic::Call(call) if call.name.schema.is_none() && call.over.is_none() => match call.name.name.as_str() {
+            "coalesce" | "greatest" | "least" => call.args.iter().any(|arg| holds(&arg.value)),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// The columns that are not null wherever the condition is true.
+pub fn implied(condition: &Expr) -> BTreeSet<ColId> {
+    match condition {
+        Generic::And(parts) => parts.iter().flat_map(implied).collect(),
+        Generic::Or(parts) => {
+            parts.iter().map(implied).reduce(|l, r| l.intersection(&r).copied().collect()).unwrap_or_default()
+        }
+        Generic::Is(e, IsTest::NotNull | IsTest::True | IsTest::False) => column(e).into_iter().collect(),
+        Generic::Column(id) => [*id].into(),
+        Generic::Binary(op, l, r) if is_comparison(op.schema.is_none(), &op.symbol) => {
+            column(l).into_iter().chain(column(r)).collect()
+        }
+        _ => BTreeSet::new(),
+    }
+}
+
+fn column(e: &Expr) -> Option<ColId> {
+    match e {
+        Generic::Column(id) => Some(*id),
+        _ => None,
+    }
+}
+
+/// The comparisons of `pg_catalog`: strict, and null only for nulls.
+fn is_comparison(plain: bool, symbol: &str) -> bool {
+    plain && matches!(symbol, "=" | "<>" | "<" | "<=" | ">" | ">=")
+}
+
+/// A literal under casts that keep it from null. Casts of other values can make a null: that of the
+/// `jsonb` value `null` to an integer does.
+fn is_constant(e: &Expr) -> bool {
+    match e {
+        Generic::Literal(literal) => *literal != Literal::Null,
+        Generic::Cast(e, TypeName(ty)) => is_plain_type(ty) && is_constant(e),
+        _ => false,
+    }
+}
+
+fn is_plain_type(ty: &str) -> bool {
+    let base = ty.split('(').next().unwrap_or(ty);
+    matches!(
+        base,
+        "smallint" | "integer" | "bigint" | "numeric" | "real" | "double precision" | "text" | "boolean" | "character varying"
+    )
+}

@@ -1,0 +1,30 @@
+//! Incremental view maintenance over Z-sets: plans, delta laws, and the SQL they become.
+#![forbid(unsafe_code)]
+
+pub mod apply;
+pub mod bind;
+pub mod canon;
+pub mod catalog;
+pub mod compile;
+pub mod dag;
+pub mod delta;
+pub mod error;
+pub mod eval;
+pub mod explain;
+pub mod expr;
+pub mod frontier;
+pub mod keys;
+pub mod memory;
+pub mod nodes;
+pub mod plan;
+pub mod render;
+pub mod rewrite;
+pub mod sql;
+pub mod types;
+pub mod view;
+pub mod zset;
+
+#[cfg(test)]
+mod testing;
+
+pub use error::{Error, Result};

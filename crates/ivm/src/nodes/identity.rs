@@ -1,0 +1,121 @@
+//! How a node's rows are found again: by a key where the plan has one, else by all their columns.
+//!
+//! A unique index needs rows that fit a b-tree page. Key columns of a source have proved that they do;
+//! a text that merely groups has not, so it is found by its hash.
+
+use std::collections::BTreeSet;
+
+use crate::catalog::Catalog;
+use crate::error::Result;
+use crate::expr::Expr;
+use crate::keys::Facts;
+use crate::plan::{ColId, Column, Plan, Relation};
+use crate::sql::ident::{Ident, QName};
+use crate::types::Types;
+use crate::view::Identity;
+
+use super::{Cutter, unique};
+
+/// Bytes that a unique index entry may take for certain: a third of a page, less its overhead.
+const ENTRY: usize = 2000;
+
+/// The identity of a plan's output.
+pub fn choose(plan: &Plan, facts: &Facts, catalog: &dyn Catalog, types: &Types) -> Result<Identity> {
+    let columns = plan.columns();
+    let output: BTreeSet<ColId> = columns.iter().map(|column| column.id).collect();
+    let mut keys: Vec<&BTreeSet<ColId>> = facts.keys.iter().filter(|key| key.is_subset(&output)).collect();
+    keys.sort_by_key(|key| key.len());
+    for key in &keys {
+        if key.is_subset(&facts.not_null) && fits(plan, key, catalog, types)? {
+            return Ok(Identity::Key(names(&columns, key)));
+        }
+    }
+    Ok(keys.first().map_or(Identity::Bag, |key| Identity::HashedKey(names(&columns, key))))
+}
+
+/// The identity of a state table: a key of the aggregate among its group keys.
+pub fn of_state(keys: &[Column], whole: &Plan, facts: &Facts, cx: &Cutter) -> Result<Identity> {
+    let all: BTreeSet<ColId> = keys.iter().map(|key| key.id).collect();
+    let mut known: Vec<BTreeSet<ColId>> = facts.keys.iter().filter(|key| key.is_subset(&all)).cloned().collect();
+    if !known.contains(&all) {
+        known.push(all);
+    }
+    let facts = Facts { not_null: facts.not_null.clone(), keys: known };
+    choose(whole, &facts, cx.catalog, cx.types)
+}
+
+/// The names of the columns of a key, in output order.
+fn names(columns: &[Column], key: &BTreeSet<ColId>) -> Vec<Ident> {
+    let named = columns.iter().zip(unique(columns));
+    named.filter(|(column, _)| key.contains(&column.id)).map(|(_, name)| name).collect()
+}
+
+/// Whether every value of a key fits one index entry.
+fn fits(plan: &Plan, key: &BTreeSet<ColId>, catalog: &dyn Catalog, types: &Types) -> Result<bool> {
+    let mut total = 0;
+    for &id in key {
+        let size = width(&types.get(id)?.name);
+        let keyed = || match origin(plan, id) {
+            Some((relation, column)) => Ok(catalog.keys(&relation)?.iter().any(|key| key.contains(&column))),
+            None => Ok(false),
+        };
+        match size {
+            Some(size) => total += size,
+            None if keyed()? => total += ENTRY / 4,
+            None => return Ok(false),
+        }
+    }
+    Ok(total <= ENTRY)
+}
+
+/// The most bytes that a value of a type takes, for types with a bound that matters.
+fn width(name: &str) -> Option<usize> {
+    let (base, modifier) = name.split_once('(').unwrap_or((name, ""));
+    let modifier: Option<usize> = modifier.split([',', ')']).next().and_then(|digits| digits.parse().ok());
+    match base {
+        "character varying" | "character" => modifier.map(|characters| 4 * characters + 4),
+        "numeric" => Some(modifier.unwrap_or(100) / 2 + 8),
+        "smallint" | "integer" | "bigint" | "boolean" | "date" | "real" | "double precision" | "oid" | "\"char\"" => Some(8),
+        "uuid" | "interval" | "money" | "macaddr" | "macaddr8" | "inet" | "cidr" | "timetz" => Some(24),
+        base if base.starts_with("timestamp") || base.starts_with("time ") => Some(16),
+        "name" => Some(64),
+        _ => None,
+    }
+}
+
+/// The source column that a column passes through unchanged.
+fn origin(plan: &Plan, id: ColId) -> Option<(QName, Ident)> {
+    match plan {
+        Plan::Scan(scan) => {
+            let (_, name) = scan.columns.iter().find(|(column, _)| column.id == id)?;
+            match &scan.relation {
+                Relation::Source(relation) => Some((relation.clone(), name.clone())),
+                _ => None,
+            }
+        }
+        Plan::Project(p) => match p.columns.iter().find(|(column, _)| column.id == id)? {
+            (_, Expr::Column(below)) => origin(&p.input, *below),
+            _ => None,
+        },
+        Plan::Values(_) | Plan::UnionAll(_) => None,
+        _ => plan.inputs().into_iter().find_map(|input| {
+            let has = input.columns().iter().any(|column| column.id == id);
+            has.then(|| origin(input, id)).flatten()
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::width;
+
+    #[test]
+    fn widths_of_types() {
+        assert_eq!(width("integer"), Some(8));
+        assert_eq!(width("character varying(25)"), Some(104));
+        assert_eq!(width("character varying"), None);
+        assert_eq!(width("numeric(15,2)"), Some(15));
+        assert_eq!(width("timestamp with time zone"), Some(16));
+        assert_eq!(width("text"), None);
+    }
+}

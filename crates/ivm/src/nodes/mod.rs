@@ -1,0 +1,192 @@
+//! Cutting a plan into nodes: every stateful operator gets a table of its own.
+//!
+//! An aggregate's table is its *state table*: the group keys and the counters from which the next state
+//! follows by adding a delta. What the query shows of it is a projection over that table. A `DISTINCT` is
+//! an aggregate without calls. After the cut every node is linear and bilinear work with at most one
+//! aggregate on top, so the old output of that aggregate is simply the node's own table.
+//!
+//! A cut keeps column ids: a column means the same value in the node that computes it and in those that
+//! read it.
+
+mod counters;
+mod identity;
+pub mod scale;
+
+use crate::catalog::{Catalog, ColumnType};
+use crate::error::Result;
+use crate::keys::{self, Facts};
+use crate::plan::{Aggregate, ColId, Column, Ids, Join, Outer, Plan, Relation, Scan, UnionAll};
+use crate::sql::ident::Ident;
+use crate::types::Types;
+use crate::view::{Identity, NodeColumn};
+
+/// How one call of a state table's aggregate follows a delta.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upkeep {
+    /// `count`: adds the weights.
+    Count,
+    /// `sum` over exact numbers: adds the weighted values; NULL where `count`, a column of the same state, is zero.
+    Sum { count: ColId, scale: Scale },
+    /// `min` and `max`: recomputed when a deleted value reaches the new extremum.
+    Min,
+    Max,
+    /// Anything else: recomputed for every touched group.
+    Recompute,
+}
+
+/// What is known of the display scale of a sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Integers: no scale, no NaN, no infinity.
+    Integer,
+    /// Every value has the same scale.
+    Fixed,
+    /// The counter of values by scale: see [`scale`].
+    Counted(ColId),
+}
+
+/// A node before it has a table.
+pub struct Cut {
+    pub plan: Plan,
+    pub columns: Vec<NodeColumn>,
+    pub identity: Identity,
+    pub upkeep: Vec<Upkeep>,
+}
+
+/// What cutting asks about the plan.
+pub struct Cutter<'a> {
+    pub catalog: &'a dyn Catalog,
+    pub types: &'a Types,
+    pub ids: &'a mut Ids,
+    nodes: Vec<Cut>,
+}
+
+/// Cuts a plan; the last node is the plan's own output.
+pub fn cut(plan: Plan, catalog: &dyn Catalog, types: &Types, ids: &mut Ids) -> Result<Vec<Cut>> {
+    let facts = keys::facts(&plan, catalog)?;
+    let output = plan.columns();
+    let identity = identity::choose(&plan, &facts, catalog, types)?;
+    let mut cutter = Cutter { catalog, types, ids, nodes: vec![] };
+    let plan = cutter.below(plan)?;
+    let mut columns = vec![];
+    for (column, name) in output.iter().zip(unique(&output)) {
+        columns.push(node_column(column, name, types.get(column.id)?.clone(), &facts));
+    }
+    let mut nodes = cutter.nodes;
+    match own_state(&plan, &nodes) {
+        Some(plan) => {
+            let state = nodes.pop();
+            let upkeep = state.map(|state| state.upkeep).unwrap_or_default();
+            nodes.push(Cut { plan, columns, identity, upkeep });
+        }
+        None => nodes.push(Cut { plan, columns, identity, upkeep: vec![] }),
+    }
+    Ok(nodes)
+}
+
+impl Cutter<'_> {
+    /// The plan with every stateful operator replaced by a read of its node.
+    fn below(&mut self, plan: Plan) -> Result<Plan> {
+        Ok(match plan {
+            Plan::Scan(_) | Plan::Values(_) => plan,
+            Plan::Filter(f) => self.below(f.input)?.filter(f.predicate),
+            Plan::Project(p) => self.below(p.input)?.project(p.columns),
+            Plan::Join(j) => {
+                let Join { inputs, predicates } = *j;
+                Plan::join(inputs.into_iter().map(|input| self.below(input)).collect::<Result<_>>()?, predicates)
+            }
+            Plan::Outer(o) => {
+                let Outer { left, right, on } = *o;
+                self.below(left)?.left_join(self.below(right)?, on)
+            }
+            Plan::UnionAll(u) => {
+                let inputs = u.inputs.into_iter().map(|(input, ids)| Ok((self.below(input)?, ids)));
+                Plan::UnionAll(UnionAll { columns: u.columns, inputs: inputs.collect::<Result<_>>()? })
+            }
+            Plan::Aggregate(a) => self.node(*a)?,
+            Plan::Distinct(d) => {
+                let keys = d.input.columns();
+                self.node(Aggregate { input: d.input, keys, calls: vec![] })?
+            }
+        })
+    }
+
+    /// Makes a node of an aggregate and returns what reads it.
+    fn node(&mut self, aggregate: Aggregate) -> Result<Plan> {
+        let keys = aggregate.keys.clone();
+        let whole = Plan::Aggregate(Box::new(aggregate.clone()));
+        let facts = keys::facts(&whole, self.catalog)?;
+        let state = counters::state(aggregate, self)?;
+        let identity = identity::of_state(&keys, &whole, &facts, self)?;
+        let calls = state.calls.iter().map(|call| call.column.clone());
+        let names = unique(&keys.iter().cloned().chain(calls).collect::<Vec<_>>());
+        let mut columns = vec![];
+        for (key, name) in keys.iter().zip(&names) {
+            columns.push(node_column(key, name.clone(), self.types.get(key.id)?.clone(), &facts));
+        }
+        for ((ty, upkeep), name) in state.types.iter().zip(&state.upkeep).zip(&names[keys.len()..]) {
+            columns.push(NodeColumn { name: name.clone(), ty: ty.clone(), not_null: *upkeep == Upkeep::Count });
+        }
+        let plan = below_state(self.below(state.input)?, state.counted).aggregate(keys, state.calls);
+        let scan = Scan {
+            relation: Relation::Node(self.nodes.len()),
+            columns: plan.columns().into_iter().zip(names).collect(),
+        };
+        let trivial = state.outputs.iter().map(|(column, _)| column.id).eq(scan.columns.iter().map(|(column, _)| column.id));
+        self.nodes.push(Cut { plan, columns, identity, upkeep: state.upkeep });
+        let scan = Plan::Scan(scan);
+        Ok(if trivial { scan } else { scan.project(state.outputs) })
+    }
+}
+
+/// The aggregate's input with the counters' arguments beside its columns.
+fn below_state(input: Plan, counted: Vec<(Column, crate::plan::Expr)>) -> Plan {
+    if counted.is_empty() {
+        return input;
+    }
+    let columns = input.columns().iter().map(Column::pass).chain(counted).collect();
+    input.project(columns)
+}
+
+/// When the root only reorders the last node's columns, the stream table is its own state table: the
+/// aggregate, reordered. Otherwise `None`.
+fn own_state(root: &Plan, nodes: &[Cut]) -> Option<Plan> {
+    let (scan, order): (&Scan, Vec<Column>) = match root {
+        Plan::Scan(scan) => (scan, root.columns()),
+        Plan::Project(p) => match &p.input {
+            Plan::Scan(scan) if p.columns.iter().all(|(c, e)| *e == c.expr()) => (scan, root.columns()),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let last = nodes.last()?;
+    let state = last.plan.columns();
+    let complete = state.len() == order.len() && state.iter().all(|s| order.iter().any(|o| o.id == s.id));
+    if scan.relation != Relation::Node(nodes.len() - 1) || !complete {
+        return None;
+    }
+    let plan = last.plan.clone();
+    Some(match order.iter().map(|c| c.id).eq(state.iter().map(|c| c.id)) {
+        true => plan,
+        false => plan.project(order.iter().map(Column::pass).collect()),
+    })
+}
+
+fn node_column(column: &Column, name: Ident, ty: ColumnType, facts: &Facts) -> NodeColumn {
+    NodeColumn { name, ty, not_null: facts.not_null.contains(&column.id) }
+}
+
+/// Names for columns that no two share: `name`, `name_2`, ….
+pub fn unique(columns: &[Column]) -> Vec<Ident> {
+    let mut taken: Vec<Ident> = vec![];
+    for column in columns {
+        let mut name = column.name.clone();
+        let mut nth = 2;
+        while taken.contains(&name) {
+            name = Ident::new(format!("{}_{nth}", column.name.as_str()));
+            nth += 1;
+        }
+        taken.push(name);
+    }
+    taken
+}

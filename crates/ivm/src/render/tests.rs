@@ -1,0 +1,2 @@
+//! What plans look like as SQL.
+

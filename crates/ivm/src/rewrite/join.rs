@@ -1,0 +1,42 @@
+//! ⋈ flattens: `π(R) ⋈ S = π(R ⋈ S)`, `(R ⋈p S) ⋈q T = ⋈(p∧q)(R, S, T)`.
+
+use super::{project, substituted};
+use crate::plan::{Column, Expr, Join, Plan, Project};
+
+pub fn join(inputs: Vec<Plan>, predicates: Vec<Expr>) -> Plan {
+    let mut output: Vec<(Column, Expr)> = vec![];
+    let mut flat = vec![];
+    let mut conditions = vec![];
+    for input in inputs {
+        let (input, columns) = lifted(input, &predicates);
+        output.extend(columns);
+        match input {
+            Plan::Join(j) => {
+                let Join { inputs, predicates } = *j;
+                flat.extend(inputs);
+                conditions.extend(predicates);
+            }
+            other => flat.push(other),
+        }
+    }
+    for predicate in predicates.into_iter().flat_map(Expr::conjuncts) {
+        // `lifted` has made sure that this works where it changes something.
+        conditions.push(substituted(&predicate, &output).unwrap_or(predicate));
+    }
+    project::project(Plan::join(flat, conditions), output)
+}
+
+/// An input without its projection, and the projection; the input itself when a predicate cannot do
+/// without.
+fn lifted(input: Plan, predicates: &[Expr]) -> (Plan, Vec<(Column, Expr)>) {
+    match input {
+        Plan::Project(p) if predicates.iter().all(|predicate| substituted(predicate, &p.columns).is_some()) => {
+            let Project { input, columns } = *p;
+            (input, columns)
+        }
+        other => {
+            let columns = other.columns().iter().map(Column::pass).collect();
+            (other, columns)
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Plans to equal plans: `eval(simplify(p)) = eval(p)`, column ids and output names kept.
+//!
+//! | rule | file |
+//! |---|---|
+//! | filters sink through projections, merge, and become join predicates | `filter` |
+//! | projections merge; those that change nothing vanish | `project` |
+//! | projections rise out of joins; joins of joins become one | `join` |
+//! | unions of unions become one; a DISTINCT needs none below | `union` |
+//! | what nobody reads is not computed | `prune` |
+//!
+//! Views, CTEs and subqueries in FROM thus vanish into one flat join over scans, so that a delta joins
+//! base tables, never intermediate results.
+
+mod filter;
+mod join;
+mod project;
+mod prune;
+mod union;
+
+use crate::error::Result;
+use crate::expr::Expr as Generic;
+use crate::plan::{Aggregate, ColId, Column, Distinct, Expr, Outer, Plan};
+
+/// The plan in the shape that the laws like best.
+pub fn simplify(plan: Plan) -> Plan {
+    let plan = bottom_up(plan);
+    let output = plan.columns().into_iter().map(|column| column.id).collect();
+    prune::prune(plan, &output)
+}
+
+fn bottom_up(plan: Plan) -> Plan {
+    match plan {
+        Plan::Scan(_) | Plan::Values(_) => plan,
+        Plan::Filter(f) => filter::filter(bottom_up(f.input), f.predicate),
+        Plan::Project(p) => project::project(bottom_up(p.input), p.columns),
+        Plan::Join(j) => join::join(j.inputs.into_iter().map(bottom_up).collect(), j.predicates),
+        Plan::Outer(o) => {
+            let Outer { left, right, on } = *o;
+            bottom_up(left).left_join(bottom_up(right), on)
+        }
+        Plan::UnionAll(u) => {
+            union::union_all(u.columns, u.inputs.into_iter().map(|(input, ids)| (bottom_up(input), ids)).collect())
+        }
+        Plan::Aggregate(a) => {
+            let Aggregate { input, keys, calls } = *a;
+            bottom_up(input).aggregate(keys, calls)
+        }
+        Plan::Distinct(d) => Plan::Distinct(Box::new(Distinct { input: union::without_distinct(bottom_up(d.input)) })),
+    }
+}
+
+/// Expressions grow no larger than this many nodes by putting others into them.
+const SIZE: usize = 500;
+
+/// The expression with computed columns replaced by what computes them; `None` when it would get too
+/// large or a subquery reads the columns.
+fn substituted(e: &Expr, columns: &[(Column, Expr)]) -> Option<Expr> {
+    let definition = |id: ColId| columns.iter().find(|(column, _)| column.id == id).map(|(_, e)| e);
+    let size = |e: &Expr| {
+        let mut nodes = 0;
+        e.visit(&mut |_| nodes += 1);
+        nodes
+    };
+    let grown: usize = e.columns().into_iter().filter_map(|id| definition(*id)).map(size).sum();
+    if size(e) + grown > SIZE || !e.subqueries().is_empty() {
+        return None;
+    }
+    let mut column = |id: ColId| Ok(definition(id).cloned().unwrap_or(Generic::Column(id)));
+    let mapped: Result<Expr> = e.clone().try_map(&mut column, &mut |query: Plan| Ok(query));
+    mapped.ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! Columns that nobody reads are not read: `π(R) = π(R')` where `R'` lacks other columns.
+//!
+//! What a scan reads is what its source captures, so a narrow plan makes writers cheaper.
+
+use std::collections::BTreeSet;
+
+use super::project;
+use crate::plan::{Aggregate, ColId, Column, Distinct, Expr, Filter, Join, Outer, Plan, Project, UnionAll};
+
+/// The plan with the `needed` columns among its output, and as few others as its operators allow.
+pub fn prune(plan: Plan, needed: &BTreeSet<ColId>) -> Plan {
+    let wanted = |column: &Column| needed.contains(&column.id);
+    match plan {
+        Plan::Scan(mut scan) => {
+            scan.columns.retain(|(column, _)| wanted(column));
+            Plan::Scan(scan)
+        }
+        Plan::Values(mut values) => {
+            let kept: Vec<bool> = values.columns.iter().map(wanted).collect();
+            values.columns.retain(wanted);
+            for row in &mut values.rows {
+                let mut kept = kept.iter();
+                row.retain(|_| kept.next().is_some_and(|kept| *kept));
+            }
+            Plan::Values(values)
+        }
+        Plan::Filter(f) => {
+            let Filter { input, predicate } = *f;
+            prune(input, &with(needed, [&predicate])).filter(predicate)
+        }
+        Plan::Project(p) => {
+            let Project { input, mut columns } = *p;
+            columns.retain(|(column, _)| wanted(column));
+            let input = prune(input, &with(&BTreeSet::new(), columns.iter().map(|(_, e)| e)));
+            project::project(input, columns)
+        }
+        Plan::Join(j) => {
+            let Join { inputs, predicates } = *j;
+            let needed = with(needed, &predicates);
+            Plan::join(inputs.into_iter().map(|input| prune(input, &needed)).collect(), predicates)
+        }
+        Plan::Outer(o) => {
+            let Outer { left, right, on } = *o;
+            let needed = with(needed, [&on]);
+            prune(left, &needed).left_join(prune(right, &needed), on)
+        }
+        Plan::UnionAll(u) => union(u, needed),
+        Plan::Aggregate(a) => aggregate(*a, needed),
+        Plan::Distinct(d) => {
+            let all = d.input.columns().into_iter().map(|column| column.id).collect();
+            Plan::Distinct(Box::new(Distinct { input: prune(d.input, &all) }))
+        }
+    }
+}
+
+fn union(union: UnionAll, needed: &BTreeSet<ColId>) -> Plan {
+    let places: Vec<usize> = (0..union.columns.len()).filter(|at| needed.contains(&union.columns[*at].id)).collect();
+    let inputs = union.inputs.into_iter().map(|(input, ids)| {
+        let ids: Vec<ColId> = places.iter().map(|at| ids[*at]).collect();
+        (prune(input, &ids.iter().copied().collect()), ids)
+    });
+    let inputs = inputs.collect();
+    Plan::UnionAll(UnionAll { columns: places.iter().map(|at| union.columns[*at].clone()).collect(), inputs })
+}
+
+/// An aggregate without keys keeps one call at least: it has one row, whatever is read of it.
+fn aggregate(aggregate: Aggregate, needed: &BTreeSet<ColId>) -> Plan {
+    let Aggregate { input, keys, mut calls } = aggregate;
+    let spare = if keys.is_empty() { calls.first().cloned() } else { None };
+    calls.retain(|call| needed.contains(&call.column.id));
+    if calls.is_empty() {
+        calls.extend(spare);
+    }
+    let mut read: BTreeSet<ColId> = keys.iter().map(|key| key.id).collect();
+    for call in &calls {
+        read.extend(call.args.iter().chain(&call.filter));
+        read = with(&read, call.order_by.iter().chain(&call.within_group).map(|order| &order.expr));
+    }
+    prune(input, &read).aggregate(keys, calls)
+}
+
+/// The columns of `needed` and those that the expressions read.
+fn with<'a>(needed: &BTreeSet<ColId>, exprs: impl IntoIterator<Item = &'a Expr>) -> BTreeSet<ColId> {
+    let mut all = needed.clone();
+    exprs.into_iter().for_each(|e| reads(e, &mut all));
+    all
+}
+
+/// The columns of an expression, those read by subqueries included.
+fn reads(e: &Expr, columns: &mut BTreeSet<ColId>) {
+    columns.extend(e.columns());
+    e.subqueries().into_iter().for_each(|plan| plan_reads(plan, columns));
+}
+
+fn plan_reads(plan: &Plan, columns: &mut BTreeSet<ColId>) {
+    match plan {
+        Plan::Filter(f) => reads(&f.predicate, columns),
+        Plan::Project(p) => p.columns.iter().for_each(|(_, e)| reads(e, columns)),
+        Plan::Join(j) => j.predicates.iter().for_each(|e| reads(e, columns)),
+        Plan::Outer(o) => reads(&o.on, columns),
+        Plan::Values(v) => v.rows.iter().flatten().for_each(|e| reads(e, columns)),
+        Plan::Scan(_) | Plan::UnionAll(_) | Plan::Aggregate(_) | Plan::Distinct(_) => {}
+    }
+    plan.inputs().into_iter().for_each(|input| plan_reads(input, columns));
+}

@@ -1,0 +1,357 @@
+//! Schedules as text, single decisions, and a simulated executor over random graphs, changes and durations.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const S: Micros = SECOND;
+const MS: Micros = MILLISECOND;
+
+fn table(id: i32, schedule: &str, sources: &[i32], upstream: &[i32]) -> Table {
+    Table {
+        id,
+        schedule: Schedule::parse(schedule).unwrap(),
+        active: true,
+        populated: true,
+        errors: 0,
+        sources: sources.to_vec(),
+        upstream: upstream.to_vec(),
+    }
+}
+
+fn tables(tables: &[Table]) -> Event {
+    Event::Tables { tables: tables.to_vec(), default: Schedule::Every(S) }
+}
+
+fn changed(since: Micros, source: i32) -> Event {
+    Event::Changed { since, sources: vec![source] }
+}
+
+fn done(at: Micros, ids: &[i32], fate: Fate) -> Vec<Event> {
+    let started = Event::Started { at, ids: ids.to_vec() };
+    std::iter::once(started).chain(ids.iter().map(|id| Event::Finished { at, id: *id, fate })).collect()
+}
+
+/// A scheduler that knows these tables and has looked at all of them once, at time 0.
+fn settled(list: &[Table]) -> State {
+    let mut state = State::default();
+    state.step(0, vec![tables(list)], &());
+    let ids: Vec<i32> = list.iter().map(|table| table.id).collect();
+    let actions = state.step(0, done(0, &ids, Fate::Unchanged), &());
+    assert_eq!(actions, Actions::default());
+    state
+}
+
+fn actions(tick: &[i32], wake: impl Into<Option<Micros>>) -> Actions {
+    Actions { tick: tick.to_vec(), wake: wake.into() }
+}
+
+#[test]
+fn durations() {
+    let every = |text: &str| match Schedule::parse(text) {
+        Ok(Schedule::Every(span)) => span,
+        other => panic!("{text}: {other:?}"),
+    };
+    assert_eq!(every("0s"), 0);
+    assert_eq!(every(" 500ms "), 500 * MS);
+    assert_eq!(every("1s500ms"), 1500 * MS);
+    assert_eq!(every("1h30m"), 5400 * S);
+    assert_eq!(every("2D"), 172_800 * S);
+    assert_eq!(every("1w2d"), 9 * 86_400 * S);
+    assert_eq!(Schedule::parse("Calculated"), Ok(Schedule::Calculated));
+    assert!(matches!(Schedule::parse("*/5 * * * *"), Ok(Schedule::Cron(_))));
+}
+
+#[test]
+fn refused_schedules_say_why() {
+    let reason = |text: &str| match Schedule::parse(text) {
+        Err(Error::Schedule { reason, .. }) => reason,
+        other => panic!("{text}: {other:?}"),
+    };
+    assert_eq!(reason(""), "it is empty");
+    assert_eq!(reason("5"), "5 has no unit");
+    assert_eq!(reason("s"), "there is no number before \"s\"");
+    assert_eq!(reason("-1s"), "there is no number before \"-1s\"");
+    assert_eq!(reason("1m1h"), "larger units come first, each once");
+    assert_eq!(reason("1s1s"), "larger units come first, each once");
+    assert_eq!(reason("1µs"), "\"µs\" is not one of the units w, d, h, m, s, ms");
+    assert_eq!(reason("1234567890s"), "1234567890 is too large");
+    assert_eq!(reason("999999999w"), "it is too long");
+    assert_eq!(reason("0 0 31 2 *"), "no time matches it");
+    assert!(Schedule::parse_default("calculated").is_err());
+}
+
+#[test]
+fn nothing_dirty_means_no_next_time() {
+    let mut state = settled(&[table(1, "1s", &[10], &[]), table(2, "@hourly", &[10], &[])]);
+    assert_eq!(state.step(3600 * S, vec![changed(3600 * S, 11)], &()), Actions::default());
+}
+
+#[test]
+fn a_change_is_visible_in_time_and_zero_means_at_once() {
+    let mut state = settled(&[table(1, "1s", &[10], &[]), table(2, "0s", &[11], &[])]);
+    assert_eq!(state.step(5 * S, vec![changed(5 * S, 10)], &()), actions(&[], 6 * S - 50 * MS));
+    assert_eq!(state.step(5 * S + 1, vec![changed(5 * S + 1, 11)], &()), actions(&[2], 6 * S - 50 * MS));
+    state.step(5 * S + 1, done(5 * S + 1, &[2], Fate::Refreshed), &());
+    assert_eq!(state.step(6 * S - 50 * MS, vec![], &()), actions(&[1], None));
+}
+
+#[test]
+fn a_slow_refresh_starts_earlier() {
+    let mut state = settled(&[table(1, "1s", &[10], &[])]);
+    state.step(S, vec![changed(S, 10), Event::Started { at: S, ids: vec![1] }], &());
+    let finished = Event::Finished { at: S + 400 * MS, id: 1, fate: Fate::Refreshed };
+    assert_eq!(state.step(S + 400 * MS, vec![finished], &()), Actions::default());
+    assert_eq!(state.step(9 * S, vec![changed(9 * S, 10)], &()).wake, Some(10 * S - 400 * MS));
+}
+
+#[test]
+fn a_change_during_a_tick_is_not_lost() {
+    let mut state = settled(&[table(1, "0s", &[10], &[])]);
+    assert_eq!(state.step(S, vec![changed(S, 10)], &()).tick, [1]);
+    let events = vec![
+        Event::Started { at: S, ids: vec![1] },
+        Event::Finished { at: 2 * S, id: 1, fate: Fate::Refreshed },
+        changed(S, 10),
+    ];
+    assert_eq!(state.step(2 * S, events, &()).tick, [1]);
+    let mut running = settled(&[table(1, "0s", &[10], &[])]);
+    running.step(S, vec![changed(S, 10), Event::Started { at: S, ids: vec![1] }], &());
+    assert_eq!(running.step(S + 1, vec![changed(S + 1, 10)], &()), Actions::default());
+    let finished = Event::Finished { at: 2 * S, id: 1, fate: Fate::Refreshed };
+    assert_eq!(running.step(2 * S, vec![finished], &()).tick, [1]);
+}
+
+#[test]
+fn a_due_table_takes_along_what_it_reads() {
+    let mut state = settled(&[
+        table(4, "1s", &[10], &[]),
+        table(3, "1h", &[11, 10], &[4]),
+        table(2, "0s", &[12], &[3]),
+        table(1, "1h", &[10], &[]),
+    ]);
+    assert_eq!(state.step(S, vec![changed(S, 10)], &()).tick, [4, 3, 2]);
+}
+
+#[test]
+fn calculated_is_the_tightest_consumer_or_the_default() {
+    let mut state = settled(&[
+        table(1, "calculated", &[10], &[]),
+        table(2, "calculated", &[11], &[1]),
+        table(3, "1h", &[11], &[2]),
+        table(4, "5s", &[11], &[2]),
+        table(5, "calculated", &[13], &[]),
+    ]);
+    assert_eq!(state.step(9 * S, vec![changed(9 * S, 10)], &()), actions(&[], 14 * S - 50 * MS));
+    assert_eq!(state.step(14 * S, vec![], &()).tick, [1, 2, 4]);
+    let mut state = settled(&[table(5, "calculated", &[13], &[])]);
+    assert_eq!(state.step(9 * S, vec![changed(9 * S, 13)], &()).wake, Some(10 * S - 50 * MS));
+}
+
+#[test]
+fn cron_fires_at_its_times_if_something_changed() {
+    let mut state = settled(&[table(1, "*/5 * * * *", &[10], &[])]);
+    assert_eq!(state.step(299 * S, vec![changed(299 * S, 10)], &()), actions(&[], 300 * S));
+    assert_eq!(state.step(300 * S, vec![], &()).tick, [1]);
+    assert_eq!(state.step(301 * S, done(300 * S, &[1], Fate::Refreshed), &()), Actions::default());
+}
+
+#[test]
+fn what_was_never_filled_is_due_at_once() {
+    let mut state = State::default();
+    let empty = Table { populated: false, ..table(1, "@yearly", &[10], &[]) };
+    assert_eq!(state.step(S, vec![tables(&[empty])], &()).tick, [1]);
+    assert_eq!(state.step(2 * S, done(S, &[1], Fate::Refreshed), &()), Actions::default());
+}
+
+#[test]
+fn failures_pause_longer_and_longer() {
+    let mut state = settled(&[table(1, "0s", &[10], &[])]);
+    state.step(S, vec![changed(S, 10)], &());
+    let mut at = S;
+    for pause in [100 * MS, 200 * MS, 400 * MS] {
+        let again = state.step(at, done(at, &[1], Fate::Postponed), &());
+        assert_eq!(again, actions(&[], at + pause));
+        assert_eq!(state.step(at + 1, vec![changed(at + 1, 10)], &()), actions(&[], at + pause), "no early retry");
+        at += pause;
+        assert_eq!(state.step(at, vec![], &()).tick, [1]);
+    }
+    for _ in 0..40 {
+        at = state.step(at, done(at, &[1], Fate::Postponed), &()).wake.unwrap();
+    }
+    assert_eq!(state.step(at, done(at, &[1], Fate::Postponed), &()).wake, Some(at + 60 * S));
+    assert_eq!(state.step(at, done(at, &[1], Fate::Refreshed), &()), Actions::default());
+}
+
+#[test]
+fn a_failing_table_holds_up_its_consumers_and_nobody_else() {
+    let list = [table(1, "0s", &[10], &[]), table(2, "0s", &[11], &[1]), table(3, "0s", &[11], &[])];
+    let mut state = settled(&list);
+    state.step(S, [vec![changed(S, 10)], done(S, &[1], Fate::Failed)].concat(), &());
+    assert_eq!(state.step(S + 1, vec![changed(S + 1, 11)], &()), actions(&[3], 2 * S));
+    state.step(S + 1, done(S + 1, &[3], Fate::Refreshed), &());
+    assert_eq!(state.step(2 * S, vec![], &()).tick, [1, 2]);
+    state.step(2 * S, done(2 * S, &[1], Fate::Suspended), &());
+    assert_eq!(state.step(900 * S, vec![changed(900 * S, 11)], &()).tick, [3]);
+    state.step(900 * S, done(900 * S, &[3], Fate::Refreshed), &());
+
+    let held = Table { active: false, errors: 2, ..list[0].clone() };
+    let rest = [held, list[1].clone(), list[2].clone()];
+    assert_eq!(state.step(901 * S, vec![tables(&rest)], &()), Actions::default());
+    assert_eq!(state.step(902 * S, vec![tables(&list)], &()).tick, [1, 2], "resumed");
+}
+
+#[test]
+fn new_tables_are_looked_at_and_known_ones_are_left_alone() {
+    let mut state = settled(&[table(1, "0s", &[10], &[])]);
+    let both = [table(1, "0s", &[10], &[]), table(2, "0s", &[10], &[])];
+    assert_eq!(state.step(S, vec![tables(&both)], &()).tick, [2]);
+    assert_eq!(state.step(S, vec![tables(&both[..1])], &()), Actions::default());
+}
+
+#[test]
+fn a_clock_that_steps_back_delays_nothing() {
+    let mut state = settled(&[table(1, "1s", &[10], &[])]);
+    state.step(5000 * S, vec![changed(5000 * S, 10)], &());
+    assert_eq!(state.step(1400 * S, vec![], &()), actions(&[], 1401 * S - 50 * MS));
+}
+
+/// What a random run is made of.
+#[derive(Clone, Debug)]
+struct Run {
+    tables: Vec<Table>,
+    /// Pause before it, source.
+    changes: Vec<(Micros, i32)>,
+    /// How long the ticks take, one after the other, again and again.
+    takes: Vec<Micros>,
+    /// How the first refreshes end; later ones do not fail.
+    fates: Vec<Fate>,
+}
+
+fn run() -> impl Strategy<Value = Run> {
+    let schedule = prop::sample::select(vec!["0s", "200ms", "1s", "3s", "1m", "calculated"]);
+    let one = (schedule, prop::collection::btree_set(1..5i32, 0..3), prop::collection::btree_set(1..8i32, 0..3), any::<bool>());
+    let fate = prop::sample::select(vec![Fate::Refreshed, Fate::Refreshed, Fate::Refreshed, Fate::Postponed, Fate::Failed]);
+    let changes = prop::collection::vec((0..3 * S, 1..5i32), 1..40);
+    let takes = prop::collection::vec(0..300 * MS, 1..6);
+    (prop::collection::vec(one, 1..8), changes, takes, prop::collection::vec(fate, 0..60)).prop_map(
+        |(list, changes, takes, fates)| {
+            let tables = list.into_iter().enumerate().map(|(at, (schedule, sources, upstream, populated))| {
+                let id = at as i32 + 1;
+                let sources: Vec<i32> = sources.into_iter().collect();
+                let upstream: Vec<i32> = upstream.into_iter().filter(|up| *up < id).collect();
+                Table { populated, ..table(id, schedule, &sources, &upstream) }
+            });
+            Run { tables: tables.collect(), changes, takes, fates }
+        },
+    )
+}
+
+/// Executes a run as the worker does: look, decide, tick, look again, sleep to the next time or change.
+/// Returns how late each change was for each table beyond its target, and checks that idling is free.
+fn simulate(run: &Run, failing: bool) -> Vec<Micros> {
+    let mut state = State::default();
+    let mut now = 0;
+    let mut at = 0;
+    let arrivals: Vec<(Micros, i32)> = run.changes.iter().map(|(gap, source)| { at += gap; (at, *source) }).collect();
+    let mut unseen = arrivals.as_slice();
+    let mut busy_since = Micros::MAX;
+    let mut events = vec![tables(&run.tables)];
+    let mut invisible: Vec<(i32, Micros)> = vec![];
+    // Every table is looked at once in the beginning.
+    let mut unknown: BTreeSet<i32> = run.tables.iter().map(|table| table.id).collect();
+    let mut late = vec![];
+    let (mut takes, mut fates) = (run.takes.iter().cycle(), run.fates.iter());
+    for _ in 0..10_000 {
+        let arrived = unseen.partition_point(|(at, _)| *at <= now);
+        for (at, source) in &unseen[..arrived] {
+            // What came during a tick is taken to have come at its start.
+            events.push(changed((*at).min(busy_since), *source));
+            let readers = run.tables.iter().filter(|table| state_reads(&run.tables, table.id).contains(source));
+            invisible.extend(readers.map(|table| (table.id, *at)));
+        }
+        unseen = &unseen[arrived..];
+        busy_since = Micros::MAX;
+        let actions = state.step(now, std::mem::take(&mut events), &());
+        if actions.tick.is_empty() {
+            if now > 0 && invisible.is_empty() && unknown.is_empty() && !failing {
+                assert_eq!(actions.wake, None, "a wake-up with nothing dirty at {now}");
+            }
+            match (actions.wake, unseen.first()) {
+                (Some(wake), Some((next, _))) => now = wake.min(*next),
+                (Some(wake), None) => now = wake,
+                (None, Some((next, _))) => now = *next,
+                (None, None) => return if invisible.is_empty() && unknown.is_empty() { late } else { vec![Micros::MAX] },
+            }
+            continue;
+        }
+        if now > 0 && !failing {
+            let reason = |id: &i32| unknown.contains(id) || invisible.iter().any(|(waiting, _)| waiting == id);
+            assert!(actions.tick.iter().any(reason), "a tick with nothing to do at {now}");
+        }
+        events.push(Event::Started { at: now, ids: actions.tick.clone() });
+        let (began, took) = (now, *takes.next().unwrap());
+        busy_since = now;
+        now += took;
+        let mut broken = BTreeSet::new();
+        for id in actions.tick {
+            let fate = match failing { true => *fates.next().unwrap_or(&Fate::Refreshed), false => Fate::Refreshed };
+            let fate = if state.reads_any(id, &broken) { Fate::Postponed } else { fate };
+            events.push(Event::Finished { at: now, id, fate });
+            if fate != Fate::Refreshed {
+                broken.insert(id);
+                continue;
+            }
+            unknown.remove(&id);
+            let target = target(&run.tables, id);
+            late.extend(invisible.iter().filter(|(waiting, at)| *waiting == id && *at <= began).map(|(_, at)| now - at - target));
+            invisible.retain(|(waiting, at)| *waiting != id || *at > began);
+        }
+    }
+    vec![Micros::MAX]
+}
+
+fn state_reads(tables: &[Table], id: i32) -> BTreeSet<i32> {
+    let table = tables.iter().find(|table| table.id == id).unwrap();
+    let above = table.upstream.iter().flat_map(|up| state_reads(tables, *up));
+    above.chain(table.sources.iter().copied()).collect()
+}
+
+/// The tightest target of a table and, where it is calculated, of whatever reads it; written unlike the
+/// implementation: from the table down to its consumers.
+fn target(tables: &[Table], id: i32) -> Micros {
+    let table = tables.iter().find(|table| table.id == id).unwrap();
+    match table.schedule {
+        Schedule::Every(target) => target,
+        _ => {
+            let readers = tables.iter().filter(|reader| reader.upstream.contains(&id));
+            readers.map(|reader| tightest(tables, reader.id)).min().unwrap_or(S)
+        }
+    }
+}
+
+fn tightest(tables: &[Table], id: i32) -> Micros {
+    let readers = tables.iter().filter(|reader| reader.upstream.contains(&id)).map(|reader| tightest(tables, reader.id));
+    readers.chain([target(tables, id)]).min().unwrap()
+}
+
+use std::collections::BTreeSet;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// Never staler than the target plus the tick that was running and the tick that brings it, and never
+    /// awake or at work while nothing is dirty (asserted in the simulation).
+    #[test]
+    fn law_fresh(run in run()) {
+        let longest = *run.takes.iter().max().unwrap();
+        let worst = simulate(&run, false).into_iter().max().unwrap_or(0);
+        prop_assert!(worst <= 2 * longest, "late by {worst}, ticks take up to {longest}");
+    }
+
+    /// Whatever fails in between, everything becomes visible in the end, and then there is rest.
+    #[test]
+    fn law_failures_heal(run in run()) {
+        prop_assert!(simulate(&run, true).into_iter().all(|late| late < Micros::MAX));
+    }
+}

@@ -1,0 +1,130 @@
+//! The type of every column of a plan: those of scans from the catalog, those of computed columns from
+//! PostgreSQL's own analysis of the query that the operator renders to.
+
+use std::collections::BTreeMap;
+
+use crate::catalog::{Catalog, ColumnType};
+use crate::error::{Error, Result};
+use crate::plan::{ColId, Column, Expr, Plan, Relation, Scan};
+use crate::render;
+use crate::sql::ident::QName;
+
+/// Column types by column id.
+#[derive(Clone, Debug, Default)]
+pub struct Types(BTreeMap<ColId, ColumnType>);
+
+impl Types {
+    /// The types of every column of every operator of a plan.
+    pub fn of(plan: &Plan, catalog: &dyn Catalog, names: &dyn Fn(&Relation) -> QName) -> Result<Types> {
+        let mut types = Types::default();
+        types.extend(plan, catalog, names)?;
+        Ok(types)
+    }
+
+    /// Adds the columns of another plan; columns that are known keep their type, so that a scan of a
+    /// relation that does not exist yet needs nothing of the catalog.
+    pub fn extend(&mut self, plan: &Plan, catalog: &dyn Catalog, names: &dyn Fn(&Relation) -> QName) -> Result<()> {
+        for input in plan.inputs() {
+            self.extend(input, catalog, names)?;
+        }
+        match plan {
+            Plan::Scan(scan) => self.extend_scan(scan, catalog, names),
+            Plan::UnionAll(union) => {
+                for (at, column) in union.columns.iter().enumerate() {
+                    let mut fed = vec![];
+                    for (_, ids) in &union.inputs {
+                        fed.push(self.get(ids[at])?);
+                    }
+                    // Where the inputs disagree, PostgreSQL finds a type for all.
+                    if let [first, rest @ ..] = fed.as_slice()
+                        && rest.iter().all(|ty| ty == first)
+                    {
+                        let ty = (*first).clone();
+                        self.0.entry(column.id).or_insert(ty);
+                    }
+                }
+                self.describe(plan, catalog, names)
+            }
+            Plan::Project(_) | Plan::Aggregate(_) | Plan::Values(_) => self.describe(plan, catalog, names),
+            Plan::Filter(_) | Plan::Join(_) | Plan::Outer(_) | Plan::Distinct(_) => Ok(()),
+        }
+    }
+
+    pub fn insert(&mut self, id: ColId, ty: ColumnType) {
+        self.0.insert(id, ty);
+    }
+
+    pub fn get(&self, id: ColId) -> Result<&ColumnType> {
+        self.0.get(&id).ok_or(Error::Bug("a column of the plan has no type"))
+    }
+
+    fn knows(&self, column: &Column) -> bool {
+        self.0.contains_key(&column.id)
+    }
+
+    fn extend_scan(&mut self, scan: &Scan, catalog: &dyn Catalog, names: &dyn Fn(&Relation) -> QName) -> Result<()> {
+        if scan.columns.iter().all(|(column, _)| self.knows(column)) {
+            return Ok(());
+        }
+        let relation = names(&scan.relation);
+        let declared = catalog.columns(&relation)?;
+        for (column, own) in &scan.columns {
+            let source = declared.iter().find(|source| source.name == *own);
+            let missing = || Error::Catalog(format!("column \"{own}\" of relation \"{relation}\" does not exist"));
+            let ty = source.ok_or_else(missing)?.ty.clone();
+            self.0.entry(column.id).or_insert(ty);
+        }
+        Ok(())
+    }
+
+    /// Asks for the types of all output columns unless they are known.
+    fn describe(&mut self, plan: &Plan, catalog: &dyn Catalog, names: &dyn Fn(&Relation) -> QName) -> Result<()> {
+        let columns = plan.columns();
+        if let Plan::Project(project) = plan {
+            for (column, e) in &project.columns {
+                if let Expr::Column(original) = e {
+                    let ty = self.get(*original)?.clone();
+                    self.0.entry(column.id).or_insert(ty);
+                }
+            }
+        }
+        if columns.iter().all(|column| self.knows(column)) {
+            return Ok(());
+        }
+        let described = catalog.describe(&render::query(plan, names)?)?;
+        if described.len() != columns.len() {
+            return Err(Error::Bug("a description has another number of columns than its query"));
+        }
+        for (column, ty) in columns.iter().zip(described) {
+            self.0.entry(column.id).or_insert(ty);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, arb_plan, catalog};
+    use proptest::prelude::*;
+
+    fn names(relation: &Relation) -> QName {
+        match relation {
+            Relation::Source(name) => name.clone(),
+            _ => QName::bare("none"),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(testing::cases(200))]
+
+        #[test]
+        fn law_every_column_has_a_type(sample in arb_plan(3)) {
+            let types = Types::of(&sample.plan, &catalog(), &names).unwrap();
+            let described = catalog().describe(&render::query(&sample.plan, &names).unwrap()).unwrap();
+            for (column, ty) in sample.plan.columns().iter().zip(described) {
+                prop_assert_eq!(types.get(column.id).unwrap(), &ty);
+            }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The three tables as a catalog.
+
+use ivm::memory::MemoryCatalog;
+use ivm::sql::ident::QName;
+
+use crate::plans::TABLES;
+
+pub fn catalog() -> MemoryCatalog {
+    let table = |catalog: MemoryCatalog, (name, columns): &(&str, &[(&str, crate::plans::Ty, &str)])| {
+        let columns: Vec<_> = columns.iter().map(|(column, _, sql)| (*column, *sql, *column == "k")).collect();
+        catalog.table(QName::qualified("public", *name), &columns)
+    };
+    let catalog = TABLES.iter().fold(MemoryCatalog::default(), table);
+    catalog.key(QName::qualified("public", "t"), &["id"])
+}

@@ -1,0 +1,222 @@
+//! Random plans over three small tables.
+
+use std::collections::BTreeMap;
+
+use ivm::expr::{Expr as E, IsTest};
+use ivm::plan::{AggregateCall, ColId, Column, Distinct, Expr, Ids, Plan, Relation, Scan, UnionAll};
+use ivm::sql::ident::{Ident, QName};
+
+use crate::tape::Tape;
+
+/// What is on top of the plan.
+#[derive(Clone, Copy)]
+pub enum Shape {
+    Scan,
+    Filter,
+    Project,
+    Join(usize),
+    Union,
+    Aggregate,
+    Distinct,
+    /// Anything, to this depth.
+    Any(usize),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ty {
+    Int,
+    Numeric,
+    Text,
+    Bool,
+}
+
+/// The tables: name, columns with type and whether they are not null. `t.id` is a key.
+pub const TABLES: [(&str, &[(&str, Ty, &str)]); 3] = [
+    ("r", &[("a", Ty::Int, "integer"), ("b", Ty::Int, "bigint"), ("x", Ty::Numeric, "numeric")]),
+    ("s", &[("a", Ty::Int, "integer"), ("y", Ty::Text, "text")]),
+    ("t", &[("id", Ty::Int, "integer"), ("k", Ty::Int, "integer"), ("v", Ty::Numeric, "numeric(8,2)")]),
+];
+
+pub struct Generator<'a, 'b> {
+    tape: &'a mut Tape<'b>,
+    ids: Ids,
+    types: BTreeMap<ColId, Ty>,
+}
+
+impl<'a, 'b> Generator<'a, 'b> {
+    pub fn new(tape: &'a mut Tape<'b>) -> Self {
+        Generator { tape, ids: Ids::default(), types: BTreeMap::new() }
+    }
+
+    /// A plan, and the ids that are left.
+    pub fn plan(mut self, shape: Shape) -> (Plan, Ids) {
+        let plan = match shape {
+            Shape::Scan => self.scan(),
+            Shape::Filter => self.filter(0),
+            Shape::Project => self.project(0),
+            Shape::Join(n) => self.join(n, 0),
+            Shape::Union => self.union(0),
+            Shape::Aggregate => self.aggregate(1),
+            Shape::Distinct => self.distinct(1),
+            Shape::Any(depth) => self.any(depth),
+        };
+        (plan, self.ids)
+    }
+
+    fn any(&mut self, depth: usize) -> Plan {
+        if depth == 0 {
+            return self.scan();
+        }
+        match self.tape.pick(8) {
+            0 => self.scan(),
+            1 => self.filter(depth - 1),
+            2 => self.project(depth - 1),
+            3 | 4 => self.join(2, depth - 1),
+            5 => self.union(depth - 1),
+            6 => self.aggregate(depth - 1),
+            _ => self.distinct(depth - 1),
+        }
+    }
+
+    fn column(&mut self, name: &str, ty: Ty) -> Column {
+        let column = self.ids.column(name);
+        self.types.insert(column.id, ty);
+        column
+    }
+
+    fn scan(&mut self) -> Plan {
+        let (name, columns) = self.tape.of(&TABLES);
+        let columns = columns.iter().map(|(name, ty, _)| (self.column(name, *ty), Ident::new(*name))).collect();
+        Plan::Scan(Scan { relation: Relation::Source(QName::qualified("public", name)), columns })
+    }
+
+    fn of_type(&self, plan: &Plan, ty: Ty) -> Vec<Column> {
+        plan.columns().into_iter().filter(|column| self.types[&column.id] == ty).collect()
+    }
+
+    /// A condition on a plan's columns.
+    fn condition(&mut self, plan: &Plan) -> Expr {
+        let ints = self.of_type(plan, Ty::Int);
+        let column = self.tape.of(&plan.columns());
+        match self.tape.pick(4) {
+            0 if !ints.is_empty() => {
+                let (l, r) = (self.tape.of(&ints).expr(), self.tape.pick(3));
+                E::binary(self.tape.of(&["<", "=", ">="]), l, E::number(r as i64))
+            }
+            1 if ints.len() > 1 => E::binary(self.tape.of(&["<", "<>"]), ints[0].expr(), ints[1].expr()),
+            2 => column.expr().is(IsTest::Null),
+            _ => column.expr().is(IsTest::NotNull),
+        }
+    }
+
+    fn filter(&mut self, depth: usize) -> Plan {
+        let input = self.any(depth);
+        let condition = self.condition(&input);
+        input.filter(condition)
+    }
+
+    fn project(&mut self, depth: usize) -> Plan {
+        let input = self.any(depth);
+        let mut columns = vec![];
+        for _ in 0..=self.tape.pick(3) {
+            let of = self.tape.of(&input.columns());
+            let ty = self.types[&of.id];
+            let pass = columns.iter().all(|(c, _): &(Column, Expr)| c.id != of.id);
+            columns.push(match (self.tape.pick(3), ty) {
+                (0, _) if pass => of.pass(),
+                (1, Ty::Int) => (self.column("sum", ty), E::binary("+", of.expr(), E::number(1))),
+                (1, Ty::Numeric) => (self.column("twice", ty), E::binary("*", of.expr(), E::number(2).cast("numeric"))),
+                (2, Ty::Int) => (self.column("or_zero", ty), E::call("coalesce", vec![of.expr(), E::number(0)])),
+                _ => (self.column("copy", ty), of.expr()),
+            });
+        }
+        input.project(columns)
+    }
+
+    fn join(&mut self, n: usize, depth: usize) -> Plan {
+        let inputs: Vec<Plan> = (0..n).map(|_| if depth == 0 { self.scan() } else { self.any(depth) }).collect();
+        let mut predicates = vec![];
+        for pair in inputs.windows(2) {
+            let (l, r) = (self.of_type(&pair[0], Ty::Int), self.of_type(&pair[1], Ty::Int));
+            if l.is_empty() || r.is_empty() || self.tape.pick(8) == 7 {
+                continue;
+            }
+            let (l, r) = (self.tape.of(&l).expr(), self.tape.of(&r).expr());
+            predicates.push(E::binary(if self.tape.pick(4) == 3 { "<" } else { "=" }, l, r));
+        }
+        if self.tape.flip() {
+            predicates.push(self.condition(&inputs[0]));
+        }
+        Plan::join(inputs, predicates)
+    }
+
+    fn union(&mut self, depth: usize) -> Plan {
+        let columns = vec![self.column("u", Ty::Int), self.column("v", Ty::Int)];
+        let inputs = (0..2 + self.tape.pick(2)).map(|_| {
+            let plan = self.any(depth);
+            let mut values = vec![];
+            for name in ["u", "v"] {
+                let ints = self.of_type(&plan, Ty::Int);
+                let value = if ints.is_empty() { E::number(1) } else { self.tape.of(&ints).expr() };
+                values.push((self.column(name, Ty::Int), value));
+            }
+            let ids = values.iter().map(|(column, _)| column.id).collect();
+            (plan.project(values), ids)
+        });
+        let inputs = inputs.collect();
+        Plan::UnionAll(UnionAll { columns, inputs })
+    }
+
+    fn distinct(&mut self, depth: usize) -> Plan {
+        let input = self.project(depth);
+        // Equal numerics may look different; which of them a DISTINCT shows is nobody's promise.
+        let values = input.columns().into_iter().map(|column| match self.types[&column.id] {
+            Ty::Numeric => (self.column("text", Ty::Text), column.expr().cast("text")),
+            _ => column.pass(),
+        });
+        let values = values.collect();
+        let input = input.project(values);
+        Plan::Distinct(Box::new(Distinct { input }))
+    }
+
+    fn aggregate(&mut self, depth: usize) -> Plan {
+        let input = self.any(depth);
+        let test = self.column("test", Ty::Bool);
+        let condition = self.condition(&input);
+        let columns = input.columns();
+        let passed = columns.iter().map(Column::pass).chain([(test.clone(), condition)]).collect();
+        let input = input.project(passed);
+        let mut keys: Vec<Column> = vec![];
+        for _ in 0..self.tape.pick(3) {
+            let key = self.tape.of(&columns);
+            // A numeric key has more than one look; which one a group shows is nobody's promise.
+            if !keys.contains(&key) && self.types[&key.id] != Ty::Numeric {
+                keys.push(key);
+            }
+        }
+        let calls = (0..1 + self.tape.pick(3)).map(|_| self.call(&columns, &test)).collect();
+        input.aggregate(keys, calls)
+    }
+
+    fn call(&mut self, columns: &[Column], test: &Column) -> AggregateCall {
+        let arg = self.tape.of(columns);
+        let (function, args, ty) = match (self.tape.pick(8), self.types[&arg.id]) {
+            (0, _) => ("count", vec![], Ty::Int),
+            (1, _) => ("count", vec![arg.id], Ty::Int),
+            (2, ty) if ty != Ty::Numeric => ("min", vec![arg.id], ty),
+            (3, ty) if ty != Ty::Numeric => ("max", vec![arg.id], ty),
+            (4, ty) if ty != Ty::Numeric => ("any_value", vec![arg.id], ty),
+            (5, Ty::Int | Ty::Numeric) => ("avg", vec![arg.id], Ty::Text),
+            (_, ty @ (Ty::Int | Ty::Numeric)) => ("sum", vec![arg.id], ty),
+            _ => ("count", vec![], Ty::Int),
+        };
+        let mut call = AggregateCall::new(self.column(function, ty), function, args);
+        if call.function.name.as_str() == "count" && !call.args.is_empty() {
+            call.distinct = self.tape.pick(4) == 3;
+        }
+        if self.tape.pick(3) == 2 {
+            call.filter = Some(test.id);
+        }
+        call
+    }
+}

@@ -1,0 +1,52 @@
+# `just` lists the recipes. Each works on the server that PG_CONFIG selects.
+
+_:
+    @just --list
+
+# the mathematics, without PostgreSQL: seconds
+test:
+    cargo test -p ivm
+
+# what users write, compared with what they should see
+regress:
+    scripts/test regress
+
+# several sessions, step by step
+isolation:
+    scripts/test isolation
+
+# random queries and changes against a live server
+oracle:
+    scripts/test oracle
+
+# everything, as continuous integration runs it
+all:
+    scripts/test
+
+# house rules, rustfmt, clippy
+lint:
+    scripts/lint
+
+# rewrite expected output; never to an unannounced error
+bless:
+    UPDATE_EXPECT=1 scripts/test unit regress isolation
+
+# benchmarks, with the answer checked first
+bench *args:
+    scripts/bench {{args}}
+
+# a throwaway server with the extension; prints its URL
+run *args:
+    scripts/pg up {{args}}
+
+# stop that server and delete its data
+stop *args:
+    scripts/pg down {{args}}
+
+# live stream tables over TPC-H data
+demo *args:
+    scripts/demo {{args}}
+
+# the files to install, under target/
+package:
+    scripts/pg package

@@ -1,0 +1,102 @@
+//! `alter_stream_table` and `resume_stream_table`.
+
+use ivm::schedule::Schedule;
+use pgrx::PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{default, pg_extern};
+
+use crate::api::{create, owned};
+use crate::catalog::stream_table::{self, Mode, Status, StreamTable};
+use crate::catalog::{ddl, frontier, quietly};
+use crate::error::{Error, Result};
+use crate::pg::spi::Statement;
+use crate::pg::{guard, object, query, spi, types, wake};
+use crate::{frontend, refresh};
+
+/// Changes what is given and leaves the rest. A new query must have the same columns.
+#[pg_extern]
+fn alter_stream_table(
+    name: &str,
+    query: default!(Option<&str>, "NULL"),
+    schedule: default!(Option<&str>, "NULL"),
+    refresh_mode: default!(Option<&str>, "NULL"),
+    status: default!(Option<&str>, "NULL"),
+) -> std::result::Result<(), ErrorReport> {
+    Ok(alter(name, query, schedule, (refresh_mode, status))?)
+}
+
+fn alter(name: &str, query: Option<&str>, schedule: Option<&str>, modes: (Option<&str>, Option<&str>)) -> Result<()> {
+    schedule.map(Schedule::parse).transpose()?;
+    let mode = modes.0.map(Mode::parse).transpose()?;
+    let status = modes.1.map(Status::parse).transpose()?;
+    let table = owned(name)?;
+    if let Some(query) = query
+        && !same_columns(&table, query)?
+    {
+        return Err(Error::new(ERRCODE_FEATURE_NOT_SUPPORTED, format!("the new query of stream table \"{name}\" has other columns"))
+            .detail("Readers and stream tables that read this one rely on its columns.")
+            .hint("Use create_or_replace_stream_table, or create a stream table with another name."));
+    }
+    if query.is_some() || schedule.is_some() || mode.is_some() {
+        redefine(&table, query, schedule, mode)?;
+    }
+    if let Some(status) = status {
+        quietly(|| {
+            spi::connect(None, |session| {
+                frontier::clear_errors(session, table.id)?;
+                stream_table::set_status(session, table.id, status)
+            })
+        })?;
+    }
+    wake::catalog_changed();
+    Ok(())
+}
+
+/// Lets the scheduler refresh a suspended or paused stream table again.
+#[pg_extern]
+fn resume_stream_table(name: &str) -> std::result::Result<(), ErrorReport> {
+    Ok(alter(name, None, None, (None, Some("ACTIVE")))?)
+}
+
+/// Whether `query` has exactly the columns of the stream table: names, types, collations, order.
+pub fn same_columns(table: &StreamTable, query: &str) -> Result<bool> {
+    query::check_is_select(query)?;
+    spi::connect(None, |session| {
+        let shape = |statement: Statement| -> Result<Vec<_>> {
+            Ok(types::columns(statement.result_desc()?)?.into_iter().map(|c| (c.name, c.ty.name, c.ty.collation)).collect())
+        };
+        let name = object::name(table.relid);
+        Ok(shape(ddl::prepare_query(session, query)?)? == shape(ddl::prepare_table(session, &name)?)?)
+    })
+}
+
+/// Gives a stream table a new query, schedule or mode, in place.
+pub fn redefine(table: &StreamTable, query: Option<&str>, schedule: Option<&str>, mode: Option<Mode>) -> Result<()> {
+    refresh::lock(table.id);
+    let mut changed = table.clone();
+    changed.schedule = schedule.unwrap_or(&table.schedule).to_owned();
+    changed.mode = mode.unwrap_or(table.mode);
+    changed.status = Status::Active;
+    if query.is_none() && changed.mode == table.mode {
+        crate::pg::relation::invalidate(table.relid);
+        return quietly(|| spi::connect(None, |session| stream_table::put(session, &changed)));
+    }
+    if let Some(query) = query {
+        replace_view(table, query)?;
+        changed.defining_query = query.to_owned();
+        changed.settings = guard::EVALUATION_SETTINGS
+            .into_iter()
+            .map(|name| Ok((name.to_owned(), guard::setting(name)?)))
+            .collect::<Result<_>>()?;
+        create::require_trigger_privilege(table.definition)?;
+    }
+    refresh::rebuild(&changed, "the definition was altered")?;
+    create::refresh_now(table.id)
+}
+
+/// Replaces the stored definition in place: the view keeps its oid and its place in the dependencies.
+fn replace_view(table: &StreamTable, query: &str) -> Result<()> {
+    let name = frontend::definition_view(table.id);
+    spi::connect(None, |session| ddl::probe(session, query))?;
+    guard::as_superuser(|| spi::connect(None, |session| ddl::replace_view(session, &name, query)))
+}

@@ -1,0 +1,203 @@
+//! `create_stream_table` and its kin.
+
+use std::collections::BTreeMap;
+
+use ivm::schedule::Schedule;
+use ivm::sql::ident::QName;
+use pgrx::PgSqlErrorCode::{ERRCODE_DUPLICATE_TABLE, ERRCODE_INSUFFICIENT_PRIVILEGE};
+use pgrx::pg_sys::Oid;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{default, pg_extern};
+
+use crate::api::{alter, drop};
+use crate::catalog::stream_table::{self, Mode, Status, StreamTable};
+use crate::catalog::{ddl, frontier, quietly};
+use crate::error::{Error, Result};
+use crate::frontend;
+use crate::pg::{guard, object, query, spi, wake};
+use crate::refresh;
+
+/// What a user asks for.
+pub struct Request<'a> {
+    pub name: &'a str,
+    pub query: &'a str,
+    pub schedule: &'a str,
+    pub mode: Mode,
+    pub initialize: bool,
+}
+
+impl<'a> Request<'a> {
+    fn new(name: &'a str, query: &'a str, schedule: &'a str, mode: &str, initialize: bool) -> Result<Request<'a>> {
+        Schedule::parse(schedule)?;
+        Ok(Request { name, query, schedule, mode: Mode::parse(mode)?, initialize })
+    }
+}
+
+/// Creates a stream table: a table that stays equal to `query`.
+#[pg_extern]
+fn create_stream_table(
+    name: &str,
+    query: &str,
+    schedule: default!(&str, "'calculated'"),
+    refresh_mode: default!(&str, "'AUTO'"),
+    initialize: default!(bool, true),
+) -> std::result::Result<(), ErrorReport> {
+    Ok(create(&Request::new(name, query, schedule, refresh_mode, initialize)?)?)
+}
+
+/// Creates a stream table unless a relation of this name exists.
+#[pg_extern]
+fn create_stream_table_if_not_exists(
+    name: &str,
+    query: &str,
+    schedule: default!(&str, "'calculated'"),
+    refresh_mode: default!(&str, "'AUTO'"),
+    initialize: default!(bool, true),
+) -> std::result::Result<(), ErrorReport> {
+    let request = Request::new(name, query, schedule, refresh_mode, initialize)?;
+    if object::find(&target(name)?)?.is_some() {
+        pgrx::notice!("relation \"{name}\" already exists, skipping");
+        return Ok(());
+    }
+    Ok(create(&request)?)
+}
+
+/// Creates a stream table, or gives an existing one a new query, schedule and mode.
+#[pg_extern]
+fn create_or_replace_stream_table(
+    name: &str,
+    query: &str,
+    schedule: default!(&str, "'calculated'"),
+    refresh_mode: default!(&str, "'AUTO'"),
+    initialize: default!(bool, true),
+) -> std::result::Result<(), ErrorReport> {
+    let request = Request::new(name, query, schedule, refresh_mode, initialize)?;
+    Ok(replace(&request)?)
+}
+
+fn replace(request: &Request) -> Result<()> {
+    if object::find(&target(request.name)?)?.is_none() {
+        return create(request);
+    }
+    let table = crate::api::owned(request.name)?;
+    if alter::same_columns(&table, request.query)? {
+        return alter::redefine(&table, Some(request.query), Some(request.schedule), Some(request.mode));
+    }
+    drop::drop_table(&table, false)?;
+    create(request)
+}
+
+/// The name in full: without a schema, the first of the search path.
+fn target(name: &str) -> Result<QName> {
+    let split = object::split_name(name)?;
+    match split.schema {
+        Some(_) => Ok(split),
+        None => Ok(QName::qualified(object::creation_schema()?, split.name.as_str())),
+    }
+}
+
+fn create(request: &Request) -> Result<()> {
+    let name = target(request.name)?;
+    if object::find(&name)?.is_some() {
+        return Err(Error::new(ERRCODE_DUPLICATE_TABLE, format!("relation \"{name}\" already exists"))
+            .hint("Choose another name, or use create_or_replace_stream_table."));
+    }
+    query::check_is_select(request.query)?;
+    let id = quietly(|| spi::connect(None, stream_table::next_id))?;
+    let definition = define_view(id, request.query)?;
+    let relid = make_table(&name, definition, id)?;
+    let table = StreamTable {
+        id,
+        relid,
+        definition,
+        defining_query: request.query.to_owned(),
+        canonical: String::new(),
+        schedule: request.schedule.to_owned(),
+        mode: request.mode,
+        status: Status::Active,
+        search_path: String::new(),
+        settings: evaluation_settings()?,
+        full_reason: None,
+        full_hint: None,
+        node_count: 0,
+        fingerprint: 0,
+        schema: name.schema.as_ref().map(|schema| schema.as_str().to_owned()).unwrap_or_default(),
+        name: name.name.as_str().to_owned(),
+        owner: guard::current_role(),
+    };
+    require_trigger_privilege(definition)?;
+    let built = quietly(|| {
+        spi::connect(None, |session| {
+            let read = frontend::define(session, definition)?;
+            let built = refresh::build(session, table, read)?;
+            frontier::insert(session, id)?;
+            Ok(built)
+        })
+    })?;
+    announce(&built);
+    if request.initialize {
+        refresh_now(id)?;
+    }
+    wake::catalog_changed();
+    Ok(())
+}
+
+/// Refreshes in the caller's transaction; its failure is the caller's.
+pub fn refresh_now(id: i32) -> Result<()> {
+    for outcome in refresh::tick(&[id])? {
+        if let Some(error) = outcome.error {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// A query that can only be recomputed says so at once.
+fn announce(table: &StreamTable) {
+    if let Some(reason) = &table.full_reason {
+        let hint = table.full_hint.clone().unwrap_or_default();
+        pgrx::notice!("stream table {} will be recomputed as a whole: {reason} {hint}", table.display());
+    }
+}
+
+fn evaluation_settings() -> Result<BTreeMap<String, String>> {
+    guard::EVALUATION_SETTINGS.into_iter().map(|name| Ok((name.to_owned(), guard::setting(name)?))).collect()
+}
+
+/// Stores the query as a view: PostgreSQL analyses it under the user's own path and settings and records
+/// everything it depends on. First as the user, who must be allowed to read what it reads.
+pub fn define_view(id: i32, query: &str) -> Result<Oid> {
+    let (name, owner) = (frontend::definition_view(id), guard::current_role());
+    spi::connect(None, |session| ddl::probe(session, query))?;
+    guard::as_superuser(|| spi::connect(None, |session| ddl::create_view(session, &name, query, owner)))?;
+    object::oid(&name)
+}
+
+/// The table itself: the columns of the query, their types and collations, and nothing else.
+fn make_table(name: &QName, definition: Oid, id: i32) -> Result<Oid> {
+    let view = frontend::definition_view(id);
+    spi::connect(None, |session| ddl::create_stream_table(session, name, &view))?;
+    let relid = object::oid(name)?;
+    object::depend_internally(definition, relid);
+    guard::as_superuser(|| spi::connect(None, |session| ddl::create_guard(session, name)))?;
+    Ok(relid)
+}
+
+/// Capturing a table's changes puts triggers on it: the caller must be allowed to.
+pub fn require_trigger_privilege(definition: Oid) -> Result<()> {
+    let caller = guard::current_role();
+    let sources = quietly(|| {
+        spi::connect(None, |session| {
+            frontend::sources(session, &object::name(definition), &[definition])
+        })
+    })?;
+    for source in sources {
+        if !object::may_create_trigger(caller, source.relid) {
+            let name = QName::qualified(&source.schema, &source.name);
+            return Err(Error::new(ERRCODE_INSUFFICIENT_PRIVILEGE, format!("permission denied for table {name}"))
+                .detail("A stream table captures the changes of its sources by triggers.")
+                .hint(format!("Ask the owner for GRANT TRIGGER ON {name}.")));
+        }
+    }
+    Ok(())
+}

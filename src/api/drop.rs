@@ -1,0 +1,59 @@
+//! `drop_stream_table`, and what follows when a stream table is dropped in any way.
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{default, pg_extern};
+
+use crate::api::owned;
+use crate::catalog::stream_table::StreamTable;
+use crate::catalog::{ddl, quietly, stream_table};
+use crate::error::Result;
+use crate::pg::{object, spi, wake};
+use crate::refresh;
+
+/// Drops a stream table; with `cascade` also what depends on it.
+#[pg_extern]
+fn drop_stream_table(name: &str, cascade: default!(bool, false)) -> std::result::Result<(), ErrorReport> {
+    Ok(drop_table(&owned(name)?, cascade)?)
+}
+
+pub fn drop_table(table: &StreamTable, cascade: bool) -> Result<()> {
+    refresh::lock(table.id);
+    spi::connect(None, |session| ddl::drop_table(session, &object::name(table.relid), cascade))?;
+    forget_dropped_tables()
+}
+
+/// Clears the catalog of stream tables whose relation is gone and frees sources that nobody reads.
+fn forget_dropped_tables() -> Result<()> {
+    quietly(|| {
+        spi::connect(None, |session| {
+            for id in stream_table::gone(session)? {
+                refresh::dismantle(session, id)?;
+                wake::catalog_changed();
+            }
+            Ok(())
+        })
+    })
+}
+
+/// Called by the event trigger on `sql_drop`.
+#[pg_extern(sql = "
+create function pgtrickle.forget_dropped_tables() returns void
+security definer set search_path = pg_catalog, pg_temp
+language c as 'MODULE_PATHNAME', 'forget_dropped_wrapper';
+
+create function pgtrickle.on_drop() returns event_trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if exists (select from pg_event_trigger_dropped_objects() d
+               join pgtrickle.pgt_stream_tables s on s.pgt_relid::oid = d.objid
+              where d.classid = 'pg_class'::regclass)
+  then
+    perform pgtrickle.forget_dropped_tables();
+  end if;
+end $$;
+revoke all on function pgtrickle.forget_dropped_tables() from public;
+create event trigger pgtrickle_on_drop on sql_drop execute function pgtrickle.on_drop();
+")]
+fn forget_dropped() -> std::result::Result<(), ErrorReport> {
+    Ok(forget_dropped_tables()?)
+}

@@ -1,0 +1,43 @@
+//! The SQL functions, one file per verb. Each opens its errors as PostgreSQL errors and does its work in
+//! the caller's transaction: an error leaves nothing behind.
+
+mod alter;
+mod create;
+mod drop;
+mod explain;
+mod refresh;
+mod status;
+
+use pgrx::PgSqlErrorCode::{ERRCODE_INSUFFICIENT_PRIVILEGE, ERRCODE_UNDEFINED_TABLE, ERRCODE_WRONG_OBJECT_TYPE};
+
+use crate::catalog::stream_table::{self, StreamTable};
+use crate::catalog::quietly;
+use crate::error::{Error, Result};
+use crate::pg::{guard, object, spi};
+
+/// The stream table that a user names; resolved under the caller's search path.
+fn named(name: &str) -> Result<StreamTable> {
+    let missing = || {
+        Error::new(ERRCODE_UNDEFINED_TABLE, format!("stream table \"{name}\" does not exist"))
+            .hint("pgtrickle.pgt_status() lists the stream tables of this database.")
+    };
+    let relid = object::find(&object::split_name(name)?)?.ok_or_else(missing)?;
+    quietly(|| {
+        spi::connect(None, |session| {
+            let id = stream_table::id_of(session, relid)?.ok_or_else(|| {
+                Error::new(ERRCODE_WRONG_OBJECT_TYPE, format!("\"{name}\" is not a stream table"))
+                    .hint("pgtrickle.pgt_status() lists the stream tables of this database.")
+            })?;
+            stream_table::find(session, id)?.ok_or_else(missing)
+        })
+    })
+}
+
+/// The stream table that a user names and owns.
+fn owned(name: &str) -> Result<StreamTable> {
+    let table = named(name)?;
+    match object::is_member(guard::current_role(), table.owner) {
+        true => Ok(table),
+        false => Err(Error::new(ERRCODE_INSUFFICIENT_PRIVILEGE, format!("must be owner of stream table \"{name}\""))),
+    }
+}

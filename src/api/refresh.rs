@@ -1,0 +1,24 @@
+//! `refresh_stream_table`, and the trigger that guards stream tables.
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgTrigger, pg_extern, pg_trigger};
+
+use crate::api::{create, owned};
+use crate::refresh;
+
+/// Brings a stream table, and everything it reads, to this moment.
+#[pg_extern]
+fn refresh_stream_table(name: &str) -> std::result::Result<(), ErrorReport> {
+    let table = owned(name)?;
+    Ok(create::refresh_now(table.id)?)
+}
+
+/// Refuses changes of a stream table that do not come from its refresh.
+#[pg_trigger]
+fn guard<'a>(
+    trigger: &'a PgTrigger<'a>,
+) -> std::result::Result<Option<pgrx::heap_tuple::PgHeapTuple<'a, pgrx::AllocatedByPostgres>>, ErrorReport> {
+    let name = trigger.table_name().unwrap_or_default();
+    refresh::guard_trigger(&name)?;
+    Ok(None)
+}

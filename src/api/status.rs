@@ -1,0 +1,187 @@
+//! What users look at: status, history, change buffers.
+
+use pgrx::datum::{Interval, TimestampWithTimeZone};
+use pgrx::iter::TableIterator;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{default, name, pg_extern};
+
+use crate::api::named;
+use crate::capture;
+use crate::catalog::quietly;
+use crate::error::Result;
+use crate::pg::spi;
+use crate::refresh;
+
+type StatusRow = (
+    String,
+    String,
+    String,
+    String,
+    bool,
+    i32,
+    Option<TimestampWithTimeZone>,
+    Option<Interval>,
+    i64,
+    i64,
+    Option<String>,
+    Option<f64>,
+    Option<String>,
+    Option<String>,
+);
+
+/// One row per stream table. A table with nothing pending is as fresh as the moment of asking.
+#[pg_extern]
+fn pgt_status() -> std::result::Result<TableIterator<'static, (
+    name!(name, String),
+    name!(status, String),
+    name!(refresh_mode, String),
+    name!(schedule, String),
+    name!(is_populated, bool),
+    name!(consecutive_errors, i32),
+    name!(data_timestamp, Option<TimestampWithTimeZone>),
+    name!(staleness, Option<Interval>),
+    name!(rows_changed, i64),
+    name!(refreshes, i64),
+    name!(last_action, Option<String>),
+    name!(last_duration_ms, Option<f64>),
+    name!(last_error, Option<String>),
+    name!(full_reason, Option<String>),
+)>, ErrorReport> {
+    Ok(TableIterator::new(status()?))
+}
+
+fn status() -> Result<Vec<StatusRow>> {
+    let sources: Vec<i32> = quietly(|| {
+        spi::connect(None, |session| session.query("select source_id from pgtrickle.pgt_sources", &[], |row| row.require(1)))
+    })?;
+    let pending = refresh::has_pending(&sources)?;
+    quietly(|| {
+        spi::connect(None, |session| {
+            session.query(
+                "with recursive behind(pgt_id) as (
+                   select d.pgt_id from pgtrickle.pgt_dependencies d where d.source_id = any ($1)
+                   union
+                   select d.pgt_id
+                     from behind b
+                     join pgtrickle.pgt_stream_tables u on u.pgt_id = b.pgt_id
+                     join pgtrickle.pgt_sources s on s.relid = u.pgt_relid
+                     join pgtrickle.pgt_dependencies d on d.source_id = s.source_id
+                 ), seen as (
+                   select f.*, case when f.frontier is null or f.reinitialize is not null
+                                      or exists (select from behind b where b.pgt_id = f.pgt_id)
+                                    then f.data_timestamp else clock_timestamp() end as fresh_at
+                     from pgtrickle.pgt_frontiers f
+                 )
+                 select s.pgt_relid::text, s.status, s.refresh_mode, s.schedule, f.frontier is not null,
+                        f.consecutive_errors, f.fresh_at, clock_timestamp() - f.fresh_at, f.rows_changed, f.refreshes,
+                        h.action, h.duration_ms, f.last_error, s.full_reason
+                   from pgtrickle.pgt_stream_tables s
+                   join seen f using (pgt_id)
+                   left join lateral (select action, duration_ms from pgtrickle.pgt_refresh_history h
+                                       where h.pgt_id = s.pgt_id order by refresh_id desc limit 1) h on true
+                  order by s.pgt_id",
+                &[pending.clone().into()],
+                |row| {
+                    Ok((
+                        row.require(1)?, row.require(2)?, row.require(3)?, row.require(4)?, row.require(5)?,
+                        row.require(6)?, row.get(7), row.get(8), row.require(9)?, row.require(10)?,
+                        row.get(11), row.get(12), row.get(13), row.get(14),
+                    ))
+                },
+            )
+        })
+    })
+}
+
+type HistoryRow = (
+    i64,
+    TimestampWithTimeZone,
+    String,
+    i64,
+    i64,
+    i64,
+    i64,
+    f64,
+    Option<String>,
+);
+
+/// The latest refreshes of a stream table, newest first.
+#[pg_extern]
+fn get_refresh_history(name: &str, max_rows: default!(i32, 20)) -> std::result::Result<TableIterator<'static, (
+    name!(refresh_id, i64),
+    name!(started_at, TimestampWithTimeZone),
+    name!(action, String),
+    name!(rows_inserted, i64),
+    name!(rows_updated, i64),
+    name!(rows_deleted, i64),
+    name!(delta_rows, i64),
+    name!(duration_ms, f64),
+    name!(error, Option<String>),
+)>, ErrorReport> {
+    Ok(TableIterator::new(history(name, max_rows)?))
+}
+
+fn history(name: &str, max_rows: i32) -> Result<Vec<HistoryRow>> {
+    let table = named(name)?;
+    quietly(|| {
+        spi::connect(None, |session| {
+            session.query(
+                "select refresh_id, started_at, action, rows_inserted, rows_updated, rows_deleted, delta_rows,
+                        duration_ms, error
+                   from pgtrickle.pgt_refresh_history
+                  where pgt_id = $1
+                  order by refresh_id desc
+                  limit greatest($2, 0)",
+                &[table.id.into(), max_rows.into()],
+                |row| {
+                    Ok((
+                        row.require(1)?, row.require(2)?, row.require(3)?, row.require(4)?, row.require(5)?,
+                        row.require(6)?, row.require(7)?, row.require(8)?, row.get(9),
+                    ))
+                },
+            )
+        })
+    })
+}
+
+type BufferRow = (
+    String,
+    String,
+    i64,
+    i64,
+    i64,
+);
+
+/// The change buffers: rows not yet removed, and size on disk.
+#[pg_extern]
+fn change_buffer_sizes() -> std::result::Result<TableIterator<'static, (
+    name!(source, String),
+    name!(buffer, String),
+    name!(pending_rows, i64),
+    name!(bytes, i64),
+    name!(consumers, i64),
+)>, ErrorReport> {
+    Ok(TableIterator::new(buffers()?))
+}
+
+fn buffers() -> Result<Vec<BufferRow>> {
+    quietly(|| {
+        spi::connect(None, |session| {
+            let sources = session.query(
+                "select s.source_id, s.relid::text,
+                        (select count(*) from pgtrickle.pgt_dependencies d where d.source_id = s.source_id)
+                   from pgtrickle.pgt_sources s order by s.source_id",
+                &[],
+                |row| Ok((row.require::<i32>(1)?, row.require::<String>(2)?, row.require::<i64>(3)?)),
+            )?;
+            let sizes = capture::sizes()?;
+            let mut rows = vec![];
+            for (source, name, consumers) in sources {
+                if let Some(size) = sizes.iter().find(|size| size.source == source) {
+                    rows.push((name, format!("pgtrickle_changes.changes_{source}"), size.rows, size.bytes, consumers));
+                }
+            }
+            Ok(rows)
+        })
+    })
+}

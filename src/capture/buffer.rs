@@ -1,0 +1,248 @@
+//! The change buffer of a source: reading what a consumer has not seen, and pruning what all have.
+//!
+//! **Law:** what is read is what `snapshot` sees and `frontier` does not, by the same predicate that later
+//! decides what may be pruned. Rows have no order: only sums of weights mean anything.
+
+use std::rc::Rc;
+
+use ivm::frontier::Frontier;
+use pgrx::pg_sys::{self, Oid};
+
+use crate::capture::cache::{self, Known};
+use crate::capture::format::{Entry, Format};
+use crate::capture::pending::{self, Destination};
+use crate::capture::trigger::with_pending;
+use crate::catalog::layout::Layout;
+use crate::catalog::source;
+use crate::error::{Error, Result};
+use crate::pg::heap::{Table, Tuple};
+use crate::pg::relation;
+use crate::pg::row::{Aligned, Row, Values};
+use crate::pg::snapshot::Snapshot;
+use crate::pg::tuplestore::{ColumnDef, Desc, Tuplestore};
+
+/// The name of the weight.
+const WEIGHT: &str = "w";
+
+/// What a consumer has not seen of a source.
+pub struct Pending {
+    /// The columns asked for, then the weight. Empty when no column was asked for.
+    pub store: Tuplestore,
+    /// Change rows, those included that concern other columns only.
+    pub rows: i64,
+    /// The rows do not tell all: the table was truncated, or changed in a shape that cannot be read now.
+    pub truncated: bool,
+}
+
+fn known(source: i32) -> Result<Rc<Known>> {
+    cache::known(source)?.ok_or(Error::Bug("the source has no change buffer"))
+}
+
+/// The row type of a source's changes: these columns, then `w`.
+pub fn descriptor(source: i32, columns: &[String]) -> Result<Desc> {
+    let known = self::known(source)?;
+    Desc::new(&column_defs(&known, columns)?)
+}
+
+fn column_defs(known: &Known, columns: &[String]) -> Result<Vec<ColumnDef>> {
+    let mut defs = Vec::with_capacity(columns.len() + 1);
+    for name in columns {
+        let attribute = known.attribute(name).ok_or_else(|| crate::capture::track::no_such_column(known.source.relid, name))?;
+        defs.push(attribute.definition());
+    }
+    let none = pg_sys::InvalidOid;
+    defs.push(ColumnDef { name: WEIGHT.to_owned(), ty: pg_sys::INT8OID, modifier: -1, collation: none });
+    Ok(defs)
+}
+
+/// Reads what `snapshot` sees and `frontier` does not.
+pub fn pending(source: i32, frontier: &Frontier, snapshot: &Snapshot, columns: &[String]) -> Result<Pending> {
+    let known = self::known(source)?;
+    let store = Tuplestore::new(Desc::new(&column_defs(&known, columns)?)?);
+    let mut found = Pending { store, rows: 0, truncated: false };
+    let Some(buffer) = Table::open(known.buffer, pg_sys::AccessShareLock) else {
+        return Err(Error::Bug("the change buffer is gone"));
+    };
+    if buffer.pages() == 0 {
+        return Ok(found);
+    }
+    let mut decoder = Decoder::new(known, columns);
+    buffer.for_each(snapshot, |tuple| {
+        if !found.truncated && !frontier.sees(tuple.xid(), tuple.seq()) {
+            match decoder.choose(tuple.layout())? {
+                true => decoder.read(tuple, &mut found)?,
+                false => found.truncated = true,
+            }
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Reads chunks of any layout of one source into rows of one type.
+struct Decoder<'a> {
+    known: Rc<Known>,
+    columns: &'a [String],
+    layout: Option<i32>,
+    /// For each column of the layout, where it goes.
+    targets: Vec<Option<usize>>,
+    values: Values,
+    bytes: Aligned,
+}
+
+impl<'a> Decoder<'a> {
+    fn new(known: Rc<Known>, columns: &'a [String]) -> Decoder<'a> {
+        let values = Values::new(columns.len() + 1);
+        Decoder { known, columns, layout: None, targets: vec![], values, bytes: Aligned::default() }
+    }
+
+    /// Prepares for chunks of this layout; `false` if they do not hold what is asked for.
+    fn choose(&mut self, layout: i32) -> Result<bool> {
+        if self.layout == Some(layout) {
+            return Ok(true);
+        }
+        let Some((stored, _)) = self.known.layout(layout) else { return Ok(false) };
+        let Some(targets) = targets(&self.known, stored, self.columns) else { return Ok(false) };
+        self.targets = targets;
+        self.layout = Some(layout);
+        Ok(true)
+    }
+
+    fn read(&mut self, tuple: &Tuple, into: &mut Pending) -> Result<()> {
+        into.rows += i64::from(tuple.entries());
+        let Some((_, format)) = self.layout.and_then(|layout| self.known.layout(layout)) else { return Ok(()) };
+        tuple.data(&mut self.bytes);
+        let mut reader = format.read(self.bytes.bytes());
+        let weight = self.columns.len();
+        while let Some(entry) = reader.next(&mut self.values, &self.targets)? {
+            if let Entry::Weight(w) = entry {
+                self.values.set_word(weight, w as usize);
+                into.store.append(&mut self.values)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where each column of a layout goes among `columns`; `None` if one of these is missing from the layout
+/// or has another type now.
+fn targets(known: &Known, layout: &Layout, columns: &[String]) -> Option<Vec<Option<usize>>> {
+    let mut targets = vec![None; layout.attnums.len()];
+    for (i, name) in columns.iter().enumerate() {
+        let attribute = known.attribute(name)?;
+        let place = layout.attnums.iter().position(|number| *number == attribute.number)?;
+        if layout.types[place] != attribute.ty {
+            return None;
+        }
+        targets[place] = Some(i);
+    }
+    Some(targets)
+}
+
+/// Records the changes of a stream table that others read: a delta with its columns and `w`.
+pub fn write(source: i32, delta: &Tuplestore) -> Result<()> {
+    if delta.rows() == 0 {
+        return Ok(());
+    }
+    let relid = self::known(source)?.source.relid;
+    // Whoever widens the layout waits for those who write, and these then write the wider one.
+    relation::lock(relid, pg_sys::RowExclusiveLock);
+    let known = self::known(source)?;
+    let names = delta.row_type().names();
+    let weight = names.iter().rposition(|name| name == WEIGHT).ok_or(Error::Bug("a delta has a weight"))?;
+    let (layout, format) = known.current().ok_or(Error::Bug("the source has no layout"))?;
+    let place = |number: &i16| {
+        let attribute = known.attributes.iter().find(|attribute| attribute.number == *number)?;
+        names.iter().position(|name| *name == attribute.name)
+    };
+    let positions = layout.attnums.iter().map(place).collect::<Option<Vec<usize>>>();
+    let positions = positions.ok_or(Error::Bug("a delta has the columns of its stream table"))?;
+    let mut writer = Writer { to: known.destination(layout.id, format.align()), format, bytes: pending::start_chunk(), entries: 0 };
+    delta.for_each(|row| writer.row(row, &positions, row.word(weight) as i64))?;
+    writer.finish()
+}
+
+/// Fills chunks and writes each when it is full.
+struct Writer<'a> {
+    to: Destination,
+    format: &'a Format,
+    bytes: Vec<u8>,
+    entries: i32,
+}
+
+impl Writer<'_> {
+    fn row(&mut self, row: &Row, positions: &[usize], weight: i64) -> Result<()> {
+        let start = self.format.append(&mut self.bytes, row, positions, weight);
+        self.entries += 1;
+        if pending::is_full(&self.bytes) && self.entries > 1 {
+            let mut next = pending::start_chunk();
+            next.extend_from_slice(&self.bytes[start..]);
+            self.bytes.truncate(start);
+            self.entries -= 1;
+            let full = std::mem::replace(&mut self.bytes, next);
+            self.write(full)?;
+            self.entries = 1;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: Vec<u8>) -> Result<()> {
+        let entries = std::mem::take(&mut self.entries);
+        with_pending(|pending| pending.write_now(self.to, entries, bytes))
+    }
+
+    fn finish(mut self) -> Result<()> {
+        if self.entries == 0 {
+            return Ok(());
+        }
+        let bytes = std::mem::take(&mut self.bytes);
+        self.write(bytes)
+    }
+}
+
+/// Deletes what `snapshot` sees and every consumer has seen. Rows that somebody else is deleting are left to him.
+pub fn prune(source: i32, frontiers: &[Frontier], snapshot: &Snapshot) -> Result<u64> {
+    let Some(known) = cache::known(source)? else { return Ok(0) };
+    let Some(buffer) = Table::open(known.buffer, pg_sys::RowExclusiveLock) else { return Ok(0) };
+    let mut deleted = 0;
+    if buffer.pages() > 0 {
+        buffer.for_each(snapshot, |tuple| {
+            let seen = frontiers.iter().all(|frontier| frontier.sees(tuple.xid(), tuple.seq()));
+            if seen && buffer.delete(&tuple.place()) {
+                deleted += 1;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(deleted)
+}
+
+/// What the buffer of one source holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    pub source: i32,
+    pub relid: Oid,
+    /// Change rows not yet pruned.
+    pub rows: i64,
+    /// Of the buffer on disk.
+    pub bytes: i64,
+}
+
+/// The sizes of all change buffers.
+pub fn sizes() -> Result<Vec<Size>> {
+    let snapshot = Snapshot::latest();
+    let sources = cache::read_catalog(source::all)?;
+    let mut sizes = Vec::with_capacity(sources.len());
+    for source in sources {
+        let Some(known) = cache::known(source.id)? else { continue };
+        let Some(buffer) = Table::open(known.buffer, pg_sys::AccessShareLock) else { continue };
+        let mut rows = 0;
+        buffer.for_each(&snapshot, |tuple| {
+            rows += i64::from(tuple.entries());
+            Ok(())
+        })?;
+        let bytes = i64::from(buffer.pages()) * i64::from(pg_sys::BLCKSZ);
+        sizes.push(Size { source: source.id, relid: source.relid, rows, bytes });
+    }
+    Ok(sizes)
+}

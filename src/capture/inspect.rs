@@ -1,0 +1,125 @@
+//! Pending changes as rows that people can read: a set-returning function, and a view per source.
+
+use pgrx::PgSqlErrorCode;
+use pgrx::pg_sys;
+
+use crate::capture::cache::{self, Known};
+use crate::capture::format::Entry;
+use crate::catalog::source::Source;
+use crate::error::{Error, Result};
+use crate::pg::heap::Table;
+use crate::pg::relation;
+use crate::pg::row::{Aligned, Values};
+use crate::pg::snapshot::Snapshot;
+use crate::pg::spi::{self, Session};
+use crate::pg::srf::{Request, text};
+use crate::pg::trigger::Call;
+use crate::pg::tuplestore::Tuplestore;
+
+/// Columns before those of the source.
+const LEADING: usize = 2;
+
+/// Makes `pgtrickle_changes.pending_<id>` anew, with the columns that are captured now.
+pub fn create_view(source: &Source) -> Result<()> {
+    let id = source.id;
+    let known = cache::known(id)?.ok_or(Error::Bug("the source was just created"))?;
+    let (layout, _) = known.current().ok_or(Error::Bug("the source was just given a layout"))?;
+    let captured = layout.attnums.iter().zip(&layout.types).filter_map(|(number, ty)| {
+        let attribute = known.attributes.iter().find(|attribute| attribute.number == *number)?;
+        Some((attribute.name.as_str(), relation::type_name(*ty)))
+    });
+    let captured: Vec<(&str, String)> = captured.collect();
+    let unique = |wanted: &str| {
+        let mut name = wanted.to_owned();
+        while captured.iter().any(|(taken, _)| *taken == name) {
+            name.push('_');
+        }
+        (name, wanted.to_owned())
+    };
+    let (action, xid) = (unique("action").0, unique("xid").0);
+    let leading = [(action.as_str(), "text".to_owned()), (xid.as_str(), "xid8".to_owned())];
+    let columns: Vec<String> = leading
+        .iter()
+        .chain(&captured)
+        .map(|(name, ty)| format!("{} {ty}", pgrx::spi::quote_identifier(name)))
+        .collect();
+    let columns = columns.join(", ");
+    let view = format!("pgtrickle_changes.pending_{id}");
+    spi::connect(None, |session| {
+        drop_view(session, id)?;
+        session.execute_once(&format!("create view {view} as select * from pgtrickle.pending_changes({id}) as c({columns})"))?;
+        // The function behind it asks for the privilege on the source.
+        session.execute_once(&format!("grant select on {view} to public"))
+    })?;
+    match relation::find("pgtrickle_changes", &format!("pending_{id}"))? {
+        Some(view) => relation::depend_on_extension(view),
+        None => Ok(()),
+    }
+}
+
+pub fn drop_view(session: &Session, id: i32) -> Result<()> {
+    if relation::find("pgtrickle_changes", &format!("pending_{id}"))?.is_some() {
+        session.execute_once(&format!("drop view pgtrickle_changes.pending_{id}"))?;
+    }
+    Ok(())
+}
+
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn pg_finfo_pg_trickle_pending_changes() -> &'static pg_sys::Pg_finfo_record {
+    const V1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &V1
+}
+
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn pg_trickle_pending_changes(call: Call) -> pg_sys::Datum {
+    crate::pg::srf::answer(call, pending_changes)
+}
+
+/// Every change row of a source that is not yet pruned, in the order and types that the caller lists.
+fn pending_changes(request: &Request, store: &Tuplestore) -> Result<()> {
+    let id = request.integer(0).unwrap_or(0);
+    let Some(known) = cache::known(id)? else {
+        return Err(Error::new(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, format!("there is no source with id {id}")));
+    };
+    if !relation::may(known.source.relid, pg_sys::ACL_SELECT) || relation::is_row_secured(known.source.relid) {
+        let name = relation::display(known.source.relid);
+        return Err(Error::new(PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE, format!("permission denied for table {name}")));
+    }
+    crate::capture::flush()?;
+    let Some(buffer) = Table::open(known.buffer, pg_sys::AccessShareLock) else { return Ok(()) };
+    let types = store.row_type().types();
+    let (mut values, mut bytes) = (Values::new(types.len()), Aligned::default());
+    buffer.for_each(&Snapshot::latest(), |tuple| {
+        let Some((targets, format)) = targets(&known, tuple.layout(), &types) else { return Ok(()) };
+        tuple.data(&mut bytes);
+        let mut reader = format.read(bytes.bytes());
+        (LEADING..types.len()).for_each(|i| values.set_null(i));
+        while let Some(entry) = reader.next(&mut values, &targets)? {
+            let Entry::Weight(weight) = entry else { continue };
+            let action = text(if weight > 0 { "I" } else { "D" });
+            values.set_bytes(0, &action);
+            values.set_word(1, tuple.xid() as usize);
+            for _ in 0..weight.unsigned_abs() {
+                store.append(&mut values)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Where the columns of a chunk go in the row type asked for: the columns captured now, in their order.
+fn targets<'a>(
+    known: &'a Known,
+    layout: i32,
+    types: &[pg_sys::Oid],
+) -> Option<(Vec<Option<usize>>, &'a crate::capture::format::Format)> {
+    let (current, _) = known.current()?;
+    let (stored, format) = known.layout(layout)?;
+    let place = |number: &i16| {
+        let place = current.attnums.iter().position(|other| other == number)?;
+        Some(place + LEADING).filter(|i| types.get(*i) == Some(&current.types[place]))
+    };
+    let typed = stored.attnums.iter().zip(&stored.types);
+    let targets = typed.map(|(number, ty)| place(number).filter(|i| types[*i] == *ty));
+    Some((targets.collect(), format))
+}

@@ -1,0 +1,112 @@
+//! The capture trigger: what runs once per changed row of a source.
+
+use std::cell::{Cell, RefCell};
+
+use pgrx::pg_sys;
+
+use crate::capture::cache::{self, Target};
+use crate::capture::pending::{Destination, Pending};
+use crate::error::Result;
+use crate::pg::trigger::{Call, Event, Fired, enter, raise};
+use crate::pg::wake;
+use crate::pg::xact::{self, Sub, Top};
+
+thread_local! {
+    static PENDING: RefCell<Pending> = const { RefCell::new(Pending::new()) };
+    static OBSERVING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What this backend has captured and not yet written.
+pub fn with_pending<R>(f: impl FnOnce(&mut Pending) -> R) -> R {
+    if !OBSERVING.replace(true) {
+        xact::observe(on_top, on_sub);
+    }
+    PENDING.with_borrow_mut(f)
+}
+
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn pg_trickle_capture(call: Call) -> pg_sys::Datum {
+    enter(call, capture)
+}
+
+/// What the server asks of a C function before it calls it.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn pg_finfo_pg_trickle_capture() -> &'static pg_sys::Pg_finfo_record {
+    const V1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &V1
+}
+
+fn capture(fired: &Fired) -> Result<()> {
+    let Some(target) = cache::target(fired)? else { return Ok(()) };
+    match fired.event() {
+        Event::Insert => record(&target, fired, 1),
+        Event::Delete => record(&target, fired, -1),
+        Event::Update => update(&target, fired),
+        Event::Truncate => {
+            let to = Destination { layout: 0, align: 1, ..target.to };
+            with_pending(|pending| pending.append(&to, |bytes| bytes.len()))
+        }
+    }
+}
+
+#[inline]
+fn record(target: &Target, fired: &Fired, weight: i64) -> Result<()> {
+    let row = fired.row(target.width);
+    with_pending(|pending| {
+        pending.append(&target.to, |bytes| target.format.append(bytes, &row, &target.positions, weight))
+    })
+}
+
+#[inline]
+fn update(target: &Target, fired: &Fired) -> Result<()> {
+    let (old, new) = (fired.row(target.width), fired.new_row(target.width));
+    let same = target.format.same(&old, &new, &target.positions);
+    if same && !target.touch {
+        return Ok(());
+    }
+    with_pending(|pending| {
+        if same {
+            return pending.append(&target.to, |bytes| target.format.append_touch(bytes));
+        }
+        pending.append(&target.to, |bytes| target.format.append(bytes, &old, &target.positions, -1))?;
+        pending.append(&target.to, |bytes| target.format.append(bytes, &new, &target.positions, 1))
+    })
+}
+
+fn on_top(event: Top) {
+    match event {
+        Top::PreCommit => or_raise(with_pending(|pending| if pending.has_levels() { pending.flush().map(|_| ()) } else { Ok(()) })),
+        Top::Commit => {
+            let touched = with_pending(|pending| if pending.is_idle() { vec![] } else { pending.end() });
+            if !touched.is_empty() {
+                wake::sources_changed(&touched);
+            }
+        }
+        Top::Prepared | Top::Abort => with_pending(|pending| {
+            if !pending.is_idle() {
+                pending.end();
+            }
+        }),
+    }
+}
+
+fn on_sub(event: Sub) {
+    with_pending(|pending| {
+        if !pending.has_levels() {
+            return;
+        }
+        let nest = xact::nest_level();
+        match event {
+            Sub::PreCommit => or_raise(pending.before_sub_commit(nest)),
+            Sub::Commit => pending.after_sub_commit(nest),
+            Sub::Abort => pending.after_sub_abort(nest),
+        }
+    });
+}
+
+/// Where there is no caller to return an error to.
+fn or_raise(result: Result<()>) {
+    if let Err(error) = result {
+        raise(error);
+    }
+}

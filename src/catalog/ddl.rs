@@ -1,0 +1,96 @@
+//! The database objects that belong to a stream table: its definition, its tables, their guard. Names and
+//! types enter through types that quote themselves; a defining query is the user's own text, run as the user
+//! before it is stored.
+
+use ivm::sql::ident::QName;
+use ivm::view::NodeColumn;
+use pgrx::pg_sys::Oid;
+
+use crate::error::Result;
+use crate::pg::object;
+use crate::pg::spi::{Session, Statement};
+
+/// A user's query without what may end a statement.
+fn body(query: &str) -> &str {
+    query.trim().trim_end_matches(';')
+}
+
+/// Runs a query as far as privileges and syntax go, for no rows.
+pub fn probe(session: &Session, query: &str) -> Result<()> {
+    session.execute_once(&format!("select from ({}\n) as q limit 0", body(query)))?;
+    Ok(())
+}
+
+/// The prepared query text of a user.
+pub fn prepare_query(session: &Session, query: &str) -> Result<Statement> {
+    session.prepare(body(query), &[])
+}
+
+/// `table name`, prepared.
+pub fn prepare_table(session: &Session, name: &QName) -> Result<Statement> {
+    session.prepare(&format!("table {name}"), &[])
+}
+
+/// A delta of a table that is empty: its columns and a weight.
+pub fn prepare_empty_delta(session: &Session, name: &QName) -> Result<Statement> {
+    session.prepare(&format!("select *, 1::bigint as w from {name} where false"), &[])
+}
+
+/// Stores a defining query as a view that belongs to `owner`.
+pub fn create_view(session: &Session, name: &QName, query: &str, owner: Oid) -> Result<()> {
+    session.execute_once(&format!("create view {name} as {}", body(query)))?;
+    session.execute_once(&format!("alter view {name} owner to {}", object::role_name(owner)))?;
+    Ok(())
+}
+
+/// Gives a view another query with the same columns; it keeps its oid and its dependants.
+pub fn replace_view(session: &Session, name: &QName, query: &str) -> Result<()> {
+    session.execute_once(&format!("create or replace view {name} as {}", body(query)))?;
+    Ok(())
+}
+
+/// A stream table: the columns of its definition, their types and collations, and nothing else.
+pub fn create_stream_table(session: &Session, name: &QName, definition: &QName) -> Result<()> {
+    session.execute_once(&format!("create table {name} with (fillfactor = 90) as table {definition} with no data"))?;
+    Ok(())
+}
+
+/// Refuses writes that do not come from the refresh.
+pub fn create_guard(session: &Session, name: &QName) -> Result<()> {
+    session.execute_once(&format!(
+        "create trigger pgtrickle_guard before insert or update or delete or truncate on {name} \
+         for each statement execute function pgtrickle.guard()"
+    ))?;
+    Ok(())
+}
+
+/// The table of an internal node, with room to update rows in place.
+pub fn create_node(session: &Session, name: &QName, columns: &[NodeColumn], owner: Oid) -> Result<()> {
+    let columns: Vec<String> = columns
+        .iter()
+        .map(|column| {
+            let collation = column.ty.collation.as_ref().map(|c| format!(" collate {c}")).unwrap_or_default();
+            format!("{} {}{collation}", column.name, column.ty.name)
+        })
+        .collect();
+    session.execute_once(&format!("create table {name} ({}) with (fillfactor = 80)", columns.join(", ")))?;
+    session.execute_once(&format!("alter table {name} owner to {}", object::role_name(owner)))?;
+    Ok(())
+}
+
+pub fn drop_index(session: &Session, name: &QName) -> Result<()> {
+    session.execute_once(&format!("drop index if exists {name}"))?;
+    Ok(())
+}
+
+pub fn drop_table(session: &Session, name: &QName, cascade: bool) -> Result<()> {
+    let behaviour = if cascade { "cascade" } else { "restrict" };
+    session.execute_once(&format!("drop table {name} {behaviour}"))?;
+    Ok(())
+}
+
+/// Fresh statistics: cached plans are made from them.
+pub fn analyze(session: &Session, name: &QName) -> Result<()> {
+    session.execute_once(&format!("analyze {name}"))?;
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! `pgt_dependencies`: which stream table reads which source.
+
+use crate::error::Result;
+use crate::pg::spi::Session;
+
+/// A source as one stream table reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dependency {
+    pub source: i32,
+    pub relid: pgrx::pg_sys::Oid,
+    pub columns: Vec<String>,
+    /// The id of the stream table that this source is, if it is one.
+    pub stream_table: Option<i32>,
+}
+
+pub fn insert(session: &Session, id: i32, source: i32, columns: &[String]) -> Result<()> {
+    session.execute(
+        "insert into pgtrickle.pgt_dependencies values ($1, $2, $3)
+         on conflict (pgt_id, source_id) do update set columns = excluded.columns",
+        &[id.into(), source.into(), columns.to_vec().into()],
+    )?;
+    Ok(())
+}
+
+/// What stream table `id` reads.
+pub fn of(session: &Session, id: i32) -> Result<Vec<Dependency>> {
+    session.query(
+        "select d.source_id, s.relid::oid, d.columns, t.pgt_id
+           from pgtrickle.pgt_dependencies d
+           join pgtrickle.pgt_sources s on s.source_id = d.source_id
+           left join pgtrickle.pgt_stream_tables t on t.pgt_relid::oid = s.relid::oid
+          where d.pgt_id = $1
+          order by d.source_id",
+        &[id.into()],
+        |row| {
+            Ok(Dependency {
+                source: row.require(1)?,
+                relid: row.require(2)?,
+                columns: row.require(3)?,
+                stream_table: row.get(4),
+            })
+        },
+    )
+}
+
+/// Every edge of the graph: a stream table and a stream table that it reads.
+pub fn edges(session: &Session) -> Result<Vec<(i32, i32)>> {
+    session.query(
+        "select d.pgt_id, t.pgt_id
+           from pgtrickle.pgt_dependencies d
+           join pgtrickle.pgt_sources s on s.source_id = d.source_id
+           join pgtrickle.pgt_stream_tables t on t.pgt_relid::oid = s.relid::oid",
+        &[],
+        |row| Ok((row.require(1)?, row.require(2)?)),
+    )
+}
+
+/// The source that a stream table is to others, with the ids of those others.
+pub fn consumers(session: &Session, relid: pgrx::pg_sys::Oid) -> Result<Option<(i32, Vec<i32>)>> {
+    let rows = session.query(
+        "select s.source_id, array_agg(d.pgt_id)
+           from pgtrickle.pgt_sources s join pgtrickle.pgt_dependencies d on d.source_id = s.source_id
+          where s.relid::oid = $1
+          group by s.source_id",
+        &[relid.into()],
+        |row| Ok((row.require(1)?, row.require(2)?)),
+    )?;
+    Ok(rows.into_iter().next())
+}
+
+/// Forgets everything that `id` reads; the sources that nobody reads any more.
+pub fn delete(session: &Session, id: i32) -> Result<Vec<i32>> {
+    session.execute("delete from pgtrickle.pgt_dependencies where pgt_id = $1", &[id.into()])?;
+    orphans(session)
+}
+
+/// Sources that no stream table reads.
+pub fn orphans(session: &Session) -> Result<Vec<i32>> {
+    session.query(
+        "select s.source_id from pgtrickle.pgt_sources s
+          where not exists (select from pgtrickle.pgt_dependencies d where d.source_id = s.source_id)",
+        &[],
+        |row| row.require(1),
+    )
+}

@@ -1,0 +1,111 @@
+//! `pgt_frontiers`: what each stream table has seen, and how its refreshes fare.
+
+use ivm::frontier::Frontier;
+
+use crate::error::Result;
+use crate::pg::spi::Session;
+
+/// One row: `None` means never filled.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    pub frontier: Option<Frontier>,
+    /// Why the next refresh must start over.
+    pub reinitialize: Option<String>,
+}
+
+pub fn insert(session: &Session, id: i32) -> Result<()> {
+    session.execute("insert into pgtrickle.pgt_frontiers (pgt_id) values ($1)", &[id.into()])?;
+    Ok(())
+}
+
+/// What stream table `id` has seen.
+pub fn get(session: &Session, id: i32) -> Result<Seen> {
+    let rows = session.query(
+        "select frontier::text, own_xid::text, own_seq, reinitialize from pgtrickle.pgt_frontiers where pgt_id = $1",
+        &[id.into()],
+        |row| {
+            let own = row.get::<String>(2).and_then(|xid| xid.parse().ok()).zip(row.get::<i32>(3));
+            let frontier = row.get::<String>(1).map(|text| Frontier::parse(&text)).transpose()?;
+            Ok(Seen { frontier: frontier.map(|f| f.with_own(own)), reinitialize: row.get(4) })
+        },
+    )?;
+    Ok(rows.into_iter().next().unwrap_or_default())
+}
+
+/// The frontiers of all stream tables that read `source`; `None` for one that was never filled.
+pub fn of_source(session: &Session, source: i32) -> Result<Vec<Option<Frontier>>> {
+    session.query(
+        "select f.frontier::text, f.own_xid::text, f.own_seq
+           from pgtrickle.pgt_frontiers f join pgtrickle.pgt_dependencies d on d.pgt_id = f.pgt_id
+          where d.source_id = $1",
+        &[source.into()],
+        |row| {
+            let own = row.get::<String>(2).and_then(|xid| xid.parse().ok()).zip(row.get::<i32>(3));
+            let frontier = row.get::<String>(1).map(|text| Frontier::parse(&text)).transpose()?;
+            Ok(frontier.map(|f| f.with_own(own)))
+        },
+    )
+}
+
+/// Moves the frontier after a refresh that did work.
+pub fn advance(session: &Session, id: i32, frontier: &Frontier, rows_changed: i64) -> Result<()> {
+    let (own_xid, own_seq) = frontier.own().unzip();
+    session.execute(
+        "update pgtrickle.pgt_frontiers
+            set frontier = $2::pg_snapshot, own_xid = $3::xid8, own_seq = $4,
+                data_timestamp = clock_timestamp(), reinitialize = null, consecutive_errors = 0,
+                last_error = null, refreshes = refreshes + 1,
+                rows_changed = rows_changed + $5
+          where pgt_id = $1",
+        &[
+            id.into(),
+            frontier.to_string().into(),
+            own_xid.map(|xid: u64| xid.to_string()).into(),
+            own_seq.into(),
+            rows_changed.into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Counts the rows that this transaction has written so far as seen.
+pub fn set_own(session: &Session, id: i32, own: Option<(u64, i32)>) -> Result<()> {
+    let (xid, seq) = own.unzip();
+    session.execute(
+        "update pgtrickle.pgt_frontiers set own_xid = $2::xid8, own_seq = $3 where pgt_id = $1",
+        &[id.into(), xid.map(|xid: u64| xid.to_string()).into(), seq.into()],
+    )?;
+    Ok(())
+}
+
+/// Asks for a new start at the next refresh; the first reason stays.
+pub fn reinitialize(session: &Session, id: i32, reason: &str) -> Result<()> {
+    session.execute(
+        "update pgtrickle.pgt_frontiers set reinitialize = coalesce(reinitialize, $2) where pgt_id = $1",
+        &[id.into(), reason.into()],
+    )?;
+    Ok(())
+}
+
+/// Records a failure; the number of failures in a row that count towards suspension.
+pub fn failed(session: &Session, id: i32, error: &str, counts: bool) -> Result<i32> {
+    let rows = session.query(
+        "update pgtrickle.pgt_frontiers
+            set consecutive_errors = consecutive_errors + $3, last_error = $2,
+                last_error_at = clock_timestamp()
+          where pgt_id = $1
+      returning consecutive_errors",
+        &[id.into(), error.into(), i32::from(counts).into()],
+        |row| row.require(1),
+    )?;
+    Ok(rows.into_iter().next().unwrap_or(0))
+}
+
+/// Starts counting failures anew.
+pub fn clear_errors(session: &Session, id: i32) -> Result<()> {
+    session.execute(
+        "update pgtrickle.pgt_frontiers set consecutive_errors = 0, last_error = null where pgt_id = $1",
+        &[id.into()],
+    )?;
+    Ok(())
+}

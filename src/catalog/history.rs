@@ -1,0 +1,75 @@
+//! `pgt_refresh_history`: one row per refresh that did work or failed.
+
+use crate::error::Result;
+use crate::pg::spi::Session;
+
+/// What a refresh did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    NoData,
+    Full,
+    Differential,
+    Reinitialize,
+}
+
+/// One refresh: rows of the stream table changed, change rows read, time taken.
+#[derive(Clone, Debug)]
+pub struct Refresh {
+    pub action: Action,
+    pub inserted: i64,
+    pub updated: i64,
+    pub deleted: i64,
+    pub delta_rows: i64,
+    pub duration_ms: f64,
+    pub error: Option<String>,
+}
+
+impl Action {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::NoData => "NO_DATA",
+            Action::Full => "FULL",
+            Action::Differential => "DIFFERENTIAL",
+            Action::Reinitialize => "REINITIALIZE",
+        }
+    }
+}
+
+impl Refresh {
+    /// A refresh that found nothing to do: it leaves no trace.
+    pub fn nothing() -> Refresh {
+        Refresh { action: Action::NoData, inserted: 0, updated: 0, deleted: 0, delta_rows: 0, duration_ms: 0.0, error: None }
+    }
+}
+
+pub fn insert(session: &Session, id: i32, refresh: &Refresh) -> Result<()> {
+    session.execute(
+        "insert into pgtrickle.pgt_refresh_history
+                (pgt_id, started_at, action, rows_inserted, rows_updated, rows_deleted, delta_rows, duration_ms, error)
+         values ($1, clock_timestamp() - make_interval(secs => $7 / 1000), $2, $3, $4, $5, $6, $7, $8)",
+        &[
+            id.into(),
+            refresh.action.as_str().into(),
+            refresh.inserted.into(),
+            refresh.updated.into(),
+            refresh.deleted.into(),
+            refresh.delta_rows.into(),
+            refresh.duration_ms.into(),
+            refresh.error.as_deref().into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Keeps the newest `keep` rows of each stream table.
+pub fn prune(session: &Session, keep: i64) -> Result<u64> {
+    session.execute(
+        "delete from pgtrickle.pgt_refresh_history h
+          using (select t.pgt_id, (select o.refresh_id from pgtrickle.pgt_refresh_history o
+                                    where o.pgt_id = t.pgt_id
+                                    order by o.refresh_id desc offset $1 limit 1) as last
+                   from pgtrickle.pgt_stream_tables t) b
+          where h.pgt_id = b.pgt_id and h.refresh_id <= b.last",
+        &[keep.into()],
+    )
+}

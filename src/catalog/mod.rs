@@ -1,0 +1,20 @@
+//! The catalog: one file per table, each the only writer of its table.
+//!
+//! **Invariant:** every statement here runs under `search_path = pg_catalog` (see [`quietly`]), so names
+//! are ours or the server's, never a user's.
+
+pub mod ddl;
+pub mod dependency;
+pub mod frontier;
+pub mod history;
+pub mod layout;
+pub mod source;
+pub mod stream_table;
+
+use crate::error::Result;
+use crate::pg::guard;
+
+/// Runs `f` as the owner of the catalog, under a path that no user can write to.
+pub fn quietly<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+    guard::as_superuser(|| guard::with_settings(&[("search_path", "pg_catalog, pg_temp")], f))
+}

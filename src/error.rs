@@ -1,0 +1,130 @@
+//! One error type for the extension, and the one place where it becomes a PostgreSQL error report.
+
+use pgrx::PgSqlErrorCode;
+use pgrx::pg_sys::panic::ErrorReport;
+
+/// Everything that can go wrong, with what a user needs to act on it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// About the query or the graph, from the compiler.
+    #[error(transparent)]
+    Query(#[from] ivm::Error),
+    /// About the request or raised by the server: SQLSTATE, message, detail, hint.
+    #[error("{}", .0.message)]
+    Report(Box<Report>),
+    /// A broken invariant of ours, named.
+    #[error("internal error: {0}")]
+    Bug(&'static str),
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub code: PgSqlErrorCode,
+    pub message: String,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+}
+
+/// What to do about an error, decided from its SQLSTATE and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Data or privileges: counts towards suspension.
+    User,
+    /// The shape of a source changed: start over.
+    Schema,
+    /// Goes away by itself: retry after a pause.
+    Transient,
+    /// Ours.
+    Bug,
+}
+
+impl Error {
+    pub fn new(code: PgSqlErrorCode, message: impl Into<String>) -> Error {
+        Error::Report(Box::new(Report { code, message: message.into(), detail: None, hint: None }))
+    }
+
+    pub fn detail(mut self, text: impl Into<String>) -> Error {
+        if let Error::Report(report) = &mut self {
+            report.detail = Some(text.into());
+        }
+        self
+    }
+
+    pub fn hint(mut self, text: impl Into<String>) -> Error {
+        if let Error::Report(report) = &mut self {
+            report.hint = Some(text.into());
+        }
+        self
+    }
+
+    pub fn code(&self) -> PgSqlErrorCode {
+        match self {
+            Error::Query(ivm::Error::Unsupported { .. }) => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            Error::Query(ivm::Error::Schedule { .. }) => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            Error::Query(ivm::Error::Cycle(_)) => PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
+            Error::Query(_) | Error::Bug(_) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            Error::Report(report) => report.code,
+        }
+    }
+
+    /// Classes 40, 53, 55, 57 and 58 come from the moment, not from the data: retry. Class 42 says that
+    /// names or types are not what they were.
+    pub fn kind(&self) -> Kind {
+        if matches!(self, Error::Bug(_) | Error::Query(ivm::Error::Bug(_))) {
+            return Kind::Bug;
+        }
+        let code = self.code();
+        let transient = [
+            PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+            PgSqlErrorCode::ERRCODE_T_R_DEADLOCK_DETECTED,
+            PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
+            PgSqlErrorCode::ERRCODE_QUERY_CANCELED,
+            PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
+            PgSqlErrorCode::ERRCODE_DISK_FULL,
+            PgSqlErrorCode::ERRCODE_TOO_MANY_CONNECTIONS,
+            PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            PgSqlErrorCode::ERRCODE_IO_ERROR,
+        ];
+        let schema = [
+            PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+            PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
+            PgSqlErrorCode::ERRCODE_UNDEFINED_FUNCTION,
+            PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
+        ];
+        if transient.contains(&code) {
+            Kind::Transient
+        } else if schema.contains(&code) {
+            Kind::Schema
+        } else {
+            Kind::User
+        }
+    }
+}
+
+impl From<Error> for ErrorReport {
+    #[track_caller]
+    fn from(error: Error) -> ErrorReport {
+        let code = error.code();
+        let (detail, hint) = match &error {
+            Error::Query(ivm::Error::Unsupported { reason, hint, .. }) => (Some(reason.clone()), Some(hint.clone())),
+            Error::Query(ivm::Error::Schedule { reason, .. }) => (
+                Some(reason.clone()),
+                Some("Use a duration such as '1s' or '5m', a cron expression, '@hourly', or 'calculated'.".to_owned()),
+            ),
+            Error::Report(report) => (report.detail.clone(), report.hint.clone()),
+            _ => (None, None),
+        };
+        let mut out = ErrorReport::new(code, error.to_string(), "pg_trickle");
+        if let Some(detail) = detail.filter(|text| !text.is_empty()) {
+            out = out.set_detail(detail);
+        }
+        if let Some(hint) = hint.filter(|text| !text.is_empty()) {
+            out = out.set_hint(hint);
+        }
+        out
+    }
+}

@@ -1,0 +1,111 @@
+//! PostgreSQL's answers to what the compiler asks.
+
+use ivm::Result;
+use ivm::catalog::{Catalog, ColumnType, FunctionKind, SourceColumn};
+use ivm::sql::ast::Query;
+use ivm::sql::ident::{Ident, QName};
+
+use crate::error::Error;
+use crate::pg::spi::Session;
+use crate::pg::types;
+
+/// Answers under the current search path, which is the stream table's.
+pub struct ServerCatalog<'a> {
+    session: &'a Session,
+}
+
+impl<'a> ServerCatalog<'a> {
+    pub fn new(session: &'a Session) -> Self {
+        ServerCatalog { session }
+    }
+}
+
+/// Server errors keep their own shape as PostgreSQL errors: they unwind past the compiler. What is left
+/// are our own, which have no place in the algebra's error type but as text.
+fn lower(error: Error) -> ivm::Error {
+    match error {
+        Error::Query(error) => error,
+        other => ivm::Error::Catalog(other.to_string()),
+    }
+}
+
+impl Catalog for ServerCatalog<'_> {
+    fn columns(&self, relation: &QName) -> Result<Vec<SourceColumn>> {
+        let read = || {
+            self.session.query(
+                "select a.attname::text, a.atttypid, a.atttypmod, a.attcollation, a.attnotnull
+                   from pg_catalog.pg_attribute a
+                  where a.attrelid = pg_catalog.to_regclass($1) and a.attnum > 0 and not a.attisdropped
+                  order by a.attnum",
+                &[relation.to_string().into()],
+                |row| {
+                    Ok(SourceColumn {
+                        name: Ident::new(row.require::<String>(1)?),
+                        ty: types::column_type(row.require(2)?, row.require(3)?, row.require(4)?),
+                        not_null: row.require(5)?,
+                    })
+                },
+            )
+        };
+        let columns = read().map_err(lower)?;
+        match columns.is_empty() {
+            true => Err(ivm::Error::Catalog(format!("relation {relation} has no columns or does not exist"))),
+            false => Ok(columns),
+        }
+    }
+
+    fn keys(&self, relation: &QName) -> Result<Vec<Vec<Ident>>> {
+        // An inheritance parent's index says nothing about its children's rows.
+        let read = || {
+            self.session.query(
+                "select array(select a.attname::text
+                                from pg_catalog.unnest(i.indkey::int2[]) with ordinality k(attnum, place)
+                                join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+                               where k.place <= i.indnkeyatts
+                               order by k.place)
+                   from pg_catalog.pg_index i
+                   join pg_catalog.pg_class c on c.oid = i.indrelid
+                  where i.indrelid = pg_catalog.to_regclass($1)
+                    and i.indisunique and i.indisvalid and i.indimmediate and i.indpred is null and i.indexprs is null
+                    and (c.relkind = 'p' or not exists (select from pg_catalog.pg_inherits h where h.inhparent = c.oid))
+                    and not exists (select from pg_catalog.unnest(i.indkey::int2[]) with ordinality k(attnum, place)
+                                      join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+                                     where k.place <= i.indnkeyatts and not a.attnotnull)
+                  order by i.indisprimary desc, i.indnkeyatts, i.indexrelid",
+                &[relation.to_string().into()],
+                |row| row.require::<Vec<String>>(1),
+            )
+        };
+        let keys = read().map_err(lower)?;
+        Ok(keys.into_iter().map(|key| key.into_iter().map(Ident::new).collect()).collect())
+    }
+
+    fn function(&self, name: &QName) -> Result<FunctionKind> {
+        let schema = name.schema.as_ref().map_or("pg_catalog", |schema| schema.as_str());
+        let read = || {
+            self.session.query(
+                "select coalesce(pg_catalog.bool_or(p.prokind = 'a'), false),
+                        coalesce(pg_catalog.bool_or(p.prokind = 'w'), false),
+                        coalesce(pg_catalog.bool_or(p.proretset), false)
+                   from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+                  where p.proname = $2 and n.nspname = $1",
+                &[schema.into(), name.name.as_str().into()],
+                |row| Ok((row.require::<bool>(1)?, row.require::<bool>(2)?, row.require::<bool>(3)?)),
+            )
+        };
+        Ok(match read().map_err(lower)?.first() {
+            Some((true, _, _)) => FunctionKind::Aggregate,
+            Some((_, true, _)) => FunctionKind::Window,
+            Some((_, _, true)) => FunctionKind::Set,
+            _ => FunctionKind::Scalar,
+        })
+    }
+
+    fn describe(&self, query: &Query) -> Result<Vec<ColumnType>> {
+        let read = || {
+            let statement = self.session.prepare(&ivm::sql::print::query(query), &[])?;
+            Ok(types::columns(statement.result_desc()?)?.into_iter().map(|column| column.ty).collect())
+        };
+        read().map_err(lower)
+    }
+}

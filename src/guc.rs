@@ -1,0 +1,71 @@
+//! The settings of the extension. Each has somebody who would set it.
+
+use std::ffi::CString;
+
+use ivm::schedule::Schedule;
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+
+use crate::pg::setting;
+
+static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
+static MAX_CONSECUTIVE_ERRORS: GucSetting<i32> = GucSetting::<i32>::new(3);
+static DEFAULT_SCHEDULE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"1s"));
+
+/// Makes the settings known to the server.
+pub fn init() {
+    GucRegistry::define_bool_guc(
+        c"pg_trickle.enabled",
+        c"Refreshes stream tables in the background.",
+        c"Turning it off stops all background workers of pg_trickle. Changes are captured all the same.",
+        &ENABLED,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_trickle.max_consecutive_errors",
+        c"Suspends a stream table after this many failed refreshes in a row.",
+        c"Errors that go away by themselves, such as deadlocks, are not counted.",
+        &MAX_CONSECUTIVE_ERRORS,
+        1,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    setting::define_checked::<DefaultSchedule>(
+        c"pg_trickle.default_schedule",
+        c"What the schedule \"calculated\" stands for where no other stream table reads the table.",
+        c"A duration such as \"1s\" or a cron expression.",
+        &DEFAULT_SCHEDULE,
+        GucContext::Sighup,
+    );
+    setting::reserve_prefix(c"pg_trickle");
+}
+
+/// Whether the workers are to run.
+pub fn enabled() -> bool {
+    ENABLED.get()
+}
+
+/// How many failures in a row suspend a stream table.
+pub fn max_consecutive_errors() -> i32 {
+    MAX_CONSECUTIVE_ERRORS.get()
+}
+
+/// What `'calculated'` means for a stream table that no other reads.
+pub fn default_schedule() -> Schedule {
+    const FALLBACK: Schedule = Schedule::Every(1_000_000);
+    let text = DEFAULT_SCHEDULE.get().and_then(|text| text.into_string().ok());
+    text.and_then(|text| Schedule::parse_default(&text).ok()).unwrap_or(FALLBACK)
+}
+
+struct DefaultSchedule;
+
+impl setting::Check for DefaultSchedule {
+    fn check(value: &str) -> Result<(), String> {
+        match Schedule::parse_default(value) {
+            Ok(_) => Ok(()),
+            Err(ivm::Error::Schedule { reason, .. }) => Err(reason),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}

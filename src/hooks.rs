@@ -1,0 +1,29 @@
+//! What utility statements mean to the workers: they make room for statements that need a database to
+//! themselves, and are woken where a commit changes what they know.
+
+use std::time::Duration;
+
+use crate::pg::hooks::{self, Effect, Utility};
+use crate::pg::{bgworker, wake};
+
+/// How long a statement waits for a worker to leave. It ends at its next interrupt check.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Installs the utility hook where there are workers.
+pub fn init() {
+    if bgworker::preloading() {
+        hooks::install(before);
+    }
+}
+
+fn before(utility: &Utility) {
+    if let Some(database) = &utility.vacates {
+        bgworker::vacate(database, PATIENCE);
+    }
+    match utility.effect {
+        Effect::Nothing => {}
+        Effect::Databases => wake::databases_changed(),
+        Effect::Extension => wake::catalog_changed(),
+        Effect::CommitPrepared | Effect::Objects => wake::everything_changed(),
+    }
+}

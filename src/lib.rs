@@ -1,0 +1,34 @@
+//! pg_trickle: stream tables, kept exactly equal to their queries while the data changes.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `api` | the SQL functions, one file per verb |
+//! | `frontend` | query text to canonical SQL |
+//! | `catalog` | one file per catalog table, typed rows |
+//! | `capture` | triggers, chunks, change buffers |
+//! | `refresh` | one tick: locks, snapshot, deltas, apply |
+//! | `worker` | launcher, scheduler: loops around `ivm::schedule` |
+//! | `pg` | PostgreSQL's resources as Rust values; the only `unsafe` |
+
+mod api;
+mod capture;
+mod catalog;
+mod error;
+mod frontend;
+mod guc;
+mod hooks;
+mod pg;
+mod refresh;
+mod worker;
+
+pgrx::pg_module_magic!();
+
+pgrx::extension_sql_file!("../sql/bootstrap.sql", name = "bootstrap", bootstrap);
+
+#[pgrx::pg_guard]
+#[allow(non_snake_case)]
+pub extern "C-unwind" fn _PG_init() {
+    guc::init();
+    worker::init();
+    hooks::init();
+}

@@ -1,0 +1,304 @@
+//! A background worker's dealings with the server: signals, connection, latch, transactions. See
+//! `src/backend/postmaster/bgworker.c` and, for a loop of this kind, `autovacuum.c`.
+
+use std::ffi::{CString, c_int};
+use std::time::Duration;
+
+use pgrx::bgworkers::{BackgroundWorkerBuilder, BackgroundWorkerStatus, DynamicBackgroundWorker};
+use pgrx::{check_for_interrupts, pg_sys};
+
+use crate::error::Result;
+use crate::pg::setting;
+use crate::pg::shmem::{self, Post, Slot};
+use crate::pg::subxact::caught;
+
+const LIBRARY: &str = "pg_trickle";
+/// Microseconds between the epochs of Unix and of PostgreSQL's timestamps.
+const EPOCH: i64 = 946_684_800_000_000;
+
+/// What signals asked for.
+pub struct Signals {
+    /// The configuration was read again.
+    pub reloaded: bool,
+    /// The process is asked to go.
+    pub terminated: bool,
+}
+
+/// Whether the server is now preloading libraries, outside of an upgrade's private servers.
+pub fn preloading() -> bool {
+    // SAFETY: plain variables, set by the postmaster.
+    unsafe { pg_sys::process_shared_preload_libraries_in_progress && !pg_sys::IsBinaryUpgrade }
+}
+
+/// Registers a worker that the postmaster starts after recovery and restarts a second after it ended.
+pub fn register(name: &str, function: &str) {
+    BackgroundWorkerBuilder::new(name)
+        .set_library(LIBRARY)
+        .set_function(function)
+        .enable_spi_access()
+        .set_restart_time(Some(Duration::from_secs(1)))
+        .load();
+}
+
+/// A worker that was asked for.
+pub struct Started(DynamicBackgroundWorker);
+
+impl Started {
+    /// Whether the postmaster is through with it.
+    pub fn is_over(&self) -> bool {
+        matches!(self.0.pid(), Err(BackgroundWorkerStatus::Stopped | BackgroundWorkerStatus::PostmasterDied))
+    }
+}
+
+/// Asks for a worker with an argument; `None` when the server has no room for one.
+pub fn start(name: &str, function: &str, argument: usize) -> Option<Started> {
+    // SAFETY: a plain variable of this process.
+    let me = unsafe { pg_sys::MyProcPid };
+    BackgroundWorkerBuilder::new(name)
+        .set_library(LIBRARY)
+        .set_function(function)
+        .enable_spi_access()
+        .set_argument(Some(pg_sys::Datum::from(argument)))
+        .set_notify_pid(me)
+        .load_dynamic()
+        .ok()
+        .map(Started)
+}
+
+// The server's handlers themselves: a signal must not pass through a guard that sets up error handling.
+unsafe extern "C-unwind" {
+    fn die(signal: c_int);
+    fn SignalHandlerForConfigReload(signal: c_int);
+}
+
+/// Takes over the signals. SIGTERM ends the process, in the middle of a query too.
+pub fn begin() {
+    // SAFETY: the server's own handlers, installed before signals are let in.
+    unsafe {
+        handle(pg_sys::SIGTERM as c_int, die);
+        handle(pg_sys::SIGHUP as c_int, SignalHandlerForConfigReload);
+        pg_sys::BackgroundWorkerUnblockSignals();
+    }
+}
+
+unsafe fn handle(signal: c_int, handler: unsafe extern "C-unwind" fn(c_int)) {
+    // SAFETY: `handler` is safe to call from a signal, as the server's own are.
+    unsafe {
+        #[cfg(not(feature = "pg18"))]
+        pg_sys::pqsignal(signal, Some(handler));
+        #[cfg(feature = "pg18")]
+        pg_sys::pqsignal_be(signal, Some(handler));
+    }
+}
+
+/// Connects to a database as the bootstrap superuser, or to the shared catalogs alone.
+pub fn connect(database: Option<pg_sys::Oid>, name: &'static std::ffi::CStr) {
+    // SAFETY: called once, from a worker that was registered with a database connection.
+    unsafe {
+        pg_sys::BackgroundWorkerInitializeConnectionByOid(
+            database.unwrap_or(pg_sys::InvalidOid),
+            pg_sys::InvalidOid,
+            0,
+        );
+    }
+    setting::set(c"application_name", name);
+}
+
+/// Takes a post for as long as the process lives, and leaves it however the process ends.
+pub fn occupy(post: &'static Post, on_leave: unsafe extern "C-unwind" fn(c_int, pg_sys::Datum), argument: usize) -> bool {
+    let taken = post.take();
+    if taken {
+        // SAFETY: the callback runs before the process's entry is given back, and only uses atomics.
+        unsafe { pg_sys::on_shmem_exit(Some(on_leave), pg_sys::Datum::from(argument)) };
+    }
+    taken
+}
+
+/// Waits for the latch, or until the time is over.
+pub fn wait(timeout: Option<Duration>) {
+    let mut events = pg_sys::WL_LATCH_SET | pg_sys::WL_EXIT_ON_PM_DEATH;
+    let mut milliseconds = -1;
+    if let Some(timeout) = timeout {
+        events |= pg_sys::WL_TIMEOUT;
+        // Rounded up: waking early would mean to wait again.
+        milliseconds = timeout.as_micros().div_ceil(1000).min(i32::MAX as u128) as i64;
+    }
+    // SAFETY: the latch is this process's own.
+    unsafe {
+        pg_sys::WaitLatch(pg_sys::MyLatch, events as c_int, milliseconds, pg_sys::PG_WAIT_EXTENSION);
+        pg_sys::ResetLatch(pg_sys::MyLatch);
+    }
+}
+
+/// Does what signals asked for. A request to end is left to the caller, who is in no transaction.
+pub fn signals() -> Signals {
+    // SAFETY: flags that the server's signal handlers set.
+    unsafe {
+        if pg_sys::ProcDiePending != 0 {
+            return Signals { reloaded: false, terminated: true };
+        }
+        let reloaded = pg_sys::ConfigReloadPending != 0;
+        if reloaded {
+            pg_sys::ConfigReloadPending = 0;
+            pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
+        }
+        // Nothing is running that could be cancelled.
+        pg_sys::QueryCancelPending = 0;
+        check_for_interrupts!();
+        if pg_sys::catchupInterruptPending != 0 && pg_sys::MyDatabaseId != pg_sys::InvalidOid {
+            pg_sys::ProcessCatchupInterrupt();
+        }
+        Signals { reloaded, terminated: false }
+    }
+}
+
+/// Ends the process.
+pub fn exit(code: i32) -> ! {
+    // SAFETY: runs the server's exit callbacks and does not return.
+    #[cfg(not(feature = "pg18"))]
+    unsafe {
+        pg_sys::proc_exit(code)
+    }
+    #[cfg(feature = "pg18")]
+    unsafe {
+        pg_sys::proc_exit(code);
+        std::process::abort()
+    }
+}
+
+/// Runs `f` in a transaction of its own; an error of any kind leaves nothing of it behind.
+pub fn transaction<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+    // SAFETY: the process is in no transaction, and is in none afterwards.
+    unsafe {
+        pg_sys::SetCurrentStatementStartTimestamp();
+        pg_sys::StartTransactionCommand();
+        let result = caught(|| {
+            let result = f()?;
+            pg_sys::CommitTransactionCommand();
+            Ok(result)
+        });
+        if result.is_err() {
+            pg_sys::AbortCurrentTransaction();
+        }
+        pg_sys::MemoryContextSwitchTo(pg_sys::TopMemoryContext);
+        result
+    }
+}
+
+/// Says in `pg_stat_activity` what the process does; `None` when it waits.
+pub fn report(activity: Option<&str>) {
+    let text = activity.and_then(|text| CString::new(text).ok());
+    let (state, text) = match &text {
+        Some(text) => (pg_sys::BackendState::STATE_RUNNING, text.as_ptr()),
+        None => (pg_sys::BackendState::STATE_IDLE, std::ptr::null()),
+    };
+    // SAFETY: the server copies the text.
+    unsafe { pg_sys::pgstat_report_activity(state, text) };
+}
+
+/// Hands statistics on; how long to wait before handing on the rest, if there is any.
+pub fn report_statistics(force: bool) -> Option<Duration> {
+    // SAFETY: called outside of transactions, as the server wants it.
+    let rest = unsafe { pg_sys::pgstat_report_stat(force) };
+    u64::try_from(rest).ok().filter(|rest| *rest > 0).map(Duration::from_millis)
+}
+
+/// Whether this database has the extension. In a transaction.
+pub fn has_extension() -> bool {
+    // SAFETY: a catalog lookup.
+    unsafe { pg_sys::get_extension_oid(c"pg_trickle".as_ptr(), true) != pg_sys::InvalidOid }
+}
+
+/// The wall clock, in microseconds since the Unix epoch.
+pub fn now() -> i64 {
+    // SAFETY: reads the clock.
+    unsafe { pg_sys::GetCurrentTimestamp() + EPOCH }
+}
+
+/// The server's time zone, as cron expressions need it.
+pub struct ServerZone;
+
+impl ivm::schedule::Zone for ServerZone {
+    fn offset(&self, utc: i64) -> i64 {
+        // SAFETY: the zone is valid as long as the setting; the result is read at once.
+        unsafe {
+            let local = pg_sys::pg_localtime(&utc, pg_sys::session_timezone);
+            local.as_ref().map_or(0, |local| local.tm_gmtoff)
+        }
+    }
+}
+
+/// The databases that a worker can connect to and that are somebody's own. In a transaction.
+pub fn databases() -> Vec<pg_sys::Oid> {
+    const INVALID: i32 = -2;
+    let mut found = vec![];
+    // SAFETY: the scan of a shared catalog, as the autovacuum launcher does it.
+    unsafe {
+        let relation = pg_sys::table_open(pg_sys::DatabaseRelationId, pg_sys::AccessShareLock as i32);
+        let scan = pg_sys::table_beginscan_catalog(relation, 0, std::ptr::null_mut());
+        loop {
+            let tuple = pg_sys::heap_getnext(scan, pg_sys::ScanDirection::ForwardScanDirection);
+            if tuple.is_null() {
+                break;
+            }
+            let data = (*tuple).t_data;
+            let row = data.cast::<u8>().add((*data).t_hoff as usize).cast::<pg_sys::FormData_pg_database>();
+            if (*row).datallowconn && !(*row).datistemplate && (*row).datconnlimit != INVALID {
+                found.push((*row).oid);
+            }
+        }
+        pg_sys::table_endscan(scan);
+        pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
+    }
+    found
+}
+
+/// Asks a worker to end; true while it is there.
+pub fn terminate(slot: &Slot) -> bool {
+    let Some(pid) = slot.worker.pid() else { return false };
+    // SAFETY: the process array is searched under its lock; should the process have ended in between, its
+    // number is not in use again within these few instructions.
+    unsafe {
+        let process = pg_sys::BackendPidGetProc(pid);
+        !process.is_null() && libc_kill(pid, pg_sys::SIGTERM as c_int) == 0
+    }
+}
+
+unsafe extern "C" {
+    #[link_name = "kill"]
+    fn libc_kill(pid: c_int, signal: c_int) -> c_int;
+}
+
+/// Whether the current user may do with a database what needs it without anybody else in it: otherwise the
+/// statement is about to be refused.
+fn owns(database: pg_sys::Oid) -> bool {
+    // SAFETY: catalog lookups.
+    unsafe {
+        #[cfg(feature = "pg15")]
+        return pg_sys::pg_database_ownercheck(database, pg_sys::GetUserId());
+        #[cfg(not(feature = "pg15"))]
+        return pg_sys::object_ownercheck(pg_sys::DatabaseRelationId, database, pg_sys::GetUserId());
+    }
+}
+
+/// Ends the worker of a database and waits until it is gone, for as long as `patience` lasts.
+pub fn vacate(database: &str, patience: Duration) {
+    const STEP: Duration = Duration::from_millis(5);
+    let Ok(name) = CString::new(database) else { return };
+    // SAFETY: a catalog lookup that accepts that there is none of this name.
+    let database = unsafe { pg_sys::get_database_oid(name.as_ptr(), true) };
+    let Some(slot) = shmem::shared().filter(|_| database != pg_sys::InvalidOid).and_then(|shared| shared.slot(database))
+    else {
+        return;
+    };
+    if !owns(database) {
+        return;
+    }
+    crate::pg::wake::hold(slot, now() + 2 * patience.as_micros() as i64);
+    let mut waited = Duration::ZERO;
+    while terminate(slot) && waited < patience {
+        std::thread::sleep(STEP);
+        check_for_interrupts!();
+        waited += STEP;
+    }
+}

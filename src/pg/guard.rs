@@ -1,0 +1,78 @@
+//! Identity and settings for a stretch of code. Both are undone on return; after an ERROR the server's
+//! (sub)transaction abort has undone them already.
+
+use pgrx::pg_sys;
+
+use crate::error::Result;
+use crate::pg::spi::c_string;
+
+/// Runs `f` as `role`. `restricted` forbids what a security-restricted operation must not do
+/// (changing session state, SET ROLE, deferred triggers of others).
+pub fn as_role<R>(role: pg_sys::Oid, restricted: bool, f: impl FnOnce() -> Result<R>) -> Result<R> {
+    let mut saved_role = pg_sys::InvalidOid;
+    let mut saved_context = 0;
+    let mut context = pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32;
+    if restricted {
+        context |= pg_sys::SECURITY_RESTRICTED_OPERATION as i32;
+    }
+    // SAFETY: plain state of this backend; restored below or by abort.
+    unsafe {
+        pg_sys::GetUserIdAndSecContext(&mut saved_role, &mut saved_context);
+        pg_sys::SetUserIdAndSecContext(role, saved_context | context);
+    }
+    let result = f();
+    // SAFETY: as above.
+    unsafe { pg_sys::SetUserIdAndSecContext(saved_role, saved_context) };
+    result
+}
+
+/// Runs `f` as the owner of the extension's objects: only for our own catalog and schemas.
+pub fn as_superuser<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+    as_role(pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID), false, f)
+}
+
+/// Runs `f` under the given settings.
+pub fn with_settings<R>(settings: &[(&str, &str)], f: impl FnOnce() -> Result<R>) -> Result<R> {
+    // SAFETY: the nest level opened here is closed below, or by abort.
+    let level = unsafe { pg_sys::NewGUCNestLevel() };
+    for (name, value) in settings {
+        let (name, value) = (c_string(name)?, c_string(value)?);
+        // SAFETY: both strings outlive the call; the server copies the value.
+        unsafe {
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_SUSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            )
+        };
+    }
+    let result = f();
+    // SAFETY: level from NewGUCNestLevel above.
+    unsafe { pg_sys::AtEOXact_GUC(true, level) };
+    result
+}
+
+/// The current value of a setting.
+pub fn setting(name: &str) -> Result<String> {
+    let name = c_string(name)?;
+    // SAFETY: the server returns a pointer to its own copy, read at once.
+    unsafe {
+        let value = pg_sys::GetConfigOptionByName(name.as_ptr(), std::ptr::null_mut(), false);
+        Ok(std::ffi::CStr::from_ptr(value).to_string_lossy().into_owned())
+    }
+}
+
+/// Who is asking.
+pub fn current_role() -> pg_sys::Oid {
+    // SAFETY: plain state of this backend.
+    unsafe { pg_sys::GetUserId() }
+}
+
+/// The names of the settings under which a stream table is evaluated: those of the session that created it.
+pub const EVALUATION_SETTINGS: [&str; 7] =
+    ["TimeZone", "DateStyle", "IntervalStyle", "extra_float_digits", "bytea_output", "xmloption", "default_text_search_config"];

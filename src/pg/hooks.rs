@@ -1,0 +1,209 @@
+//! The utility hook: says what kind of statement is about to run. See `src/backend/tcop/utility.c`.
+//!
+//! It looks at parse trees only and looks up nothing that could be missing, so it never fails a statement.
+
+use std::ffi::{CStr, c_char};
+use std::sync::OnceLock;
+
+use pgrx::pg_sys::NodeTag::*;
+use pgrx::pg_sys::ObjectType::{OBJECT_DATABASE, OBJECT_TABLE};
+use pgrx::{pg_guard, pg_sys};
+
+/// What a utility statement means to the workers.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Utility {
+    /// A database that it needs without anybody else in it.
+    pub vacates: Option<String>,
+    pub effect: Effect,
+}
+
+/// What is different once a utility statement has been committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    Nothing,
+    /// The list of databases.
+    Databases,
+    /// Rows written by another transaction are committed.
+    CommitPrepared,
+    /// There may be a new extension.
+    Extension,
+    /// Objects that queries may depend on.
+    Objects,
+}
+
+static BEFORE: OnceLock<fn(&Utility)> = OnceLock::new();
+static mut PREVIOUS: pg_sys::ProcessUtility_hook_type = None;
+
+/// Has `before` called ahead of every utility statement.
+pub fn install(before: fn(&Utility)) {
+    if BEFORE.set(before).is_ok() {
+        // SAFETY: run once, by the postmaster alone; the hook chains to what was there.
+        unsafe {
+            PREVIOUS = pg_sys::ProcessUtility_hook;
+            pg_sys::ProcessUtility_hook = Some(process_utility);
+        }
+    }
+}
+
+#[pg_guard]
+#[allow(clippy::too_many_arguments)]
+unsafe extern "C-unwind" fn process_utility(
+    statement: *mut pg_sys::PlannedStmt,
+    query: *const c_char,
+    read_only_tree: bool,
+    context: pg_sys::ProcessUtilityContext::Type,
+    params: pg_sys::ParamListInfo,
+    environment: *mut pg_sys::QueryEnvironment,
+    dest: *mut pg_sys::DestReceiver,
+    completion: *mut pg_sys::QueryCompletion,
+) {
+    // SAFETY: the arguments are the server's own, passed on unchanged.
+    unsafe {
+        if let Some(before) = BEFORE.get() {
+            before(&classify((*statement).utilityStmt));
+        }
+        match PREVIOUS {
+            Some(previous) => pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                previous(statement, query, read_only_tree, context, params, environment, dest, completion)
+            }),
+            None => pg_sys::standard_ProcessUtility(
+                statement, query, read_only_tree, context, params, environment, dest, completion,
+            ),
+        }
+    }
+}
+
+unsafe fn classify(node: *mut pg_sys::Node) -> Utility {
+    // SAFETY: the tag says what the node is.
+    unsafe {
+        let vacates = vacated(node);
+        let effect = match (*node).type_ {
+            T_CreatedbStmt | T_DropdbStmt | T_AlterDatabaseStmt => Effect::Databases,
+            T_RenameStmt if (*node.cast::<pg_sys::RenameStmt>()).renameType == OBJECT_DATABASE => Effect::Databases,
+            T_TransactionStmt => {
+                let kind = (*node.cast::<pg_sys::TransactionStmt>()).kind;
+                match kind == pg_sys::TransactionStmtKind::TRANS_STMT_COMMIT_PREPARED {
+                    true => Effect::CommitPrepared,
+                    false => Effect::Nothing,
+                }
+            }
+            T_CreateExtensionStmt => Effect::Extension,
+            _ if changes_objects(node) => Effect::Objects,
+            _ => Effect::Nothing,
+        };
+        Utility { vacates, effect }
+    }
+}
+
+/// The database that the server insists to be alone in.
+unsafe fn vacated(node: *mut pg_sys::Node) -> Option<String> {
+    // SAFETY: the tag says what the node is; names are NUL-terminated.
+    unsafe {
+        let name = match (*node).type_ {
+            T_DropdbStmt => (*node.cast::<pg_sys::DropdbStmt>()).dbname.cast_const(),
+            T_RenameStmt => {
+                let rename = node.cast::<pg_sys::RenameStmt>();
+                if (*rename).renameType != OBJECT_DATABASE {
+                    return None;
+                }
+                (*rename).subname.cast_const()
+            }
+            T_AlterDatabaseStmt => {
+                let alter = node.cast::<pg_sys::AlterDatabaseStmt>();
+                option((*alter).options, c"tablespace")?;
+                (*alter).dbname.cast_const()
+            }
+            T_CreatedbStmt => {
+                let create = node.cast::<pg_sys::CreatedbStmt>();
+                option((*create).options, c"template").unwrap_or(c"template1".as_ptr())
+            }
+            _ => return None,
+        };
+        (!name.is_null()).then(|| CStr::from_ptr(name).to_string_lossy().into_owned())
+    }
+}
+
+/// The value of an option that is a word; the one that the server names itself counts as none.
+unsafe fn option(options: *mut pg_sys::List, name: &CStr) -> Option<*const c_char> {
+    // SAFETY: options of database statements are lists of DefElem.
+    unsafe {
+        cells(options).map(|cell| cell.cast::<pg_sys::DefElem>()).find_map(|option| {
+            let argument = (*option).arg;
+            let wanted = CStr::from_ptr((*option).defname) == name && !argument.is_null();
+            (wanted && (*argument).type_ == T_String).then(|| string(argument))
+        })
+    }
+}
+
+unsafe fn string(node: *mut pg_sys::Node) -> *const c_char {
+    // SAFETY: called for T_String only.
+    unsafe { (*node.cast::<pg_sys::String>()).sval }
+}
+
+unsafe fn cells(list: *mut pg_sys::List) -> impl Iterator<Item = *mut std::ffi::c_void> {
+    // SAFETY: an empty list is a null pointer; otherwise `length` cells follow.
+    unsafe {
+        let length = if list.is_null() { 0 } else { (*list).length as usize };
+        (0..length).map(move |at| (*(*list).elements.add(at)).ptr_value)
+    }
+}
+
+/// Whether queries may mean something else, or fail, after this statement.
+unsafe fn changes_objects(node: *mut pg_sys::Node) -> bool {
+    // SAFETY: the tag says what the node is.
+    unsafe {
+        match (*node).type_ {
+            T_AlterTableStmt => !is_temporary((*node.cast::<pg_sys::AlterTableStmt>()).relation),
+            T_RenameStmt => !is_temporary((*node.cast::<pg_sys::RenameStmt>()).relation),
+            T_DropStmt => !drops_temporary(node.cast()),
+            T_CreateStmt => {
+                let create = node.cast::<pg_sys::CreateStmt>();
+                !(*create).inhRelations.is_null() && !is_temporary((*create).relation)
+            }
+            T_ViewStmt => (*node.cast::<pg_sys::ViewStmt>()).replace,
+            T_CreateFunctionStmt => (*node.cast::<pg_sys::CreateFunctionStmt>()).replace,
+            T_DropOwnedStmt | T_AlterObjectSchemaStmt | T_AlterOwnerStmt | T_CreateTrigStmt | T_RuleStmt
+            | T_AlterFunctionStmt | T_AlterDomainStmt | T_AlterEnumStmt | T_AlterTypeStmt | T_AlterExtensionStmt
+            | T_CreatePolicyStmt | T_AlterPolicyStmt => true,
+            _ => false,
+        }
+    }
+}
+
+/// Whether a relation named in a statement is this session's own. Looked up along the search path, which
+/// never fails: applications create and drop temporary tables all day.
+unsafe fn is_temporary(relation: *const pg_sys::RangeVar) -> bool {
+    // SAFETY: a range variable's names are NUL-terminated or null.
+    unsafe {
+        !relation.is_null()
+            && ((*relation).relpersistence == pg_sys::RELPERSISTENCE_TEMP as c_char
+                || is_temporary_name((*relation).schemaname, (*relation).relname))
+    }
+}
+
+unsafe fn is_temporary_name(schema: *const c_char, name: *const c_char) -> bool {
+    // SAFETY: as above; the lookup needs a transaction, in which all these statements run.
+    unsafe {
+        if !schema.is_null() {
+            return CStr::from_ptr(schema) == c"pg_temp";
+        }
+        let found = pg_sys::RelnameGetRelid(name);
+        found != pg_sys::InvalidOid
+            && pg_sys::get_rel_persistence(found) == pg_sys::RELPERSISTENCE_TEMP as c_char
+    }
+}
+
+unsafe fn drops_temporary(drop: *mut pg_sys::DropStmt) -> bool {
+    // SAFETY: the objects of DROP TABLE are lists of names.
+    unsafe {
+        (*drop).removeType == OBJECT_TABLE
+            && cells((*drop).objects).all(|object| {
+                let names: Vec<_> = cells(object.cast()).map(|name| string(name.cast())).collect();
+                match names.as_slice() {
+                    [name] => is_temporary_name(std::ptr::null(), *name),
+                    [schema, name] => is_temporary_name(*schema, *name),
+                    _ => false,
+                }
+            })
+    }
+}

@@ -1,0 +1,172 @@
+//! Locks, names and dependencies of database objects. See `storage/lmgr/README` and
+//! `catalog/dependency.c`.
+
+use ivm::sql::ident::QName;
+use pgrx::PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE;
+use pgrx::pg_sys::{self, Oid};
+
+use crate::error::{Error, Result};
+use crate::pg::spi::c_string;
+
+/// The fourth field of our advisory lock tags: users' own advisory locks have 1 or 2 there.
+const LOCK_CLASS: u16 = 7;
+
+/// Takes the refresh lock of a stream table until the end of the transaction.
+pub fn lock_stream_table(id: i32) {
+    let mut tag = pg_sys::LOCKTAG {
+        // SAFETY: plain state of this backend.
+        locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+        locktag_field2: 0,
+        locktag_field3: id as u32,
+        locktag_field4: LOCK_CLASS,
+        locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
+        locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
+    };
+    // SAFETY: the tag outlives the call; the lock goes with the transaction.
+    unsafe { pg_sys::LockAcquire(&mut tag, pg_sys::ExclusiveLock as i32, false, false) };
+}
+
+mod raw {
+    use pgrx::pg_sys::{LOCKMODE, List, Oid};
+    unsafe extern "C-unwind" {
+        pub fn find_all_inheritors(parent: Oid, lock: LOCKMODE, parents: *mut *mut List) -> *mut List;
+    }
+}
+
+/// Takes a reader's lock on a table and everything below it, so that no TRUNCATE or rewrite, which a
+/// snapshot does not protect from, runs beside the refresh.
+pub fn lock_for_reading(relid: Oid) {
+    // SAFETY: locks only; the list is garbage of the current memory context. A relation that was just
+    // dropped locks harmlessly.
+    unsafe {
+        pg_sys::ffi::pg_guard_ffi_boundary(|| raw::find_all_inheritors(relid, pg_sys::AccessShareLock as i32, std::ptr::null_mut()));
+    }
+}
+
+/// The qualified name of a relation.
+pub fn name(relid: Oid) -> QName {
+    // SAFETY: look-ups by oid that return NULL for what does not exist; strings are copied at once.
+    unsafe {
+        let text = |pointer: *mut std::ffi::c_char| match pointer.is_null() {
+            true => String::new(),
+            false => std::ffi::CStr::from_ptr(pointer).to_string_lossy().into_owned(),
+        };
+        let schema = text(pg_sys::get_namespace_name(pg_sys::get_rel_namespace(relid)));
+        QName::qualified(schema, text(pg_sys::get_rel_name(relid)))
+    }
+}
+
+/// Whether `role` has the privileges of `owner`.
+pub fn is_member(role: Oid, owner: Oid) -> bool {
+    // SAFETY: catalog look-up by oid.
+    unsafe { pg_sys::has_privs_of_role(role, owner) }
+}
+
+/// Whether `role` may put triggers on `relid`.
+pub fn may_create_trigger(role: Oid, relid: Oid) -> bool {
+    // SAFETY: catalog look-up by oid.
+    unsafe {
+        pg_sys::pg_class_aclcheck(relid, role, pg_sys::ACL_TRIGGER as pg_sys::AclMode) == pg_sys::AclResult::ACLCHECK_OK
+    }
+}
+
+/// A role's name, quoted where needed.
+pub fn role_name(role: Oid) -> String {
+    // SAFETY: an existing role; the string is copied at once.
+    let name = unsafe { std::ffi::CStr::from_ptr(pg_sys::GetUserNameFromId(role, false)) };
+    pgrx::spi::quote_identifier(name.to_string_lossy())
+}
+
+/// The relation with this name, under the current search path if it has no schema.
+pub fn find(name: &QName) -> Result<Option<Oid>> {
+    let parsed = parsed(name)?;
+    // SAFETY: a fresh RangeVar; a missing relation gives InvalidOid.
+    let oid = unsafe {
+        pg_sys::RangeVarGetRelidExtended(
+            parsed,
+            pg_sys::NoLock as i32,
+            pg_sys::RVROption::RVR_MISSING_OK,
+            None,
+            std::ptr::null_mut(),
+        )
+    };
+    Ok((oid != pg_sys::InvalidOid).then_some(oid))
+}
+
+/// The relation with this name, which must exist.
+pub fn oid(name: &QName) -> Result<Oid> {
+    find(name)?.ok_or_else(|| Error::new(ERRCODE_UNDEFINED_TABLE, format!("relation \"{name}\" does not exist")))
+}
+
+fn parsed(name: &QName) -> Result<*mut pg_sys::RangeVar> {
+    let schema = name.schema.as_ref().map(|schema| c_string(schema.as_str())).transpose()?;
+    let relation = c_string(name.name.as_str())?;
+    // SAFETY: copies of the names in server memory.
+    unsafe {
+        let schema = schema.map_or(std::ptr::null_mut(), |schema| pg_sys::pstrdup(schema.as_ptr()));
+        Ok(pg_sys::makeRangeVar(schema, pg_sys::pstrdup(relation.as_ptr()), -1))
+    }
+}
+
+/// Splits a name as a user wrote it: `table`, `schema.table`, quoted or not.
+pub fn split_name(text: &str) -> Result<QName> {
+    let c_text = c_string(text)?;
+    // SAFETY: a list of one to three strings, copied at once; bad syntax raises a server ERROR.
+    unsafe {
+        let list = pg_sys::stringToQualifiedNameList(
+            c_text.as_ptr(),
+            #[cfg(not(feature = "pg15"))]
+            std::ptr::null_mut(),
+        );
+        let range = pg_sys::makeRangeVarFromNameList(list);
+        let text = |pointer: *mut std::ffi::c_char| std::ffi::CStr::from_ptr(pointer).to_string_lossy().into_owned();
+        match (*range).schemaname.is_null() {
+            true => Ok(QName::bare(text((*range).relname))),
+            false => Ok(QName::qualified(text((*range).schemaname), text((*range).relname))),
+        }
+    }
+}
+
+/// The schema in which a new table without schema would be made.
+pub fn creation_schema() -> Result<String> {
+    // SAFETY: plain look-up; InvalidOid when the path names no schema.
+    unsafe {
+        let list = pg_sys::fetch_search_path(false);
+        let schema = match list.is_null() || (*list).length == 0 {
+            true => pg_sys::InvalidOid,
+            false => (*(*list).elements).oid_value,
+        };
+        if schema == pg_sys::InvalidOid {
+            return Err(Error::new(pgrx::PgSqlErrorCode::ERRCODE_INVALID_SCHEMA_NAME, "no schema has been selected to create in"));
+        }
+        Ok(std::ffi::CStr::from_ptr(pg_sys::get_namespace_name(schema)).to_string_lossy().into_owned())
+    }
+}
+
+/// Makes `part` an internal part of `whole`: it cannot be dropped alone and goes with it. Whatever the
+/// part depends on then guards the whole.
+pub fn depend_internally(part: Oid, whole: Oid) {
+    let address = |oid| pg_sys::ObjectAddress { classId: pg_sys::RelationRelationId, objectId: oid, objectSubId: 0 };
+    // SAFETY: two existing relations.
+    unsafe {
+        pg_sys::recordDependencyOn(&address(part), &address(whole), pg_sys::DependencyType::DEPENDENCY_INTERNAL);
+        pg_sys::CommandCounterIncrement();
+    }
+}
+
+/// Drops a relation that is an internal part of another, leaving the whole.
+pub fn drop_internal(part: Oid) {
+    let address = pg_sys::ObjectAddress { classId: pg_sys::RelationRelationId, objectId: part, objectSubId: 0 };
+    // SAFETY: an existing relation; the dependency row that forbids dropping it alone goes first.
+    unsafe {
+        pg_sys::deleteDependencyRecordsForClass(
+            pg_sys::RelationRelationId,
+            part,
+            pg_sys::RelationRelationId,
+            pg_sys::DependencyType::DEPENDENCY_INTERNAL as std::ffi::c_char,
+        );
+        pg_sys::CommandCounterIncrement();
+        pg_sys::performDeletion(&address, pg_sys::DropBehavior::DROP_CASCADE, pg_sys::PERFORM_DELETION_INTERNAL as i32);
+        pg_sys::CommandCounterIncrement();
+    }
+}

@@ -1,0 +1,195 @@
+//! Tables as the server's catalogs and relation cache know them. See `utils/cache/relcache.c`.
+
+use pgrx::{pg_guard, pg_sys};
+
+use crate::error::Result;
+use crate::pg::spi::c_string;
+use crate::pg::tuplestore;
+
+/// A column of a table that is not dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    pub number: i16,
+    pub name: String,
+    pub ty: pg_sys::Oid,
+    pub modifier: i32,
+    pub collation: pg_sys::Oid,
+    /// A generated column that is computed when it is read, never stored.
+    pub is_virtual: bool,
+}
+
+/// What kind of table a relation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// `pg_class.relkind`
+    pub relkind: u8,
+    /// `pg_class.relpersistence`
+    pub persistence: u8,
+    pub is_catalog: bool,
+}
+
+/// An open relation; its lock is kept until the transaction ends.
+struct Open(pg_sys::Relation);
+
+impl Open {
+    fn new(oid: pg_sys::Oid) -> Option<Open> {
+        // SAFETY: the server answers NULL for a relation that is gone; closed by drop.
+        let raw = unsafe { pg_sys::try_relation_open(oid, pg_sys::AccessShareLock as i32) };
+        (!raw.is_null()).then_some(Open(raw))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // SAFETY: opened above, closed once.
+        unsafe { pg_sys::relation_close(self.0, pg_sys::NoLock as i32) };
+    }
+}
+
+/// The columns of a relation, in order; `None` if there is no such relation.
+pub fn attributes(oid: pg_sys::Oid) -> Option<Vec<Attribute>> {
+    let relation = Open::new(oid)?;
+    // SAFETY: open, and its descriptor has `natts` attributes.
+    unsafe {
+        let desc = (*relation.0).rd_att;
+        let all = (0..(*desc).natts as usize).map(|i| &*tuplestore::attribute(desc, i));
+        let kept = all.filter(|attribute| !attribute.attisdropped).map(|attribute| Attribute {
+            number: attribute.attnum,
+            name: attribute.name().to_owned(),
+            ty: attribute.atttypid,
+            modifier: attribute.atttypmod,
+            collation: attribute.attcollation,
+            is_virtual: attribute.attgenerated as u8 == b'v',
+        });
+        Some(kept.collect())
+    }
+}
+
+/// `None` if there is no such relation.
+pub fn kind(oid: pg_sys::Oid) -> Option<Kind> {
+    let relation = Open::new(oid)?;
+    // SAFETY: open.
+    let form = unsafe { &*(*relation.0).rd_rel };
+    Some(Kind {
+        relkind: form.relkind as u8,
+        persistence: form.relpersistence as u8,
+        is_catalog: oid.to_u32() < pg_sys::FirstNormalObjectId,
+    })
+}
+
+/// Locks a relation until the transaction ends, and learns what others have changed about it.
+pub fn lock(oid: pg_sys::Oid, mode: u32) {
+    // SAFETY: any oid may be locked.
+    unsafe { pg_sys::LockRelationOid(oid, mode as i32) };
+}
+
+mod raw {
+    use pgrx::pg_sys::{LOCKMODE, List, Oid};
+    unsafe extern "C-unwind" {
+        pub fn find_all_inheritors(parent: Oid, lock: LOCKMODE, parents: *mut *mut List) -> *mut List;
+    }
+}
+
+/// Locks a relation and everything below it, partitions and inheritance children.
+pub fn lock_tree(oid: pg_sys::Oid, mode: u32) {
+    lock(oid, mode);
+    // SAFETY: locks only; the list is left to the current memory context.
+    unsafe {
+        pg_sys::ffi::pg_guard_ffi_boundary(|| raw::find_all_inheritors(oid, mode as i32, std::ptr::null_mut()));
+    }
+}
+
+/// Learns what others have changed about relations.
+pub fn catch_up() {
+    // SAFETY: inside a transaction.
+    unsafe { pg_sys::AcceptInvalidationMessages() };
+}
+
+/// Tells every backend, when this transaction commits, that this relation is not what it was.
+pub fn invalidate(oid: pg_sys::Oid) {
+    // SAFETY: an existing relation.
+    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(oid) };
+}
+
+/// The relation with this name in a schema of ours.
+pub fn find(schema: &str, name: &str) -> Result<Option<pg_sys::Oid>> {
+    let (schema, name) = (c_string(schema)?, c_string(name)?);
+    // SAFETY: both strings outlive the calls.
+    let oid = unsafe { pg_sys::get_relname_relid(name.as_ptr(), pg_sys::get_namespace_oid(schema.as_ptr(), true)) };
+    Ok((oid != pg_sys::InvalidOid).then_some(oid))
+}
+
+/// `schema.name`, quoted where needed; for messages.
+pub fn display(oid: pg_sys::Oid) -> String {
+    // SAFETY: the server copes with an oid that is gone; the strings are copied at once.
+    unsafe {
+        let name = pg_sys::get_rel_name(oid);
+        let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(oid));
+        if name.is_null() || schema.is_null() {
+            return format!("relation {}", oid.to_u32());
+        }
+        let quoted = pg_sys::quote_qualified_identifier(schema, name);
+        std::ffi::CStr::from_ptr(quoted).to_string_lossy().into_owned()
+    }
+}
+
+/// The name of a type, under the current search path.
+pub fn type_name(oid: pg_sys::Oid) -> String {
+    // SAFETY: the server copes with an oid that is gone; the string is copied at once.
+    unsafe { std::ffi::CStr::from_ptr(pg_sys::format_type_be(oid)).to_string_lossy().into_owned() }
+}
+
+/// Whether the current role has a privilege (`ACL_…`) on a relation.
+pub fn may(oid: pg_sys::Oid, privilege: u32) -> bool {
+    // SAFETY: an existing relation.
+    unsafe {
+        pg_sys::pg_class_aclcheck(oid, pg_sys::GetUserId(), privilege.into()) == pg_sys::AclResult::ACLCHECK_OK
+    }
+}
+
+/// Whether row security hides rows of this table from the current role.
+pub fn is_row_secured(oid: pg_sys::Oid) -> bool {
+    // SAFETY: an existing relation.
+    unsafe { pg_sys::check_enable_rls(oid, pg_sys::InvalidOid, true) == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32 }
+}
+
+/// Calls `observer` whenever something about a relation changed: columns, triggers, inheritance. With
+/// `None` anything may have.
+pub fn observe(observer: fn(Option<pg_sys::Oid>)) {
+    // SAFETY: function pointers live forever; the trampoline gets back what was put in.
+    unsafe { pg_sys::CacheRegisterRelcacheCallback(Some(on_invalidation), (observer as usize).into()) };
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn on_invalidation(argument: pg_sys::Datum, relation: pg_sys::Oid) {
+    // SAFETY: `observe` registered a `fn(Option<Oid>)` with this trampoline.
+    let observer = unsafe { std::mem::transmute::<usize, fn(Option<pg_sys::Oid>)>(argument.value()) };
+    observer((relation != pg_sys::InvalidOid).then_some(relation));
+}
+
+/// Makes a relation go when the extension is dropped, without being asked about.
+pub fn depend_on_extension(oid: pg_sys::Oid) -> Result<()> {
+    depend(pg_sys::RelationRelationId, oid, pg_sys::DependencyType::DEPENDENCY_AUTO)
+}
+
+/// The same for an object of any catalog.
+pub fn depend(catalog: pg_sys::Oid, oid: pg_sys::Oid, how: pg_sys::DependencyType::Type) -> Result<()> {
+    let name = c_string("pg_trickle")?;
+    // SAFETY: both objects exist; missing, the extension is only being created by hand.
+    unsafe {
+        let extension = pg_sys::get_extension_oid(name.as_ptr(), true);
+        if extension != pg_sys::InvalidOid {
+            let object = pg_sys::ObjectAddress { classId: catalog, objectId: oid, objectSubId: 0 };
+            let on = pg_sys::ObjectAddress { classId: pg_sys::ExtensionRelationId, objectId: extension, objectSubId: 0 };
+            pg_sys::recordDependencyOn(&object, &on, how);
+        }
+    }
+    Ok(())
+}
+
+impl Attribute {
+    /// A column like this one.
+    pub fn definition(&self) -> tuplestore::ColumnDef {
+        tuplestore::ColumnDef { name: self.name.clone(), ty: self.ty, modifier: self.modifier, collation: self.collation }
+    }
+}

@@ -1,0 +1,238 @@
+//! One row as datums, and one column's physical shape. The hot path of capture reads through these.
+//! See `access/common/heaptuple.c` and `varatt.h` (`postgres.h` before PostgreSQL 16).
+
+use std::marker::PhantomData;
+
+use pgrx::pg_sys;
+
+/// How values of a type lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Bytes; -1 for a varlena.
+    pub len: i16,
+    pub by_value: bool,
+    /// 1, 2, 4 or 8.
+    pub align: usize,
+    /// A varlena that may carry a one-byte header.
+    pub packable: bool,
+}
+
+/// A row whose columns have been taken apart. Column `i` has the shape that the row's descriptor says.
+#[derive(Clone, Copy)]
+pub struct Row<'a> {
+    values: *const pg_sys::Datum,
+    nulls: *const bool,
+    width: usize,
+    alive: PhantomData<&'a pg_sys::Datum>,
+}
+
+mod raw {
+    use pgrx::pg_sys;
+    // Called per captured row. It raises only when the tuple is narrower than its descriptor, a broken
+    // table; nothing with a destructor is on the stack of its caller then.
+    unsafe extern "C-unwind" {
+        pub fn slot_getsomeattrs_int(slot: *mut pg_sys::TupleTableSlot, attnum: std::ffi::c_int);
+    }
+}
+
+impl<'a> Row<'a> {
+    /// The first `width` columns of a slot.
+    ///
+    /// # Safety
+    /// `slot` holds a row for as long as `'a` and its descriptor has at least `width` columns.
+    #[inline]
+    pub unsafe fn of_slot(slot: *mut pg_sys::TupleTableSlot, width: usize) -> Row<'a> {
+        // SAFETY: by contract.
+        unsafe {
+            if ((*slot).tts_nvalid as usize) < width {
+                raw::slot_getsomeattrs_int(slot, width as i32);
+            }
+            Row { values: (*slot).tts_values, nulls: (*slot).tts_isnull, width, alive: PhantomData }
+        }
+    }
+
+    #[inline]
+    pub fn is_null(&self, i: usize) -> bool {
+        debug_assert!(i < self.width);
+        // SAFETY: callers stay below the width they asked for.
+        unsafe { *self.nulls.add(i) }
+    }
+
+    /// The datum itself: the value of a by-value type.
+    #[inline]
+    pub fn word(&self, i: usize) -> usize {
+        debug_assert!(i < self.width);
+        // SAFETY: as above.
+        unsafe { (*self.values.add(i)).value() }
+    }
+
+    /// The bytes of a by-reference value; of a varlena with its header, be it short, compressed or a
+    /// pointer to a TOAST table.
+    #[inline]
+    pub fn bytes(&self, i: usize, shape: &Shape) -> &'a [u8] {
+        let start = self.word(i) as *const u8;
+        // SAFETY: a non-null value of this shape lies there, as long as the row.
+        unsafe {
+            let len = match shape.len {
+                -1 => varlena_size(start),
+                fixed => fixed as usize,
+            };
+            std::slice::from_raw_parts(start, len)
+        }
+    }
+}
+
+// Varlena headers are read and written in their little-endian form, as on every platform that pgrx supports.
+const _: () = assert!(cfg!(target_endian = "little"));
+
+/// What the first byte of a varlena says about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Header {
+    /// Not here: a pointer to a TOAST table.
+    External,
+    /// One byte.
+    Short,
+    /// Four bytes, plain.
+    Long,
+    /// Four bytes, compressed.
+    Compressed,
+}
+
+impl Header {
+    #[inline]
+    pub fn of(value: &[u8]) -> Header {
+        match value[0] {
+            0x01 => Header::External,
+            head if head & 0x01 == 0x01 => Header::Short,
+            head if head & 0x03 == 0x02 => Header::Compressed,
+            _ => Header::Long,
+        }
+    }
+}
+
+/// Bytes that a varlena at `start` occupies.
+///
+/// # Safety
+/// A varlena lies there.
+#[inline]
+unsafe fn varlena_size(start: *const u8) -> usize {
+    // SAFETY: by contract; the header says how long it is.
+    unsafe {
+        match *start {
+            0x01 => pgrx::varsize_any(start.cast()),
+            head if head & 0x01 == 0x01 => (head >> 1) as usize,
+            _ => (start.cast::<u32>().read_unaligned() >> 2) as usize,
+        }
+    }
+}
+
+/// Bytes of the inline varlena that `bytes` starts with; `None` if not even its header is there.
+#[inline]
+pub fn inline_size(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        [head, ..] if head & 0x01 == 0x01 => Some((head >> 1) as usize),
+        [a, b, c, d, ..] => Some((u32::from_le_bytes([*a, *b, *c, *d]) >> 2) as usize),
+        _ => None,
+    }
+}
+
+/// The one-byte header of a varlena of `size` bytes, header included; at most 127.
+#[inline]
+pub fn short_header(size: usize) -> u8 {
+    ((size as u8) << 1) | 0x01
+}
+
+/// The four-byte header of a plain varlena of `size` bytes, header included.
+#[inline]
+pub fn long_header(size: usize) -> [u8; 4] {
+    ((size as u32) << 2).to_le_bytes()
+}
+
+/// The whole value behind an external pointer, in a form that can be stored inline.
+pub fn fetch_external(value: &[u8]) -> Vec<u8> {
+    // SAFETY: `value` is an external varlena; the server returns a fresh inline one, freed here.
+    unsafe {
+        let inline = pg_sys::detoast_external_attr(value.as_ptr().cast_mut().cast());
+        let copy = std::slice::from_raw_parts(inline.cast::<u8>(), varlena_size(inline.cast())).to_vec();
+        if inline.cast_const().cast() != value.as_ptr() {
+            pg_sys::pfree(inline.cast());
+        }
+        copy
+    }
+}
+
+/// The shape of a type, if the type still exists.
+pub fn shape(ty: pg_sys::Oid) -> Option<Shape> {
+    // SAFETY: a catalog row, read while it is held.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::TYPEOID as i32, ty.into());
+        if tuple.is_null() {
+            return None;
+        }
+        let form = &*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_type>();
+        let shape = Shape {
+            len: form.typlen,
+            by_value: form.typbyval,
+            align: match form.typalign as u8 {
+                b'd' => 8,
+                b'i' => 4,
+                b's' => 2,
+                _ => 1,
+            },
+            packable: form.typlen == -1 && form.typstorage as u8 != b'p',
+        };
+        pg_sys::ReleaseSysCache(tuple);
+        Some(shape)
+    }
+}
+
+/// Bytes that start at an address divisible by eight, as stored values of any type need it.
+#[derive(Default)]
+pub struct Aligned {
+    words: Vec<u64>,
+    len: usize,
+}
+
+impl Aligned {
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: `fill` wrote `len` bytes, and the words behind them are ours.
+        unsafe { std::slice::from_raw_parts(self.words.as_ptr().cast(), self.len) }
+    }
+
+    pub fn fill(&mut self, bytes: &[u8]) {
+        self.words.resize(bytes.len().div_ceil(8), 0);
+        self.len = bytes.len();
+        // SAFETY: room for `len` bytes was just made.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.words.as_mut_ptr().cast(), bytes.len()) };
+    }
+}
+
+/// A row being put together, to be appended to a tuplestore. By-reference values must stay where they are
+/// until then, and every value must be of its column's type.
+pub struct Values {
+    pub(in crate::pg) datums: Vec<pg_sys::Datum>,
+    pub(in crate::pg) nulls: Vec<bool>,
+}
+
+impl Values {
+    pub fn new(width: usize) -> Values {
+        Values { datums: vec![pg_sys::Datum::from(0); width], nulls: vec![true; width] }
+    }
+
+    #[inline]
+    pub fn set_null(&mut self, i: usize) {
+        self.nulls[i] = true;
+    }
+
+    #[inline]
+    pub fn set_word(&mut self, i: usize, word: usize) {
+        self.datums[i] = pg_sys::Datum::from(word);
+        self.nulls[i] = false;
+    }
+
+    /// A by-reference value that starts where `bytes` does.
+    #[inline]
+    pub fn set_bytes(&mut self, i: usize, bytes: &[u8]) {
+        self.set_word(i, bytes.as_ptr() as usize);
+    }
+}

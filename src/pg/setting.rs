@@ -1,0 +1,67 @@
+//! Settings whose values are checked when they are set. See `src/include/utils/guc.h`.
+
+use std::ffi::{CStr, CString, c_char, c_void};
+
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+use pgrx::pg_sys;
+
+/// What a setting's value has to be.
+pub trait Check {
+    /// `Err` says what is wrong with it.
+    fn check(value: &str) -> Result<(), String>;
+}
+
+/// Defines a text setting that only takes values that pass `C`.
+pub fn define_checked<C: Check>(
+    name: &'static CStr,
+    short: &'static CStr,
+    long: &'static CStr,
+    setting: &'static GucSetting<Option<CString>>,
+    context: GucContext,
+) {
+    // SAFETY: the hook neither raises an error nor panics across the server's frames.
+    unsafe {
+        GucRegistry::define_string_guc_with_hooks(
+            name, short, long, setting, context, GucFlags::default(), Some(hook::<C>), None, None,
+        );
+    }
+}
+
+/// Refuses settings of ours that we do not know.
+pub fn reserve_prefix(prefix: &'static CStr) {
+    // SAFETY: the server copies the prefix.
+    unsafe { pg_sys::MarkGUCPrefixReserved(prefix.as_ptr()) };
+}
+
+unsafe extern "C-unwind" fn hook<C: Check>(
+    value: *mut *mut c_char,
+    _extra: *mut *mut c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    // SAFETY: the server passes the address of a NUL-terminated string or of NULL, and reads the detail
+    // while it lives in the current memory context.
+    unsafe {
+        let text = match (*value).is_null() {
+            true => "".into(),
+            false => CStr::from_ptr(*value).to_string_lossy(),
+        };
+        let Err(reason) = C::check(&text) else { return true };
+        if let Ok(reason) = CString::new(format!("The value is refused because {reason}.")) {
+            pg_sys::GUC_check_errdetail_string = pg_sys::pstrdup(reason.as_ptr());
+        }
+        false
+    }
+}
+
+/// Sets a setting of this process for as long as it runs.
+pub fn set(name: &'static CStr, value: &'static CStr) {
+    // SAFETY: both strings outlive the call; the server copies the value.
+    unsafe {
+        pg_sys::SetConfigOption(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_SUSET,
+            pg_sys::GucSource::PGC_S_OVERRIDE,
+        );
+    }
+}

@@ -1,0 +1,244 @@
+//! What the server's processes share: one slot per database, fixed in size, nothing but atomics.
+//!
+//! A slot carries the news from writers to their scheduler and says who works for the database. Memory that
+//! is all zero is a valid empty state, so a restart after a crash needs no repair.
+
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+
+use pgrx::pg_sys;
+
+/// Databases that can have a scheduler, or be known to need none, at the same time.
+pub const SLOTS: usize = 128;
+/// Sources are told apart modulo this.
+pub const BITS: i32 = 256;
+const WORDS: usize = BITS as usize / 64;
+
+/// Which sources changed, modulo [`BITS`].
+pub type Bits = [u64; WORDS];
+
+/// Everything that is shared.
+#[repr(C)]
+pub struct Shared {
+    pub launcher: Post,
+    /// The launcher should read the list of databases again.
+    pub attention: AtomicBool,
+    pub slots: [Slot; SLOTS],
+}
+
+/// The part of one database.
+#[repr(C)]
+pub struct Slot {
+    /// Its oid; 0 while the slot is free.
+    database: AtomicU32,
+    phase: AtomicU32,
+    pub worker: Post,
+    /// No worker may be in the database before this time.
+    held_until: AtomicI64,
+    /// Moves when the catalog changed.
+    generation: AtomicU64,
+    changed: [AtomicU64; WORDS],
+}
+
+/// Where a process can be found: its entry in the process array (plus one) and its id.
+#[repr(C)]
+pub struct Post {
+    entry: AtomicI32,
+    pid: AtomicI32,
+}
+
+/// What is known of a database's scheduler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It has none and may need one.
+    Vacant,
+    /// One was asked for.
+    Starting,
+    /// One is at work.
+    Running,
+    /// It needs none: it does not have the extension.
+    Absent,
+}
+
+static SHARED: AtomicPtr<Shared> = AtomicPtr::new(null_mut());
+static mut PREVIOUS_REQUEST: pg_sys::shmem_request_hook_type = None;
+static mut PREVIOUS_STARTUP: pg_sys::shmem_startup_hook_type = None;
+
+/// Asks for the memory; to be called while the server preloads libraries.
+pub fn init() {
+    // SAFETY: the postmaster runs this alone; the hooks chain to what was there.
+    unsafe {
+        PREVIOUS_REQUEST = pg_sys::shmem_request_hook;
+        pg_sys::shmem_request_hook = Some(request);
+        PREVIOUS_STARTUP = pg_sys::shmem_startup_hook;
+        pg_sys::shmem_startup_hook = Some(startup);
+    }
+}
+
+unsafe extern "C-unwind" fn request() {
+    // SAFETY: hooks are called with the signature that they were stored with.
+    unsafe {
+        if let Some(previous) = PREVIOUS_REQUEST {
+            previous();
+        }
+        pg_sys::RequestAddinShmemSpace(size_of::<Shared>());
+    }
+}
+
+unsafe extern "C-unwind" fn startup() {
+    // SAFETY: as above. The postmaster runs this before there is any other process, at start and again after
+    // a crash; the server aligns what it hands out to cache lines.
+    unsafe {
+        if let Some(previous) = PREVIOUS_STARTUP {
+            previous();
+        }
+        let mut found = false;
+        let memory = pg_sys::ShmemInitStruct(c"pg_trickle".as_ptr(), size_of::<Shared>(), &mut found).cast::<Shared>();
+        if !found {
+            memory.write_bytes(0, 1);
+        }
+        SHARED.store(memory, Ordering::Release);
+    }
+}
+
+/// The shared memory; none where the library was not preloaded.
+pub fn shared() -> Option<&'static Shared> {
+    // SAFETY: set once by the postmaster, mapped for the life of every process, only atomics inside.
+    unsafe { SHARED.load(Ordering::Acquire).as_ref() }
+}
+
+impl Shared {
+    /// The slot of a database.
+    pub fn slot(&self, database: pg_sys::Oid) -> Option<&Slot> {
+        self.slots.iter().find(|slot| slot.database() == database)
+    }
+}
+
+impl Slot {
+    pub fn database(&self) -> pg_sys::Oid {
+        pg_sys::Oid::from(self.database.load(Ordering::SeqCst))
+    }
+
+    pub fn is_free(&self) -> bool {
+        self.database() == pg_sys::InvalidOid
+    }
+
+    /// Gives the slot to a database, or to none. Only the launcher does, and only where no worker is.
+    pub fn assign(&self, database: pg_sys::Oid) {
+        self.database.store(0, Ordering::SeqCst);
+        self.set_phase(Phase::Vacant);
+        self.held_until.store(0, Ordering::SeqCst);
+        self.take_changed(&[u64::MAX; WORDS]);
+        self.database.store(database.to_u32(), Ordering::SeqCst);
+    }
+
+    pub fn phase(&self) -> Phase {
+        Phase::from_number(self.phase.load(Ordering::SeqCst))
+    }
+
+    pub fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u32, Ordering::SeqCst);
+    }
+
+    /// Moves from one phase to another; false if it is in neither.
+    pub fn turn(&self, from: Phase, to: Phase) -> bool {
+        self.phase.compare_exchange(from as u32, to as u32, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// Until when workers must stay away, as a timestamp; in the past when they need not.
+    pub fn held_until(&self) -> i64 {
+        self.held_until.load(Ordering::SeqCst)
+    }
+
+    pub fn hold(&self, until: i64) {
+        self.held_until.store(until, Ordering::SeqCst);
+    }
+
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    pub fn next_generation(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Marks sources as changed; true when one of them was not marked yet.
+    ///
+    /// The fence orders the writer's commit before its look at the bits, as [`Slot::take_changed`] orders
+    /// clearing them before the reader's snapshot: a writer that finds its bit set and leaves is seen by
+    /// that snapshot.
+    pub fn mark(&self, sources: &[i32]) -> bool {
+        fence(Ordering::SeqCst);
+        let mut news = false;
+        for source in sources {
+            let (word, bit) = place(*source);
+            if self.changed[word].load(Ordering::SeqCst) & bit == 0 {
+                news |= self.changed[word].fetch_or(bit, Ordering::SeqCst) & bit == 0;
+            }
+        }
+        news
+    }
+
+    pub fn mark_all(&self) {
+        self.changed.iter().for_each(|word| word.store(u64::MAX, Ordering::SeqCst));
+    }
+
+    pub fn changed(&self) -> Bits {
+        std::array::from_fn(|word| self.changed[word].load(Ordering::SeqCst))
+    }
+
+    /// Clears these marks and returns those of them that were set. To be called before the snapshot that
+    /// reads the changes.
+    pub fn take_changed(&self, which: &Bits) -> Bits {
+        let taken = std::array::from_fn(|word| self.changed[word].fetch_and(!which[word], Ordering::SeqCst) & which[word]);
+        fence(Ordering::SeqCst);
+        taken
+    }
+}
+
+/// The word and the bit of a source.
+pub fn place(source: i32) -> (usize, u64) {
+    let number = source.rem_euclid(BITS) as usize;
+    (number / 64, 1 << (number % 64))
+}
+
+impl Phase {
+    fn from_number(number: u32) -> Phase {
+        [Phase::Vacant, Phase::Starting, Phase::Running, Phase::Absent][number as usize % 4]
+    }
+}
+
+impl Post {
+    /// Takes the post for this process; false while another has it.
+    pub fn take(&self) -> bool {
+        // SAFETY: plain variables of this process, set before any code of ours runs in it.
+        let (pid, entry) = unsafe {
+            let first = (*pg_sys::ProcGlobal).allProcs;
+            (pg_sys::MyProcPid, pg_sys::MyProc.offset_from(first) as i32)
+        };
+        if self.pid.compare_exchange(0, pid, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            return false;
+        }
+        self.entry.store(entry + 1, Ordering::SeqCst);
+        true
+    }
+
+    pub fn leave(&self) {
+        self.entry.store(0, Ordering::SeqCst);
+        self.pid.store(0, Ordering::SeqCst);
+    }
+
+    /// The process that has the post.
+    pub fn pid(&self) -> Option<i32> {
+        Some(self.pid.load(Ordering::SeqCst)).filter(|pid| *pid != 0)
+    }
+
+    /// Wakes whoever has the post. Should it have just been left, another process looks up once: harmless.
+    pub fn ring(&self) {
+        let entry = self.entry.load(Ordering::SeqCst);
+        if entry > 0 {
+            // SAFETY: entries are indexes of the process array, which lives as long as the server.
+            unsafe { pg_sys::SetLatch(&raw mut (*(*pg_sys::ProcGlobal).allProcs.add(entry as usize - 1)).procLatch) };
+        }
+    }
+}

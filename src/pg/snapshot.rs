@@ -1,0 +1,61 @@
+//! The one snapshot of a tick, and the frontier it stands for. See `utils/time/snapmgr.c`.
+
+use ivm::frontier::Frontier;
+use pgrx::pg_sys;
+
+/// A registered snapshot of this very moment, whatever the isolation level of the transaction.
+pub struct Snapshot {
+    raw: pg_sys::Snapshot,
+    owner: pg_sys::ResourceOwner,
+}
+
+impl Snapshot {
+    /// Belongs to the top transaction: it outlives the subtransactions of a tick.
+    pub fn latest() -> Snapshot {
+        // SAFETY: inside a transaction; the registered copy lives until it is unregistered below.
+        unsafe {
+            let owner = pg_sys::TopTransactionResourceOwner;
+            Snapshot { raw: pg_sys::RegisterSnapshotOnOwner(pg_sys::GetLatestSnapshot(), owner), owner }
+        }
+    }
+
+    pub fn raw(&self) -> pg_sys::Snapshot {
+        self.raw
+    }
+
+    /// What this snapshot has seen, in 64-bit transaction ids.
+    ///
+    /// PostgreSQL leaves the own transaction out of the list of those in progress, because its writes
+    /// are told by command ids. A frontier must not claim them: they are added here.
+    pub fn frontier(&self) -> Frontier {
+        // SAFETY: a registered snapshot with `xcnt` ids in `xip`.
+        let (next, own, xmax, mut running) = unsafe {
+            let snapshot = &*self.raw;
+            let xip = match snapshot.xcnt {
+                0 => &[][..],
+                count => std::slice::from_raw_parts(snapshot.xip, count as usize),
+            };
+            let next = pg_sys::ReadNextFullTransactionId().value;
+            let wide = |xid: pg_sys::TransactionId| widen(xid.into_inner(), next);
+            let running: Vec<u64> = xip.iter().map(|xid| wide(*xid)).collect();
+            (next, pg_sys::GetTopFullTransactionIdIfAny().value, snapshot.xmax, running)
+        };
+        if own != 0 {
+            running.push(own);
+        }
+        Frontier::new(widen(xmax.into_inner(), next), running)
+    }
+}
+
+/// The 64-bit id of a transaction that is at most 2³¹ older than `next`, the first unassigned id, and not younger.
+fn widen(xid: u32, next: u64) -> u64 {
+    let candidate = (next & !u64::from(u32::MAX)) | u64::from(xid);
+    if candidate > next { candidate - (1 << 32) } else { candidate }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        // SAFETY: registered on this owner, unregistered once. Drops run before the server's abort does.
+        unsafe { pg_sys::UnregisterSnapshotFromOwner(self.raw, self.owner) };
+    }
+}

@@ -1,0 +1,288 @@
+//! SPI, narrowed to what a refresh needs: kept statements, execution under one given snapshot plus the
+//! transaction's own writes, results as Rust values or as a tuplestore, ephemeral named relations.
+//! See `src/backend/executor/spi.c` and `utils/queryenvironment.h`.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::mem::ManuallyDrop;
+use std::rc::Rc;
+
+use pgrx::datum::DatumWithOid;
+use pgrx::{FromDatum, pg_sys};
+
+use crate::error::{Error, Result};
+use crate::pg::snapshot::Snapshot;
+use crate::pg::tuplestore::{Desc, Tuplestore, attribute};
+
+pub type Arg<'a> = DatumWithOid<'a>;
+
+mod raw {
+    use pgrx::pg_sys;
+    unsafe extern "C-unwind" {
+        pub fn SetTuplestoreDestReceiverParams(
+            receiver: *mut pg_sys::DestReceiver,
+            store: *mut pg_sys::Tuplestorestate,
+            context: pg_sys::MemoryContext,
+            detoast: bool,
+            target: pg_sys::TupleDesc,
+            failure: *const std::ffi::c_char,
+        );
+    }
+}
+
+/// An SPI connection. Statements run under its snapshot where it has one, else under the newest.
+pub struct Session {
+    snapshot: Option<pg_sys::Snapshot>,
+}
+
+/// A prepared statement that outlives the connection.
+pub struct Statement {
+    plan: pg_sys::SPIPlanPtr,
+}
+
+/// One row of a result, valid inside the closure that receives it.
+pub struct Row {
+    tuple: pg_sys::HeapTuple,
+    desc: pg_sys::TupleDesc,
+}
+
+thread_local! {
+    // Never dropped: at process exit the server's memory is gone before thread locals are.
+    static KEPT: RefCell<ManuallyDrop<HashMap<&'static str, Rc<Statement>>>> = RefCell::default();
+}
+
+/// Opens a connection for the duration of `f`. After an ERROR the server's (sub)transaction abort closes it.
+pub fn connect<R>(snapshot: Option<&Snapshot>, f: impl FnOnce(&Session) -> Result<R>) -> Result<R> {
+    // SAFETY: every successful SPI_connect is paired with the SPI_finish below, or popped by abort.
+    unsafe { check(pg_sys::SPI_connect(), "connect")? };
+    let result = f(&Session { snapshot: snapshot.map(Snapshot::raw) });
+    // SAFETY: connected above; `f` cannot keep the session.
+    unsafe { check(pg_sys::SPI_finish(), "finish")? };
+    result
+}
+
+fn check(code: i32, _what: &'static str) -> Result<i32> {
+    if code < 0 { Err(Error::Bug("SPI refused a call")) } else { Ok(code) }
+}
+
+impl Session {
+    /// Prepares `sql`; ephemeral relations registered by then are known to it.
+    pub fn prepare(&self, sql: &str, args: &[Arg]) -> Result<Statement> {
+        let text = c_string(sql)?;
+        let mut types: Vec<pg_sys::Oid> = args.iter().map(Arg::oid).collect();
+        // SAFETY: connected; `types` and `text` outlive the call, SPI copies both.
+        unsafe {
+            let plan = pg_sys::SPI_prepare(text.as_ptr(), types.len() as i32, types.as_mut_ptr());
+            if plan.is_null() {
+                return Err(Error::Bug("SPI did not prepare a statement"));
+            }
+            check(pg_sys::SPI_keepplan(plan), "keepplan")?;
+            Ok(Statement { plan })
+        }
+    }
+
+    /// The statement prepared for this text earlier in this backend, or now.
+    fn kept(&self, sql: &'static str, args: &[Arg]) -> Result<Rc<Statement>> {
+        if let Some(found) = KEPT.with_borrow(|kept| kept.get(sql).cloned()) {
+            return Ok(found);
+        }
+        let statement = Rc::new(self.prepare(sql, args)?);
+        KEPT.with_borrow_mut(|kept| kept.insert(sql, Rc::clone(&statement)));
+        Ok(statement)
+    }
+
+    /// Runs a statement that returns nothing of interest; the number of rows it touched.
+    pub fn run(&self, statement: &Statement, args: &[Arg]) -> Result<u64> {
+        let mut values: Vec<pg_sys::Datum> = Vec::with_capacity(args.len());
+        let mut nulls: Vec<std::ffi::c_char> = Vec::with_capacity(args.len());
+        for arg in args {
+            let datum = arg.datum();
+            nulls.push(if datum.is_some() { b' ' } else { b'n' } as std::ffi::c_char);
+            values.push(datum.map_or(pg_sys::Datum::from(0), |datum| datum.sans_lifetime()));
+        }
+        // SAFETY: as many values and nulls as the plan has parameters, all alive during the call.
+        // With a snapshot SPI works on a private copy of it and advances its command id, so the
+        // statement sees the snapshot plus everything this transaction wrote.
+        unsafe {
+            let code = match self.snapshot {
+                Some(snapshot) => pg_sys::SPI_execute_snapshot(
+                    statement.plan,
+                    values.as_mut_ptr(),
+                    nulls.as_ptr(),
+                    snapshot,
+                    std::ptr::null_mut(),
+                    false,
+                    true,
+                    0,
+                ),
+                None => pg_sys::SPI_execute_plan(statement.plan, values.as_mut_ptr(), nulls.as_ptr(), false, 0),
+            };
+            check(code, "execute")?;
+            Ok(pg_sys::SPI_processed)
+        }
+    }
+
+    /// Runs a constant statement (kept for the life of the backend).
+    pub fn execute(&self, sql: &'static str, args: &[Arg]) -> Result<u64> {
+        let statement = self.kept(sql, args)?;
+        self.run(&statement, args)
+    }
+
+    /// Runs generated SQL once.
+    pub fn execute_once(&self, sql: &str) -> Result<u64> {
+        let statement = self.prepare(sql, &[])?;
+        self.run(&statement, &[])
+    }
+
+    /// Runs a constant query and maps each row.
+    pub fn query<R>(&self, sql: &'static str, args: &[Arg], map: impl FnMut(&Row) -> Result<R>) -> Result<Vec<R>> {
+        let statement = self.kept(sql, args)?;
+        self.rows(&statement, args, map)
+    }
+
+    /// Runs a generated query once and maps each row.
+    pub fn query_once<R>(&self, sql: &str, args: &[Arg], map: impl FnMut(&Row) -> Result<R>) -> Result<Vec<R>> {
+        let statement = self.prepare(sql, args)?;
+        self.rows(&statement, args, map)
+    }
+
+    fn rows<R>(&self, statement: &Statement, args: &[Arg], mut map: impl FnMut(&Row) -> Result<R>) -> Result<Vec<R>> {
+        let count = self.run(statement, args)?;
+        // SAFETY: SPI_tuptable belongs to the statement that just ran and is freed below, after the
+        // rows were copied out by `map`.
+        unsafe {
+            let table = pg_sys::SPI_tuptable;
+            if table.is_null() {
+                return Ok(vec![]);
+            }
+            let rows = (0..count as usize)
+                .map(|i| map(&Row { tuple: *(*table).vals.add(i), desc: (*table).tupdesc }))
+                .collect();
+            pg_sys::SPI_freetuptable(table);
+            rows
+        }
+    }
+
+    /// Runs a query into a tuplestore; the number of rows. Reads under the session's snapshot plus own writes.
+    pub fn materialise(&self, statement: &Statement, store: &Tuplestore) -> Result<u64> {
+        // SAFETY: the receiver writes into `store`, which outlives it; the active snapshot pushed here
+        // is popped below, or by abort.
+        unsafe {
+            let receiver = pg_sys::CreateDestReceiver(pg_sys::CommandDest::DestTuplestore);
+            let context = pg_sys::CurrentMemoryContext;
+            pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                raw::SetTuplestoreDestReceiverParams(receiver, store.raw(), context, true, std::ptr::null_mut(), std::ptr::null());
+            });
+            pg_sys::CommandCounterIncrement();
+            match self.snapshot {
+                Some(snapshot) => pg_sys::PushCopiedSnapshot(snapshot),
+                None => pg_sys::PushCopiedSnapshot(pg_sys::GetLatestSnapshot()),
+            }
+            pg_sys::UpdateActiveSnapshotCommandId();
+            let options = pg_sys::SPIExecuteOptions { read_only: true, dest: receiver, ..Default::default() };
+            let code = pg_sys::SPI_execute_plan_extended(statement.plan, &options);
+            pg_sys::PopActiveSnapshot();
+            check(code, "execute")?;
+            Ok(pg_sys::SPI_processed)
+        }
+    }
+
+    /// Makes `store` readable as the relation `name` by statements of this session, its last column under
+    /// the name `weight`. `rows` is what the planner is told when a statement is prepared.
+    pub fn register(&self, name: &str, store: &Tuplestore, weight: &str, rows: f64) -> Result<()> {
+        let (name, weight) = (c_string(name)?, c_string(weight)?);
+        // SAFETY: allocated in SPI's procedure context, which lives as long as the registration.
+        unsafe {
+            let relation = pg_sys::palloc0(size_of::<pg_sys::EphemeralNamedRelationData>())
+                .cast::<pg_sys::EphemeralNamedRelationData>();
+            (*relation).md.name = pg_sys::pstrdup(name.as_ptr());
+            (*relation).md.reliddesc = pg_sys::InvalidOid;
+            let desc = pg_sys::CreateTupleDescCopy(store.desc());
+            let last = attribute(desc, (*desc).natts as usize - 1);
+            pg_sys::namestrcpy(&raw mut (*last).attname, weight.as_ptr());
+            (*relation).md.tupdesc = desc;
+            (*relation).md.enrtype = pg_sys::EphemeralNameRelationType::ENR_NAMED_TUPLESTORE;
+            (*relation).md.enrtuples = rows;
+            (*relation).reldata = store.raw().cast();
+            check(pg_sys::SPI_register_relation(relation), "register")?;
+        }
+        Ok(())
+    }
+
+    /// Ends a registration.
+    pub fn unregister(&self, name: &str) -> Result<()> {
+        let name = c_string(name)?;
+        // SAFETY: the name outlives the call.
+        unsafe { check(pg_sys::SPI_unregister_relation(name.as_ptr()), "unregister")? };
+        Ok(())
+    }
+}
+
+impl Statement {
+    /// Every relation that the statement reads, views and what they expand to alike.
+    pub fn relations(&self) -> Result<Vec<pg_sys::Oid>> {
+        let source = self.source()?;
+        // SAFETY: a list of oids that lives as long as the plan.
+        unsafe {
+            let list = (*source).relationOids;
+            let count = if list.is_null() { 0 } else { (*list).length as usize };
+            Ok((0..count).map(|i| (*(*list).elements.add(i)).oid_value).collect())
+        }
+    }
+
+    /// The row type of the statement's result, valid as long as the statement.
+    pub fn result_desc(&self) -> Result<pg_sys::TupleDesc> {
+        // SAFETY: the plan source is alive.
+        unsafe { Ok((*self.source()?).resultDesc) }
+    }
+
+    /// An empty tuplestore for the statement's result.
+    pub fn store(&self) -> Result<Tuplestore> {
+        // SAFETY: the descriptor lives as long as the statement; it is copied.
+        Ok(Tuplestore::new(unsafe { Desc::copy(self.result_desc()?) }))
+    }
+
+    fn source(&self) -> Result<*mut pg_sys::CachedPlanSource> {
+        // SAFETY: the plan is alive and holds at least one source after a successful prepare.
+        unsafe {
+            let sources = pg_sys::SPI_plan_get_plan_sources(self.plan);
+            if sources.is_null() || (*sources).length != 1 {
+                return Err(Error::Bug("a query is one statement"));
+            }
+            Ok((*(*sources).elements).ptr_value.cast())
+        }
+    }
+}
+
+impl Drop for Statement {
+    fn drop(&mut self) {
+        // While unwinding from a server error leave it: the plan is a few kB of cache memory, and the
+        // server must not be called before its own clean-up ran.
+        if !std::thread::panicking() {
+            // SAFETY: kept by `prepare`, freed once.
+            unsafe { pg_sys::SPI_freeplan(self.plan) };
+        }
+    }
+}
+
+impl Row {
+    /// Column `i`, counted from 1; `None` when NULL.
+    pub fn get<T: FromDatum>(&self, i: i32) -> Option<T> {
+        // SAFETY: tuple and descriptor belong to the same live result.
+        unsafe {
+            let mut null = false;
+            let datum = pg_sys::SPI_getbinval(self.tuple, self.desc, i, &mut null);
+            T::from_datum(datum, null)
+        }
+    }
+
+    /// Column `i`, which is never NULL.
+    pub fn require<T: FromDatum>(&self, i: i32) -> Result<T> {
+        self.get(i).ok_or(Error::Bug("a catalog column is NULL"))
+    }
+}
+
+pub(crate) fn c_string(text: &str) -> Result<CString> {
+    CString::new(text).map_err(|_| Error::Bug("text with a zero byte"))
+}

@@ -1,0 +1,53 @@
+//! One subtransaction around a closure: an error leaves nothing of it behind and becomes a value.
+//! The dance is that of PL/pgSQL's exception blocks (`exec_stmt_block`).
+
+use std::panic::AssertUnwindSafe;
+
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::{PgTryBuilder, pg_sys};
+
+use crate::error::{Error, Report, Result};
+
+/// Runs `f` in a subtransaction: released when it returns `Ok`, rolled back otherwise.
+pub fn subtransaction<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+    // SAFETY: memory context and resource owner are put back after the subtransaction's end, as the
+    // server leaves them pointing into it.
+    unsafe {
+        let context = pg_sys::CurrentMemoryContext;
+        let owner = pg_sys::CurrentResourceOwner;
+        pg_sys::BeginInternalSubTransaction(std::ptr::null());
+        pg_sys::MemoryContextSwitchTo(context);
+        let result = caught(f);
+        match result {
+            Ok(_) => pg_sys::ReleaseCurrentSubTransaction(),
+            Err(_) => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
+        }
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::CurrentResourceOwner = owner;
+        result
+    }
+}
+
+/// Runs `f` and turns a server error or panic into a value. The (sub)transaction is unusable after that.
+pub fn caught<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+    let mut once = Some(f);
+    PgTryBuilder::new(AssertUnwindSafe(|| match once.take() {
+        Some(f) => f(),
+        None => Err(Error::Bug("a guarded closure ran twice")),
+    }))
+    .catch_others(|error| Err(from_caught(error)))
+    .catch_rust_panic(|error| Err(from_caught(error)))
+    .execute()
+}
+
+fn from_caught(error: CaughtError) -> Error {
+    let (CaughtError::PostgresError(report)
+    | CaughtError::ErrorReport(report)
+    | CaughtError::RustPanic { ereport: report, .. }) = error;
+    Error::Report(Box::new(Report {
+        code: report.sql_error_code(),
+        message: report.message().to_owned(),
+        detail: report.detail().map(str::to_owned),
+        hint: report.hint().map(str::to_owned),
+    }))
+}

@@ -1,0 +1,214 @@
+//! Rows in memory, spilling to disk: the form in which deltas travel. See `utils/sort/tuplestore.c`.
+
+use pgrx::pg_sys;
+
+use crate::error::{Error, Result};
+use crate::pg::row::{Row, Values};
+use crate::pg::spi::c_string;
+
+/// A column of a row type to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnDef {
+    pub name: String,
+    pub ty: pg_sys::Oid,
+    pub modifier: i32,
+    pub collation: pg_sys::Oid,
+}
+
+/// A row type of our own. Lives in the memory of the top transaction at most.
+pub struct Desc {
+    raw: pg_sys::TupleDesc,
+}
+
+/// A tuplestore with its row type. It belongs to the top transaction: a subtransaction that ends leaves
+/// its rows and temporary files alone.
+pub struct Tuplestore {
+    raw: *mut pg_sys::Tuplestorestate,
+    desc: Desc,
+}
+
+/// Runs `f` with allocations and temporary files belonging to the top transaction.
+fn in_top_transaction<R>(f: impl FnOnce() -> R) -> R {
+    struct Restore(pg_sys::MemoryContext, pg_sys::ResourceOwner);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            // SAFETY: what was current when the guard was made is still there.
+            unsafe {
+                pg_sys::CurrentMemoryContext = self.0;
+                pg_sys::CurrentResourceOwner = self.1;
+            }
+        }
+    }
+    // SAFETY: inside a transaction both exist; put back on every way out.
+    unsafe {
+        let _restore = Restore(pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
+        pg_sys::CurrentMemoryContext = pg_sys::TopTransactionContext;
+        pg_sys::CurrentResourceOwner = pg_sys::TopTransactionResourceOwner;
+        f()
+    }
+}
+
+impl Desc {
+    pub fn new(columns: &[ColumnDef]) -> Result<Desc> {
+        let names = columns.iter().map(|column| c_string(&column.name)).collect::<Result<Vec<_>>>()?;
+        // SAFETY: as many entries as the template has room for, numbered from 1.
+        let raw = in_top_transaction(|| unsafe {
+            let raw = pg_sys::CreateTemplateTupleDesc(columns.len() as i32);
+            for (i, (column, name)) in columns.iter().zip(&names).enumerate() {
+                let number = i as i16 + 1;
+                pg_sys::TupleDescInitEntry(raw, number, name.as_ptr(), column.ty, column.modifier, 0);
+                pg_sys::TupleDescInitEntryCollation(raw, number, column.collation);
+            }
+            raw
+        });
+        Ok(Desc { raw })
+    }
+
+    /// A copy of a row type, constraints and defaults left out.
+    ///
+    /// # Safety
+    /// `desc` is a valid descriptor.
+    pub unsafe fn copy(desc: pg_sys::TupleDesc) -> Desc {
+        // SAFETY: by contract.
+        Desc { raw: in_top_transaction(|| unsafe { pg_sys::CreateTupleDescCopy(desc) }) }
+    }
+
+    pub fn raw(&self) -> pg_sys::TupleDesc {
+        self.raw
+    }
+
+    pub fn width(&self) -> usize {
+        // SAFETY: alive as long as self.
+        unsafe { (*self.raw).natts as usize }
+    }
+
+    /// The names of the columns.
+    pub fn names(&self) -> Vec<String> {
+        // SAFETY: alive as long as self, `i` below its width.
+        (0..self.width()).map(|i| unsafe { (*attribute(self.raw, i)).name().to_owned() }).collect()
+    }
+
+    /// The types of the columns.
+    pub fn types(&self) -> Vec<pg_sys::Oid> {
+        // SAFETY: as above.
+        (0..self.width()).map(|i| unsafe { (*attribute(self.raw, i)).atttypid }).collect()
+    }
+}
+
+/// Attribute `i`, counted from 0.
+///
+/// # Safety
+/// `desc` is valid and has more than `i` columns.
+pub unsafe fn attribute(desc: pg_sys::TupleDesc, i: usize) -> pg_sys::Form_pg_attribute {
+    // SAFETY: by contract.
+    unsafe {
+        #[cfg(not(feature = "pg18"))]
+        return (*desc).attrs.as_mut_ptr().add(i);
+        #[cfg(feature = "pg18")]
+        return pg_sys::TupleDescAttr(desc, i as i32);
+    }
+}
+
+impl Drop for Desc {
+    fn drop(&mut self) {
+        // SAFETY: made by us, freed once, before its memory context goes.
+        unsafe { pg_sys::FreeTupleDesc(self.raw) };
+    }
+}
+
+impl Tuplestore {
+    pub fn new(desc: Desc) -> Tuplestore {
+        // SAFETY: inside a transaction; ended once, below.
+        let raw = in_top_transaction(|| unsafe { pg_sys::tuplestore_begin_heap(true, false, pg_sys::work_mem) });
+        Tuplestore { raw, desc }
+    }
+
+    pub fn raw(&self) -> *mut pg_sys::Tuplestorestate {
+        self.raw
+    }
+
+    pub fn desc(&self) -> pg_sys::TupleDesc {
+        self.desc.raw
+    }
+
+    pub fn row_type(&self) -> &Desc {
+        &self.desc
+    }
+
+    pub fn rows(&self) -> i64 {
+        // SAFETY: alive as long as self.
+        unsafe { pg_sys::tuplestore_tuple_count(self.raw) }
+    }
+
+    /// Appends a copy of a row given as the server has it.
+    ///
+    /// # Safety
+    /// As many values as columns, of their types; by-reference ones are readable during the call.
+    pub unsafe fn put(&self, values: &mut [pg_sys::Datum], nulls: &mut [bool]) {
+        debug_assert!(values.len() == self.desc.width() && nulls.len() == values.len());
+        // SAFETY: by contract; the server copies the row.
+        unsafe { pg_sys::tuplestore_putvalues(self.raw, self.desc.raw, values.as_mut_ptr(), nulls.as_mut_ptr()) };
+    }
+
+    /// Appends a copy of a row.
+    pub fn append(&self, row: &mut Values) -> Result<()> {
+        if row.datums.len() != self.desc.width() {
+            return Err(Error::Bug("a row is as wide as its tuplestore"));
+        }
+        // SAFETY: as wide as the descriptor; what the values point to is readable now.
+        unsafe { self.put(&mut row.datums, &mut row.nulls) };
+        Ok(())
+    }
+
+    /// Calls `f` for every row, from the first, whatever others have read.
+    pub fn for_each(&self, mut f: impl FnMut(&Row) -> Result<()>) -> Result<()> {
+        let slot = Slot::new(&self.desc);
+        let width = self.desc.width();
+        // SAFETY: random access was asked for at the start, so any number of readers may come and go;
+        // the row is used up before the slot moves on.
+        unsafe {
+            let reader = pg_sys::tuplestore_alloc_read_pointer(self.raw, pg_sys::EXEC_FLAG_REWIND as i32);
+            pg_sys::tuplestore_select_read_pointer(self.raw, reader);
+            pg_sys::tuplestore_rescan(self.raw);
+            while pg_sys::tuplestore_gettupleslot(self.raw, true, false, slot.0) {
+                f(&Row::of_slot(slot.0, width))?;
+            }
+            pg_sys::tuplestore_select_read_pointer(self.raw, 0);
+        }
+        Ok(())
+    }
+}
+
+impl Tuplestore {
+    /// Gives both parts to the server, which will free them.
+    pub fn into_raw(self) -> (*mut pg_sys::Tuplestorestate, pg_sys::TupleDesc) {
+        let this = std::mem::ManuallyDrop::new(self);
+        (this.raw, this.desc.raw)
+    }
+}
+
+impl Drop for Tuplestore {
+    fn drop(&mut self) {
+        // SAFETY: begun in `new`, ended once, before the transaction's memory goes.
+        unsafe { pg_sys::tuplestore_end(self.raw) };
+    }
+}
+
+/// A place for one row of a tuplestore.
+struct Slot(*mut pg_sys::TupleTableSlot);
+
+impl Slot {
+    fn new(desc: &Desc) -> Slot {
+        // SAFETY: dropped before the descriptor is.
+        Slot(in_top_transaction(|| unsafe {
+            pg_sys::MakeSingleTupleTableSlot(desc.raw, &raw const pg_sys::TTSOpsMinimalTuple)
+        }))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // SAFETY: made above, dropped once.
+        unsafe { pg_sys::ExecDropSingleTupleTableSlot(self.0) };
+    }
+}

@@ -1,0 +1,106 @@
+//! Facts about the columns of a row type, from the type cache. See `utils/cache/typcache.c`.
+
+use std::ffi::CStr;
+
+use ivm::catalog::{ColumnType, Equality};
+use ivm::sql::ident::QName;
+use pgrx::pg_sys;
+
+use crate::error::Result;
+use crate::pg::tuplestore::attribute;
+
+/// A column of a result: its name and type.
+pub struct ResultColumn {
+    pub name: String,
+    pub ty: ColumnType,
+}
+
+/// The columns of a row type. Type names are printed under the current search path.
+pub fn columns(desc: pg_sys::TupleDesc) -> Result<Vec<ResultColumn>> {
+    // SAFETY: the descriptor is alive during the call and has `natts` attributes.
+    unsafe {
+        (0..(*desc).natts as usize)
+            .map(|i| {
+                let attribute = attribute(desc, i);
+                Ok(ResultColumn {
+                    name: CStr::from_ptr((*attribute).attname.data.as_ptr()).to_string_lossy().into_owned(),
+                    ty: column_type((*attribute).atttypid, (*attribute).atttypmod, (*attribute).attcollation),
+                })
+            })
+            .collect()
+    }
+}
+
+/// The facts of one type as used by one column.
+pub fn column_type(oid: pg_sys::Oid, modifier: i32, collation: pg_sys::Oid) -> ColumnType {
+    // SAFETY: catalog look-ups by oid; the strings are copied at once.
+    unsafe {
+        let base = pg_sys::getBaseType(oid);
+        let flags = (pg_sys::TYPECACHE_EQ_OPR | pg_sys::TYPECACHE_HASH_EXTENDED_PROC) as i32;
+        let entry = pg_sys::lookup_type_cache(base, flags);
+        let own_collation = pg_sys::get_typcollation(oid);
+        ColumnType {
+            name: text(pg_sys::format_type_with_typemod(oid, modifier)),
+            base: text(pg_sys::format_type_be(base)),
+            collation: (collation != own_collation && collation != pg_sys::InvalidOid).then(|| collation_name(collation)),
+            equality: match (*entry).eq_opr == pg_sys::InvalidOid {
+                true => Equality::Missing,
+                false if is_image(base, collation) => Equality::Image,
+                false => Equality::Loose,
+            },
+            hashable: (*entry).hash_extended_proc != pg_sys::InvalidOid,
+        }
+    }
+}
+
+/// Whether equal values of the type always look alike.
+unsafe fn is_image(base: pg_sys::Oid, collation: pg_sys::Oid) -> bool {
+    const EXACT: [pg_sys::Oid; 16] = [
+        pg_sys::BOOLOID,
+        pg_sys::INT2OID,
+        pg_sys::INT4OID,
+        pg_sys::INT8OID,
+        pg_sys::OIDOID,
+        pg_sys::CHAROID,
+        pg_sys::NAMEOID,
+        pg_sys::BYTEAOID,
+        pg_sys::DATEOID,
+        pg_sys::TIMEOID,
+        pg_sys::TIMESTAMPOID,
+        pg_sys::TIMESTAMPTZOID,
+        pg_sys::UUIDOID,
+        pg_sys::XID8OID,
+        pg_sys::PG_LSNOID,
+        pg_sys::MONEYOID,
+    ];
+    // SAFETY: catalog look-ups by oid.
+    unsafe {
+        if base == pg_sys::TEXTOID || base == pg_sys::VARCHAROID {
+            return collation == pg_sys::InvalidOid || pg_sys::get_collation_isdeterministic(collation);
+        }
+        EXACT.contains(&base) || pg_sys::type_is_enum(base)
+    }
+}
+
+unsafe fn collation_name(oid: pg_sys::Oid) -> QName {
+    // SAFETY: an existing collation's names, copied at once; NULLs only if it was just dropped.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::COLLOID as i32, oid.into());
+        if tuple.is_null() {
+            return QName::qualified("pg_catalog", "default");
+        }
+        let form = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_collation>();
+        let name = CStr::from_ptr((*form).collname.data.as_ptr()).to_string_lossy().into_owned();
+        let schema = text(pg_sys::get_namespace_name((*form).collnamespace));
+        pg_sys::ReleaseSysCache(tuple);
+        QName::qualified(schema, name)
+    }
+}
+
+unsafe fn text(pointer: *mut std::ffi::c_char) -> String {
+    match pointer.is_null() {
+        true => String::new(),
+        // SAFETY: a NUL-terminated string in server memory.
+        false => unsafe { CStr::from_ptr(pointer).to_string_lossy().into_owned() },
+    }
+}

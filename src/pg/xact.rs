@@ -1,0 +1,94 @@
+//! The transaction this backend is in: ids, nesting, and its turning points. See `access/transam/xact.c`.
+
+use std::ffi::c_void;
+
+use pgrx::{pg_guard, pg_sys};
+
+/// A turning point of the top transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Top {
+    /// Last chance to write, and to fail.
+    PreCommit,
+    /// Visible to others. Must not fail.
+    Commit,
+    /// Prepared: its outcome is no longer this backend's business.
+    Prepared,
+    Abort,
+}
+
+/// A turning point of a subtransaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sub {
+    PreCommit,
+    Commit,
+    Abort,
+}
+
+mod raw {
+    // Called once per captured row. It only reads a variable, so no guard is needed around it.
+    unsafe extern "C-unwind" {
+        pub fn GetCurrentTransactionNestLevel() -> std::ffi::c_int;
+    }
+}
+
+/// 1 in the top transaction, one more in each open subtransaction.
+#[inline]
+pub fn nest_level() -> i32 {
+    // SAFETY: reads a variable of this backend.
+    unsafe { raw::GetCurrentTransactionNestLevel() }
+}
+
+/// The id of the top transaction, assigned now if need be.
+pub fn top_xid() -> u64 {
+    // SAFETY: inside a transaction.
+    unsafe { pg_sys::GetTopFullTransactionId().value }
+}
+
+/// Makes what this transaction has written so far visible to its next command.
+pub fn advance_command() {
+    // SAFETY: inside a transaction.
+    unsafe { pg_sys::CommandCounterIncrement() };
+}
+
+/// Calls `top` and `sub` at the turning points of every later transaction of this backend.
+pub fn observe(top: fn(Top), sub: fn(Sub)) {
+    // SAFETY: function pointers live forever; the trampolines get back what was put in.
+    unsafe {
+        pg_sys::RegisterXactCallback(Some(on_top), top as *mut c_void);
+        pg_sys::RegisterSubXactCallback(Some(on_sub), sub as *mut c_void);
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn on_top(event: pg_sys::XactEvent::Type, argument: *mut c_void) {
+    use pg_sys::XactEvent::*;
+    let event = match event {
+        XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE => Top::PreCommit,
+        XACT_EVENT_COMMIT => Top::Commit,
+        XACT_EVENT_PREPARE => Top::Prepared,
+        XACT_EVENT_ABORT => Top::Abort,
+        _ => return,
+    };
+    // SAFETY: `observe` registered a `fn(Top)` with this trampoline.
+    let top = unsafe { std::mem::transmute::<*mut c_void, fn(Top)>(argument) };
+    top(event);
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn on_sub(
+    event: pg_sys::SubXactEvent::Type,
+    _own: pg_sys::SubTransactionId,
+    _parent: pg_sys::SubTransactionId,
+    argument: *mut c_void,
+) {
+    use pg_sys::SubXactEvent::*;
+    let event = match event {
+        SUBXACT_EVENT_PRE_COMMIT_SUB => Sub::PreCommit,
+        SUBXACT_EVENT_COMMIT_SUB => Sub::Commit,
+        SUBXACT_EVENT_ABORT_SUB => Sub::Abort,
+        _ => return,
+    };
+    // SAFETY: `observe` registered a `fn(Sub)` with this trampoline.
+    let sub = unsafe { std::mem::transmute::<*mut c_void, fn(Sub)>(argument) };
+    sub(event);
+}

@@ -1,0 +1,159 @@
+//! Builds what a stream table needs in the database: internal node tables, indexes, captured sources,
+//! catalog rows; and takes it down again.
+
+use ivm::sql::ident::QName;
+use ivm::view::{Node, View};
+use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INVALID_OBJECT_DEFINITION};
+
+use crate::capture;
+use crate::catalog::stream_table::{self, Mode, StreamTable};
+use crate::catalog::{ddl, dependency, frontier, quietly};
+use crate::error::{Error, Result};
+use crate::frontend::{self, Definition, SourceTable};
+use crate::pg::spi::{self, Session};
+use crate::pg::{guard, object};
+use crate::refresh::loaded;
+
+/// Compiles the definition and makes everything it needs. `table` holds what the user asked for; the
+/// definition's facts are filled in here.
+pub fn build(session: &Session, mut table: StreamTable, definition: Definition) -> Result<StreamTable> {
+    table.canonical = definition.canonical;
+    table.search_path = definition.search_path;
+    let sources = frontend::sources(session, &frontend::definition_view(table.id), &[table.definition])?;
+    refuse_cycle(session, &table, &sources)?;
+    let view = compile(session, &mut table, definition.ast)?;
+    table.node_count = view.nodes.len() as i32 - 1;
+    table.fingerprint = loaded::fingerprint(&view);
+    for node in &view.nodes {
+        make_node(session, &table, node)?;
+    }
+    stream_table::put(session, &table)?;
+    dependency::delete(session, table.id)?;
+    for source in &sources {
+        let columns = read_columns(&view, source);
+        let touch = table.full_reason.is_some() || table.mode == Mode::Full;
+        let captured = if touch { vec![] } else { columns };
+        let source_id = capture::track(source.relid, &captured, touch)?;
+        dependency::insert(session, table.id, source_id, &captured)?;
+    }
+    loaded::announce(Some(table.relid))?;
+    Ok(table)
+}
+
+/// The incremental view, or the opaque one with its reason.
+fn compile(session: &Session, table: &mut StreamTable, ast: std::result::Result<ivm::sql::ast::Query, ivm::Error>) -> Result<View> {
+    let name = QName::qualified(&table.schema, &table.name);
+    let settings: Vec<(String, String)> = table.evaluation().into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+    let borrowed: Vec<(&str, &str)> = settings.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let outcome = match ast {
+        Ok(reading) => guard::with_settings(&borrowed, || match frontend::compile(session, &reading, &name, table.id) {
+            Ok(view) => Ok(Ok(view)),
+            Err(Error::Query(error)) => Ok(Err(error)),
+            Err(other) => Err(other),
+        })?,
+        Err(error) => Err(error),
+    };
+    let error = match outcome {
+        Ok(view) => {
+            (table.full_reason, table.full_hint) = (None, None);
+            return Ok(view);
+        }
+        Err(error) => error,
+    };
+    if table.mode == Mode::Differential {
+        return Err(match error {
+            ivm::Error::Unsupported { .. } => Error::Query(error),
+            other => Error::new(ERRCODE_FEATURE_NOT_SUPPORTED, "the query cannot be maintained incrementally")
+                .detail(other.to_string())
+                .hint("Use refresh mode AUTO or FULL to have it recomputed."),
+        });
+    }
+    (table.full_reason, table.full_hint) = match error {
+        ivm::Error::Unsupported { construct, reason, hint } => (Some(format!("{construct}: {reason}")), Some(hint)),
+        other => (Some(other.to_string()), None),
+    };
+    let settings = borrowed;
+    guard::with_settings(&settings, || loaded::opaque(session, table, name))
+}
+
+fn refuse_cycle(session: &Session, table: &StreamTable, sources: &[SourceTable]) -> Result<()> {
+    let mut edges = loaded::edges(session)?.as_ref().clone();
+    let mut reads = vec![];
+    for source in sources {
+        reads.extend(stream_table::id_of(session, source.relid)?);
+    }
+    edges.remove(&table.id);
+    let mut graph = ivm::dag::Dag::default();
+    for (id, upstream) in &edges {
+        graph.put(id, upstream)?;
+    }
+    let Err(ivm::Error::Cycle(path)) = graph.put(&table.id, &reads) else {
+        return Ok(());
+    };
+    let mut names = vec![];
+    for id in path.iter().filter_map(|id| id.parse().ok()) {
+        names.push(stream_table::find(session, id)?.map_or_else(|| table.display(), |found| found.display()));
+    }
+    Err(Error::new(ERRCODE_INVALID_OBJECT_DEFINITION, "stream tables would depend on each other in a circle")
+        .detail(names.join(" -> "))
+        .hint("A stream table cannot read itself, directly or through others."))
+}
+
+/// The columns of `source` that the view's deltas read.
+fn read_columns(view: &View, source: &SourceTable) -> Vec<String> {
+    let name = QName::qualified(&source.schema, &source.name);
+    let found = view.sources.iter().find(|s| s.name == name);
+    found.map_or_else(Vec::new, |s| s.columns.iter().map(|column| column.as_str().to_owned()).collect())
+}
+
+/// Makes the table of an internal node (the stream table itself exists already) and its index.
+fn make_node(session: &Session, table: &StreamTable, node: &Node) -> Result<()> {
+    let internal = node.table.schema.as_ref().is_some_and(|schema| schema.as_str() == "pgtrickle_state");
+    if internal {
+        ddl::create_node(session, &node.table, &node.columns, table.owner)?;
+        object::depend_internally(object::oid(&node.table)?, table.relid);
+    }
+    if let Some(index) = ivm::apply::plan(node).index {
+        session.execute_once(&index)?;
+    }
+    Ok(())
+}
+
+/// Compiles the definition anew after it, or something under it, changed; the next refresh starts over.
+pub fn rebuild(table: &StreamTable, reason: &str) -> Result<()> {
+    quietly(|| {
+        spi::connect(None, |session| {
+            let definition = frontend::define(session, table.definition)?;
+            take_down(session, table)?;
+            let built = build(session, table.clone(), definition)?;
+            frontier::reinitialize(session, built.id, reason)?;
+            loaded::forget(table.id);
+            release_orphans(session)
+        })
+    })
+}
+
+/// Drops internal nodes and the stream table's own index.
+pub fn take_down(session: &Session, table: &StreamTable) -> Result<()> {
+    for node in 0..table.node_count {
+        let name = frontend::node_table(table.id, node as usize);
+        object::drop_internal(object::oid(&name)?);
+    }
+    let index = ivm::sql::index::name(&QName::qualified(&table.schema, &table.name));
+    ddl::drop_index(session, &index)
+}
+
+/// Forgets a stream table whose relation is gone and frees the sources that nobody else reads.
+pub fn dismantle(session: &Session, id: i32) -> Result<()> {
+    stream_table::delete(session, id)?;
+    loaded::forget(id);
+    loaded::announce(None)?;
+    release_orphans(session)
+}
+
+fn release_orphans(session: &Session) -> Result<()> {
+    for source in dependency::orphans(session)? {
+        capture::release(source)?;
+    }
+    Ok(())
+}

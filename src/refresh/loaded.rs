@@ -1,0 +1,197 @@
+//! A stream table made ready to refresh: its catalog row, its compiled view, its prepared programs. Kept
+//! per backend until an invalidation says that something it depends on changed.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{Hash, Hasher};
+use std::mem::ManuallyDrop;
+use std::rc::Rc;
+
+use ivm::sql::ident::QName;
+use ivm::view::{NodeColumn, View};
+use pgrx::pg_sys::Oid;
+
+use crate::catalog::ddl;
+use crate::catalog::dependency::{self, Dependency};
+use crate::catalog::stream_table::{self, StreamTable};
+use crate::error::{Error, Result};
+use crate::pg::spi::Session;
+use crate::pg::{guard, object, relation, types};
+use crate::refresh::program::Programs;
+use crate::{capture, frontend};
+
+/// Everything a refresh needs to know of one stream table.
+pub struct Loaded {
+    pub table: StreamTable,
+    pub view: View,
+    pub dependencies: Vec<Dependency>,
+    pub programs: Programs,
+    /// What the sources are called in the view, by source id.
+    pub names: HashMap<i32, QName>,
+}
+
+/// Whether a stream table can be refreshed as it was compiled.
+pub enum Ready {
+    Yes(Rc<Loaded>),
+    /// Its definition or what is captured for it changed: it must be built anew, for this reason.
+    Stale(Box<StreamTable>, String),
+}
+
+/// Each stream table that reads others, and those.
+pub type Edges = BTreeMap<i32, Vec<i32>>;
+
+thread_local! {
+    // Never dropped, as statements are: the server's memory is gone by then.
+    static LOADED: RefCell<ManuallyDrop<HashMap<i32, Rc<Loaded>>>> = RefCell::default();
+    static EDGES: RefCell<Option<Rc<Edges>>> = const { RefCell::new(None) };
+    /// Relations whose invalidation puts stream tables in doubt.
+    static WATCHED: RefCell<HashMap<Oid, BTreeSet<i32>>> = RefCell::default();
+    static DOUBTED: RefCell<BTreeSet<i32>> = const { RefCell::new(BTreeSet::new()) };
+    static OBSERVING: Cell<bool> = const { Cell::new(false) };
+    /// `pgt_dependencies`: its invalidation says that the graph changed.
+    static GRAPH: Cell<Option<Oid>> = const { Cell::new(None) };
+}
+
+/// Forgets what is known of `id`; the next refresh reads the catalog again.
+pub fn forget(id: i32) {
+    LOADED.with_borrow_mut(|loaded| loaded.remove(&id));
+}
+
+/// The server's word that a relation changed. Only notes it: the catalog cannot be read here.
+fn invalidated(relation: Option<Oid>) {
+    WATCHED.with_borrow(|watched| {
+        DOUBTED.with_borrow_mut(|doubted| match relation {
+            Some(oid) => doubted.extend(watched.get(&oid).into_iter().flatten()),
+            None => doubted.extend(watched.values().flatten()),
+        });
+    });
+    if relation.is_none() || relation == GRAPH.get() {
+        EDGES.with_borrow_mut(|edges| *edges = None);
+    }
+}
+
+fn accept_invalidations() -> Result<()> {
+    if !OBSERVING.replace(true) {
+        relation::observe(invalidated);
+        GRAPH.set(Some(object::oid(&QName::qualified("pgtrickle", "pgt_dependencies"))?));
+    }
+    relation::catch_up();
+    Ok(())
+}
+
+/// Tells every backend, at commit, that a stream table or the graph changed.
+pub fn announce(table: Option<Oid>) -> Result<()> {
+    table.into_iter().for_each(relation::invalidate);
+    relation::invalidate(object::oid(&QName::qualified("pgtrickle", "pgt_dependencies"))?);
+    Ok(())
+}
+
+/// Which stream table reads which.
+pub fn edges(session: &Session) -> Result<Rc<Edges>> {
+    accept_invalidations()?;
+    if let Some(edges) = EDGES.with_borrow(Clone::clone) {
+        return Ok(edges);
+    }
+    let mut edges = Edges::new();
+    for (table, upstream) in dependency::edges(session)? {
+        edges.entry(table).or_default().push(upstream);
+    }
+    let edges = Rc::new(edges);
+    EDGES.with_borrow_mut(|kept| *kept = Some(Rc::clone(&edges)));
+    Ok(edges)
+}
+
+/// What `id` reads.
+pub fn dependencies(session: &Session, id: i32) -> Result<Vec<Dependency>> {
+    accept_invalidations()?;
+    match LOADED.with_borrow(|loaded| loaded.get(&id).cloned()) {
+        Some(loaded) => Ok(loaded.dependencies.clone()),
+        None => dependency::of(session, id),
+    }
+}
+
+/// The stream table `id`. Verifies what invalidations put in doubt.
+pub fn load(session: &Session, id: i32) -> Result<Ready> {
+    accept_invalidations()?;
+    let doubted = DOUBTED.with_borrow_mut(|doubted| doubted.remove(&id));
+    let known = LOADED.with_borrow(|loaded| loaded.get(&id).cloned());
+    if let Some(found) = known.as_ref().filter(|_| !doubted) {
+        return Ok(Ready::Yes(Rc::clone(found)));
+    }
+    let table = stream_table::find(session, id)?.ok_or_else(|| gone(id))?;
+    let dependencies = dependency::of(session, id)?;
+    if let Some(reason) = doubt(&table, &dependencies)? {
+        return Ok(Ready::Stale(Box::new(table), reason));
+    }
+    let view = view(session, &table)?;
+    if fingerprint(&view) != table.fingerprint {
+        return Ok(Ready::Stale(Box::new(table), "a key or type that the plan relies on changed".to_owned()));
+    }
+    watch(session, &table, &dependencies)?;
+    if let Some(found) = known.filter(|known| known.table == table && known.dependencies == dependencies) {
+        return Ok(Ready::Yes(found));
+    }
+    let names = dependencies.iter().map(|d| (d.source, object::name(d.relid))).collect();
+    let loaded = Rc::new(Loaded { table, view, dependencies, programs: Programs::default(), names });
+    LOADED.with_borrow_mut(|kept| kept.insert(id, Rc::clone(&loaded)));
+    Ok(Ready::Yes(loaded))
+}
+
+/// What the tables and programs of a view are made from: another fingerprint, another view.
+pub fn fingerprint(view: &View) -> i64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    format!("{:?}", view.nodes).hash(&mut hasher);
+    hasher.finish() as i64
+}
+
+/// Watches everything whose change may change the view: its table, its definition, and all that this reads.
+fn watch(session: &Session, table: &StreamTable, dependencies: &[Dependency]) -> Result<()> {
+    let definition = ddl::prepare_table(session, &frontend::definition_view(table.id))?;
+    let relations = [table.relid, table.definition].into_iter().chain(definition.relations()?).chain(dependencies.iter().map(|d| d.relid));
+    WATCHED.with_borrow_mut(|watched| {
+        for relation in relations {
+            watched.entry(relation).or_default().insert(table.id);
+        }
+    });
+    Ok(())
+}
+
+fn gone(id: i32) -> Error {
+    Error::new(pgrx::PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE, format!("stream table {id} does not exist"))
+}
+
+/// Why the stored state cannot be trusted, if so.
+fn doubt(table: &StreamTable, dependencies: &[Dependency]) -> Result<Option<String>> {
+    if frontend::canonical(table.definition, &table.search_path)? != table.canonical {
+        return Ok(Some("the definition of the query changed".to_owned()));
+    }
+    for dependency in dependencies {
+        if let Some(reason) = capture::members_changed(dependency.source)? {
+            return Ok(Some(reason));
+        }
+    }
+    Ok(None)
+}
+
+/// The compiled view of a stream table, or the opaque one of a query that is only recomputed.
+pub fn view(session: &Session, table: &StreamTable) -> Result<View> {
+    let settings = table.evaluation();
+    guard::with_settings(&settings, || {
+        let name = QName::qualified(&table.schema, &table.name);
+        match table.full_reason {
+            None => frontend::compile(session, &frontend::reread(&table.canonical)?, &name, table.id),
+            Some(_) => opaque(session, table, name),
+        }
+    })
+}
+
+/// A view of one node that is recomputed from its definition as a whole.
+pub fn opaque(session: &Session, table: &StreamTable, name: QName) -> Result<View> {
+    let definition = frontend::definition_view(table.id);
+    let statement = ddl::prepare_table(session, &definition)?;
+    let columns = types::columns(statement.result_desc()?)?
+        .into_iter()
+        .map(|column| NodeColumn { name: ivm::sql::ident::Ident::new(column.name), ty: column.ty, not_null: false })
+        .collect();
+    Ok(ivm::compile::opaque(&definition, columns, &name))
+}

@@ -1,0 +1,134 @@
+//! The refresh of one stream table within a tick.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use ivm::frontier::Frontier;
+use ivm::plan::Relation;
+
+use crate::capture;
+use crate::catalog::history::{Action, Refresh};
+use crate::catalog::stream_table::Mode;
+use crate::catalog::{dependency, frontier, history, quietly};
+use crate::error::Result;
+use crate::pg::guard;
+use crate::pg::spi::{self, Session};
+use crate::pg::tuplestore::Tuplestore;
+use crate::refresh::build;
+use crate::refresh::guarded::applying;
+use crate::refresh::loaded::{self, Loaded, Ready};
+use crate::refresh::program::{self, Changes};
+use crate::refresh::tick::Tick;
+
+/// Pending changes of the sources of one stream table.
+struct Input {
+    deltas: BTreeMap<Relation, Tuplestore>,
+    rows: i64,
+    /// A source was truncated: rows left without a change row.
+    truncated: bool,
+}
+
+/// Brings stream table `id` to the tick's snapshot.
+pub fn refresh(tick: &mut Tick, id: i32, started: Instant) -> Result<Refresh> {
+    let (ready, seen) = quietly(|| {
+        spi::connect(Some(&tick.snapshot), |session| Ok((loaded::load(session, id)?, frontier::get(session, id)?)))
+    })?;
+    let loaded = match ready {
+        Ready::Yes(loaded) => loaded,
+        Ready::Stale(table, reason) => {
+            // What writers capture changes with this: the fill needs a snapshot that is taken afterwards.
+            build::rebuild(&table, &reason)?;
+            tick.rebuilt.push(id);
+            return Ok(Refresh::nothing());
+        }
+    };
+    let Some(seen_frontier) = seen.frontier else {
+        let changes = as_owner(tick, &loaded, |session| program::fill(session, &loaded))?;
+        return finish(tick, &loaded, Action::Full, changes, 0, started);
+    };
+    let input = pending(tick, &loaded, &seen_frontier)?;
+    if seen.reinitialize.is_some() || input.truncated {
+        let changes = as_owner(tick, &loaded, |session| program::full(session, &loaded))?;
+        return finish(tick, &loaded, Action::Reinitialize, changes, input.rows, started);
+    }
+    if input.rows == 0 {
+        return Ok(Refresh::nothing());
+    }
+    let incremental = loaded.table.full_reason.is_none() && loaded.table.mode != Mode::Full;
+    let (action, changes) = match incremental {
+        true => {
+            let deltas = input.deltas;
+            (Action::Differential, as_owner(tick, &loaded, |session| program::differential(session, &loaded, deltas))?)
+        }
+        false => (Action::Full, as_owner(tick, &loaded, |session| program::full(session, &loaded))?),
+    };
+    finish(tick, &loaded, action, changes, input.rows, started)
+}
+
+/// Reads what each source has pending behind the frontier: from this tick's memory for stream tables that
+/// it moved, from the change buffers otherwise.
+fn pending(tick: &mut Tick, loaded: &Loaded, seen: &Frontier) -> Result<Input> {
+    let mut input = Input { deltas: BTreeMap::new(), rows: 0, truncated: false };
+    for dependency in &loaded.dependencies {
+        let name = &loaded.names[&dependency.source];
+        let pending = capture::pending(dependency.source, seen, &tick.snapshot, &dependency.columns)?;
+        input.truncated |= pending.truncated;
+        let mut rows = pending.rows;
+        if let Some(applied) = tick.deltas.get(&dependency.source) {
+            rows += applied.append_to(&pending.store, &dependency.columns)?;
+        }
+        if rows > 0 {
+            input.rows += rows;
+            tick.consumed.insert(dependency.source);
+            input.deltas.insert(Relation::SourceDelta(name.clone()), pending.store);
+        }
+    }
+    Ok(input)
+}
+
+/// Runs `f` as the table's owner, under the path and settings of its definition, in the tick's snapshot.
+fn as_owner<R>(tick: &Tick, loaded: &Loaded, f: impl FnOnce(&Session) -> Result<R>) -> Result<R> {
+    let settings = loaded.table.evaluation();
+    let run = || applying(|| spi::connect(Some(&tick.snapshot), f));
+    guard::as_role(loaded.table.owner, true, || guard::with_settings(&settings, run))
+}
+
+/// Hands the applied changes to the table's consumers, moves the frontier, writes the history.
+fn finish(
+    tick: &mut Tick,
+    loaded: &Loaded,
+    action: Action,
+    changes: Changes,
+    delta_rows: i64,
+    started: Instant,
+) -> Result<Refresh> {
+    let consumers = quietly(|| spi::connect(Some(&tick.snapshot), |session| dependency::consumers(session, loaded.table.relid)))?;
+    let consumers = consumers.filter(|_| changes.delta.rows() > 0);
+    let outside = consumers.as_ref().is_some_and(|(_, ids)| ids.iter().any(|id| !tick.members.contains(id)));
+    let refresh = Refresh {
+        action,
+        inserted: changes.inserted,
+        updated: changes.updated,
+        deleted: changes.deleted,
+        delta_rows,
+        duration_ms: started.elapsed().as_secs_f64() * 1e3,
+        error: None,
+    };
+    quietly(|| {
+        spi::connect(Some(&tick.snapshot), |session| {
+            if let Some((source, _)) = consumers.as_ref().filter(|_| outside) {
+                capture::write(*source, &changes.delta)?;
+            }
+            let frontier = tick.snapshot.frontier().with_own(capture::position());
+            frontier::advance(session, loaded.table.id, &frontier, refresh.inserted + refresh.updated + refresh.deleted)?;
+            history::insert(session, loaded.table.id, &refresh)
+        })
+    })?;
+    if let Some((source, _)) = consumers {
+        if outside {
+            tick.written.insert(source);
+        }
+        tick.deltas.insert(source, changes.delta);
+    }
+    Ok(refresh)
+}

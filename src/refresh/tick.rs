@@ -1,0 +1,238 @@
+//! The tick: what is due and everything it reads, in topological order, under one snapshot.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use ivm::dag::Dag;
+
+use crate::catalog::history::{Action, Refresh};
+use crate::catalog::{dependency, frontier, history, quietly, stream_table};
+use crate::error::{Error, Kind, Result};
+use crate::pg::object;
+use crate::pg::snapshot::Snapshot;
+use crate::pg::spi::{self, Session};
+use crate::pg::subxact::subtransaction;
+use crate::pg::tuplestore::Tuplestore;
+use crate::refresh::{loaded, table};
+use crate::{capture, guc};
+
+/// How one stream table fared in a tick.
+#[derive(Debug)]
+pub struct Outcome {
+    pub id: i32,
+    pub refresh: Refresh,
+    pub error: Option<Error>,
+}
+
+/// What the tables of one tick share.
+pub struct Tick {
+    pub snapshot: Snapshot,
+    /// Changes applied to stream tables in this tick, by the source that they are to others.
+    pub deltas: BTreeMap<i32, Tuplestore>,
+    /// Those of them that a change buffer holds as well, for consumers outside of the tick.
+    pub written: BTreeSet<i32>,
+    /// Sources of which something was read, to be pruned at the end.
+    pub consumed: BTreeSet<i32>,
+    pub members: BTreeSet<i32>,
+    /// Stream tables whose definition had to be compiled anew: they are filled under a later snapshot.
+    pub rebuilt: Vec<i32>,
+}
+
+impl Outcome {
+    pub fn did_work(&self) -> bool {
+        self.refresh.action != Action::NoData
+    }
+}
+
+/// Refreshes the given stream tables and everything they read. Each is a subtransaction of its own: one
+/// that fails leaves its consumers as they were.
+pub fn tick(ids: &[i32]) -> Result<Vec<Outcome>> {
+    let (mut outcomes, rebuilt) = pass(ids)?;
+    if !rebuilt.is_empty() {
+        outcomes.retain(|outcome| !rebuilt.contains(&outcome.id));
+        outcomes.extend(pass(&rebuilt)?.0);
+    }
+    Ok(outcomes)
+}
+
+fn pass(ids: &[i32]) -> Result<(Vec<Outcome>, Vec<i32>)> {
+    capture::flush()?;
+    let order = quietly(|| spi::connect(None, |session| plan(session, ids)))?;
+    let mut tick = Tick {
+        snapshot: Snapshot::latest(),
+        deltas: BTreeMap::new(),
+        written: BTreeSet::new(),
+        consumed: BTreeSet::new(),
+        members: order.iter().copied().collect(),
+        rebuilt: vec![],
+    };
+    let mut failed: BTreeSet<i32> = BTreeSet::new();
+    let mut outcomes = vec![];
+    for id in order {
+        let started = Instant::now();
+        let result = match upstream_failed(id, &failed)? {
+            Some(name) => Err(upstream_error(&name)),
+            None => subtransaction(|| table::refresh(&mut tick, id, started)),
+        };
+        outcomes.push(match result {
+            Ok(refresh) => Outcome { id, refresh, error: None },
+            Err(error) => {
+                failed.insert(id);
+                loaded::forget(id);
+                Outcome { id, refresh: failure(&error, started), error: Some(error) }
+            }
+        });
+    }
+    if !failed.is_empty() {
+        keep_for(&mut tick, &failed, &outcomes)?;
+    }
+    prune(&tick)?;
+    Ok((outcomes, tick.rebuilt))
+}
+
+/// A table that failed will need the changes that this tick passed in memory: they go to the change
+/// buffers, and those who have consumed them already count them as seen.
+fn keep_for(tick: &mut Tick, failed: &BTreeSet<i32>, outcomes: &[Outcome]) -> Result<()> {
+    quietly(|| {
+        spi::connect(Some(&tick.snapshot), |session| {
+            for id in failed {
+                for dependency in dependency::of(session, *id)? {
+                    if let Some(delta) = tick.deltas.get(&dependency.source)
+                        && tick.written.insert(dependency.source)
+                    {
+                        capture::write(dependency.source, delta)?;
+                    }
+                }
+            }
+            for outcome in outcomes.iter().filter(|outcome| outcome.error.is_none() && outcome.did_work()) {
+                frontier::set_own(session, outcome.id, capture::position())?;
+            }
+            Ok(())
+        })
+    })
+}
+
+/// Takes every lock of the tick, before the snapshot: one per stream table, so that refreshes of it come
+/// one after the other, and a reader's lock on each source, so that none is truncated or rewritten under us.
+fn plan(session: &Session, ids: &[i32]) -> Result<Vec<i32>> {
+    let order = in_order(session, ids)?;
+    let mut sorted = order.clone();
+    sorted.sort_unstable();
+    sorted.iter().for_each(|id| lock(*id));
+    for id in &order {
+        for dependency in loaded::dependencies(session, *id)? {
+            object::lock_for_reading(dependency.relid);
+        }
+    }
+    Ok(order)
+}
+
+/// Serialises refreshes, definitions and drops of one stream table until the end of the transaction.
+pub fn lock(id: i32) {
+    object::lock_stream_table(id);
+}
+
+/// The given stream tables and all that they read, each after what it reads.
+fn in_order(session: &Session, ids: &[i32]) -> Result<Vec<i32>> {
+    let mut graph = Dag::default();
+    for id in ids {
+        graph.put(id, &[])?;
+    }
+    for (table, reads) in loaded::edges(session)?.iter() {
+        graph.put(table, reads)?;
+    }
+    Ok(graph.order(&graph.upstream(&ids.iter().copied().collect())))
+}
+
+fn upstream_failed(id: i32, failed: &BTreeSet<i32>) -> Result<Option<String>> {
+    if failed.is_empty() {
+        return Ok(None);
+    }
+    quietly(|| {
+        spi::connect(None, |session| {
+            let edges = loaded::edges(session)?;
+            let found = edges.get(&id).into_iter().flatten().find(|upstream| failed.contains(upstream));
+            found.map_or(Ok(None), |upstream| Ok(stream_table::find(session, *upstream)?.map(|table| table.display())))
+        })
+    })
+}
+
+fn upstream_error(name: &str) -> Error {
+    Error::new(
+        pgrx::PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("stream table {name}, which it reads, could not be refreshed"),
+    )
+    .detail("It keeps its last consistent state.")
+}
+
+fn failure(error: &Error, started: Instant) -> Refresh {
+    Refresh {
+        action: Action::NoData,
+        inserted: 0,
+        updated: 0,
+        deleted: 0,
+        delta_rows: 0,
+        duration_ms: started.elapsed().as_secs_f64() * 1e3,
+        error: Some(error.to_string()),
+    }
+}
+
+/// Removes what every consumer has now seen.
+fn prune(tick: &Tick) -> Result<()> {
+    if tick.consumed.is_empty() {
+        return Ok(());
+    }
+    quietly(|| {
+        spi::connect(Some(&tick.snapshot), |session| {
+            for source in &tick.consumed {
+                let frontiers: Option<Vec<_>> = frontier::of_source(session, *source)?.into_iter().collect();
+                // A consumer without frontier will be filled from the tables: it needs no change rows.
+                let frontiers = match frontiers {
+                    Some(all) => all,
+                    None => frontier::of_source(session, *source)?.into_iter().flatten().collect(),
+                };
+                capture::prune(*source, &frontiers, &tick.snapshot)?;
+            }
+            Ok(())
+        })
+    })
+}
+
+/// Which of these sources hold rows that some stream table has not seen.
+pub fn has_pending(sources: &[i32]) -> Result<Vec<i32>> {
+    let snapshot = Snapshot::latest();
+    quietly(|| {
+        spi::connect(Some(&snapshot), |session| {
+            let mut pending = vec![];
+            for source in sources {
+                for frontier in frontier::of_source(session, *source)?.into_iter().flatten() {
+                    if capture::pending(*source, &frontier, &snapshot, &[])?.rows > 0 {
+                        pending.push(*source);
+                        break;
+                    }
+                }
+            }
+            Ok(pending)
+        })
+    })
+}
+
+/// Writes down that a refresh failed; suspends the stream table after too many failures that will not
+/// go away by themselves. True when it is suspended.
+pub fn record_failure(id: i32, error: &Error) -> Result<bool> {
+    quietly(|| {
+        spi::connect(None, |session| {
+            let kind = error.kind();
+            let count = frontier::failed(session, id, &error.to_string(), kind != Kind::Transient)?;
+            if matches!(kind, Kind::Schema | Kind::Bug) {
+                frontier::reinitialize(session, id, &error.to_string())?;
+            }
+            history::insert(session, id, &failure(error, Instant::now()))?;
+            let suspend = count >= guc::max_consecutive_errors();
+            if suspend {
+                stream_table::set_status(session, id, stream_table::Status::Suspended)?;
+            }
+            Ok(suspend)
+        })
+    })
+}

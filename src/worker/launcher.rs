@@ -1,0 +1,209 @@
+//! One per server: gives every database that has the extension a scheduler. It sleeps until something
+//! happens: a worker comes or goes, a database or an extension is created or dropped, the configuration is
+//! read again. The one thing it waits for by the clock is the pause before a worker that failed is tried again.
+
+use std::collections::BTreeMap;
+use std::ffi::c_int;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use pgrx::pg_sys::{Datum, Oid};
+use pgrx::{pg_guard, pg_sys};
+
+use crate::error::Result;
+use crate::guc;
+use crate::pg::bgworker::{self, Started};
+use crate::pg::shmem::{Phase, SLOTS, Shared, Slot, shared};
+
+/// A worker that ran this long had no trouble starting.
+const SETTLED: i64 = 10_000_000;
+const FIRST_PAUSE: i64 = 100_000;
+const LONGEST_PAUSE: i64 = 60_000_000;
+/// Databases that are visited at the same time: servers have few worker slots to spare.
+const VISITS: usize = 4;
+/// A visit that takes longer no longer holds up others.
+const VISIT: i64 = 5_000_000;
+
+#[derive(Default)]
+struct Launcher {
+    /// Databases that wait for a slot.
+    homeless: Vec<Oid>,
+    attempts: BTreeMap<usize, Attempt>,
+    /// The server had no room for a worker; said once.
+    crowded: bool,
+    /// There are more databases with the extension than slots; said once.
+    full: bool,
+}
+
+/// The last worker of a slot.
+struct Attempt {
+    at: i64,
+    worker: Option<Started>,
+    failures: u32,
+    /// Its end has been seen.
+    over: bool,
+}
+
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn pg_trickle_launcher(_argument: Datum) {
+    bgworker::begin();
+    let Some(shared) = shared() else { bgworker::exit(0) };
+    if !bgworker::occupy(&shared.launcher, leave, 0) {
+        bgworker::exit(1);
+    }
+    while !guc::enabled() {
+        dismiss(shared);
+        bgworker::wait(None);
+        if bgworker::signals().terminated {
+            bgworker::exit(1);
+        }
+    }
+    bgworker::connect(None, c"pg_trickle_launcher");
+    shared.attention.store(true, Ordering::SeqCst);
+    adopt(shared);
+    let mut launcher = Launcher::default();
+    while !bgworker::signals().terminated && guc::enabled() {
+        let next = launcher.look(shared);
+        bgworker::wait(next);
+    }
+    if !guc::enabled() {
+        dismiss(shared);
+    }
+    // Not zero: the postmaster is to start it again.
+    bgworker::exit(1);
+}
+
+unsafe extern "C-unwind" fn leave(_code: c_int, _argument: Datum) {
+    if let Some(shared) = shared() {
+        shared.launcher.leave();
+    }
+}
+
+/// Ends every scheduler.
+fn dismiss(shared: &Shared) {
+    shared.slots.iter().for_each(|slot| _ = bgworker::terminate(slot));
+}
+
+/// Schedulers that an earlier launcher asked for and that never came are asked for again.
+fn adopt(shared: &Shared) {
+    for slot in shared.slots.iter().filter(|slot| slot.worker.pid().is_none()) {
+        slot.turn(Phase::Starting, Phase::Vacant);
+    }
+}
+
+impl Launcher {
+    /// Starts what should run. How long nothing will have to be done by itself.
+    fn look(&mut self, shared: &'static Shared) -> Option<Duration> {
+        if shared.attention.swap(false, Ordering::SeqCst)
+            && let Err(error) = self.read_databases(shared)
+        {
+            shared.attention.store(true, Ordering::SeqCst);
+            pgrx::log!("pg_trickle launcher could not read the list of databases: {error}");
+            return Some(Duration::from_micros(LONGEST_PAUSE as u64));
+        }
+        self.place(shared);
+        let now = bgworker::now();
+        let mut next: Option<i64> = None;
+        for (number, slot) in shared.slots.iter().enumerate().filter(|(_, slot)| !slot.is_free()) {
+            self.settle(number, slot, now);
+            if slot.phase() != Phase::Vacant {
+                continue;
+            }
+            if let Err(at) = self.visit(shared, number, now) {
+                next = Some(next.map_or(at, |next| next.min(at)));
+            }
+        }
+        next.map(|at| Duration::from_micros((at - now).max(0) as u64))
+    }
+
+    /// Reads which databases there are and gives each a slot.
+    fn read_databases(&mut self, shared: &'static Shared) -> Result<()> {
+        let mut databases = bgworker::transaction(|| Ok(bgworker::databases()))?;
+        for (number, slot) in shared.slots.iter().enumerate().filter(|(_, slot)| !slot.is_free()) {
+            if !databases.contains(&slot.database()) && !bgworker::terminate(slot) {
+                self.assign(number, slot, pg_sys::InvalidOid);
+            }
+        }
+        databases.retain(|database| shared.slot(*database).is_none());
+        self.homeless = databases;
+        Ok(())
+    }
+
+    fn assign(&mut self, number: usize, slot: &Slot, database: Oid) {
+        self.attempts.remove(&number);
+        slot.assign(database);
+    }
+
+    /// Gives databases without a slot a free one, or that of a database which lacks the extension.
+    fn place(&mut self, shared: &'static Shared) {
+        while let Some(database) = self.homeless.last().copied() {
+            let slots = || shared.slots.iter().enumerate();
+            let free = slots().find(|(_, slot)| slot.is_free());
+            let Some((number, slot)) = free.or_else(|| slots().find(|(_, slot)| slot.phase() == Phase::Absent)) else {
+                if !self.full && slots().all(|(_, slot)| slot.phase() == Phase::Running) {
+                    self.full = true;
+                    pgrx::log!("pg_trickle refreshes stream tables in no more than {SLOTS} databases");
+                }
+                return;
+            };
+            self.assign(number, slot, database);
+            self.homeless.pop();
+        }
+    }
+
+    /// Takes note of a worker that ended.
+    fn settle(&mut self, number: usize, slot: &Slot, now: i64) {
+        let Some(attempt) = self.attempts.get_mut(&number) else { return };
+        if attempt.over {
+            return;
+        }
+        if slot.worker.pid().is_none() && attempt.worker.as_ref().is_some_and(Started::is_over) {
+            slot.turn(Phase::Starting, Phase::Vacant);
+        }
+        if slot.phase() == Phase::Vacant || slot.phase() == Phase::Absent {
+            attempt.over = true;
+            attempt.worker = None;
+            let settled = now - attempt.at >= SETTLED || slot.phase() == Phase::Absent;
+            attempt.failures = if settled { 0 } else { attempt.failures + 1 };
+        }
+    }
+
+    /// Starts a scheduler for a slot, or says when to try.
+    fn visit(&mut self, shared: &'static Shared, number: usize, now: i64) -> std::result::Result<(), i64> {
+        let slot = &shared.slots[number];
+        let failures = self.attempts.get(&number).map_or(0, |attempt| attempt.failures);
+        let due = self.attempts.get(&number).map_or(now, |attempt| attempt.at + pause(attempt.failures));
+        let due = due.max(slot.held_until()).max(self.turn(shared, now));
+        if due > now {
+            return Err(due);
+        }
+        slot.set_phase(Phase::Starting);
+        let worker = bgworker::start("pg_trickle scheduler", "pg_trickle_scheduler", number);
+        let crowded = worker.is_none();
+        let failures = failures + u32::from(crowded);
+        self.attempts.insert(number, Attempt { at: now, worker, failures, over: crowded });
+        if crowded {
+            slot.set_phase(Phase::Vacant);
+            if !self.crowded {
+                pgrx::log!("pg_trickle found no free background worker; raise max_worker_processes");
+            }
+        }
+        self.crowded = crowded;
+        if crowded { Err(now + pause(failures)) } else { Ok(()) }
+    }
+
+    /// When one more visit may begin.
+    fn turn(&self, shared: &'static Shared, now: i64) -> i64 {
+        let starting = |number: &usize| shared.slots[*number].phase() == Phase::Starting;
+        let visits = self.attempts.iter().filter(|(number, attempt)| starting(number) && attempt.at + VISIT > now);
+        let ends: Vec<i64> = visits.map(|(_, attempt)| attempt.at + VISIT).collect();
+        if ends.len() < VISITS { now } else { ends.into_iter().min().unwrap_or(now) }
+    }
+}
+
+/// How long to wait after so many failures in a row, from the last start.
+fn pause(failures: u32) -> i64 {
+    let doubled = FIRST_PAUSE << failures.saturating_sub(1).min(16);
+    if failures == 0 { 0 } else { doubled.min(LONGEST_PAUSE) }
+}

@@ -1,0 +1,21 @@
+//! The background workers. One launcher per server starts one scheduler per database that has the
+//! extension; see `README.md` beside this file.
+
+mod feed;
+mod launcher;
+mod scheduler;
+
+use crate::pg::{bgworker, shmem};
+
+/// Sets the workers up where the server preloads the library. Elsewhere everything works but them.
+pub fn init() {
+    if bgworker::preloading() {
+        shmem::init();
+        bgworker::register("pg_trickle launcher", "pg_trickle_launcher");
+    }
+}
+
+/// Whether there can be workers: the library is among `shared_preload_libraries`.
+pub fn preloaded() -> bool {
+    shmem::shared().is_some()
+}

@@ -1,0 +1,36 @@
+//! Random queries over random changes: operators meet that nobody thought of putting together.
+
+use std::time::Instant;
+
+use pg_trickle_tests::dice::{budget, seed};
+use pg_trickle_tests::exact::Look;
+use pg_trickle_tests::oracle::{Oracle, Subject};
+use pg_trickle_tests::{Dice, compose};
+
+const AT_ONCE: usize = 12;
+
+#[tokio::test]
+async fn composed_queries_stay_exact() {
+    let mut dice = Dice::new(seed("composed"));
+    let started = Instant::now();
+    let budget = budget(60);
+    let mut queries = 0;
+    while started.elapsed() < budget {
+        let mut oracle = Oracle::new("composed", &mut dice).await;
+        for at in 0..AT_ONCE {
+            let depth = 1 + dice.below(4);
+            let sql = compose::query(&mut dice, depth);
+            let by_worker = dice.percent(30);
+            let name = format!("q{at}");
+            oracle.add(Subject { name, sql, look: Look::Values, incremental: true, by_worker }).await;
+            queries += 1;
+        }
+        for _ in 0..8 {
+            oracle.batch(&mut dice).await;
+        }
+        oracle.refresh_all().await;
+        oracle.check_histories().await;
+        oracle.database.close().await;
+    }
+    println!("composed: {queries} queries, exact");
+}

@@ -1,0 +1,315 @@
+//! The workers from the first wake-up to the last: who they are, when they work, when they do not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use pg_trickle_tests::exact::{self, Look};
+use pg_trickle_tests::private::PrivateServer;
+use pg_trickle_tests::{Database, Session};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const SECOND: Duration = Duration::from_secs(1);
+
+const SETUP: &str = "
+    create table readings (id int generated always as identity, sensor int, value int);
+    insert into readings (sensor, value) select g % 10, g from generate_series(1, 500) g;
+    select pgtrickle.create_stream_table('totals', 'select sensor, count(*) as n, sum(value) as s from readings group by sensor', '0s');
+    select pgtrickle.create_stream_table('pairs', 'select a.id, b.s from readings a join totals b on b.sensor = a.sensor where a.value < 50', '0s');
+";
+
+fn workers(database: &str) -> String {
+    format!(
+        "select count(*) from pg_stat_activity
+          where datname = '{database}' and application_name ~ '^pg_trickle_(scheduler|pool_[0-9]+)$'"
+    )
+}
+
+/// Single-row transactions, one after the other, until told to stop. Nothing may fail.
+fn write_load(session: Session, stop: Arc<AtomicBool>) -> JoinHandle<u64> {
+    tokio::spawn(async move {
+        let mut count = 0;
+        while !stop.load(Relaxed) {
+            session.run("insert into readings (sensor, value) values ((random() * 9)::int, 1)").await;
+            session.run("update readings set value = value + 1 where id = (random() * 400)::int").await;
+            count += 2;
+        }
+        count
+    })
+}
+
+#[tokio::test]
+async fn workers_come_by_themselves_and_say_who_they_are() {
+    let database = Database::fresh("roles").await;
+    let session = database.connect().await;
+    let scheduler = format!(
+        "select count(*) = 1 from pg_stat_activity where datname = '{}' and application_name = 'pg_trickle_scheduler'",
+        database.name
+    );
+    // Database and extension are younger than the server.
+    session.wait_until(&scheduler, PATIENCE).await;
+    assert_eq!(session.number("select count(*) from pg_stat_activity where application_name = 'pg_trickle_launcher'").await, 1);
+    session.run(SETUP).await;
+    session.run("insert into readings (sensor, value) values (1, 1)").await;
+    exact::wait_fresh(&session, PATIENCE).await;
+    exact::check(&session, "pairs", Look::Text).await;
+    let names = "select string_agg(distinct regexp_replace(application_name, '[0-9]+$', 'N'), ' ') from pg_stat_activity
+                  where application_name like 'pg\\_trickle\\_%' and application_name <> 'pg_trickle_tests'";
+    let names = session.value(names).await;
+    for name in names.split(' ') {
+        assert!(["pg_trickle_launcher", "pg_trickle_scheduler", "pg_trickle_pool_N"].contains(&name), "{names}");
+    }
+    database.close().await;
+}
+
+#[tokio::test]
+async fn a_terminated_scheduler_is_replaced() {
+    let database = Database::fresh("terminated").await;
+    let session = database.connect().await;
+    session.run(SETUP).await;
+    exact::wait_fresh(&session, PATIENCE).await;
+    for _ in 0..3 {
+        let ended = session
+            .number("select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and application_name = 'pg_trickle_scheduler'")
+            .await;
+        assert_eq!(ended, 1);
+        session.run("insert into readings (sensor, value) values (1, 1)").await;
+        exact::wait_fresh(&session, PATIENCE).await;
+        exact::check(&session, "totals", Look::Text).await;
+        exact::check(&session, "pairs", Look::Text).await;
+    }
+    database.close().await;
+}
+
+#[tokio::test]
+async fn dropping_the_extension_is_never_blocked() {
+    let database = Database::fresh("dropping").await;
+    let session = database.connect().await;
+    session.run(SETUP).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let load = write_load(database.connect().await, stop.clone());
+    for round in 0..3 {
+        sleep(Duration::from_millis(500)).await;
+        let started = Instant::now();
+        session.run("drop extension pg_trickle cascade").await;
+        let took = started.elapsed();
+        assert!(took < 2 * SECOND, "drop extension took {took:?} in round {round}");
+        let left = "select (select count(*) from pg_trigger where not tgisinternal)
+                         + (select count(*) from pg_namespace where nspname like 'pgtrickle%')
+                         + (select count(*) from pg_event_trigger)";
+        assert_eq!(session.number(left).await, 0);
+        session.run("drop table if exists totals, pairs cascade; create extension pg_trickle").await;
+        let creation = SETUP.lines().filter(|line| line.contains("create_stream_table")).collect::<Vec<_>>().join("\n");
+        session.run(&creation).await;
+    }
+    stop.store(true, Relaxed);
+    let count = load.await.expect("no write failed");
+    exact::wait_fresh(&session, PATIENCE).await;
+    exact::check(&session, "pairs", Look::Text).await;
+    println!("dropping: {count} writes beside it");
+    database.close().await;
+}
+
+#[tokio::test]
+async fn dropping_the_database_is_never_blocked() {
+    let database = Database::fresh("gone").await;
+    let session = database.connect().await;
+    session.run(SETUP).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let load = write_load(database.connect().await, stop.clone());
+    sleep(SECOND).await;
+    stop.store(true, Relaxed);
+    load.await.expect("no write failed");
+    drop(session);
+    let admin = database.admin().await;
+    let ours = format!("select count(*) = 0 from pg_stat_activity where datname = '{}' and application_name = 'pg_trickle_tests'", database.name);
+    admin.wait_until(&ours, PATIENCE).await;
+    let started = Instant::now();
+    admin.run(&format!("drop database {}", database.name)).await;
+    let took = started.elapsed();
+    assert!(took < 2 * SECOND, "drop database took {took:?}");
+}
+
+#[tokio::test]
+async fn switched_off_they_stop_within_a_second_and_lose_nothing() {
+    let server = PrivateServer::start(&[]);
+    let database = Database::on(&server.server(), "off").await;
+    let session = database.connect().await;
+    session.run(SETUP).await;
+    session.run("create table big as select g as v from generate_series(1, 30000) g; analyze big").await;
+    // Some 900 million pairs: this fill goes on for minutes.
+    session
+        .run("select pgtrickle.create_stream_table('slow', 'select count(*) as n from big x join big y on x.v % 7 < y.v % 9', '0s', 'AUTO', false)")
+        .await;
+    let busy = format!("select exists (select from pg_stat_activity where datname = '{}' and state = 'active' and pid <> pg_backend_pid() and application_name like 'pg\\_trickle\\_%')", database.name);
+    let busy_long = format!("{busy} and clock_timestamp() > '{}'::timestamptz + interval '1.5 s'", session.value("select clock_timestamp()::text").await);
+    let found = tokio::time::timeout(PATIENCE, session.wait_until(&busy_long, PATIENCE)).await;
+    assert!(found.is_ok(), "no worker was seen at work on the long refresh");
+
+    session.run("alter system set pg_trickle.enabled = off").await;
+    let started = Instant::now();
+    session.run("select pg_reload_conf()").await;
+    session.wait_until(&format!("select ({}) = 0", workers(&database.name)), PATIENCE).await;
+    let took = started.elapsed();
+    assert!(took <= SECOND, "stopped after {took:?}");
+
+    let before = session.value("select s::text from (select * from totals order by sensor limit 1) s").await;
+    session.run("insert into readings (sensor, value) select g % 10, 7 from generate_series(1, 100) g; delete from readings where id < 20").await;
+    sleep(SECOND).await;
+    assert_eq!(session.number(&workers(&database.name)).await, 0);
+    assert_eq!(session.value("select s::text from (select * from totals order by sensor limit 1) s").await, before);
+    // By hand it works all the same.
+    exact::refresh_and_check(&session, "totals").await;
+    session.run("update readings set value = 0 where sensor = 3").await;
+
+    session.run("select pgtrickle.drop_stream_table('slow'); alter system reset pg_trickle.enabled").await;
+    session.run("select pg_reload_conf()").await;
+    exact::wait_fresh(&session, PATIENCE).await;
+    exact::check(&session, "totals", Look::Text).await;
+    exact::check(&session, "pairs", Look::Text).await;
+    database.close().await;
+}
+
+#[tokio::test]
+async fn a_failing_table_is_suspended_alone_and_resumes() {
+    let database = Database::fresh("suspended").await;
+    let session = database.connect().await;
+    session.run(SETUP).await;
+    session
+        .run("select pgtrickle.create_stream_table('ratio', 'select id, 100 / value as q from readings', '0s');
+              select pgtrickle.create_stream_table('above', 'select count(*) as n from ratio', '0s')")
+        .await;
+    session.run("insert into readings (sensor, value) values (1, 0)").await;
+    let status = |name: &str, column: &str| format!("select {column} from pgtrickle.pgt_status() where name::regclass = '{name}'::regclass");
+    session.wait_until(&status("ratio", "status = 'SUSPENDED'"), PATIENCE).await;
+    assert_eq!(session.number(&status("ratio", "consecutive_errors")).await, 3);
+    assert!(session.value(&status("ratio", "last_error")).await.contains("division by zero"));
+    assert_eq!(session.value(&status("totals", "status")).await, "ACTIVE");
+
+    session.run("insert into readings (sensor, value) values (4, 4)").await;
+    let fresh = "select bool_and(n.n = t.n) from totals t join (select sensor, count(*) as n from readings group by sensor) n using (sensor)";
+    session.wait_until(fresh, PATIENCE).await;
+    exact::check(&session, "totals", Look::Text).await;
+    exact::check(&session, "pairs", Look::Text).await;
+    assert_eq!(session.number("select count(*) from ratio").await, 500, "a failed refresh changed the table");
+
+    let failure = session.refuse("select pgtrickle.refresh_stream_table('ratio')").await;
+    assert_eq!(failure.code, "22012");
+    session.run("update readings set value = 5 where value = 0; select pgtrickle.resume_stream_table('ratio')").await;
+    session.run("select pgtrickle.resume_stream_table('above')").await;
+    exact::wait_fresh(&session, PATIENCE).await;
+    for name in ["ratio", "above", "totals", "pairs"] {
+        exact::check(&session, name, Look::Text).await;
+    }
+    assert_eq!(session.number(&status("ratio", "consecutive_errors")).await, 0);
+    database.close().await;
+}
+
+/// The schedule's promise, seen from outside: every row committed longer ago than the target is there.
+async fn staleness(schedule: &str, seconds: u64) -> Duration {
+    let database = Database::fresh("fresh").await;
+    let session = database.connect().await;
+    session
+        .run(&format!(
+            "create table ticks (id int, at timestamptz default clock_timestamp());
+             select pgtrickle.create_stream_table('seen', 'select max(id) as id, count(*) as n from ticks', '{schedule}')"
+        ))
+        .await;
+    let writer = database.connect().await;
+    let mut committed: Vec<Instant> = vec![];
+    let mut worst = Duration::ZERO;
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(seconds) {
+        writer.run(&format!("insert into ticks (id) values ({})", committed.len() + 1)).await;
+        committed.push(Instant::now());
+        for _ in 0..5 {
+            let asked = Instant::now();
+            let seen = session.number("select coalesce(max(id), 0) from seen").await as usize;
+            if let Some(oldest) = committed.get(seen) {
+                worst = worst.max(asked.saturating_duration_since(*oldest));
+            }
+            sleep(Duration::from_millis(8)).await;
+        }
+    }
+    database.close().await;
+    worst
+}
+
+#[tokio::test]
+async fn never_staler_than_the_schedule_says() {
+    for (schedule, limit) in [("1s", 1100), ("* * * * * *", 1100), ("0s", 300)] {
+        let worst = staleness(schedule, 6).await;
+        println!("staleness with '{schedule}': at most {worst:?}");
+        assert!(worst <= Duration::from_millis(limit), "'{schedule}': {worst:?}");
+    }
+}
+
+#[tokio::test]
+async fn schedules_are_inherited_and_pauses_kept() {
+    let database = Database::fresh("calculated").await;
+    let session = database.connect().await;
+    session
+        .run("create table t (a int);
+              select pgtrickle.create_stream_table('below', 'select a, count(*) as n from t group by a');
+              select pgtrickle.create_stream_table('top', 'select sum(n) as n from below', '0s');
+              select pgtrickle.create_stream_table('later', 'select a from t', '1h', 'AUTO', false);
+              select pgtrickle.create_stream_table('paused', 'select a + 1 as b from t', '0s');
+              select pgtrickle.alter_stream_table('paused', status => 'PAUSED')")
+        .await;
+    session.run("insert into t select g % 5 from generate_series(1, 50) g").await;
+    session.wait_until("select n = 50 from top", PATIENCE).await;
+    exact::check(&session, "below", Look::Text).await;
+    // Not initialised at creation: the workers do it.
+    session.wait_until("select count(*) = 50 from later", PATIENCE).await;
+    sleep(SECOND).await;
+    assert_eq!(session.number("select count(*) from paused").await, 0);
+    session.run("select pgtrickle.alter_stream_table('paused', schedule => '1s')").await;
+    session.run("insert into t values (1)").await;
+    sleep(2 * SECOND).await;
+    assert_eq!(session.number("select count(*) from paused").await, 0, "another schedule ended the pause");
+    session.run("select pgtrickle.resume_stream_table('paused')").await;
+    session.wait_until("select count(*) = 51 from paused", PATIENCE).await;
+    database.close().await;
+}
+
+/// Times that a process went to sleep: one more means that it woke up.
+fn wakeups(pid: i64) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    line.and_then(|text| text.trim().parse().ok()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn idle_is_free() {
+    let quiet = ["wal_level = minimal", "max_wal_senders = 0", "autovacuum = off", "jit = off"];
+    let server = PrivateServer::start(&quiet);
+    let database = Database::on(&server.server(), "idle").await;
+    let session = database.connect().await;
+    session.run(SETUP).await;
+    session.run("select pgtrickle.create_stream_table('slower', 'select max(value) as v from readings', '1s')").await;
+    session.run("select pgtrickle.create_stream_table('cron', 'select min(value) as v from readings', '* * * * * *')").await;
+    session.run("insert into readings (sensor, value) values (1, 1)").await;
+    exact::wait_fresh(&session, PATIENCE).await;
+    drop(session);
+    sleep(3 * SECOND).await;
+    let admin = database.admin().await;
+    admin.run("checkpoint").await;
+    sleep(SECOND).await;
+    let pids = admin.column("select pid from pg_stat_activity where application_name ~ '^pg_trickle_(launcher|scheduler|pool)'").await;
+    let pids: Vec<i64> = pids.iter().filter_map(|pid| pid.parse().ok()).collect();
+    assert!(pids.len() >= 2, "a launcher and a scheduler");
+    let state = format!(
+        "select pg_current_wal_insert_lsn() || ' xacts ' || xact_commit + xact_rollback || ' rows ' || tup_returned
+           from pg_stat_database where datname = '{}'",
+        database.name
+    );
+    let before = admin.value(&state).await;
+    let woken: Vec<u64> = pids.iter().map(|pid| wakeups(*pid)).collect();
+    sleep(10 * SECOND).await;
+    let after: Vec<u64> = pids.iter().map(|pid| wakeups(*pid)).collect();
+    assert_eq!(admin.value(&state).await, before, "WAL, transactions or reads of an idle database");
+    assert_eq!(after, woken, "an idle worker woke up");
+    database.close().await;
+}

@@ -1,0 +1,228 @@
+//! Random queries: operators of every kind upon each other, over the tables of `world`.
+
+use crate::dice::Dice;
+
+/// Types among which columns may be joined, united and compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Type {
+    Int,
+    Big,
+    Numeric,
+    Text,
+}
+
+/// A subquery and the types of its columns, which are named c0, c1, ….
+struct Piece {
+    sql: String,
+    columns: Vec<Type>,
+}
+
+const BASES: [(&str, &[(&str, Type)]); 6] = [
+    ("items", &[("id", Type::Int), ("grp", Type::Int), ("val", Type::Int), ("cat", Type::Text), ("amt", Type::Numeric)]),
+    ("keyless", &[("a", Type::Int), ("b", Type::Text), ("n", Type::Numeric)]),
+    ("ref", &[("id", Type::Int), ("name", Type::Text), ("region", Type::Text)]),
+    ("link", &[("item", Type::Int), ("ref", Type::Int), ("qty", Type::Int)]),
+    ("parts", &[("id", Type::Int), ("g", Type::Text), ("v", Type::Int)]),
+    ("items_view", &[("id", Type::Int), ("grp", Type::Int), ("val", Type::Int), ("amt", Type::Numeric)]),
+];
+
+impl Type {
+    fn name(self) -> &'static str {
+        match self {
+            Type::Int => "int",
+            Type::Big => "bigint",
+            Type::Numeric => "numeric",
+            Type::Text => "text",
+        }
+    }
+
+    fn is_number(self) -> bool {
+        self != Type::Text
+    }
+}
+
+fn select(items: &[String]) -> String {
+    let named = items.iter().enumerate().map(|(at, item)| format!("{item} as c{at}"));
+    named.collect::<Vec<_>>().join(", ")
+}
+
+impl Piece {
+    fn base(dice: &mut Dice) -> Piece {
+        let (table, columns) = dice.pick(&BASES);
+        let items: Vec<String> = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let sql = format!("select {} from {table}", select(&items));
+        Piece { sql, columns: columns.iter().map(|(_, ty)| *ty).collect() }
+    }
+
+    fn column(&self, dice: &mut Dice, fits: impl Fn(Type) -> bool) -> Option<usize> {
+        let fitting: Vec<usize> = (0..self.columns.len()).filter(|at| fits(self.columns[*at])).collect();
+        (!fitting.is_empty()).then(|| *dice.pick(&fitting))
+    }
+
+    fn any_column(&self, dice: &mut Dice) -> usize {
+        dice.below(self.columns.len())
+    }
+
+    /// A condition on the columns under the alias `q`.
+    fn condition(&self, dice: &mut Dice, q: &str) -> String {
+        let at = self.any_column(dice);
+        let number = dice.between(-1, 4);
+        match (self.columns[at].is_number(), dice.below(4)) {
+            (_, 0) => format!("{q}.c{at} is not null"),
+            (true, 1) => format!("{q}.c{at} > {number}"),
+            (true, 2) => format!("({q}.c{at} <> {number} or {q}.c{at} is null)"),
+            (true, _) => format!("{q}.c{at} between {number} and 5"),
+            (false, 1) => format!("{q}.c{at} in ('a', 'b', 'north')"),
+            (false, 2) => format!("{q}.c{at} like 'a%'"),
+            (false, _) => format!("{q}.c{at} is distinct from 'a'"),
+        }
+    }
+
+    fn expression(&self, dice: &mut Dice) -> (String, Type) {
+        let at = self.any_column(dice);
+        let ty = self.columns[at];
+        let sql = match (ty, dice.below(4)) {
+            (Type::Int | Type::Big, 0) => format!("q.c{at} % 3"),
+            (Type::Text, 0) => format!("upper(q.c{at})"),
+            (Type::Text, 1) => format!("q.c{at} || '!'"),
+            (Type::Text, _) => format!("coalesce(q.c{at}, 'none')"),
+            (_, 1) => format!("coalesce(q.c{at}, 0)"),
+            (_, 2) => format!("case when q.c{at} > 2 then q.c{at} end"),
+            _ => format!("q.c{at}"),
+        };
+        (sql, ty)
+    }
+
+    fn filter(self, dice: &mut Dice) -> Piece {
+        let condition = self.condition(dice, "q");
+        Piece { sql: format!("select * from ({}) q where {condition}", self.sql), columns: self.columns }
+    }
+
+    fn project(self, dice: &mut Dice) -> Piece {
+        let items: Vec<(String, Type)> = (0..1 + dice.below(4)).map(|_| self.expression(dice)).collect();
+        let texts: Vec<String> = items.iter().map(|(sql, _)| sql.clone()).collect();
+        Piece {
+            sql: format!("select {} from ({}) q", select(&texts), self.sql),
+            columns: items.into_iter().map(|(_, ty)| ty).collect(),
+        }
+    }
+
+    fn distinct(self, dice: &mut Dice) -> Piece {
+        let kept: Vec<usize> = (0..1 + dice.below(2)).map(|_| self.any_column(dice)).collect();
+        let items: Vec<String> = kept.iter().map(|at| format!("q.c{at}")).collect();
+        Piece {
+            sql: format!("select distinct {} from ({}) q", select(&items), self.sql),
+            columns: kept.iter().map(|at| self.columns[*at]).collect(),
+        }
+    }
+
+    fn aggregate(self, dice: &mut Dice) -> Piece {
+        let keys: Vec<usize> = (0..dice.below(3)).map(|_| self.any_column(dice)).collect();
+        let mut items: Vec<String> = keys.iter().map(|at| format!("q.c{at}")).collect();
+        let group = items.join(", ");
+        let mut columns: Vec<Type> = keys.iter().map(|at| self.columns[*at]).collect();
+        for _ in 0..1 + dice.below(3) {
+            let (sql, ty) = self.call(dice);
+            items.push(sql);
+            columns.push(ty);
+        }
+        let mut sql = format!("select {} from ({}) q", select(&items), self.sql);
+        if !keys.is_empty() {
+            sql += &format!(" group by {group}");
+        }
+        if dice.percent(25) {
+            sql += &format!(" having count(*) > {}", dice.between(0, 3));
+        }
+        Piece { sql, columns }
+    }
+
+    fn call(&self, dice: &mut Dice) -> (String, Type) {
+        let filter = match dice.percent(25) {
+            true => format!(" filter (where {})", self.condition(dice, "q")),
+            false => String::new(),
+        };
+        let any = self.any_column(dice);
+        let number = self.column(dice, Type::is_number);
+        let (call, ty) = match (dice.below(6), number) {
+            (0, _) | (1, None) => ("count(*)".to_owned(), Type::Big),
+            (1, Some(at)) | (2, Some(at)) => {
+                let ty = if self.columns[at] == Type::Int { Type::Big } else { Type::Numeric };
+                (format!("sum(q.c{at})"), ty)
+            }
+            (3, Some(at)) => (format!("avg(q.c{at})"), Type::Numeric),
+            (4, _) => (format!("max(q.c{any})"), self.columns[any]),
+            (5, _) => (format!("min(q.c{any})"), self.columns[any]),
+            _ => (format!("count(q.c{any})"), Type::Big),
+        };
+        (call + &filter, ty)
+    }
+
+    fn join(self, other: Piece, dice: &mut Dice) -> Piece {
+        let text = dice.percent(25);
+        let fits = |ty: Type| ty.is_number() != text && ty != Type::Numeric;
+        let on = match (self.column(dice, fits), other.column(dice, fits)) {
+            (Some(left), Some(right)) => format!("l.c{left} = r.c{right}"),
+            _ => format!("{} and {}", self.condition(dice, "l"), other.condition(dice, "r")),
+        };
+        let extra = if dice.percent(25) { format!(" and {}", other.condition(dice, "r")) } else { String::new() };
+        let mut items = vec![];
+        let mut columns = vec![];
+        for (alias, piece) in [("l", &self), ("r", &other)] {
+            for _ in 0..1 + dice.below(2) {
+                let at = piece.any_column(dice);
+                items.push(format!("{alias}.c{at}"));
+                columns.push(piece.columns[at]);
+            }
+        }
+        let from = format!("({}) l join ({}) r on {on}{extra}", self.sql, other.sql);
+        Piece { sql: format!("select {} from {from}", select(&items)), columns }
+    }
+
+    fn union(self, other: Piece, dice: &mut Dice) -> Piece {
+        let columns: Vec<Type> = (0..1 + dice.below(3)).map(|_| *dice.pick(&[Type::Big, Type::Text, Type::Numeric])).collect();
+        let arm = |piece: &Piece, dice: &mut Dice| {
+            let fit = |wanted: Type| move |ty: Type| wanted == ty || (wanted == Type::Big && ty == Type::Int);
+            let items: Vec<String> = columns
+                .iter()
+                .map(|ty| match piece.column(dice, fit(*ty)) {
+                    Some(at) => format!("q.c{at}::{}", ty.name()),
+                    None => format!("null::{}", ty.name()),
+                })
+                .collect();
+            format!("select {} from ({}) q", select(&items), piece.sql)
+        };
+        let sql = format!("{} union all {}", arm(&self, dice), arm(&other, dice));
+        Piece { sql, columns }
+    }
+}
+
+fn piece(dice: &mut Dice, depth: usize, joins: &mut usize) -> Piece {
+    if depth == 0 {
+        return Piece::base(dice);
+    }
+    let input = piece(dice, depth - 1, joins);
+    match dice.weighted(&[2, 2, 2, 4, 4, 3]) {
+        0 => input.filter(dice),
+        1 => input.project(dice),
+        2 => input.distinct(dice),
+        3 => input.aggregate(dice),
+        4 if *joins > 0 => {
+            *joins -= 1;
+            let below = dice.below(depth);
+            let other = piece(dice, below, joins);
+            input.join(other, dice)
+        }
+        5 => {
+            let below = dice.below(depth);
+            let other = piece(dice, below, joins);
+            input.union(other, dice)
+        }
+        _ => input.aggregate(dice),
+    }
+}
+
+/// A random query of up to `depth` operators upon each other.
+pub fn query(dice: &mut Dice, depth: usize) -> String {
+    let mut joins = 3;
+    piece(dice, depth, &mut joins).sql
+}

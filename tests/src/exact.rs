@@ -1,0 +1,96 @@
+//! The comparison of stream tables with their queries.
+//!
+//! Law: `T except all Q` and `Q except all T` are both empty, T and Q read in one snapshot. Equal values
+//! may look different (numeric 1.0 and 1.00), so where the query determines the look it is compared as well.
+
+use std::time::Duration;
+
+use crate::session::Session;
+
+/// What the query determines of its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Values up to `=`: which of several equal keys represents its group is anybody's choice.
+    Values,
+    /// The text of every row as well.
+    Text,
+    /// The text only: some type has no equality.
+    TextOnly,
+}
+
+/// The view that holds a stream table's query.
+pub async fn definition(session: &Session, table: &str) -> String {
+    let sql = format!("select definition::text from pgtrickle.pgt_stream_tables where pgt_relid = '{table}'::regclass");
+    let view = session.value(&sql).await;
+    assert!(!view.is_empty(), "{table} is not a stream table");
+    view
+}
+
+fn comparison(table: &str, query: &str, rows: impl Fn(&str) -> String) -> String {
+    let (left, right) = (rows(table), rows(query));
+    format!(
+        "(select 'only in the stream table: ' || d::text from (({left}) except all ({right})) d limit 5)
+         union all
+         (select 'only in the query: ' || d::text from (({right}) except all ({left})) d limit 5)"
+    )
+}
+
+/// How `table` differs from its query in the session's present snapshot; empty if it does not.
+pub async fn differences(session: &Session, table: &str, look: Look) -> Vec<String> {
+    let query = definition(session, table).await;
+    let values = comparison(table, &query, |relation| format!("select * from {relation}"));
+    let text = comparison(table, &query, |relation| format!("select r::text from {relation} as r"));
+    let sql = match look {
+        Look::Values => values,
+        Look::Text => format!("{values} union all {text}"),
+        Look::TextOnly => text,
+    };
+    session.column(&sql).await
+}
+
+/// Compares in one snapshot of its own; for times in which nothing is written.
+pub async fn check(session: &Session, table: &str, look: Look) {
+    let found = differences(session, table, look).await;
+    assert!(found.is_empty(), "{table} is not its query:\n{}", found.join("\n"));
+}
+
+/// Refreshes and compares.
+pub async fn refresh_and_check(session: &Session, table: &str) {
+    refresh(session, table).await;
+    check(session, table, Look::Text).await;
+}
+
+pub async fn refresh(session: &Session, table: &str) {
+    session.run(&format!("select pgtrickle.refresh_stream_table('{table}')")).await;
+}
+
+/// All stream tables of the database, in the order of their creation.
+pub async fn stream_tables(session: &Session) -> Vec<String> {
+    session.column("select pgt_relid::text from pgtrickle.pgt_stream_tables order by pgt_id").await
+}
+
+/// Waits until the workers have brought every stream table to this moment; how long they took.
+pub async fn wait_fresh(session: &Session, patience: Duration) -> Duration {
+    let asked = session.value("select clock_timestamp()::text").await;
+    let stale = format!("from pgtrickle.pgt_status() where data_timestamp is null or data_timestamp < '{asked}'");
+    let started = std::time::Instant::now();
+    while session.number(&format!("select count(*) {stale}")).await > 0 {
+        if started.elapsed() > patience {
+            let report = session.column(&format!("select s::text from (select * {stale}) s")).await;
+            panic!("after {patience:?} still stale:\n{}", report.join("\n"));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    started.elapsed()
+}
+
+/// Refreshes that failed, and their errors.
+pub async fn errors(session: &Session) -> Vec<String> {
+    session
+        .column(
+            "select distinct s.pgt_relid::text || ': ' || h.error
+               from pgtrickle.pgt_refresh_history h join pgtrickle.pgt_stream_tables s using (pgt_id)
+              where h.error is not null",
+        )
+        .await
+}

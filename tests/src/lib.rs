@@ -1,0 +1,20 @@
+//! What the tests on a live server share.
+//!
+//! Law: a stream table equals its query, as a multiset, on one committed snapshot. `exact` compares the two,
+//! everything else here makes situations in which they could differ.
+
+pub mod bank;
+pub mod compose;
+pub mod database;
+pub mod dice;
+pub mod exact;
+pub mod oracle;
+pub mod private;
+pub mod queries;
+pub mod session;
+pub mod shrink;
+pub mod world;
+
+pub use database::{Database, Server};
+pub use dice::Dice;
+pub use session::{Failure, Session};

@@ -1,0 +1,197 @@
+//! Drives stream tables through random batches of changes and compares them after every refresh.
+
+use std::time::{Duration, Instant};
+
+use crate::exact::{self, Look};
+use crate::session::{Failure, Session};
+use crate::{Database, Dice, shrink, world};
+
+/// One stream table under test.
+#[derive(Clone)]
+pub struct Subject {
+    pub name: String,
+    pub sql: String,
+    pub look: Look,
+    pub incremental: bool,
+    /// Left to the workers; the others are refreshed by hand.
+    pub by_worker: bool,
+}
+
+/// A database with tables, stream tables, and the log of what was done to them.
+pub struct Oracle {
+    pub database: Database,
+    pub session: Session,
+    pub subjects: Vec<Subject>,
+    pub setup: String,
+    log: Vec<String>,
+}
+
+/// The session's settings: results must not depend on those of the workers.
+const SETTINGS: &str = "set timezone = 'America/New_York'; set datestyle = 'SQL, DMY'; set search_path = public, ext;";
+
+impl Subject {
+    pub fn creation(&self, schedule: &str) -> String {
+        let mode = if self.incremental { "DIFFERENTIAL" } else { "AUTO" };
+        format!("select pgtrickle.create_stream_table('{}', $q${}$q$, '{schedule}', '{mode}')", self.name, self.sql)
+    }
+}
+
+/// Runs one logged entry; an error undoes the entry's transaction, as the same error would on replay.
+pub async fn play(session: &Session, entry: &str) -> Result<(), Failure> {
+    let Err(failure) = session.attempt(entry).await else {
+        return Ok(());
+    };
+    session.run("rollback").await;
+    // Invalid values and taken keys are part of the game, broken statements and internal errors are not.
+    let fair = !entry.starts_with("select") && ["22", "23", "40"].iter().any(|class| failure.code.starts_with(class));
+    if fair { Ok(()) } else { Err(failure) }
+}
+
+pub fn refresh_of(subject: &Subject) -> String {
+    format!("select pgtrickle.refresh_stream_table('{}')", subject.name)
+}
+
+impl Oracle {
+    pub async fn new(test: &str, dice: &mut Dice) -> Oracle {
+        let database = Database::fresh(test).await;
+        let session = database.connect().await;
+        let citext = session.holds("select exists (select from pg_available_extensions where name = 'citext')").await;
+        let icu = session.holds("select exists (select from pg_collation where collprovider = 'i')").await;
+        let setup = format!("{}\n{SETTINGS}", world::setup(citext, icu));
+        session.run(&setup).await;
+        let mut oracle = Oracle { database, session, subjects: vec![], setup, log: vec![] };
+        for entry in world::fill(dice) {
+            oracle.act(entry).await;
+        }
+        oracle
+    }
+
+    pub async fn add(&mut self, subject: Subject) {
+        let schedule = if subject.by_worker { "0s" } else { "1h" };
+        self.session.run(&subject.creation(schedule)).await;
+        self.compare(&subject, "creation").await;
+        self.subjects.push(subject);
+    }
+
+    pub async fn act(&mut self, entry: String) {
+        let outcome = play(&self.session, &entry).await;
+        self.log.push(entry);
+        if let Err(failure) = outcome {
+            let entry = &self.log[self.log.len() - 1];
+            let refreshed = self.subjects.iter().find(|subject| entry.contains(&refresh_of(subject)));
+            let small = match refreshed {
+                Some(subject) => shrink::shrink(&self.database, self, &subject.name).await,
+                None => String::new(),
+            };
+            panic!("{failure}\nin: {entry}\nshrunk to:\n{small}");
+        }
+    }
+
+    /// One batch: transactions, then refreshes and comparisons.
+    pub async fn batch(&mut self, dice: &mut Dice) {
+        for _ in 0..1 + dice.below(4) {
+            let entry = match dice.percent(12) && !self.subjects.is_empty() {
+                true => self.refreshing_transaction(dice),
+                false => world::transaction(dice),
+            };
+            self.act(entry).await;
+        }
+        for at in 0..self.subjects.len() {
+            let subject = self.subjects[at].clone();
+            if !subject.by_worker && dice.percent(60) {
+                self.act(refresh_of(&subject)).await;
+                self.compare(&subject, "refresh").await;
+            }
+        }
+        self.await_workers().await;
+    }
+
+    /// Refreshes and compares everything.
+    pub async fn refresh_all(&mut self) {
+        for at in 0..self.subjects.len() {
+            let subject = self.subjects[at].clone();
+            self.act(refresh_of(&subject)).await;
+            self.compare(&subject, "refresh").await;
+        }
+    }
+
+    /// A transaction that writes, refreshes, and writes again, with a savepoint around one of the two.
+    fn refreshing_transaction(&self, dice: &mut Dice) -> String {
+        let refresh = refresh_of(dice.pick(&self.subjects));
+        let (one, two, three) = (world::statement(dice), world::statement(dice), world::statement(dice));
+        match dice.below(3) {
+            0 => format!("begin;\n{one};\n{refresh};\n{two};\ncommit"),
+            1 => format!("begin;\n{one};\nsavepoint s;\n{two};\n{refresh};\nrollback to s;\n{three};\ncommit"),
+            _ => format!("begin;\nsavepoint s;\n{one};\nrelease s;\n{refresh};\n{two};\n{refresh};\nsavepoint t;\n{three};\nrollback to t;\ncommit"),
+        }
+    }
+
+    async fn await_workers(&mut self) {
+        let names: Vec<String> = self.subjects.iter().filter(|s| s.by_worker).map(|s| format!("'{}'::regclass", s.name)).collect();
+        if names.is_empty() {
+            return;
+        }
+        let asked = self.session.value("select clock_timestamp()::text").await;
+        // The status shows names as the search path of its caller does.
+        let stale = format!(
+            "select count(*) = 0 from pgtrickle.pgt_status()
+              where name::regclass in ({}) and (data_timestamp is null or data_timestamp < '{asked}')",
+            names.join(", ")
+        );
+        self.session.wait_until(&stale, Duration::from_secs(20)).await;
+        for at in 0..self.subjects.len() {
+            let subject = self.subjects[at].clone();
+            if subject.by_worker {
+                self.compare(&subject, "the workers' refresh").await;
+            }
+        }
+    }
+
+    async fn compare(&self, subject: &Subject, after: &str) {
+        let found = exact::differences(&self.session, &subject.name, subject.look).await;
+        if found.is_empty() {
+            return;
+        }
+        let small = shrink::shrink(&self.database, self, &subject.name).await;
+        panic!(
+            "{} is not its query after {after}:\n{}\n{}\nshrunk to:\n{small}",
+            subject.name,
+            subject.sql,
+            found.join("\n")
+        );
+    }
+
+    pub fn log(&self) -> &[String] {
+        &self.log
+    }
+
+    /// What must be true of the histories: no failed refresh, and no recomputation where deltas were promised.
+    pub async fn check_histories(&self) {
+        let errors = exact::errors(&self.session).await;
+        assert!(errors.is_empty(), "refreshes failed:\n{}", errors.join("\n"));
+        for subject in self.subjects.iter().filter(|subject| subject.incremental) {
+            let count = |action: &str| {
+                format!(
+                    "select count(*) from pgtrickle.pgt_refresh_history h join pgtrickle.pgt_stream_tables s using (pgt_id)
+                      where s.pgt_relid = '{}'::regclass and action = '{action}'",
+                    subject.name
+                )
+            };
+            let full = self.session.number(&count("FULL")).await;
+            assert!(full <= 1, "{} was recomputed {full} times: {}", subject.name, subject.sql);
+        }
+    }
+}
+
+/// Batches until the budget is spent; how many.
+pub async fn run(oracle: &mut Oracle, dice: &mut Dice, budget: Duration) -> usize {
+    let started = Instant::now();
+    let mut batches = 0;
+    while started.elapsed() < budget {
+        oracle.batch(dice).await;
+        batches += 1;
+    }
+    oracle.refresh_all().await;
+    oracle.check_histories().await;
+    batches
+}

@@ -1,0 +1,160 @@
+//! A server of one test's own: to be killed, to be left idle, to have its settings changed.
+//!
+//! Invariant: its processes and its directory go with the value, also when the test fails.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::database::Server;
+
+/// A running server with the extension preloaded.
+pub struct PrivateServer {
+    data: PathBuf,
+    bin: PathBuf,
+    port: u16,
+    postmaster: u32,
+}
+
+fn is_root() -> bool {
+    let output = Command::new("id").arg("-u").output().expect("id runs");
+    output.stdout.trim_ascii() == b"0"
+}
+
+/// PostgreSQL refuses to run as root: then user postgres, or who owns the shared server, runs it.
+fn command(program: &Path) -> Command {
+    let mut command = match is_root() {
+        false => Command::new(program),
+        true => {
+            let known = |user: &str| Command::new("id").arg(user).output().is_ok_and(|output| output.status.success());
+            let user = if known("postgres") { "postgres" } else { "trickle" };
+            let mut command = Command::new("runuser");
+            command.args(["-u", user, "--"]).arg(program);
+            command
+        }
+    };
+    command.current_dir("/").stdout(Stdio::null());
+    command
+}
+
+fn succeed(command: &mut Command) {
+    let status = command.status().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(status.success(), "{command:?}: {status}");
+}
+
+/// The processes whose parent is `parent`.
+fn children(parent: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").expect("the process list").flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| parent_of(*pid) == Some(parent)).collect()
+}
+
+/// The fourth field of `/proc/PID/stat`; the second is in parentheses and may hold anything.
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat[stat.rfind(')')? + 1..].split_whitespace().nth(1)?.parse().ok()
+}
+
+fn running(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rfind(')').is_some_and(|at| !stat[at + 1..].trim_start().starts_with('Z'))
+}
+
+impl PrivateServer {
+    /// A new server, with `settings` as lines of its configuration.
+    pub fn start(settings: &[&str]) -> PrivateServer {
+        let bin = PathBuf::from(std::env::var("PG_TRICKLE_BIN").expect("PG_TRICKLE_BIN is the server's bindir"));
+        let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound").port();
+        let data = std::env::temp_dir().join(format!("pg_trickle-private-{}-{port}", std::process::id()));
+        let arguments = ["-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale=C.UTF-8", "-D"];
+        succeed(command(&bin.join("initdb")).args(arguments).arg(&data));
+        let base = [
+            "listen_addresses = '127.0.0.1'".to_owned(),
+            "unix_socket_directories = ''".to_owned(),
+            format!("port = {port}"),
+            "shared_preload_libraries = 'pg_trickle'".to_owned(),
+            "max_prepared_transactions = 50".to_owned(),
+            "max_worker_processes = 32".to_owned(),
+            "log_line_prefix = '%m [%p] %a %d '".to_owned(),
+        ];
+        let extra = settings.iter().map(|line| line.to_string());
+        let text: Vec<String> = base.into_iter().chain(extra).collect();
+        let mut tee = command(Path::new("tee"));
+        let mut child = tee.arg("-a").arg(data.join("postgresql.conf")).stdin(Stdio::piped()).spawn().expect("tee runs");
+        std::io::Write::write_all(child.stdin.as_mut().expect("piped"), (text.join("\n") + "\n").as_bytes()).expect("written");
+        assert!(child.wait().expect("tee ends").success());
+        let mut server = PrivateServer { data, bin, port, postmaster: 0 };
+        server.restart();
+        server
+    }
+
+    pub fn server(&self) -> Server {
+        Server::at(&format!("postgresql://postgres@127.0.0.1:{}/postgres", self.port))
+    }
+
+    /// Starts the stopped or killed server again. Who was killed may hold shared memory for a moment.
+    pub fn restart(&mut self) {
+        let started = Instant::now();
+        loop {
+            let mut start = command(&self.bin.join("pg_ctl"));
+            start.args(["start", "-w", "-s", "-t", "60", "-D"]).arg(&self.data).arg("-l").arg(self.data.join("log"));
+            if start.stderr(Stdio::null()).status().expect("pg_ctl runs").success() {
+                break;
+            }
+            assert!(started.elapsed() < Duration::from_secs(60), "the server does not start:\n{}", self.log_tail());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        self.postmaster = self.read_postmaster();
+    }
+
+    fn read_postmaster(&self) -> u32 {
+        let output = command(Path::new("head"))
+            .args(["-n", "1"])
+            .arg(self.data.join("postmaster.pid"))
+            .stdout(Stdio::piped())
+            .output()
+            .expect("head runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        text.trim().parse().expect("postmaster.pid begins with a process id")
+    }
+
+    /// `kill -9` of the postmaster and all its processes, in one go.
+    pub fn kill_all(&mut self) {
+        let mut pids = vec![self.postmaster];
+        pids.extend(children(self.postmaster));
+        self.kill(&pids);
+        let started = Instant::now();
+        while pids.iter().any(|pid| running(*pid)) {
+            assert!(started.elapsed() < Duration::from_secs(20), "killed processes of {pids:?} still run");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// `kill -9` of processes of this server.
+    pub fn kill(&self, pids: &[u32]) {
+        let ours = |pid: &u32| *pid == self.postmaster || parent_of(*pid) == Some(self.postmaster);
+        let pids: Vec<String> = pids.iter().filter(|pid| ours(pid)).map(u32::to_string).collect();
+        // One may have ended by itself since it was listed.
+        let _ = Command::new("kill").arg("-9").args(&pids).stderr(Stdio::null()).status();
+    }
+
+    /// The last lines of the server's log.
+    pub fn log_tail(&self) -> String {
+        let output = command(Path::new("tail")).args(["-n", "40"]).arg(self.data.join("log")).stdout(Stdio::piped()).output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+    }
+}
+
+impl Drop for PrivateServer {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("the server's log ends with:\n{}", self.log_tail());
+        }
+        if running(self.postmaster) {
+            let _ = command(&self.bin.join("pg_ctl")).args(["stop", "-m", "immediate", "-s", "-D"]).arg(&self.data).status();
+        }
+        let _ = command(Path::new("rm")).arg("-rf").arg(&self.data).status();
+    }
+}
