@@ -28,7 +28,7 @@ const WEIGHT: &str = "w";
 pub struct Pending {
     /// The columns asked for, then the weight. Empty when no column was asked for.
     pub store: Tuplestore,
-    /// Change rows, those included that concern other columns only.
+    /// Change rows, those included that concern other columns only; a TRUNCATE is one.
     pub rows: i64,
     /// The rows do not tell all: the table was truncated, or changed in a shape that cannot be read now.
     pub truncated: bool,
@@ -68,10 +68,11 @@ pub fn pending(source: i32, frontier: &Frontier, snapshot: &Snapshot, columns: &
     }
     let mut decoder = Decoder::new(known, columns);
     buffer.for_each(snapshot, |tuple| {
-        if !found.truncated && !frontier.sees(tuple.xid(), tuple.seq()) {
-            match decoder.choose(tuple.layout())? {
-                true => decoder.read(tuple, &mut found)?,
-                false => found.truncated = true,
+        if !frontier.sees(tuple.xid(), tuple.seq()) {
+            found.rows += i64::from(tuple.entries());
+            found.truncated |= !decoder.choose(tuple.layout())?;
+            if !found.truncated {
+                decoder.read(tuple, &found.store)?;
             }
         }
         Ok(())
@@ -108,8 +109,7 @@ impl<'a> Decoder<'a> {
         Ok(true)
     }
 
-    fn read(&mut self, tuple: &Tuple, into: &mut Pending) -> Result<()> {
-        into.rows += i64::from(tuple.entries());
+    fn read(&mut self, tuple: &Tuple, into: &Tuplestore) -> Result<()> {
         let Some((_, format)) = self.layout.and_then(|layout| self.known.layout(layout)) else { return Ok(()) };
         tuple.data(&mut self.bytes);
         let mut reader = format.read(self.bytes.bytes());
@@ -117,7 +117,7 @@ impl<'a> Decoder<'a> {
         while let Some(entry) = reader.next(&mut self.values, &self.targets)? {
             if let Entry::Weight(w) = entry {
                 self.values.set_word(weight, w as usize);
-                into.store.append(&mut self.values)?;
+                into.append(&mut self.values)?;
             }
         }
         Ok(())

@@ -185,6 +185,17 @@ pub fn transaction<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     }
 }
 
+/// Runs `f` under a snapshot of this moment. In a transaction.
+pub fn with_snapshot<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+    // SAFETY: popped below, or by abort.
+    unsafe {
+        pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        let result = f();
+        pg_sys::PopActiveSnapshot();
+        result
+    }
+}
+
 /// Says in `pg_stat_activity` what the process does; `None` when it waits.
 pub fn report(activity: Option<&str>) {
     let text = activity.and_then(|text| CString::new(text).ok());

@@ -1,17 +1,22 @@
 //! PostgreSQL's resources as Rust values. All `unsafe` code of the extension is below this module.
 
+pub mod bgworker;
 pub mod guard;
-pub mod query;
-pub mod spi;
-pub mod subxact;
-pub mod object;
-pub mod types;
-pub mod weighted;
 pub mod heap;
+pub mod hooks;
+pub mod object;
+pub mod query;
 pub mod relation;
 pub mod row;
+pub mod setting;
+pub mod shmem;
 pub mod snapshot;
+pub mod spi;
 pub mod srf;
+pub mod subxact;
 pub mod trigger;
 pub mod tuplestore;
+pub mod types;
+pub mod wake;
+pub mod weighted;
 pub mod xact;

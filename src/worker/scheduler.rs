@@ -134,7 +134,7 @@ impl Scheduler {
     /// Reads the catalog; ends the process where the extension is gone.
     fn reload(&mut self, generation: u64, now: Micros) {
         let read = bgworker::transaction(|| match bgworker::has_extension() {
-            true => stream_table::schedulable().map(Some),
+            true => bgworker::with_snapshot(stream_table::schedulable).map(Some),
             false => Ok(None),
         });
         match read {
@@ -250,7 +250,7 @@ impl Scheduler {
     /// Writes a failure down, in a transaction of its own.
     fn blame(&mut self, id: i32, error: &Error) -> Fate {
         self.say(Some(id), error);
-        match bgworker::transaction(|| refresh::record_failure(id, error)) {
+        match bgworker::transaction(|| bgworker::with_snapshot(|| refresh::record_failure(id, error))) {
             Ok(true) => Fate::Suspended,
             Ok(false) if error.kind() != Kind::Transient => Fate::Failed,
             Ok(false) => Fate::Postponed,

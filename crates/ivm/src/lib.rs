@@ -19,6 +19,7 @@ pub mod nodes;
 pub mod plan;
 pub mod render;
 pub mod rewrite;
+pub mod schedule;
 pub mod sql;
 pub mod types;
 pub mod view;

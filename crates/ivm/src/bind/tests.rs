@@ -194,6 +194,6 @@ fn what_is_refused() {
             "the recursive query t",
         ),
     ] {
-        eprintln!("{sql}");assert_eq!(refused(sql), construct, "{sql}");
+        assert_eq!(refused(sql), construct, "{sql}");
     }
 }

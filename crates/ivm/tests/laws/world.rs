@@ -163,7 +163,6 @@ impl World {
         identified(node, &rows)?;
         let columns = node.columns.iter().map(|column| column.name.clone()).collect();
         self.tables.insert(Relation::Node(k), Table { columns, rows });
-        self.nodes.truncate(k.max(self.nodes.len().min(k)));
         match self.nodes.get_mut(k) {
             Some(old) => *old = state,
             None => self.nodes.push(state),
