@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use crate::pg::hooks::{self, Effect, Utility};
-use crate::pg::{bgworker, wake};
+use crate::pg::hooks::{self, Effect, Room, Utility};
+use crate::pg::{bgworker, database, wake};
 
 /// How long a statement waits for a worker to leave. It ends at its next interrupt check.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -17,8 +17,10 @@ pub fn init() {
 }
 
 fn before(utility: &Utility) {
-    if let Some(database) = &utility.vacates {
-        bgworker::vacate(database, PATIENCE);
+    match &utility.vacates {
+        Some(Room::Database(name)) => database::vacate(database::owned(name), PATIENCE),
+        Some(Room::Extension) => database::vacate(database::of_owned_extension(), PATIENCE),
+        None => {}
     }
     match utility.effect {
         Effect::Nothing => {}

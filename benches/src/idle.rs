@@ -126,7 +126,7 @@ impl Meter {
     async fn read(server: &Server, session: &Session) -> Result<Meter> {
         let query = "select xact_commit + xact_rollback from pg_stat_database where datname = $1";
         let transactions = server.outside.query_one(query, &[&server.database()]).await?.get(0);
-        let processes = process::siblings(session.pid, "pg_trickle_")
+        let processes = process::siblings(session.pid, "pg_trickle")
             .into_iter()
             .map(|process| {
                 let pid = process.pid;

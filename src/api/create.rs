@@ -169,6 +169,8 @@ fn evaluation_settings() -> Result<BTreeMap<String, String>> {
 pub fn define_view(id: i32, query: &str) -> Result<Oid> {
     let (name, owner) = (frontend::definition_view(id), guard::current_role());
     spi::connect(None, |session| ddl::probe(session, query))?;
+    let relations = spi::connect(None, |session| ddl::prepare_query(session, query)?.relations())?;
+    quietly(|| spi::connect(None, |session| frontend::checked(session, relations, owner)))?;
     guard::as_superuser(|| spi::connect(None, |session| ddl::create_view(session, &name, query, owner)))?;
     object::oid(&name)
 }
@@ -188,7 +190,7 @@ pub fn require_trigger_privilege(definition: Oid) -> Result<()> {
     let caller = guard::current_role();
     let sources = quietly(|| {
         spi::connect(None, |session| {
-            frontend::sources(session, &object::name(definition), &[definition])
+            frontend::sources(session, &object::name(definition), caller)
         })
     })?;
     for source in sources {

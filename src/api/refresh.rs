@@ -1,7 +1,7 @@
 //! `refresh_stream_table`, and the trigger that guards stream tables.
 
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{PgTrigger, pg_extern, pg_trigger};
+use pgrx::{PgLogLevel, PgTrigger, pg_extern, pg_trigger};
 
 use crate::api::{create, owned};
 use crate::refresh;
@@ -19,6 +19,13 @@ fn guard<'a>(
     trigger: &'a PgTrigger<'a>,
 ) -> std::result::Result<Option<pgrx::heap_tuple::PgHeapTuple<'a, pgrx::AllocatedByPostgres>>, ErrorReport> {
     let name = trigger.table_name().unwrap_or_default();
-    refresh::guard_trigger(&name)?;
-    Ok(None)
+    match refresh::guard_trigger(&name) {
+        Ok(()) => Ok(None),
+        // Raised here: a trigger's returned error would lose its SQLSTATE, detail and hint.
+        Err(error) => {
+            let report = ErrorReport::from(error);
+            report.report(PgLogLevel::ERROR);
+            Ok(None)
+        }
+    }
 }

@@ -13,12 +13,13 @@ use crate::capture::format::{Entry, Format};
 use crate::capture::pending::{self, Destination};
 use crate::capture::trigger::with_pending;
 use crate::catalog::layout::Layout;
-use crate::catalog::source;
+use crate::catalog::source::{self, Source};
 use crate::error::{Error, Result};
-use crate::pg::heap::{Table, Tuple};
+use crate::pg::heap::{Change, Table, Tuple};
 use crate::pg::relation;
-use crate::pg::row::{Aligned, Row, Values};
+use crate::pg::row::{Aligned, Row, Values, long_header};
 use crate::pg::snapshot::Snapshot;
+use crate::pg::spi;
 use crate::pg::tuplestore::{ColumnDef, Desc, Tuplestore};
 
 /// The name of the weight.
@@ -47,7 +48,8 @@ pub fn descriptor(source: i32, columns: &[String]) -> Result<Desc> {
 fn column_defs(known: &Known, columns: &[String]) -> Result<Vec<ColumnDef>> {
     let mut defs = Vec::with_capacity(columns.len() + 1);
     for name in columns {
-        let attribute = known.attribute(name).ok_or_else(|| crate::capture::track::no_such_column(known.source.relid, name))?;
+        let attribute =
+            known.attribute(name).ok_or_else(|| crate::capture::track::no_such_column(known.source.relid, name))?;
         defs.push(attribute.definition());
     }
     let none = pg_sys::InvalidOid;
@@ -157,7 +159,8 @@ pub fn write(source: i32, delta: &Tuplestore) -> Result<()> {
     };
     let positions = layout.attnums.iter().map(place).collect::<Option<Vec<usize>>>();
     let positions = positions.ok_or(Error::Bug("a delta has the columns of its stream table"))?;
-    let mut writer = Writer { to: known.destination(layout.id, format.align()), format, bytes: pending::start_chunk(), entries: 0 };
+    let mut writer =
+        Writer { to: known.destination(layout.id, format.align()), format, bytes: pending::start_chunk(), entries: 0 };
     delta.for_each(|row| writer.row(row, &positions, row.word(weight) as i64))?;
     writer.finish()
 }
@@ -208,13 +211,49 @@ pub fn prune(source: i32, frontiers: &[Frontier], snapshot: &Snapshot) -> Result
     if buffer.pages() > 0 {
         buffer.for_each(snapshot, |tuple| {
             let seen = frontiers.iter().all(|frontier| frontier.sees(tuple.xid(), tuple.seq()));
-            if seen && buffer.delete(&tuple.place()) {
+            if seen && tuple.layout() != SENTINEL && buffer.delete(&tuple.place()) {
                 deleted += 1;
             }
             Ok(())
         })?;
     }
     Ok(deleted)
+}
+
+/// The layout of a row that stands for nothing and is never pruned. A crash that empties an unlogged
+/// source empties its buffer, unlogged as well, and takes this row with it.
+const SENTINEL: i32 = -1;
+
+/// Makes the buffer last as long as the rows it tells of.
+pub fn settle(source: &Source, unlogged: bool) -> Result<()> {
+    let known = known(source.id)?;
+    if unlogged != relation::is_unlogged(known.buffer) {
+        let how = if unlogged { "unlogged" } else { "logged" };
+        let id = source.id;
+        spi::connect(None, |session| {
+            session.execute_once(&format!("alter table pgtrickle_changes.changes_{id} set {how}"))
+        })?;
+    }
+    if unlogged
+        && is_lost(&known)
+        && let Some(buffer) = Table::open(known.buffer, pg_sys::RowExclusiveLock)
+    {
+        buffer.append(&Change { xid: 0, seq: 0, layout: SENTINEL, entries: 0, data: &long_header(4) });
+    }
+    Ok(())
+}
+
+/// Whether the buffer of an unlogged source has lost its sentinel.
+pub fn is_lost(known: &Known) -> bool {
+    let mut found = !relation::is_unlogged(known.buffer);
+    if !found && let Some(buffer) = Table::open(known.buffer, pg_sys::AccessShareLock) {
+        let looked = buffer.for_each(&Snapshot::latest(), |tuple| {
+            found |= tuple.layout() == SENTINEL;
+            Ok(())
+        });
+        found &= looked.is_ok();
+    }
+    !found
 }
 
 /// What the buffer of one source holds.

@@ -12,9 +12,9 @@ use pgrx::pg_sys::Oid;
 
 use crate::capture::format::Format;
 use crate::capture::pending::Destination;
+use crate::catalog;
 use crate::catalog::layout::{self, Layout};
 use crate::catalog::source::{self, Source};
-use crate::catalog;
 use crate::error::Result;
 use crate::pg::relation::{self, Attribute};
 use crate::pg::row;

@@ -47,7 +47,9 @@ pub fn create_view(source: &Source) -> Result<()> {
     let view = format!("pgtrickle_changes.pending_{id}");
     spi::connect(None, |session| {
         drop_view(session, id)?;
-        session.execute_once(&format!("create view {view} as select * from pgtrickle.pending_changes({id}) as c({columns})"))?;
+        session.execute_once(&format!(
+            "create view {view} as select * from pgtrickle.pending_changes({id}) as c({columns})"
+        ))?;
         // The function behind it asks for the privilege on the source.
         session.execute_once(&format!("grant select on {view} to public"))
     })?;
@@ -83,7 +85,10 @@ fn pending_changes(request: &Request, store: &Tuplestore) -> Result<()> {
     };
     if !relation::may(known.source.relid, pg_sys::ACL_SELECT) || relation::is_row_secured(known.source.relid) {
         let name = relation::display(known.source.relid);
-        return Err(Error::new(PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE, format!("permission denied for table {name}")));
+        return Err(Error::new(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!("permission denied for table {name}"),
+        ));
     }
     crate::capture::flush()?;
     let Some(buffer) = Table::open(known.buffer, pg_sys::AccessShareLock) else { return Ok(()) };

@@ -71,14 +71,15 @@ impl Pending {
             self.levels.push(Level { nest, chunks: vec![] });
         }
         let Some(level) = self.levels.last_mut() else { return Ok(()) };
-        let index = match level.chunks.iter().position(|chunk| chunk.to.layout == to.layout && chunk.to.source == to.source) {
-            Some(index) => index,
-            None => {
-                let bytes = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(2 * CAPACITY));
-                level.chunks.push(Chunk::new(*to, bytes));
-                level.chunks.len() - 1
-            }
-        };
+        let index =
+            match level.chunks.iter().position(|chunk| chunk.to.layout == to.layout && chunk.to.source == to.source) {
+                Some(index) => index,
+                None => {
+                    let bytes = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(2 * CAPACITY));
+                    level.chunks.push(Chunk::new(*to, bytes));
+                    level.chunks.len() - 1
+                }
+            };
         let chunk = &mut level.chunks[index];
         let start = pack(&mut chunk.bytes);
         chunk.entries += 1;

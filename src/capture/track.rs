@@ -11,10 +11,10 @@ use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::{self, Oid};
 
 use crate::capture::cache::{self, Known};
-use crate::capture::inspect;
+use crate::capture::{buffer, inspect};
+use crate::catalog;
 use crate::catalog::layout::{self, Layout};
 use crate::catalog::source::{self, Member, Source};
-use crate::catalog;
 use crate::error::{Error, Result};
 use crate::pg::relation::{self, Attribute};
 use crate::pg::spi::{self, Session};
@@ -48,7 +48,7 @@ pub fn release(id: i32) -> Result<()> {
     let Some(source) = cache::read_catalog(|session| source::get(session, id))? else { return Ok(()) };
     let triggers = cache::read_catalog(|session| source::triggers(session, id))?;
     catalog::quietly(|| {
-        triggers.into_iter().for_each(trigger::drop);
+        triggers.into_iter().for_each(|(oid, _)| trigger::drop(oid));
         spi::connect(None, |session| {
             inspect::drop_view(session, id)?;
             if relation::find("pgtrickle_changes", &format!("changes_{id}"))?.is_some() {
@@ -82,7 +82,8 @@ pub fn members_changed(id: i32) -> Result<Option<String>> {
         let derived = source::is_stream_table(session, known.source.relid)?;
         Ok((source::members(session, &known.source)?, source::recorded(session, id)?, derived))
     })?;
-    let reason = difference(&now, then.into_iter().collect(), derived);
+    let crashed = || buffer::is_lost(&known).then(|| "an unlogged table was emptied by a crash".to_owned());
+    let reason = difference(&now, then.into_iter().collect(), derived).or_else(crashed);
     if reason.is_none() {
         cache::verified(id, now.iter().map(|member| member.relid));
     }
@@ -105,7 +106,9 @@ fn difference(now: &[Member], mut then: HashMap<Oid, String>, derived: bool) -> 
     for member in now {
         let name = || relation::display(member.relid);
         match then.remove(&member.relid) {
-            _ if !derived && !member.is_covered() => return Some(format!("a capture trigger on {} is missing or disabled", name())),
+            _ if !derived && !member.is_covered() => {
+                return Some(format!("a capture trigger on {} is missing or disabled", name()));
+            }
             None => return Some(format!("{} was attached", name())),
             Some(fingerprint) if fingerprint != member.fingerprint => {
                 return Some(format!("a capture trigger or a generated column of {} was changed", name()));
@@ -157,11 +160,21 @@ fn check(relid: Oid) -> Result<()> {
     };
     if kind.persistence == b't' {
         let detail = "It belongs to one session; the workers and other sessions cannot read it.";
-        return refuse(unsupported, format!("temporary table {} cannot be a source", name()), detail, "Use a permanent table.");
+        return refuse(
+            unsupported,
+            format!("temporary table {} cannot be a source", name()),
+            detail,
+            "Use a permanent table.",
+        );
     }
     if kind.is_catalog {
         let detail = "PostgreSQL fires no triggers for its own catalogs.";
-        return refuse(unsupported, format!("system catalog {} cannot be a source", name()), detail, "Copy what you need into a table.");
+        return refuse(
+            unsupported,
+            format!("system catalog {} cannot be a source", name()),
+            detail,
+            "Copy what you need into a table.",
+        );
     }
     let (what, hint) = match kind.relkind {
         b'r' | b'p' => return check_rights(relid),
@@ -170,7 +183,12 @@ fn check(relid: Oid) -> Result<()> {
         b'f' => ("foreign table", "Replicate it into a table, or use refresh_mode => 'FULL'."),
         _ => ("relation", "Use a table."),
     };
-    refuse(unsupported, format!("{what} {} cannot be a source", name()), "Its row changes cannot be captured here.", hint)
+    refuse(
+        unsupported,
+        format!("{what} {} cannot be a source", name()),
+        "Its row changes cannot be captured here.",
+        hint,
+    )
 }
 
 fn check_rights(relid: Oid) -> Result<()> {
@@ -261,13 +279,14 @@ fn install(source: &Source) -> Result<()> {
         source::record(session, source.id, &members)?;
         Ok(members)
     })?;
+    catalog::quietly(|| buffer::settle(source, members.iter().any(|member| member.is_unlogged)))?;
     catalog::quietly(|| inspect::create_view(source))?;
     members.iter().for_each(|member| relation::invalidate(member.relid));
     xact::advance_command();
     Ok(())
 }
 
-/// Makes every member fire our triggers.
+/// Makes every member fire our triggers, and nobody else.
 fn cover(source: &Source, members: &[Member]) -> Result<()> {
     let function = cache::read_catalog(source::capture_function)?;
     let [row, truncate] = source::trigger_names(source.id);
@@ -275,6 +294,12 @@ fn cover(source: &Source, members: &[Member]) -> Result<()> {
     let make = |member: &Member, name: &str, truncate| {
         trigger::create(member.relid, &trigger::Definition { name, argument: &argument, function, truncate })
     };
+    // A child that was detached keeps its triggers, but its rows are no longer the source's.
+    for (stray, table) in cache::read_catalog(|session| source::triggers(session, source.id))? {
+        if !members.iter().any(|member| member.relid == table) {
+            trigger::drop(stray);
+        }
+    }
     for member in members.iter().filter(|member| !member.is_covered()) {
         // A partition has its row trigger from its root, which comes before it.
         match &member.row {

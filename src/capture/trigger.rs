@@ -75,7 +75,9 @@ fn update(target: &Target, fired: &Fired) -> Result<()> {
 
 fn on_top(event: Top) {
     match event {
-        Top::PreCommit => or_raise(with_pending(|pending| if pending.has_levels() { pending.flush().map(|_| ()) } else { Ok(()) })),
+        Top::PreCommit => {
+            or_raise(with_pending(|pending| if pending.has_levels() { pending.flush().map(|_| ()) } else { Ok(()) }))
+        }
         Top::Commit => {
             let touched = with_pending(|pending| if pending.is_idle() { vec![] } else { pending.end() });
             if !touched.is_empty() {

@@ -23,8 +23,12 @@ pub fn of(session: &Session, source: i32) -> Result<Vec<Layout>> {
         "select layout, attnums, types::oid[], touch from pgtrickle.pgt_layouts where source_id = $1 order by layout",
         &[source.into()],
         |row| {
-            let layout =
-                Layout { id: row.require(1)?, attnums: row.require(2)?, types: row.require(3)?, touch: row.require(4)? };
+            let layout = Layout {
+                id: row.require(1)?,
+                attnums: row.require(2)?,
+                types: row.require(3)?,
+                touch: row.require(4)?,
+            };
             match layout.attnums.len() == layout.types.len() {
                 true => Ok(layout),
                 false => Err(Error::Bug("a layout has a type for each column")),

@@ -22,6 +22,8 @@ pub struct Member {
     pub relkind: String,
     /// Its row trigger is a copy of its parent's.
     pub is_partition: bool,
+    /// A crash empties it.
+    pub is_unlogged: bool,
     /// The capture triggers on it and whatever else must not have changed since.
     pub fingerprint: String,
     /// `pg_trigger.tgenabled` of the row trigger and the TRUNCATE trigger.
@@ -81,7 +83,8 @@ pub fn insert(session: &Session, relid: Oid) -> Result<Source> {
 }
 
 pub fn set_layout(session: &Session, id: i32, layout: i32) -> Result<()> {
-    session.execute("update pgtrickle.pgt_sources set layout = $2 where source_id = $1", &[id.into(), layout.into()])?;
+    session
+        .execute("update pgtrickle.pgt_sources set layout = $2 where source_id = $1", &[id.into(), layout.into()])?;
     Ok(())
 }
 
@@ -103,7 +106,7 @@ pub fn is_stream_table(session: &Session, relid: Oid) -> Result<bool> {
 
 /// The members as they are now, parents first. The fingerprint names the triggers by oid and the
 /// transaction that last touched them, and the expressions of stored generated columns, whose change
-/// rewrites a table without firing a trigger.
+/// rewrites a table without firing a trigger; and it says whether a crash empties the table.
 pub fn members(session: &Session, source: &Source) -> Result<Vec<Member>> {
     let names = trigger_names(source.id);
     session.query(
@@ -113,8 +116,8 @@ pub fn members(session: &Session, source: &Source) -> Result<Vec<Member>> {
            select i.inhrelid, m.depth + 1
              from pg_catalog.pg_inherits i join member m on i.inhparent = m.oid
             where not i.inhdetachpending)
-         select c.oid, c.relkind::text, c.relispartition,
-                pg_catalog.concat_ws('/', r.mark, t.mark, g.mark), r.state, t.state
+         select c.oid, c.relkind::text, c.relispartition, c.relpersistence = 'u',
+                pg_catalog.concat_ws('/', r.mark, t.mark, g.mark, case c.relpersistence when 'u' then 'unlogged' end), r.state, t.state
            from (select oid, pg_catalog.min(depth) as depth from member group by oid) m
            join pg_catalog.pg_class c on c.oid = m.oid
            left join lateral (
@@ -135,9 +138,10 @@ pub fn members(session: &Session, source: &Source) -> Result<Vec<Member>> {
                 relid: row.require(1)?,
                 relkind: row.require(2)?,
                 is_partition: row.require(3)?,
-                fingerprint: row.require(4)?,
-                row: row.get(5),
-                truncate: row.get(6),
+                is_unlogged: row.require(4)?,
+                fingerprint: row.require(5)?,
+                row: row.get(6),
+                truncate: row.get(7),
             })
         },
     )
@@ -163,20 +167,21 @@ pub fn record(session: &Session, id: i32, members: &[Member]) -> Result<()> {
     Ok(())
 }
 
-/// Every capture trigger of a source, on whatever table it is now, copies on partitions left out.
-pub fn triggers(session: &Session, id: i32) -> Result<Vec<Oid>> {
+/// Every capture trigger of a source with the table it is on, member or not, copies on partitions left out.
+pub fn triggers(session: &Session, id: i32) -> Result<Vec<(Oid, Oid)>> {
     session.query(
-        "select t.oid from pg_catalog.pg_trigger t
+        "select t.oid, t.tgrelid from pg_catalog.pg_trigger t
           where t.tgname = any ($1) and t.tgparentid = 0
             and t.tgfoid = 'pgtrickle.capture()'::pg_catalog.regprocedure",
         &[trigger_names(id).to_vec().into()],
-        |row| row.require(1),
+        |row| Ok((row.require(1)?, row.require(2)?)),
     )
 }
 
 /// The trigger function.
 pub fn capture_function(session: &Session) -> Result<Oid> {
-    let rows = session.query("select 'pgtrickle.capture()'::pg_catalog.regprocedure::oid", &[], |row| row.require(1))?;
+    let rows =
+        session.query("select 'pgtrickle.capture()'::pg_catalog.regprocedure::oid", &[], |row| row.require(1))?;
     rows.into_iter().next().ok_or(Error::Bug("a constant is a row"))
 }
 

@@ -17,7 +17,8 @@ use crate::pg::spi::Session;
 use crate::pg::{guard, query};
 
 pub use server_catalog::ServerCatalog;
-pub use sources::{SourceTable, refuse_unsafe_functions, sources};
+pub use sources::{SourceTable, checked, sources};
+use sources::refuse_unsafe_functions;
 
 /// What PostgreSQL makes of a defining query.
 pub struct Definition {

@@ -6,6 +6,7 @@ use pgrx::pg_sys::Oid;
 
 use crate::catalog::ddl;
 use crate::error::{Error, Result};
+use crate::pg::object;
 use crate::pg::spi::Session;
 
 /// A table that a defining query reads, directly or through views.
@@ -16,36 +17,51 @@ pub struct SourceTable {
     pub name: String,
 }
 
-/// The tables that `view` reads, directly or through other views; an error for what cannot be a source.
-pub fn sources(session: &Session, view: &QName, own: &[Oid]) -> Result<Vec<SourceTable>> {
+/// The tables that `view` reads, directly or through other views, as `owner`; an error for what cannot be
+/// a source.
+pub fn sources(session: &Session, view: &QName, owner: Oid) -> Result<Vec<SourceTable>> {
     let relations = ddl::prepare_table(session, view)?.relations()?;
-    let relations: Vec<Oid> = relations.into_iter().filter(|relid| !own.contains(relid)).collect();
+    let own = object::oid(view)?;
+    checked(session, relations.into_iter().filter(|relid| *relid != own).collect(), owner)
+}
+
+/// The tables among `relations`, all of them fit to be sources of a stream table of `owner`.
+pub fn checked(session: &Session, relations: Vec<Oid>, owner: Oid) -> Result<Vec<SourceTable>> {
     let rows = session.query(
         "select c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text,
-                c.oid < 16384 or n.nspname in ('pg_catalog', 'information_schema', 'pg_toast'),
-                pg_catalog.row_security_active(c.oid)
+                c.oid < 16384 or n.nspname in ('pg_catalog', 'information_schema', 'pg_toast')
            from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
           where c.oid = any ($1)
           order by c.oid",
         &[relations.into()],
         |row| {
             let table = SourceTable { relid: row.require(1)?, schema: row.require(2)?, name: row.require(3)? };
-            let facts = (row.require::<String>(4)?, row.require::<String>(5)?, row.require::<bool>(6)?, row.require::<bool>(7)?);
+            let facts = (row.require::<String>(4)?, row.require::<String>(5)?, row.require::<bool>(6)?);
             Ok((table, facts))
         },
     )?;
     let mut tables = vec![];
-    for (table, (kind, persistence, system, row_security)) in rows {
+    for (table, (kind, persistence, system)) in rows {
         if kind == "v" && !system {
             continue;
         }
-        refuse_source(&table, &kind, &persistence, system, row_security)?;
+        refuse_source(&table, &kind, &persistence, system)?;
+        refuse_row_security(&table, owner)?;
         tables.push(table);
     }
     Ok(tables)
 }
 
-fn refuse_source(table: &SourceTable, kind: &str, persistence: &str, system: bool, row_security: bool) -> Result<()> {
+fn refuse_row_security(table: &SourceTable, owner: Oid) -> Result<()> {
+    match object::is_row_secured(table.relid, owner) {
+        false => Ok(()),
+        true => Err(Error::new(ERRCODE_INSUFFICIENT_PRIVILEGE, format!("row security of table \"{}.{}\" applies to the owner of the stream table", table.schema, table.name))
+            .detail("The stream table would hold what its owner may see, and show it to everyone who may read it.")
+            .hint("Create the stream table as the owner of the source or as a role with BYPASSRLS.")),
+    }
+}
+
+fn refuse_source(table: &SourceTable, kind: &str, persistence: &str, system: bool) -> Result<()> {
     let name = format!("\"{}.{}\"", table.schema, table.name);
     let unsupported = |what: &str, hint: &str| {
         Err(Error::new(ERRCODE_FEATURE_NOT_SUPPORTED, format!("{what} {name} cannot be the source of a stream table"))
@@ -59,9 +75,6 @@ fn refuse_source(table: &SourceTable, kind: &str, persistence: &str, system: boo
             .hint("Use a permanent or unlogged table.")),
         ("f", _) => unsupported("foreign table", "Load the rows into a table, or create the stream table where the data lives."),
         ("m", _) => unsupported("materialized view", "Make it a stream table itself, or read its sources."),
-        _ if row_security => Err(Error::new(ERRCODE_INSUFFICIENT_PRIVILEGE, format!("row security of table {name} applies to the owner of the stream table"))
-            .detail("The stream table would hold what its owner may see, and show it to everyone who may read it.")
-            .hint("Create the stream table as the owner of the source or as a role with BYPASSRLS.")),
         ("r" | "p", _) => Ok(()),
         _ => unsupported("relation", "Use a table."),
     }

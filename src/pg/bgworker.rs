@@ -1,7 +1,8 @@
 //! A background worker's dealings with the server: signals, connection, latch, transactions. See
 //! `src/backend/postmaster/bgworker.c` and, for a loop of this kind, `autovacuum.c`.
 
-use std::ffi::{CString, c_int};
+use std::cell::Cell;
+use std::ffi::{CStr, CString, c_int};
 use std::time::Duration;
 
 use pgrx::bgworkers::{BackgroundWorkerBuilder, BackgroundWorkerStatus, DynamicBackgroundWorker};
@@ -9,7 +10,7 @@ use pgrx::{check_for_interrupts, pg_sys};
 
 use crate::error::Result;
 use crate::pg::setting;
-use crate::pg::shmem::{self, Post, Slot};
+use crate::pg::shmem::Post;
 use crate::pg::subxact::caught;
 
 const LIBRARY: &str = "pg_trickle";
@@ -92,7 +93,7 @@ unsafe fn handle(signal: c_int, handler: unsafe extern "C-unwind" fn(c_int)) {
 }
 
 /// Connects to a database as the bootstrap superuser, or to the shared catalogs alone.
-pub fn connect(database: Option<pg_sys::Oid>, name: &'static std::ffi::CStr) {
+pub fn connect(database: Option<pg_sys::Oid>, name: &'static CStr) {
     // SAFETY: called once, from a worker that was registered with a database connection.
     unsafe {
         pg_sys::BackgroundWorkerInitializeConnectionByOid(
@@ -104,14 +105,25 @@ pub fn connect(database: Option<pg_sys::Oid>, name: &'static std::ffi::CStr) {
     setting::set(c"application_name", name);
 }
 
-/// Takes a post for as long as the process lives, and leaves it however the process ends.
-pub fn occupy(post: &'static Post, on_leave: unsafe extern "C-unwind" fn(c_int, pg_sys::Datum), argument: usize) -> bool {
+thread_local! {
+    static LEAVE: Cell<Option<(fn(usize), usize)>> = const { Cell::new(None) };
+}
+
+/// Takes a post for as long as the process lives; `leave` is called with the argument however it ends.
+pub fn occupy(post: &'static Post, leave: fn(usize), argument: usize) -> bool {
     let taken = post.take();
     if taken {
-        // SAFETY: the callback runs before the process's entry is given back, and only uses atomics.
-        unsafe { pg_sys::on_shmem_exit(Some(on_leave), pg_sys::Datum::from(argument)) };
+        LEAVE.set(Some((leave, argument)));
+        // SAFETY: the callback lives as long as the process; it runs before the process's entry is given back.
+        unsafe { pg_sys::on_shmem_exit(Some(at_exit), pg_sys::Datum::from(0usize)) };
     }
     taken
+}
+
+unsafe extern "C-unwind" fn at_exit(_code: c_int, _argument: pg_sys::Datum) {
+    if let Some((leave, argument)) = LEAVE.take() {
+        leave(argument);
+    }
 }
 
 /// Waits for the latch, or until the time is over.
@@ -214,12 +226,6 @@ pub fn report_statistics(force: bool) -> Option<Duration> {
     u64::try_from(rest).ok().filter(|rest| *rest > 0).map(Duration::from_millis)
 }
 
-/// Whether this database has the extension. In a transaction.
-pub fn has_extension() -> bool {
-    // SAFETY: a catalog lookup.
-    unsafe { pg_sys::get_extension_oid(c"pg_trickle".as_ptr(), true) != pg_sys::InvalidOid }
-}
-
 /// The wall clock, in microseconds since the Unix epoch.
 pub fn now() -> i64 {
     // SAFETY: reads the clock.
@@ -236,80 +242,5 @@ impl ivm::schedule::Zone for ServerZone {
             let local = pg_sys::pg_localtime(&utc, pg_sys::session_timezone);
             local.as_ref().map_or(0, |local| local.tm_gmtoff)
         }
-    }
-}
-
-/// The databases that a worker can connect to and that are somebody's own. In a transaction.
-pub fn databases() -> Vec<pg_sys::Oid> {
-    const INVALID: i32 = -2;
-    let mut found = vec![];
-    // SAFETY: the scan of a shared catalog, as the autovacuum launcher does it.
-    unsafe {
-        let relation = pg_sys::table_open(pg_sys::DatabaseRelationId, pg_sys::AccessShareLock as i32);
-        let scan = pg_sys::table_beginscan_catalog(relation, 0, std::ptr::null_mut());
-        loop {
-            let tuple = pg_sys::heap_getnext(scan, pg_sys::ScanDirection::ForwardScanDirection);
-            if tuple.is_null() {
-                break;
-            }
-            let data = (*tuple).t_data;
-            let row = data.cast::<u8>().add((*data).t_hoff as usize).cast::<pg_sys::FormData_pg_database>();
-            if (*row).datallowconn && !(*row).datistemplate && (*row).datconnlimit != INVALID {
-                found.push((*row).oid);
-            }
-        }
-        pg_sys::table_endscan(scan);
-        pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
-    }
-    found
-}
-
-/// Asks a worker to end; true while it is there.
-pub fn terminate(slot: &Slot) -> bool {
-    let Some(pid) = slot.worker.pid() else { return false };
-    // SAFETY: the process array is searched under its lock; should the process have ended in between, its
-    // number is not in use again within these few instructions.
-    unsafe {
-        let process = pg_sys::BackendPidGetProc(pid);
-        !process.is_null() && libc_kill(pid, pg_sys::SIGTERM as c_int) == 0
-    }
-}
-
-unsafe extern "C" {
-    #[link_name = "kill"]
-    fn libc_kill(pid: c_int, signal: c_int) -> c_int;
-}
-
-/// Whether the current user may do with a database what needs it without anybody else in it: otherwise the
-/// statement is about to be refused.
-fn owns(database: pg_sys::Oid) -> bool {
-    // SAFETY: catalog lookups.
-    unsafe {
-        #[cfg(feature = "pg15")]
-        return pg_sys::pg_database_ownercheck(database, pg_sys::GetUserId());
-        #[cfg(not(feature = "pg15"))]
-        return pg_sys::object_ownercheck(pg_sys::DatabaseRelationId, database, pg_sys::GetUserId());
-    }
-}
-
-/// Ends the worker of a database and waits until it is gone, for as long as `patience` lasts.
-pub fn vacate(database: &str, patience: Duration) {
-    const STEP: Duration = Duration::from_millis(5);
-    let Ok(name) = CString::new(database) else { return };
-    // SAFETY: a catalog lookup that accepts that there is none of this name.
-    let database = unsafe { pg_sys::get_database_oid(name.as_ptr(), true) };
-    let Some(slot) = shmem::shared().filter(|_| database != pg_sys::InvalidOid).and_then(|shared| shared.slot(database))
-    else {
-        return;
-    };
-    if !owns(database) {
-        return;
-    }
-    crate::pg::wake::hold(slot, now() + 2 * patience.as_micros() as i64);
-    let mut waited = Duration::ZERO;
-    while terminate(slot) && waited < patience {
-        std::thread::sleep(STEP);
-        check_for_interrupts!();
-        waited += STEP;
     }
 }

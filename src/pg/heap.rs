@@ -35,7 +35,7 @@ impl Table {
     pub fn open(oid: pg_sys::Oid, lock: u32) -> Option<Table> {
         // SAFETY: the server answers NULL for a table that is gone; closed by drop.
         let raw = unsafe { pg_sys::try_table_open(oid, lock as i32) };
-        let table = (!raw.is_null()).then_some(Table { raw })?;
+        let table = (!raw.is_null()).then(|| Table { raw })?;
         // SAFETY: just opened.
         let width = unsafe { (*(*raw).rd_att).natts as usize };
         (width == WIDTH).then_some(table)
@@ -62,7 +62,9 @@ impl Table {
         unsafe {
             let tuple = pg_sys::heap_form_tuple((*self.raw).rd_att, values.as_mut_ptr(), [false; WIDTH].as_mut_ptr());
             let command = pg_sys::GetCurrentCommandId(true);
-            pg_sys::heap_insert(self.raw, tuple, command, 0, std::ptr::null_mut());
+            // Not for publications of all tables.
+            let options = pg_sys::TABLE_INSERT_NO_LOGICAL as i32;
+            pg_sys::heap_insert(self.raw, tuple, command, options, std::ptr::null_mut());
             pg_sys::heap_freetuple(tuple);
         }
     }

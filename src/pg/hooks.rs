@@ -6,15 +6,23 @@ use std::ffi::{CStr, c_char};
 use std::sync::OnceLock;
 
 use pgrx::pg_sys::NodeTag::*;
-use pgrx::pg_sys::ObjectType::{OBJECT_DATABASE, OBJECT_TABLE};
+use pgrx::pg_sys::ObjectType::{OBJECT_DATABASE, OBJECT_EXTENSION, OBJECT_TABLE};
 use pgrx::{pg_guard, pg_sys};
 
 /// What a utility statement means to the workers.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Utility {
-    /// A database that it needs without anybody else in it.
-    pub vacates: Option<String>,
+    pub vacates: Option<Room>,
     pub effect: Effect,
+}
+
+/// What a statement needs for itself.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Room {
+    /// A database, by name, without anybody else in it.
+    Database(String),
+    /// The tables of the extension in this database, which a refresh may hold for long.
+    Extension,
 }
 
 /// What is different once a utility statement has been committed.
@@ -45,7 +53,27 @@ pub fn install(before: fn(&Utility)) {
     }
 }
 
-#[pg_guard]
+// Without pgrx's guard: it would turn the errors of every utility statement on the server into copies that
+// lack half of what they said.
+mod raw {
+    use super::{c_char, pg_sys};
+
+    unsafe extern "C-unwind" {
+        #[allow(clippy::too_many_arguments)]
+        pub fn standard_ProcessUtility(
+            statement: *mut pg_sys::PlannedStmt,
+            query: *const c_char,
+            read_only_tree: bool,
+            context: pg_sys::ProcessUtilityContext::Type,
+            params: pg_sys::ParamListInfo,
+            environment: *mut pg_sys::QueryEnvironment,
+            dest: *mut pg_sys::DestReceiver,
+            completion: *mut pg_sys::QueryCompletion,
+        );
+    }
+}
+
+/// **Invariant:** nothing in this frame has a destructor, as errors of the statement jump over it.
 #[allow(clippy::too_many_arguments)]
 unsafe extern "C-unwind" fn process_utility(
     statement: *mut pg_sys::PlannedStmt,
@@ -59,17 +87,20 @@ unsafe extern "C-unwind" fn process_utility(
 ) {
     // SAFETY: the arguments are the server's own, passed on unchanged.
     unsafe {
-        if let Some(before) = BEFORE.get() {
-            before(&classify((*statement).utilityStmt));
-        }
-        match PREVIOUS {
-            Some(previous) => pg_sys::ffi::pg_guard_ffi_boundary(|| {
-                previous(statement, query, read_only_tree, context, params, environment, dest, completion)
-            }),
-            None => pg_sys::standard_ProcessUtility(
-                statement, query, read_only_tree, context, params, environment, dest, completion,
-            ),
-        }
+        announce(statement);
+        let next = match PREVIOUS {
+            Some(previous) => previous,
+            None => raw::standard_ProcessUtility,
+        };
+        next(statement, query, read_only_tree, context, params, environment, dest, completion);
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn announce(statement: *mut pg_sys::PlannedStmt) {
+    if let Some(before) = BEFORE.get() {
+        // SAFETY: a planned utility statement has a node.
+        before(&unsafe { classify((*statement).utilityStmt) });
     }
 }
 
@@ -95,8 +126,8 @@ unsafe fn classify(node: *mut pg_sys::Node) -> Utility {
     }
 }
 
-/// The database that the server insists to be alone in.
-unsafe fn vacated(node: *mut pg_sys::Node) -> Option<String> {
+/// Where the server wants to be alone.
+unsafe fn vacated(node: *mut pg_sys::Node) -> Option<Room> {
     // SAFETY: the tag says what the node is; names are NUL-terminated.
     unsafe {
         let name = match (*node).type_ {
@@ -117,9 +148,10 @@ unsafe fn vacated(node: *mut pg_sys::Node) -> Option<String> {
                 let create = node.cast::<pg_sys::CreatedbStmt>();
                 option((*create).options, c"template").unwrap_or(c"template1".as_ptr())
             }
+            T_DropStmt => return drops_extension(node.cast()).then_some(Room::Extension),
             _ => return None,
         };
-        (!name.is_null()).then(|| CStr::from_ptr(name).to_string_lossy().into_owned())
+        (!name.is_null()).then(|| Room::Database(CStr::from_ptr(name).to_string_lossy().into_owned()))
     }
 }
 
@@ -148,6 +180,14 @@ unsafe fn cells(list: *mut pg_sys::List) -> impl Iterator<Item = *mut std::ffi::
     }
 }
 
+unsafe fn drops_extension(drop: *mut pg_sys::DropStmt) -> bool {
+    // SAFETY: the objects of DROP EXTENSION are names.
+    unsafe {
+        (*drop).removeType == OBJECT_EXTENSION
+            && cells((*drop).objects).any(|name| CStr::from_ptr(string(name.cast())) == c"pg_trickle")
+    }
+}
+
 /// Whether queries may mean something else, or fail, after this statement.
 unsafe fn changes_objects(node: *mut pg_sys::Node) -> bool {
     // SAFETY: the tag says what the node is.
@@ -162,9 +202,18 @@ unsafe fn changes_objects(node: *mut pg_sys::Node) -> bool {
             }
             T_ViewStmt => (*node.cast::<pg_sys::ViewStmt>()).replace,
             T_CreateFunctionStmt => (*node.cast::<pg_sys::CreateFunctionStmt>()).replace,
-            T_DropOwnedStmt | T_AlterObjectSchemaStmt | T_AlterOwnerStmt | T_CreateTrigStmt | T_RuleStmt
-            | T_AlterFunctionStmt | T_AlterDomainStmt | T_AlterEnumStmt | T_AlterTypeStmt | T_AlterExtensionStmt
-            | T_CreatePolicyStmt | T_AlterPolicyStmt => true,
+            T_DropOwnedStmt
+            | T_AlterObjectSchemaStmt
+            | T_AlterOwnerStmt
+            | T_CreateTrigStmt
+            | T_RuleStmt
+            | T_AlterFunctionStmt
+            | T_AlterDomainStmt
+            | T_AlterEnumStmt
+            | T_AlterTypeStmt
+            | T_AlterExtensionStmt
+            | T_CreatePolicyStmt
+            | T_AlterPolicyStmt => true,
             _ => false,
         }
     }
@@ -188,8 +237,7 @@ unsafe fn is_temporary_name(schema: *const c_char, name: *const c_char) -> bool 
             return CStr::from_ptr(schema) == c"pg_temp";
         }
         let found = pg_sys::RelnameGetRelid(name);
-        found != pg_sys::InvalidOid
-            && pg_sys::get_rel_persistence(found) == pg_sys::RELPERSISTENCE_TEMP as c_char
+        found != pg_sys::InvalidOid && pg_sys::get_rel_persistence(found) == pg_sys::RELPERSISTENCE_TEMP as c_char
     }
 }
 

@@ -1,6 +1,7 @@
 //! PostgreSQL's resources as Rust values. All `unsafe` code of the extension is below this module.
 
 pub mod bgworker;
+pub mod database;
 pub mod guard;
 pub mod heap;
 pub mod hooks;

@@ -70,6 +70,12 @@ pub fn may_create_trigger(role: Oid, relid: Oid) -> bool {
     }
 }
 
+/// Whether row security hides rows of `relid` from `role`.
+pub fn is_row_secured(relid: Oid, role: Oid) -> bool {
+    // SAFETY: catalog look-up by oid.
+    unsafe { pg_sys::check_enable_rls(relid, role, true) == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32 }
+}
+
 /// A role's name, quoted where needed.
 pub fn role_name(role: Oid) -> String {
     // SAFETY: an existing role; the string is copied at once.

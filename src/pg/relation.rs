@@ -35,7 +35,7 @@ impl Open {
     fn new(oid: pg_sys::Oid) -> Option<Open> {
         // SAFETY: the server answers NULL for a relation that is gone; closed by drop.
         let raw = unsafe { pg_sys::try_relation_open(oid, pg_sys::AccessShareLock as i32) };
-        (!raw.is_null()).then_some(Open(raw))
+        (!raw.is_null()).then(|| Open(raw))
     }
 }
 
@@ -75,6 +75,11 @@ pub fn kind(oid: pg_sys::Oid) -> Option<Kind> {
         persistence: form.relpersistence as u8,
         is_catalog: oid.to_u32() < pg_sys::FirstNormalObjectId,
     })
+}
+
+/// Whether a crash empties a relation.
+pub fn is_unlogged(oid: pg_sys::Oid) -> bool {
+    kind(oid).is_some_and(|kind| kind.persistence == b'u')
 }
 
 /// Locks a relation until the transaction ends, and learns what others have changed about it.
@@ -143,14 +148,17 @@ pub fn type_name(oid: pg_sys::Oid) -> String {
 pub fn may(oid: pg_sys::Oid, privilege: u32) -> bool {
     // SAFETY: an existing relation.
     unsafe {
-        pg_sys::pg_class_aclcheck(oid, pg_sys::GetUserId(), privilege.into()) == pg_sys::AclResult::ACLCHECK_OK
+        pg_sys::pg_class_aclcheck(oid, pg_sys::GetUserId(), privilege as pg_sys::AclMode)
+            == pg_sys::AclResult::ACLCHECK_OK
     }
 }
 
 /// Whether row security hides rows of this table from the current role.
 pub fn is_row_secured(oid: pg_sys::Oid) -> bool {
     // SAFETY: an existing relation.
-    unsafe { pg_sys::check_enable_rls(oid, pg_sys::InvalidOid, true) == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32 }
+    unsafe {
+        pg_sys::check_enable_rls(oid, pg_sys::InvalidOid, true) == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
+    }
 }
 
 /// Calls `observer` whenever something about a relation changed: columns, triggers, inheritance. With
@@ -180,7 +188,8 @@ pub fn depend(catalog: pg_sys::Oid, oid: pg_sys::Oid, how: pg_sys::DependencyTyp
         let extension = pg_sys::get_extension_oid(name.as_ptr(), true);
         if extension != pg_sys::InvalidOid {
             let object = pg_sys::ObjectAddress { classId: catalog, objectId: oid, objectSubId: 0 };
-            let on = pg_sys::ObjectAddress { classId: pg_sys::ExtensionRelationId, objectId: extension, objectSubId: 0 };
+            let on =
+                pg_sys::ObjectAddress { classId: pg_sys::ExtensionRelationId, objectId: extension, objectSubId: 0 };
             pg_sys::recordDependencyOn(&object, &on, how);
         }
     }
@@ -190,6 +199,11 @@ pub fn depend(catalog: pg_sys::Oid, oid: pg_sys::Oid, how: pg_sys::DependencyTyp
 impl Attribute {
     /// A column like this one.
     pub fn definition(&self) -> tuplestore::ColumnDef {
-        tuplestore::ColumnDef { name: self.name.clone(), ty: self.ty, modifier: self.modifier, collation: self.collation }
+        tuplestore::ColumnDef {
+            name: self.name.clone(),
+            ty: self.ty,
+            modifier: self.modifier,
+            collation: self.collation,
+        }
     }
 }

@@ -22,7 +22,15 @@ pub fn define_checked<C: Check>(
     // SAFETY: the hook neither raises an error nor panics across the server's frames.
     unsafe {
         GucRegistry::define_string_guc_with_hooks(
-            name, short, long, setting, context, GucFlags::default(), Some(hook::<C>), None, None,
+            name,
+            short,
+            long,
+            setting,
+            context,
+            GucFlags::default(),
+            Some(hook::<C>),
+            None,
+            None,
         );
     }
 }

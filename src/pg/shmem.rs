@@ -190,7 +190,8 @@ impl Slot {
     /// Clears these marks and returns those of them that were set. To be called before the snapshot that
     /// reads the changes.
     pub fn take_changed(&self, which: &Bits) -> Bits {
-        let taken = std::array::from_fn(|word| self.changed[word].fetch_and(!which[word], Ordering::SeqCst) & which[word]);
+        let taken =
+            std::array::from_fn(|word| self.changed[word].fetch_and(!which[word], Ordering::SeqCst) & which[word]);
         fence(Ordering::SeqCst);
         taken
     }

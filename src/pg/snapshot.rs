@@ -3,6 +3,8 @@
 use ivm::frontier::Frontier;
 use pgrx::pg_sys;
 
+use crate::error::Result;
+
 /// A registered snapshot of this very moment, whatever the isolation level of the transaction.
 pub struct Snapshot {
     raw: pg_sys::Snapshot,
@@ -16,6 +18,18 @@ impl Snapshot {
         unsafe {
             let owner = pg_sys::TopTransactionResourceOwner;
             Snapshot { raw: pg_sys::RegisterSnapshotOnOwner(pg_sys::GetLatestSnapshot(), owner), owner }
+        }
+    }
+
+    /// Runs `f` with this as the active snapshot: what the server needs to be there for functions and types
+    /// that look around on their own. Statements of a tick still say which snapshot they run under.
+    pub fn active<R>(&self, f: impl FnOnce() -> Result<R>) -> Result<R> {
+        // SAFETY: popped below, or by abort.
+        unsafe {
+            pg_sys::PushActiveSnapshot(self.raw);
+            let result = f();
+            pg_sys::PopActiveSnapshot();
+            result
         }
     }
 

@@ -146,7 +146,8 @@ pub fn create(table: pg_sys::Oid, definition: &Definition) -> Result<()> {
         let statement = pg_sys::palloc0(size_of::<pg_sys::CreateTrigStmt>()).cast::<pg_sys::CreateTrigStmt>();
         (*statement).type_ = pg_sys::NodeTag::T_CreateTrigStmt;
         (*statement).trigname = pg_sys::pstrdup(name.as_ptr());
-        (*statement).args = pg_sys::lappend(std::ptr::null_mut(), pg_sys::makeString(pg_sys::pstrdup(argument.as_ptr())).cast());
+        (*statement).args =
+            pg_sys::lappend(std::ptr::null_mut(), pg_sys::makeString(pg_sys::pstrdup(argument.as_ptr())).cast());
         (*statement).row = !definition.truncate;
         (*statement).timing = pg_sys::TRIGGER_TYPE_AFTER as i16;
         (*statement).events = events as i16;

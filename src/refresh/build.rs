@@ -19,7 +19,7 @@ use crate::refresh::loaded;
 pub fn build(session: &Session, mut table: StreamTable, definition: Definition) -> Result<StreamTable> {
     table.canonical = definition.canonical;
     table.search_path = definition.search_path;
-    let sources = frontend::sources(session, &frontend::definition_view(table.id), &[table.definition])?;
+    let sources = frontend::sources(session, &frontend::definition_view(table.id), table.owner)?;
     refuse_cycle(session, &table, &sources)?;
     let view = compile(session, &mut table, definition.ast)?;
     table.node_count = view.nodes.len() as i32 - 1;

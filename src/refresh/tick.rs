@@ -1,6 +1,7 @@
 //! The tick: what is due and everything it reads, in topological order, under one snapshot.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::Instant;
 
 use ivm::dag::Dag;
@@ -26,7 +27,7 @@ pub struct Outcome {
 
 /// What the tables of one tick share.
 pub struct Tick {
-    pub snapshot: Snapshot,
+    pub snapshot: Rc<Snapshot>,
     /// Changes applied to stream tables in this tick, by the source that they are to others.
     pub deltas: BTreeMap<i32, Tuplestore>,
     /// Those of them that a change buffer holds as well, for consumers outside of the tick.
@@ -58,21 +59,30 @@ pub fn tick(ids: &[i32]) -> Result<Vec<Outcome>> {
 fn pass(ids: &[i32]) -> Result<(Vec<Outcome>, Vec<i32>)> {
     capture::flush()?;
     let order = quietly(|| spi::connect(None, |session| plan(session, ids)))?;
+    let snapshot = Rc::new(Snapshot::latest());
     let mut tick = Tick {
-        snapshot: Snapshot::latest(),
+        snapshot: Rc::clone(&snapshot),
         deltas: BTreeMap::new(),
         written: BTreeSet::new(),
         consumed: BTreeSet::new(),
         members: order.iter().copied().collect(),
         rebuilt: vec![],
     };
+    snapshot.active(|| {
+        let outcomes = run(&mut tick, order)?;
+        prune(&tick)?;
+        Ok((outcomes, tick.rebuilt))
+    })
+}
+
+fn run(tick: &mut Tick, order: Vec<i32>) -> Result<Vec<Outcome>> {
     let mut failed: BTreeSet<i32> = BTreeSet::new();
     let mut outcomes = vec![];
     for id in order {
         let started = Instant::now();
         let result = match upstream_failed(id, &failed)? {
             Some(name) => Err(upstream_error(&name)),
-            None => subtransaction(|| table::refresh(&mut tick, id, started)),
+            None => subtransaction(|| table::refresh(tick, id, started)),
         };
         outcomes.push(match result {
             Ok(refresh) => Outcome { id, refresh, error: None },
@@ -84,10 +94,9 @@ fn pass(ids: &[i32]) -> Result<(Vec<Outcome>, Vec<i32>)> {
         });
     }
     if !failed.is_empty() {
-        keep_for(&mut tick, &failed, &outcomes)?;
+        keep_for(tick, &failed, &outcomes)?;
     }
-    prune(&tick)?;
-    Ok((outcomes, tick.rebuilt))
+    Ok(outcomes)
 }
 
 /// A table that failed will need the changes that this tick passed in memory: they go to the change

@@ -3,7 +3,6 @@
 //! read again. The one thing it waits for by the clock is the pause before a worker that failed is tried again.
 
 use std::collections::BTreeMap;
-use std::ffi::c_int;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use pgrx::{pg_guard, pg_sys};
 use crate::error::Result;
 use crate::guc;
 use crate::pg::bgworker::{self, Started};
+use crate::pg::database;
 use crate::pg::shmem::{Phase, SLOTS, Shared, Slot, shared};
 
 /// A worker that ran this long had no trouble starting.
@@ -74,7 +74,7 @@ pub extern "C-unwind" fn pg_trickle_launcher(_argument: Datum) {
     bgworker::exit(1);
 }
 
-unsafe extern "C-unwind" fn leave(_code: c_int, _argument: Datum) {
+fn leave(_argument: usize) {
     if let Some(shared) = shared() {
         shared.launcher.leave();
     }
@@ -82,7 +82,7 @@ unsafe extern "C-unwind" fn leave(_code: c_int, _argument: Datum) {
 
 /// Ends every scheduler.
 fn dismiss(shared: &Shared) {
-    shared.slots.iter().for_each(|slot| _ = bgworker::terminate(slot));
+    shared.slots.iter().for_each(|slot| _ = database::terminate(slot));
 }
 
 /// Schedulers that an earlier launcher asked for and that never came are asked for again.
@@ -119,9 +119,9 @@ impl Launcher {
 
     /// Reads which databases there are and gives each a slot.
     fn read_databases(&mut self, shared: &'static Shared) -> Result<()> {
-        let mut databases = bgworker::transaction(|| Ok(bgworker::databases()))?;
+        let mut databases = bgworker::transaction(|| Ok(database::all()))?;
         for (number, slot) in shared.slots.iter().enumerate().filter(|(_, slot)| !slot.is_free()) {
-            if !databases.contains(&slot.database()) && !bgworker::terminate(slot) {
+            if !databases.contains(&slot.database()) && !database::terminate(slot) {
                 self.assign(number, slot, pg_sys::InvalidOid);
             }
         }

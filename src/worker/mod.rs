@@ -2,6 +2,7 @@
 //! extension; see `README.md` beside this file.
 
 mod feed;
+mod journal;
 mod launcher;
 mod scheduler;
 

@@ -2,7 +2,7 @@
 //! only carries events in and ticks out. While there is nothing to do it sleeps without a timeout.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::c_int;
+use std::ffi::CStr;
 use std::time::Duration;
 
 use ivm::schedule::{Actions, Event, Fate, Micros, Schedule, State, Table};
@@ -13,8 +13,9 @@ use crate::catalog::stream_table::{self, Schedulable};
 use crate::error::{Error, Kind, Result};
 use crate::pg::bgworker::{self, ServerZone};
 use crate::pg::shmem::{Phase, Slot, shared};
-use crate::pg::{setting, wake};
+use crate::pg::{database, setting, wake};
 use crate::worker::feed::Feed;
+use crate::worker::journal::Journal;
 use crate::{guc, refresh};
 
 /// How long to wait before the catalog is read again after that failed.
@@ -26,9 +27,7 @@ struct Scheduler {
     state: State,
     /// Happened since the last decision.
     events: Vec<Event>,
-    names: BTreeMap<i32, String>,
-    /// What was last said in the log about a table, or about none.
-    said: BTreeMap<Option<i32>, String>,
+    journal: Journal,
     /// The catalog could not be read: not before then.
     reload_at: Option<Micros>,
     /// Statistics that are still to be handed on, at this time.
@@ -56,7 +55,7 @@ pub extern "C-unwind" fn pg_trickle_scheduler(argument: Datum) {
 }
 
 /// What a refresh must not depend on. A lost tick is simply done again, so nothing waits for the disk.
-const SETTINGS: [(&std::ffi::CStr, &std::ffi::CStr); 7] = [
+const SETTINGS: [(&CStr, &CStr); 7] = [
     (c"synchronous_commit", c"off"),
     (c"search_path", c""),
     (c"statement_timeout", c"0"),
@@ -66,8 +65,8 @@ const SETTINGS: [(&std::ffi::CStr, &std::ffi::CStr); 7] = [
     (c"default_transaction_read_only", c"off"),
 ];
 
-unsafe extern "C-unwind" fn leave(_code: c_int, argument: Datum) {
-    if let Some(slot) = shared().and_then(|shared| shared.slots.get(argument.value())) {
+fn leave(number: usize) {
+    if let Some(slot) = shared().and_then(|shared| shared.slots.get(number)) {
         if !slot.turn(Phase::Running, Phase::Vacant) {
             slot.turn(Phase::Starting, Phase::Vacant);
         }
@@ -83,8 +82,7 @@ impl Scheduler {
             feed: Feed::new(slot),
             state: State::default(),
             events: vec![],
-            names: BTreeMap::new(),
-            said: BTreeMap::new(),
+            journal: Journal::default(),
             reload_at: None,
             report_at: None,
         }
@@ -133,7 +131,7 @@ impl Scheduler {
 
     /// Reads the catalog; ends the process where the extension is gone.
     fn reload(&mut self, generation: u64, now: Micros) {
-        let read = bgworker::transaction(|| match bgworker::has_extension() {
+        let read = bgworker::transaction(|| match database::has_extension() {
             true => bgworker::with_snapshot(stream_table::schedulable).map(Some),
             false => Ok(None),
         });
@@ -141,7 +139,7 @@ impl Scheduler {
             Ok(Some(list)) => self.learn(generation, list),
             Ok(None) => self.retire(generation),
             Err(error) => {
-                self.say(None, &error);
+                self.journal.failed(None, &error);
                 self.reload_at = Some(now + RELOAD_PAUSE);
             }
         }
@@ -154,15 +152,14 @@ impl Scheduler {
         }
         self.reload_at = None;
         self.feed.learn(generation, list.iter().flat_map(|table| table.sources.iter().copied()));
-        self.names = list.iter().map(|table| (table.id, table.name.clone())).collect();
-        self.said.retain(|id, _| id.is_some_and(|id| self.names.contains_key(&id)));
+        self.journal.learn(list.iter().map(|table| (table.id, table.name.clone())).collect());
         let tables = list.into_iter().map(|table| self.table(table)).collect();
         self.events.push(Event::Tables { tables, default: guc::default_schedule() });
     }
 
     fn table(&mut self, table: Schedulable) -> Table {
         let schedule = Schedule::parse(&table.schedule).unwrap_or_else(|error| {
-            self.say(Some(table.id), &error.into());
+            self.journal.failed(Some(table.id), &error.into());
             guc::default_schedule()
         });
         Table {
@@ -190,7 +187,7 @@ impl Scheduler {
         let began = bgworker::now();
         self.events.extend(self.feed.clear(&self.state.sources(ids), began));
         self.events.push(Event::Started { at: began, ids: ids.to_vec() });
-        bgworker::report(Some(&self.activity(ids)));
+        bgworker::report(Some(&self.journal.activity(ids)));
         let verdicts = self.tick(ids);
         self.conclude(ids, verdicts);
         bgworker::report(None);
@@ -205,7 +202,7 @@ impl Scheduler {
             (Ok(outcomes), _) => outcomes.into_iter().map(verdict).collect(),
             (Err(error), [id]) => BTreeMap::from([(*id, Err(error))]),
             (Err(error), _) if error.kind() == Kind::Transient => {
-                self.say(None, &error);
+                self.journal.failed(None, &error);
                 BTreeMap::new()
             }
             (Err(_), _) => {
@@ -229,7 +226,10 @@ impl Scheduler {
         let mut broken = BTreeSet::new();
         for id in ids.iter().copied() {
             let fate = match verdicts.remove(&id) {
-                Some(Ok(worked)) => self.praise(id, worked),
+                Some(Ok(worked)) => {
+                    self.journal.succeeded(id);
+                    if worked { Fate::Refreshed } else { Fate::Unchanged }
+                }
                 Some(Err(error)) if !self.state.reads_any(id, &broken) => self.blame(id, &error),
                 _ => Fate::Postponed,
             };
@@ -240,50 +240,17 @@ impl Scheduler {
         }
     }
 
-    fn praise(&mut self, id: i32, worked: bool) -> Fate {
-        if self.said.remove(&Some(id)).is_some() {
-            pgrx::log!("pg_trickle refreshes stream table {} again", self.name(id));
-        }
-        if worked { Fate::Refreshed } else { Fate::Unchanged }
-    }
-
     /// Writes a failure down, in a transaction of its own.
     fn blame(&mut self, id: i32, error: &Error) -> Fate {
-        self.say(Some(id), error);
+        self.journal.failed(Some(id), error);
         match bgworker::transaction(|| bgworker::with_snapshot(|| refresh::record_failure(id, error))) {
             Ok(true) => Fate::Suspended,
             Ok(false) if error.kind() != Kind::Transient => Fate::Failed,
             Ok(false) => Fate::Postponed,
             Err(error) => {
-                self.say(None, &error);
+                self.journal.failed(None, &error);
                 Fate::Failed
             }
-        }
-    }
-
-    /// Logs an error, once until it is another.
-    fn say(&mut self, id: Option<i32>, error: &Error) {
-        let text = error.to_string();
-        if self.said.get(&id) == Some(&text) {
-            return;
-        }
-        match id {
-            Some(id) => pgrx::log!("pg_trickle could not refresh stream table {}: {text}", self.name(id)),
-            None => pgrx::log!("pg_trickle scheduler: {text}"),
-        }
-        self.said.insert(id, text);
-    }
-
-    fn name(&self, id: i32) -> &str {
-        self.names.get(&id).map_or("that was dropped", String::as_str)
-    }
-
-    fn activity(&self, ids: &[i32]) -> String {
-        const NAMED: usize = 3;
-        let names: Vec<&str> = ids.iter().take(NAMED).map(|id| self.name(*id)).collect();
-        match ids.len().saturating_sub(NAMED) {
-            0 => format!("refreshing {}", names.join(", ")),
-            more => format!("refreshing {} and {more} more", names.join(", ")),
         }
     }
 }

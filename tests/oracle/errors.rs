@@ -20,9 +20,9 @@ const SETUP: &str = "
     create table u (id int primary key, t_id int);
     create temp table temporary (a int);
     create materialized view mv as select count(*) as n from t;
-    create foreign data wrapper nothing;
-    create server nowhere foreign data wrapper nothing;
-    create foreign table far (a int) server nowhere;
+    create extension file_fdw;
+    create server files foreign data wrapper file_fdw;
+    create foreign table far (a int) server files options (filename '/dev/null');
     create function look() returns int language sql stable as 'select max(v) from t';
     create function draw() returns int language sql volatile as 'select 1';
     create view clock as select id, now() as at from t;
@@ -114,18 +114,25 @@ const STATEMENTS: &[Case] = &[
 ];
 
 /// Everything that a refusal could leave behind.
-async fn traces(session: &Session) -> String {
+async fn traces(session: &Session) -> Vec<String> {
     session
-        .value(
-            "select concat_ws(E'\\n',
-               (select string_agg(oid::regclass::text, ' ' order by oid) from pg_class where oid > 16384 and relkind <> 'S'),
-               (select string_agg(tgrelid::regclass || '.' || tgname, ' ' order by oid) from pg_trigger),
-               (select string_agg(s::text, ' ' order by pgt_id) from pgtrickle.pgt_stream_tables s),
-               (select string_agg(s::text, ' ' order by source_id) from pgtrickle.pgt_sources s),
-               (select string_agg(d::text, ' ' order by pgt_id, source_id) from pgtrickle.pgt_dependencies d),
-               (select string_agg(l::text, ' ' order by layout) from pgtrickle.pgt_layouts l))",
+        .column(
+            "select oid::regclass::text from pg_class where oid > 16384 and relkind <> 'S'
+             union all select tgrelid::regclass || '.' || tgname from pg_trigger
+             union all select to_jsonb(s)::text from pgtrickle.pgt_stream_tables s
+             union all select s::text from pgtrickle.pgt_sources s
+             union all select d::text from pgtrickle.pgt_dependencies d
+             union all select l::text from pgtrickle.pgt_layouts l
+             order by 1",
         )
         .await
+}
+
+/// What is in only one of two lists.
+fn changes(before: &[String], after: &[String]) -> Vec<String> {
+    let gone = before.iter().filter(|trace| !after.contains(trace)).map(|trace| format!("    gone: {trace}"));
+    let new = after.iter().filter(|trace| !before.contains(trace)).map(|trace| format!("    new: {trace}"));
+    gone.chain(new).collect()
 }
 
 /// What is wrong with the answer to one case.
@@ -145,7 +152,9 @@ fn judge((code, sql, say): &Case, answer: Result<(), Failure>) -> Option<String>
     if *say != Code && silent(&failure.hint) {
         wrong.push("no hint".to_owned());
     }
-    (!wrong.is_empty()).then(|| format!("{}: {sql}\n    {failure}", wrong.join(", ")))
+    let text = failure.to_string();
+    let excerpt: Vec<&str> = text.lines().take(3).collect();
+    (!wrong.is_empty()).then(|| format!("{}: {sql}\n    {}", wrong.join(", "), excerpt.join("\n    ")))
 }
 
 async fn run_cases(session: &Session, cases: &[Case], statement: impl Fn(&str) -> String) -> Vec<String> {
@@ -156,7 +165,7 @@ async fn run_cases(session: &Session, cases: &[Case], statement: impl Fn(&str) -
         wrong.extend(judge(case, answer));
         let after = traces(session).await;
         if after != before {
-            wrong.push(format!("left something behind: {}\n    before: {before}\n    after: {after}", case.1));
+            wrong.push(format!("left something behind: {}\n{}", case.1, changes(&before, &after).join("\n")));
         }
         // Caught in a subtransaction it must leave the session as good as new.
         let caught = format!("do $do$ begin execute $sql${}$sql$; exception when others then null; end $do$", statement(case.1));

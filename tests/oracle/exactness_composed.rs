@@ -29,8 +29,7 @@ async fn composed_queries_stay_exact() {
             oracle.batch(&mut dice).await;
         }
         oracle.refresh_all().await;
-        oracle.check_histories().await;
-        oracle.database.close().await;
+        oracle.finish().await;
     }
     println!("composed: {queries} queries, exact");
 }

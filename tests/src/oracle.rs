@@ -24,7 +24,12 @@ pub struct Oracle {
     pub subjects: Vec<Subject>,
     pub setup: String,
     log: Vec<String>,
+    /// What went wrong. A stream table that failed is dropped, so that the others go on.
+    pub faults: Vec<String>,
 }
+
+/// Shrinking takes a while: the first failures are worth it.
+const SHRUNK: usize = 3;
 
 /// The session's settings: results must not depend on those of the workers.
 const SETTINGS: &str = "set timezone = 'America/New_York'; set datestyle = 'SQL, DMY'; set search_path = public, ext;";
@@ -59,7 +64,7 @@ impl Oracle {
         let icu = session.holds("select exists (select from pg_collation where collprovider = 'i')").await;
         let setup = format!("{}\n{SETTINGS}", world::setup(citext, icu));
         session.run(&setup).await;
-        let mut oracle = Oracle { database, session, subjects: vec![], setup, log: vec![] };
+        let mut oracle = Oracle { database, session, subjects: vec![], setup, log: vec![], faults: vec![] };
         for entry in world::fill(dice) {
             oracle.act(entry).await;
         }
@@ -68,23 +73,36 @@ impl Oracle {
 
     pub async fn add(&mut self, subject: Subject) {
         let schedule = if subject.by_worker { "0s" } else { "1h" };
-        self.session.run(&subject.creation(schedule)).await;
+        if let Err(failure) = self.session.attempt(&subject.creation(schedule)).await {
+            return self.faults.push(format!("{failure}\nin: {}", subject.creation(schedule)));
+        }
+        self.subjects.push(subject.clone());
         self.compare(&subject, "creation").await;
-        self.subjects.push(subject);
     }
 
     pub async fn act(&mut self, entry: String) {
         let outcome = play(&self.session, &entry).await;
         self.log.push(entry);
         if let Err(failure) = outcome {
-            let entry = &self.log[self.log.len() - 1];
-            let refreshed = self.subjects.iter().find(|subject| entry.contains(&refresh_of(subject)));
-            let small = match refreshed {
-                Some(subject) => shrink::shrink(&self.database, self, &subject.name).await,
-                None => String::new(),
-            };
-            panic!("{failure}\nin: {entry}\nshrunk to:\n{small}");
+            let entry = self.log[self.log.len() - 1].clone();
+            let refreshed = self.subjects.iter().find(|subject| entry.contains(&refresh_of(subject))).cloned();
+            match refreshed {
+                Some(subject) => self.fault(&subject, format!("{failure}\nin: {entry}")).await,
+                None => panic!("{failure}\nin: {entry}"),
+            }
         }
+    }
+
+    async fn fault(&mut self, subject: &Subject, what: String) {
+        let small = match self.faults.len() < SHRUNK {
+            true => shrink::shrink(&self.database, self, &subject.name).await,
+            false => String::new(),
+        };
+        println!("{}: {what}\n{}\n{small}\n", subject.name, subject.sql);
+        self.faults.push(format!("{}: {what}\n{}", subject.name, subject.sql));
+        self.session.run(&format!("select pgtrickle.drop_stream_table('{}', cascade => true)", subject.name)).await;
+        let left = exact::stream_tables(&self.session).await;
+        self.subjects.retain(|subject| left.contains(&subject.name));
     }
 
     /// One batch: transactions, then refreshes and comparisons.
@@ -96,9 +114,8 @@ impl Oracle {
             };
             self.act(entry).await;
         }
-        for at in 0..self.subjects.len() {
-            let subject = self.subjects[at].clone();
-            if !subject.by_worker && dice.percent(60) {
+        for subject in self.subjects.clone() {
+            if !subject.by_worker && dice.percent(60) && self.has(&subject) {
                 self.act(refresh_of(&subject)).await;
                 self.compare(&subject, "refresh").await;
             }
@@ -108,11 +125,16 @@ impl Oracle {
 
     /// Refreshes and compares everything.
     pub async fn refresh_all(&mut self) {
-        for at in 0..self.subjects.len() {
-            let subject = self.subjects[at].clone();
-            self.act(refresh_of(&subject)).await;
-            self.compare(&subject, "refresh").await;
+        for subject in self.subjects.clone() {
+            if self.has(&subject) {
+                self.act(refresh_of(&subject)).await;
+                self.compare(&subject, "refresh").await;
+            }
         }
+    }
+
+    fn has(&self, subject: &Subject) -> bool {
+        self.subjects.iter().any(|other| other.name == subject.name)
     }
 
     /// A transaction that writes, refreshes, and writes again, with a savepoint around one of the two.
@@ -139,34 +161,30 @@ impl Oracle {
             names.join(", ")
         );
         self.session.wait_until(&stale, Duration::from_secs(20)).await;
-        for at in 0..self.subjects.len() {
-            let subject = self.subjects[at].clone();
+        for subject in self.subjects.clone() {
             if subject.by_worker {
                 self.compare(&subject, "the workers' refresh").await;
             }
         }
     }
 
-    async fn compare(&self, subject: &Subject, after: &str) {
-        let found = exact::differences(&self.session, &subject.name, subject.look).await;
-        if found.is_empty() {
+    async fn compare(&mut self, subject: &Subject, after: &str) {
+        if !self.has(subject) {
             return;
         }
-        let small = shrink::shrink(&self.database, self, &subject.name).await;
-        panic!(
-            "{} is not its query after {after}:\n{}\n{}\nshrunk to:\n{small}",
-            subject.name,
-            subject.sql,
-            found.join("\n")
-        );
+        let found = exact::differences(&self.session, &subject.name, subject.look).await;
+        if !found.is_empty() {
+            self.fault(subject, format!("is not its query after {after}:\n{}", found.join("\n"))).await;
+        }
     }
 
     pub fn log(&self) -> &[String] {
         &self.log
     }
 
-    /// What must be true of the histories: no failed refresh, and no recomputation where deltas were promised.
-    pub async fn check_histories(&self) {
+    /// Nothing went wrong, and what must be true of the histories: no failed refresh, and no recomputation where deltas were promised.
+    pub async fn finish(self) {
+        assert!(self.faults.is_empty(), "{} failures:\n{}", self.faults.len(), self.faults.join("\n"));
         let errors = exact::errors(&self.session).await;
         assert!(errors.is_empty(), "refreshes failed:\n{}", errors.join("\n"));
         for subject in self.subjects.iter().filter(|subject| subject.incremental) {
@@ -180,6 +198,7 @@ impl Oracle {
             let full = self.session.number(&count("FULL")).await;
             assert!(full <= 1, "{} was recomputed {full} times: {}", subject.name, subject.sql);
         }
+        self.database.close().await;
     }
 }
 
@@ -192,6 +211,5 @@ pub async fn run(oracle: &mut Oracle, dice: &mut Dice, budget: Duration) -> usiz
         batches += 1;
     }
     oracle.refresh_all().await;
-    oracle.check_histories().await;
     batches
 }

@@ -22,6 +22,9 @@ struct Trial<'a> {
 impl Trial<'_> {
     /// Whether the failing stream table differs, or fails to refresh, after these entries.
     async fn fails(&self, entries: &[String]) -> bool {
+        for name in exact::stream_tables(&self.session).await.iter().rev() {
+            self.session.run(&format!("select pgtrickle.drop_stream_table('{name}')")).await;
+        }
         self.session
             .run("drop schema if exists public cascade; drop schema if exists ext cascade; create schema public; reset all")
             .await;

@@ -119,10 +119,10 @@ mod tests {
         #![proptest_config(testing::cases(200))]
 
         #[test]
-        fn law_every_column_has_a_type(sample in arb_plan(3)) {
-            let types = Types::of(&sample.plan, &catalog(), &names).unwrap();
-            let described = catalog().describe(&render::query(&sample.plan, &names).unwrap()).unwrap();
-            for (column, ty) in sample.plan.columns().iter().zip(described) {
+        fn law_every_column_has_a_type(plan in arb_plan(3)) {
+            let types = Types::of(&plan, &catalog(), &names).unwrap();
+            let described = catalog().describe(&render::query(&plan, &names).unwrap()).unwrap();
+            for (column, ty) in plan.columns().iter().zip(described) {
                 prop_assert_eq!(types.get(column.id).unwrap(), &ty);
             }
         }

@@ -61,7 +61,8 @@ impl Zset {
     pub fn rows(&self) -> Result<Vec<Row>> {
         let mut rows = vec![];
         for (row, weight) in &self.0 {
-            let copies = usize::try_from(*weight).map_err(|_| Error::Evaluation(format!("{row:?} has weight {weight}")))?;
+            let copies =
+                usize::try_from(*weight).map_err(|_| Error::Evaluation(format!("{row:?} has weight {weight}")))?;
             rows.extend(std::iter::repeat_n(row.clone(), copies));
         }
         Ok(rows)

@@ -9,7 +9,7 @@ use crate::sql::ident::{Ident, QName};
 
 impl Binder<'_> {
     /// The product of all items; one row without columns when there are none.
-    pub fn from_list(&mut self, items: &[From], ctes: Ctes) -> Result<(Plan, Scope)> {
+    pub fn product(&mut self, items: &[From], ctes: Ctes) -> Result<(Plan, Scope)> {
         let mut plans = vec![];
         let mut scope = Scope::default();
         for item in items {
@@ -60,7 +60,13 @@ impl Binder<'_> {
         Ok((plan, named(columns, alias, &cte.name)?))
     }
 
-    fn join(&mut self, l: (Plan, Scope), r: (Plan, Scope), on: &JoinOn, alias: Option<&Alias>) -> Result<(Plan, Scope)> {
+    fn join(
+        &mut self,
+        l: (Plan, Scope),
+        r: (Plan, Scope),
+        on: &JoinOn,
+        alias: Option<&Alias>,
+    ) -> Result<(Plan, Scope)> {
         let ((left, left_scope), (right, right_scope)) = (l, r);
         let using: &[Ident] = if let JoinOn::Using(columns) = on { columns } else { &[] };
         let mut predicates = vec![];
@@ -99,7 +105,10 @@ fn named(columns: Vec<(Ident, ColId)>, alias: Option<&Alias>, own: &Ident) -> Re
 }
 
 /// The first columns under other names.
-fn renamed<'a>(mut columns: Vec<(Ident, ColId)>, names: impl Iterator<Item = &'a Ident>) -> Result<Vec<(Ident, ColId)>> {
+fn renamed<'a>(
+    mut columns: Vec<(Ident, ColId)>,
+    names: impl Iterator<Item = &'a Ident>,
+) -> Result<Vec<(Ident, ColId)>> {
     for (at, name) in names.enumerate() {
         let column = columns.get_mut(at).ok_or_else(|| Error::Syntax("more column aliases than columns".to_owned()))?;
         column.0 = name.clone();

@@ -79,7 +79,7 @@ impl Grouping<'_, '_> {
             if arg.name.is_some() {
                 return Err(refuse::named_argument(&name));
             }
-            if !within_group.is_empty() && !(arg.value.columns().is_empty() && arg.value.subqueries().is_empty()) {
+            if !within_group.is_empty() && (!arg.value.columns().is_empty() || !arg.value.subqueries().is_empty()) {
                 return Err(refuse::direct_argument(&name));
             }
             ids.push(self.column_below(arg.value, "arg").id);
@@ -91,7 +91,8 @@ impl Grouping<'_, '_> {
         let (order_by, within_group) = (orders(order_by), orders(within_group));
         let filter = filter.map(|e| self.column_below(e, "filter").id);
         let column = self.binder.ids.column(name.name.as_str());
-        let call = AggregateCall { column, function: name, args: ids, variadic, distinct, order_by, within_group, filter };
+        let call =
+            AggregateCall { column, function: name, args: ids, variadic, distinct, order_by, within_group, filter };
         let same = |known: &&AggregateCall| AggregateCall { column: call.column.clone(), ..(*known).clone() } == call;
         if let Some(known) = self.calls.iter().find(same) {
             return Ok(known.column.id);

@@ -108,7 +108,9 @@ pub fn limit() -> Error {
 
 pub fn set_operation(op: SetOp) -> Error {
     let (construct, hint) = match op {
-        SetOp::Intersect => ("INTERSECT", "Use SELECT DISTINCT from an inner join on all columns if none of them is null."),
+        SetOp::Intersect => {
+            ("INTERSECT", "Use SELECT DISTINCT from an inner join on all columns if none of them is null.")
+        }
         SetOp::Union | SetOp::Except => ("EXCEPT", AGGREGATE_BELOW),
     };
     Error::unsupported(construct, "whether a row is shown depends on how often it is in both inputs", hint)

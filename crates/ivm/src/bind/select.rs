@@ -18,7 +18,7 @@ impl Binder<'_> {
         if let ast::Distinct::On(_) = distinct {
             return Err(refuse::distinct_on());
         }
-        let (mut plan, scope) = self.from_list(from, ctes)?;
+        let (mut plan, scope) = self.product(from, ctes)?;
         if let Some(filter) = filter {
             plan = plan.filter(self.expr(filter, &scope)?);
         }

@@ -153,7 +153,8 @@ fn arms_of_a_union_get_its_types() {
 #[test]
 fn unions_of_unions_are_flat() {
     let arm = "SELECT cid FROM public.orders";
-    let Plan::Distinct(distinct) = rewrite::simplify(bound(&format!("({arm} UNION {arm}) UNION ({arm} UNION ALL {arm})")).unwrap())
+    let Plan::Distinct(distinct) =
+        rewrite::simplify(bound(&format!("({arm} UNION {arm}) UNION ({arm} UNION ALL {arm})")).unwrap())
     else {
         panic!()
     };
@@ -162,10 +163,7 @@ fn unions_of_unions_are_flat() {
 
 #[test]
 fn order_without_limit_is_dropped() {
-    assert_eq!(
-        simple("SELECT id FROM public.big ORDER BY id LIMIT ALL"),
-        "SELECT big.id\nFROM public.big AS big"
-    );
+    assert_eq!(simple("SELECT id FROM public.big ORDER BY id LIMIT ALL"), "SELECT big.id\nFROM public.big AS big");
     assert_eq!(refused("SELECT id FROM public.big ORDER BY id LIMIT 1"), "LIMIT or OFFSET");
 }
 

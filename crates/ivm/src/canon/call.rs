@@ -33,7 +33,7 @@ pub fn arguments(args: Vec<ast::FunctionArg>) -> Result<(Vec<Argument<Name, Quer
 
 fn variadic(e: ast::Expr) -> Result<(Expr, bool)> {
     match e {
-        ast::Expr::Function(function) if is_marked(&function, "variadic") => {
+        ast::Expr::Function(function) if mark(&function) == Some("variadic") => {
             let mut values = marked_arguments(function)?;
             Ok((expr(values.remove(0))?, true))
         }
@@ -41,19 +41,16 @@ fn variadic(e: ast::Expr) -> Result<(Expr, bool)> {
     }
 }
 
-fn mark(function: &ast::Function) -> Option<&str> {
+/// The name of a marked call.
+pub fn mark(function: &ast::Function) -> Option<&str> {
     match &function.name.0[..] {
         [ast::ObjectNamePart::Identifier(name)] if name.quote_style == Some(CALL) => Some(&name.value),
         _ => None,
     }
 }
 
-fn is_marked(function: &ast::Function, name: &str) -> bool {
-    mark(function) == Some(name)
-}
-
 /// The arguments of a marked call; the dialect made it, with at least one.
-fn marked_arguments(function: ast::Function) -> Result<Vec<ast::Expr>> {
+pub fn marked_arguments(function: ast::Function) -> Result<Vec<ast::Expr>> {
     let ast::FunctionArguments::List(list) = function.args else { return syntax("call") };
     let argument = |arg| match arg {
         ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(e)) => Ok(e),
@@ -67,7 +64,8 @@ pub fn call(function: ast::Function) -> Result<Expr> {
         let mark = mark.to_owned();
         return marked(&mark, marked_arguments(function)?);
     }
-    let ast::Function { name, uses_odbc_syntax, parameters, args, within_group, filter, null_treatment, over } = function;
+    let ast::Function { name, uses_odbc_syntax, parameters, args, within_group, filter, null_treatment, over } =
+        function;
     let plain = !uses_odbc_syntax && matches!(parameters, ast::FunctionArguments::None) && null_treatment.is_none();
     absent(plain, "word after a call")?;
     let bare = within_group.is_empty() && filter.is_none() && over.is_none();
@@ -143,6 +141,7 @@ fn construct(word: &str, args: ast::FunctionArguments) -> Result<Expr> {
     absent(!star && args.iter().all(|arg| arg.name.is_none() && !arg.variadic), word)?;
     let mut values: Vec<Expr> = args.into_iter().map(|arg| arg.value).collect();
     Ok(match word {
+        "ROW" if values.iter().any(|value| matches!(value, Generic::WholeRow(_))) => return syntax("*"),
         "ROW" => Generic::Row(values),
         "GROUPING" => Generic::Grouping(values),
         "COALESCE" | "GREATEST" | "LEAST" | "NULLIF" => Expr::call(&word.to_ascii_lowercase(), values),
@@ -163,21 +162,7 @@ fn construct(word: &str, args: ast::FunctionArguments) -> Result<Expr> {
 }
 
 pub fn keyword(word: &str) -> Option<Keyword> {
-    Some(match word {
-        "CURRENT_DATE" => Keyword::CurrentDate,
-        "CURRENT_TIME" => Keyword::CurrentTime,
-        "CURRENT_TIMESTAMP" => Keyword::CurrentTimestamp,
-        "LOCALTIME" => Keyword::Localtime,
-        "LOCALTIMESTAMP" => Keyword::Localtimestamp,
-        "CURRENT_ROLE" => Keyword::CurrentRole,
-        "CURRENT_USER" => Keyword::CurrentUser,
-        "USER" => Keyword::User,
-        "SESSION_USER" => Keyword::SessionUser,
-        "SYSTEM_USER" => Keyword::SystemUser,
-        "CURRENT_CATALOG" => Keyword::CurrentCatalog,
-        "CURRENT_SCHEMA" => Keyword::CurrentSchema,
-        _ => return None,
-    })
+    Keyword::ALL.into_iter().find(|keyword| keyword.text() == word)
 }
 
 fn marked(name: &str, args: Vec<ast::Expr>) -> Result<Expr> {
@@ -185,7 +170,7 @@ fn marked(name: &str, args: Vec<ast::Expr>) -> Result<Expr> {
     let mut next = || args.next().map_or_else(|| syntax(name), Ok);
     let special = match name {
         "unary" => return Ok(Generic::Unary(operator(&text(next()?)?), boxed(next()?)?)),
-        "EXTRACT" => Special::Extract(text(next()?)?.to_ascii_lowercase(), expr(next()?)?),
+        "EXTRACT" => Special::Extract(text(next()?)?, expr(next()?)?),
         "POSITION" => Special::Position(expr(next()?)?, expr(next()?)?),
         "SUBSTRING" => Special::Substring(expr(next()?)?, optional(next()?)?, optional(next()?)?),
         "OVERLAY" => Special::Overlay(expr(next()?)?, expr(next()?)?, expr(next()?)?, optional(next()?)?),

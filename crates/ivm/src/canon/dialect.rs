@@ -150,7 +150,7 @@ fn quantified(p: &mut Parser, left: &Expr, symbol: String, all: bool) -> Parsed 
     p.next_token();
     p.next_token();
     let right = match is_query(p, 0) {
-        true => Expr::Subquery(parenthesized_query(p)?.into()),
+        true => Expr::Subquery(parenthesized_query(p)?),
         false => {
             p.expect_token(&Token::LParen)?;
             let right = p.parse_expr()?;
@@ -228,7 +228,11 @@ fn parenthesized_query(p: &mut Parser) -> Result<Box<sqlparser::ast::Query>, Par
 fn is_query(p: &Parser, n: usize) -> bool {
     let starts = |words: &[&str]| starts_with(&[p.peek_nth_token_no_skip(n + 1).token], words);
     let opens = p.peek_nth_token_no_skip(n).token == Token::LParen;
-    opens && (starts(&["SELECT"]) || starts(&["WITH"]) || starts(&["VALUES"]) || is_query(p, n + 1) && is_operand(p, n + 1))
+    opens
+        && (starts(&["SELECT"])
+            || starts(&["WITH"])
+            || starts(&["VALUES"])
+            || is_query(p, n + 1) && is_operand(p, n + 1))
 }
 
 /// Whether what follows the parentheses that open at the n-th token belongs to a query.
@@ -244,7 +248,8 @@ fn is_operand(p: &Parser, n: usize) -> bool {
         }
         if depth == 0 {
             let next = p.peek_nth_token_no_skip(n + 1).token;
-            return next == Token::RParen || CLAUSES.iter().any(|clause| starts_with(&[next.clone()], &[clause]));
+            return next == Token::RParen
+                || CLAUSES.iter().any(|clause| starts_with(std::slice::from_ref(&next), &[clause]));
         }
     }
     false

@@ -18,6 +18,16 @@ pub fn exprs(list: Vec<ast::Expr>) -> Result<Vec<Expr>> {
     list.into_iter().map(expr).collect()
 }
 
+/// The items of a list in which `t.*` would be all columns of `t`: there it is no value, and PostgreSQL
+/// prints whole rows with a cast.
+pub fn columns(list: Vec<ast::Expr>) -> Result<Vec<Expr>> {
+    let items = exprs(list)?;
+    match items.iter().any(|item| matches!(item, Generic::WholeRow(_))) {
+        true => syntax("*"),
+        false => Ok(items),
+    }
+}
+
 pub fn boxed(e: ast::Expr) -> Result<Box<Expr>> {
     Ok(Box::new(expr(e)?))
 }
@@ -122,7 +132,10 @@ fn binary(left: ast::Expr, op: ast::BinaryOperator, right: ast::Expr) -> Result<
         B::And => Generic::And(chain(B::And, left, right)?),
         B::Or => Generic::Or(chain(B::Or, left, right)?),
         B::Overlaps => Generic::Special(Box::new(Special::Overlaps(pair(left)?, pair(right)?))),
-        B::Custom(text) => Generic::Binary(operator(&text), boxed(left)?, boxed(right)?),
+        B::Custom(text) => {
+            let left = if matches!(right, ast::Expr::Subquery(_)) { operand(left)? } else { expr(left)? };
+            Generic::Binary(operator(&text), Box::new(left), boxed(right)?)
+        }
         other => return syntax(other),
     })
 }
@@ -153,7 +166,7 @@ fn pair(e: ast::Expr) -> Result<[Expr; 2]> {
 /// The left side of a comparison with a subquery: only here is `(a, b)` a row.
 fn operand(e: ast::Expr) -> Result<Expr> {
     match e {
-        ast::Expr::Tuple(items) if !items.is_empty() => Ok(Generic::Row(exprs(items)?)),
+        ast::Expr::Tuple(items) if !items.is_empty() => Ok(Generic::Row(columns(items)?)),
         other => expr(other),
     }
 }
@@ -181,20 +194,25 @@ fn access(root: ast::Expr, chain: Vec<ast::AccessExpr>) -> Result<Expr> {
         }
         (root, _) => expr(root)?,
     };
+    // Adjacent subscripts are one: `a[1:2][1]` is a slice of both dimensions, `(a[1:2])[1]` is not.
+    let mut subscripts = vec![];
     for step in chain {
-        e = match step {
-            ast::AccessExpr::Dot(ast::Expr::Identifier(field)) => Generic::Field(Box::new(e), ident(field)?),
+        match step {
+            ast::AccessExpr::Subscript(subscript) => subscripts.push(index(subscript)?),
+            ast::AccessExpr::Dot(ast::Expr::Identifier(field)) => {
+                e = Generic::Field(Box::new(subscripted(e, &mut subscripts)), ident(field)?);
+            }
             ast::AccessExpr::Dot(other) => return syntax(other),
-            ast::AccessExpr::Subscript(subscript) => match (e, index(subscript)?) {
-                (Generic::Subscript(e, mut indexes), index) => {
-                    indexes.push(index);
-                    Generic::Subscript(e, indexes)
-                }
-                (e, index) => Generic::Subscript(Box::new(e), vec![index]),
-            },
         }
     }
-    Ok(e)
+    Ok(subscripted(e, &mut subscripts))
+}
+
+fn subscripted(e: Expr, subscripts: &mut Vec<Index<Name, Query>>) -> Expr {
+    match subscripts.is_empty() {
+        true => e,
+        false => Generic::Subscript(Box::new(e), std::mem::take(subscripts)),
+    }
 }
 
 fn index(subscript: ast::Subscript) -> Result<Index<Name, Query>> {

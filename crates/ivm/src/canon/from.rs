@@ -3,7 +3,7 @@
 use sqlparser::ast;
 
 use super::call::arguments;
-use super::expr::{exprs, expr};
+use super::expr::{expr, exprs};
 use super::names::{ident, parts, qname, syntax};
 use super::query::{absent, query};
 use super::tokens::TYPE;
@@ -131,7 +131,8 @@ fn alias(alias: ast::TableAlias) -> Result<Alias> {
 }
 
 pub fn alias_columns(columns: Vec<ast::TableAliasColumnDef>) -> Result<Vec<(Ident, Option<TypeName>)>> {
-    let column = |ast::TableAliasColumnDef { name, data_type }| Ok((ident(name)?, data_type.map(type_name).transpose()?));
+    let column =
+        |ast::TableAliasColumnDef { name, data_type }| Ok((ident(name)?, data_type.map(type_name).transpose()?));
     columns.into_iter().map(column).collect()
 }
 

@@ -2,10 +2,12 @@
 
 use sqlparser::ast;
 
-use super::expr::{expr, exprs, group, orders, window};
+use super::call::{mark, marked_arguments};
+use super::expr::{columns, expr, exprs, group, orders, window};
 use super::from::{alias_columns, from_list};
 use super::names::{ident, syntax};
-use super::tokens::{CALL, TIES};
+use super::tokens::TIES;
+use super::{DEPTH, too_deep};
 use crate::error::Result;
 use crate::expr::Literal;
 use crate::sql::ast::{Body, Cte, Distinct, Expr, Item, Limit, Order, Query, Select, SetOp, Window, With};
@@ -33,7 +35,13 @@ pub fn query(query: ast::Query) -> Result<Query> {
     absent(locks.is_empty() && for_clause.is_none(), "FOR")?;
     absent(settings.is_none() && format_clause.is_none() && pipe_operators.is_empty(), "SETTINGS")?;
     let (limit, offset) = limit_clause.map_or(Ok((None, None)), limits)?;
-    let own = Query { with: ctes.map(with).transpose()?, body: Body::Values(vec![]), order_by: ordering(order_by)?, limit, offset };
+    let own = Query {
+        with: ctes.map(with).transpose()?,
+        body: Body::Values(vec![]),
+        order_by: ordering(order_by)?,
+        limit,
+        offset,
+    };
     let inner = set_expr(*set)?;
     if own.with.is_none() && own.order_by.is_empty() && own.limit.is_none() && own.offset.is_none() {
         return Ok(inner);
@@ -63,25 +71,15 @@ fn limits(clause: ast::LimitClause) -> Result<(Option<Limit>, Option<Expr>)> {
 }
 
 fn limited(count: ast::Expr) -> Result<Limit> {
-    let (count, with_ties) = match ties(count) {
-        Ok(count) => (expr(count)?, true),
-        Err(count) => (expr(count)?, false),
-    };
-    let all = !with_ties && count == Expr::Literal(Literal::Null);
-    Ok(Limit { count: (!all).then_some(count), with_ties })
-}
-
-/// The count inside the mark of WITH TIES, or what it is instead.
-fn ties(count: ast::Expr) -> std::result::Result<ast::Expr, ast::Expr> {
-    if let ast::Expr::Function(ast::Function { name, args: ast::FunctionArguments::List(list), .. }) = &count
-        && let [ast::ObjectNamePart::Identifier(name)] = &name.0[..]
-        && let [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(inner))] = &list.args[..]
-        && name.quote_style == Some(CALL)
-        && name.value == TIES
+    if let ast::Expr::Function(function) = &count
+        && mark(function) == Some(TIES)
     {
-        return Ok(inner.clone());
+        let mut counts = marked_arguments(function.clone())?;
+        return Ok(Limit { count: counts.pop().map(expr).transpose()?, with_ties: true });
     }
-    Err(count)
+    let count = expr(count)?;
+    let all = count == Expr::Literal(Literal::Null);
+    Ok(Limit { count: (!all).then_some(count), with_ties: false })
 }
 
 fn with(with: ast::With) -> Result<With> {
@@ -118,6 +116,9 @@ fn set_expr(set: ast::SetExpr) -> Result<Query> {
         ast::SetExpr::Select(inner) => Ok(bare(Body::Select(Box::new(select(*inner)?)))),
         ast::SetExpr::Query(inner) => query(*inner),
         ast::SetExpr::SetOperation { left, op, set_quantifier, right } => {
+            if operands(&left) >= DEPTH {
+                return Err(too_deep());
+            }
             let op = match op {
                 ast::SetOperator::Union => SetOp::Union,
                 ast::SetOperator::Intersect => SetOp::Intersect,
@@ -133,11 +134,20 @@ fn set_expr(set: ast::SetExpr) -> Result<Query> {
             Ok(bare(Body::SetOp { op, all, left, right }))
         }
         ast::SetExpr::Values(ast::Values { explicit_row: false, value_keyword: false, rows }) => {
-            let rows = rows.into_iter().map(|row| exprs(row.content));
+            let rows = rows.into_iter().map(|row| columns(row.content));
             Ok(bare(Body::Values(rows.collect::<Result<_>>()?)))
         }
         other => syntax(other),
     }
+}
+
+/// How many queries a chain of set operations combines.
+fn operands(mut set: &ast::SetExpr) -> usize {
+    let mut count = 1;
+    while let ast::SetExpr::SetOperation { left, .. } = set {
+        (set, count) = (left, count + 1);
+    }
+    count
 }
 
 fn select(select: ast::Select) -> Result<Select> {
@@ -196,7 +206,7 @@ fn distinct(distinct: Option<ast::Distinct>) -> Result<Distinct> {
 
 fn item(item: ast::SelectItem) -> Result<Item> {
     match item {
-        ast::SelectItem::UnnamedExpr(e) => Ok(Item { expr: expr(e)?, alias: None }),
+        ast::SelectItem::UnnamedExpr(e) => Ok(Item { expr: columns(vec![e])?.remove(0), alias: None }),
         ast::SelectItem::ExprWithAlias { expr: e, alias } => Ok(Item { expr: expr(e)?, alias: Some(ident(alias)?) }),
         other => syntax(other),
     }

@@ -124,7 +124,11 @@ pub fn check(tokens: &[Token]) -> Result<()> {
         }
         if starts_with(rest, &["USING"]) && has_alias(&rest[1..]) {
             let hint = "Name the columns by the joined tables.";
-            return Err(Error::unsupported("JOIN USING with an alias", "the construct cannot be expressed in the syntax tree", hint));
+            return Err(Error::unsupported(
+                "JOIN USING with an alias",
+                "the construct cannot be expressed in the syntax tree",
+                hint,
+            ));
         }
     }
     Ok(())
@@ -133,7 +137,18 @@ pub fn check(tokens: &[Token]) -> Result<()> {
 /// Whether a clause or the end follows the word SELECT.
 fn has_no_columns(after: &[Token]) -> bool {
     const CLAUSES: [&str; 12] = [
-        "FROM", "WHERE", "GROUP", "HAVING", "WINDOW", "UNION", "INTERSECT", "EXCEPT", "ORDER", "OFFSET", "LIMIT", "FETCH",
+        "FROM",
+        "WHERE",
+        "GROUP",
+        "HAVING",
+        "WINDOW",
+        "UNION",
+        "INTERSECT",
+        "EXCEPT",
+        "ORDER",
+        "OFFSET",
+        "LIMIT",
+        "FETCH",
     ];
     match after.first() {
         None | Some(Token::RParen) => true,

@@ -3,7 +3,7 @@
 //! Unquoted words in capitals are keywords and all others are names, because PostgreSQL prints them
 //! so; every name is passed on quoted, so that no word that is special to the parser's other dialects
 //! can act. Operators become single tokens with their schema. Type names and whole rows become single
-//! words under quote marks that no text can contain: `TYPE`, `ROW` and `CALL`.
+//! words under quote marks of other dialects, which no text can contain here: `TYPE`, `CALL` and `ROW`.
 
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, Tokenizer, Whitespace, Word};
@@ -14,17 +14,20 @@ use crate::error::{Error, Result};
 /// The quote mark of identifiers.
 pub const QUOTED: char = '"';
 /// Marks a word that is the text of a type name.
-pub const TYPE: char = 't';
+pub const TYPE: char = '[';
 /// Marks a word that is a relation's alias and means its whole row.
-pub const ROW: char = '*';
-/// Marks the name of a call that stands for a construct of ours.
-pub const CALL: char = 'f';
+pub const ROW: char = '`';
+/// Marks the name of a call that stands for a construct that the parser's tree has no place for.
+pub const CALL: char = '[';
 
 /// Ends the schema in the text of a qualified operator.
 pub const SCHEMA_END: char = '\0';
 
 /// The marked call that stands for `FETCH FIRST … ROWS WITH TIES`.
 pub const TIES: &str = "ties";
+
+/// What a list of grouping sets follows.
+const GROUPINGS: [&str; 3] = ["ROLLUP", "CUBE", "SETS"];
 
 pub fn tokens(sql: &str) -> Result<Vec<Token>> {
     let input = lex(sql)?;
@@ -119,6 +122,10 @@ impl Rewriter<'_> {
                 self.at += 1;
             }
             [Token::Word(_), Token::LParen, ..] if starts_with(rest, &["OPERATOR"]) => self.operator()?,
+            [Token::Word(_), Token::LParen, ..] if GROUPINGS.iter().any(|word| starts_with(rest, &[word])) => {
+                self.copy(2);
+                self.grouping_sets()?;
+            }
             [Token::Word(_), ..] => self.keyword(),
             _ => self.copy(1),
         }
@@ -178,6 +185,39 @@ impl Rewriter<'_> {
         Ok(())
     }
 
+    /// Encloses each grouping set that is an expression starting with a parenthesis, `(a)::text` or a
+    /// subquery: the parser takes that parenthesis for the whole set's.
+    fn grouping_sets(&mut self) -> Result<()> {
+        loop {
+            let (start, mut depth, mut closed) = (self.output.len(), 0, false);
+            loop {
+                match self.input.get(self.at) {
+                    None => return Ok(()),
+                    Some(Token::Comma | Token::RParen) if depth == 0 => break,
+                    Some(_) => {}
+                }
+                let from = self.at;
+                self.step()?;
+                let count = |token| self.input[from..self.at].iter().filter(|t| **t == token).count();
+                depth += count(Token::LParen);
+                depth -= count(Token::RParen);
+                closed |= depth == 0 && self.output.last() == Some(&Token::RParen);
+            }
+            let query =
+                self.output.get(start + 1).is_some_and(|first| starts_with(std::slice::from_ref(first), &["SELECT"]));
+            let goes_on = closed && self.output.last() != Some(&Token::RParen);
+            if self.output.get(start) == Some(&Token::LParen) && (query || goes_on) {
+                self.output.insert(start, Token::LParen);
+                self.output.push(Token::RParen);
+            }
+            let end = self.input[self.at] == Token::RParen;
+            self.copy(1);
+            if end {
+                return Ok(());
+            }
+        }
+    }
+
     fn type_name(&mut self) -> Result<()> {
         let Some((name, count)) = types::type_name(&self.input[self.at..]) else {
             return Err(Error::Syntax("type name expected".to_owned()));
@@ -211,10 +251,12 @@ impl Rewriter<'_> {
             self.type_name()?;
             match self.input.get(self.at) {
                 Some(Token::Comma) => {}
-                Some(Token::RParen) => return Ok(self.copy(1)),
+                Some(Token::RParen) => break,
                 Some(token) => return Err(Error::Syntax(format!("unexpected {token} in a column definition list"))),
                 None => return Err(Error::Syntax("unfinished column definition list".to_owned())),
             }
         }
+        self.copy(1);
+        Ok(())
     }
 }

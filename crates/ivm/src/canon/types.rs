@@ -39,7 +39,7 @@ impl Reader<'_> {
         let first = self.bare().unwrap_or_default().to_owned();
         self.word()?;
         match first.as_str() {
-            "double" => self.words(&["precision"]),
+            "double" => self.words(&["precision"]) || self.qualified()?,
             "character" | "bit" => self.words(&["varying"]),
             "interval" => INTERVAL.iter().any(|fields| self.words(fields)),
             "time" | "timestamp" => {

@@ -61,7 +61,9 @@ pub fn eval(e: &Expr, scope: &Scope) -> Result<Value> {
         Generic::Scalar(query) => match column(query, scope)?.as_slice() {
             [] => NULL,
             [value] => value.clone(),
-            _ => return Err(Error::Evaluation("more than one row returned by a subquery used as one value".to_owned())),
+            _ => {
+                return Err(Error::Evaluation("more than one row returned by a subquery used as one value".to_owned()));
+            }
         },
         Generic::ArrayOf(query) => Value::Array(column(query, scope)?),
         Generic::WholeRow(_)
@@ -117,7 +119,9 @@ fn cast(value: Value, TypeName(ty): &TypeName) -> Result<Value> {
     let base = ty.split('(').next().unwrap_or(ty);
     Ok(match (base, value) {
         (_, Value::Null) => NULL,
-        ("smallint" | "integer" | "bigint", Value::Text(text)) => Value::Int(Numeric::parse(&text)?.rescaled(0)?.digits),
+        ("smallint" | "integer" | "bigint", Value::Text(text)) => {
+            Value::Int(Numeric::parse(&text)?.rescaled(0)?.digits)
+        }
         ("smallint" | "integer" | "bigint", Value::Bool(b)) => Value::Int(b.into()),
         ("smallint" | "integer" | "bigint", Value::Float(x)) => Value::Int(x.round_ties_even() as i128),
         ("smallint" | "integer" | "bigint", value) => match value.number() {

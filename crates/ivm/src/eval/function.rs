@@ -68,8 +68,8 @@ pub fn arithmetic(symbol: &str, left: &Value, right: &Value) -> Result<Value> {
 
 fn exact(symbol: &str, left: Numeric, right: Numeric) -> Option<Result<Value>> {
     let result = match symbol {
-        "+" => left.add(right),
-        "-" => left.add(right.negate()),
+        "+" => left.plus(right),
+        "-" => left.plus(right.negate()),
         "*" => left.multiply(right),
         "/" => left.divide(right),
         "^" => left.power(right),
@@ -171,9 +171,9 @@ mod tests {
 
     #[test]
     fn nulls_are_skipped_or_spread() {
-        assert_eq!(call("least", &row![NULL, 3, 2]).unwrap(), Value::Int(2));
-        assert_eq!(call("nullif", &row![3, 3]).unwrap(), NULL);
-        assert_eq!(call("abs", &row![NULL]).unwrap(), NULL);
+        assert_eq!(call("least", &[NULL, 3.into(), 2.into()]).unwrap(), Value::Int(2));
+        assert_eq!(call("nullif", &[3.into(), 3.into()]).unwrap(), NULL);
+        assert_eq!(call("abs", &[NULL]).unwrap(), NULL);
         assert_eq!(operator("+", &NULL, &Value::Int(1)).unwrap(), NULL);
     }
 }

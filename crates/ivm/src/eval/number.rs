@@ -61,7 +61,7 @@ impl Numeric {
         self
     }
 
-    pub fn add(self, other: Numeric) -> Result<Numeric> {
+    pub fn plus(self, other: Numeric) -> Result<Numeric> {
         let scale = self.scale.max(other.scale);
         let sum = self.rescaled(scale)?.digits.checked_add(other.rescaled(scale)?.digits);
         Ok(Numeric { digits: sum.ok_or_else(overflow)?, scale })
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn arithmetic_keeps_postgresql_scales() {
-        assert_eq!(n("1.50").add(n("2")).unwrap().to_string(), "3.50");
+        assert_eq!(n("1.50").plus(n("2")).unwrap().to_string(), "3.50");
         assert_eq!(n("1.5").multiply(n("-0.20")).unwrap().to_string(), "-0.300");
         assert_eq!(n("2").divide(n("3")).unwrap().to_string(), "0.6666666666666667");
         assert_eq!(n("-1").divide(n("3")).unwrap().to_string(), "-0.3333333333333333");

@@ -6,9 +6,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{
-    Argument, Bound, Call, Case, Direction, Expr, Frame, Index, Op, Order, Over, Quantified, Special, Window,
-};
+use super::{Argument, Bound, Call, Case, Direction, Expr, Frame, Index, Op, Order, Over, Quantified, Special, Window};
 use crate::error::Result;
 use crate::sql::ident::Ident;
 
@@ -201,9 +199,9 @@ impl<C, Q> Case<C, Q> {
 impl<C, Q> Call<C, Q> {
     pub fn map_with<M: Mapper<C, Q>>(self, m: &mut M) -> Result<Call<M::C2, M::Q2>> {
         let Call { name, args, star, distinct, order_by, within_group, filter, over } = self;
-        let args = args.into_iter().map(|Argument { name, variadic, value }| {
-            Ok(Argument { name, variadic, value: value.map_with(m)? })
-        });
+        let args = args
+            .into_iter()
+            .map(|Argument { name, variadic, value }| Ok(Argument { name, variadic, value: value.map_with(m)? }));
         let args = args.collect::<Result<_>>()?;
         let (order_by, within_group) = (orders(order_by, m)?, orders(within_group, m)?);
         let filter = option(filter, m)?;
@@ -328,6 +326,8 @@ impl Op {
     }
 }
 
+/// Takes the box apart: its place is not reused, for the mapped type has another size.
+#[expect(clippy::boxed_local)]
 fn boxed<C, Q, M: Mapper<C, Q>>(e: Box<Expr<C, Q>>, m: &mut M) -> Result<Box<Expr<M::C2, M::Q2>>> {
     Ok(Box::new(e.map_with(m)?))
 }

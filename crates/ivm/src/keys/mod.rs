@@ -77,9 +77,7 @@ fn known(plan: &Plan, catalog: &dyn Catalog) -> Result<Known> {
             let inputs = join.inputs.iter().map(|input| known(input, catalog)).collect::<Result<_>>()?;
             join::joined(inputs, &join.predicates)
         }
-        Plan::Outer(outer) => {
-            join::left_joined(known(&outer.left, catalog)?, known(&outer.right, catalog)?, &outer.on)
-        }
+        Plan::Outer(outer) => join::left_joined(known(&outer.left, catalog)?, known(&outer.right, catalog)?, &outer.on),
         Plan::UnionAll(union) => {
             let inputs = union.inputs.iter().map(|(input, _)| known(input, catalog)).collect::<Result<Vec<_>>>()?;
             let never_null = |at: usize| {
@@ -144,7 +142,8 @@ fn grouped(aggregate: &Aggregate, input: Known) -> Known {
         keys: vec![],
         dependencies: input.dependencies,
     };
-    let counts = aggregate.calls.iter().filter(|call| call.function.schema.is_none() && call.function.name.as_str() == "count");
+    let counts =
+        aggregate.calls.iter().filter(|call| call.function.schema.is_none() && call.function.name.as_str() == "count");
     known.not_null.extend(counts.map(|call| call.column.id));
     let calls: BTreeSet<ColId> = aggregate.calls.iter().map(|call| call.column.id).collect();
     known.dependencies.add(keys.clone(), calls);

@@ -73,6 +73,14 @@ fn is_plain_type(ty: &str) -> bool {
     let base = ty.split('(').next().unwrap_or(ty);
     matches!(
         base,
-        "smallint" | "integer" | "bigint" | "numeric" | "real" | "double precision" | "text" | "boolean" | "character varying"
+        "smallint"
+            | "integer"
+            | "bigint"
+            | "numeric"
+            | "real"
+            | "double precision"
+            | "text"
+            | "boolean"
+            | "character varying"
     )
 }

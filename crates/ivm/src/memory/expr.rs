@@ -35,7 +35,7 @@ pub fn infer(e: &Expr, scope: &Scope) -> Result<String> {
     let of = |e: &Expr| infer(e, scope);
     let all = |items: &[Expr]| items.iter().map(of).collect::<Result<Vec<_>>>();
     // Every column must exist, even where the type does not depend on it.
-    e.children().into_iter().map(|child| of(child).map(drop)).collect::<Result<()>>()?;
+    e.children().into_iter().try_for_each(|child| of(child).map(drop))?;
     Ok(match e {
         Generic::Column(name) => scope.column(name)?,
         Generic::Literal(Literal::Null | Literal::String(_)) => UNKNOWN.to_owned(),

@@ -68,8 +68,8 @@ fn select(select: &Select, scope: &Scope) -> Result<Vec<Column>> {
         items.extend(from(item, scope)?);
     }
     let inner = Scope { catalog: scope.catalog, ctes: scope.ctes.clone(), items, outer: scope.outer };
-    let conditions = select.filter.iter().chain(&select.having);
-    conditions.map(|condition| expr::infer(condition, &inner).map(drop)).collect::<Result<()>>()?;
+    let mut conditions = select.filter.iter().chain(&select.having);
+    conditions.try_for_each(|condition| expr::infer(condition, &inner).map(drop))?;
     let column = |Item { expr, alias }: &Item| {
         let name = alias.clone().unwrap_or_else(|| default_name(expr));
         Ok((name, expr::infer(expr, &inner)?))

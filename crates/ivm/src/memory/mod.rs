@@ -89,8 +89,27 @@ impl Catalog for MemoryCatalog {
 }
 
 const AGGREGATES: &[&str] = &[
-    "any_value", "array_agg", "avg", "bit_and", "bit_or", "bool_and", "bool_or", "corr", "count", "every", "json_agg",
-    "jsonb_agg", "max", "min", "mode", "percentile_cont", "percentile_disc", "stddev", "string_agg", "sum", "variance",
+    "any_value",
+    "array_agg",
+    "avg",
+    "bit_and",
+    "bit_or",
+    "bool_and",
+    "bool_or",
+    "corr",
+    "count",
+    "every",
+    "json_agg",
+    "jsonb_agg",
+    "max",
+    "min",
+    "mode",
+    "percentile_cont",
+    "percentile_disc",
+    "stddev",
+    "string_agg",
+    "sum",
+    "variance",
 ];
 
 const WINDOW_FUNCTIONS: &[&str] =

@@ -15,25 +15,28 @@ fn types(sql: &str) -> Vec<String> {
 #[test]
 fn aggregates_widen() {
     assert_eq!(
-        types("SELECT count(*), sum(id), sum(big), sum(amount), avg(id), max(amount), sum(amount * id) FROM public.orders"),
+        types(
+            "SELECT count(*), sum(id), sum(big), sum(amount), avg(id), max(amount), sum(amount * id) FROM public.orders"
+        ),
         ["bigint", "bigint", "numeric", "numeric", "numeric", "numeric", "numeric"]
     );
 }
 
 #[test]
 fn columns_keep_their_modifier() {
-    assert_eq!(types("SELECT x.m, x.id + x.big FROM (SELECT o.id, o.amount AS m, o.big FROM public.orders o) x"), [
-        "numeric(10,2)",
-        "bigint"
-    ]);
+    assert_eq!(
+        types("SELECT x.m, x.id + x.big FROM (SELECT o.id, o.amount AS m, o.big FROM public.orders o) x"),
+        ["numeric(10,2)", "bigint"]
+    );
     assert_eq!(types("WITH c(k) AS (SELECT o.id FROM public.orders o) SELECT c.k FROM c"), ["integer"]);
 }
 
 #[test]
 fn branches_agree_on_a_type() {
-    assert_eq!(types("SELECT CASE WHEN (o.id > 1) THEN o.id ELSE o.big END, COALESCE(o.amount, 0) FROM public.orders o"), [
-        "bigint", "numeric"
-    ]);
+    assert_eq!(
+        types("SELECT CASE WHEN (o.id > 1) THEN o.id ELSE o.big END, COALESCE(o.amount, 0) FROM public.orders o"),
+        ["bigint", "numeric"]
+    );
     assert_eq!(types("SELECT o.id FROM public.orders o UNION ALL SELECT o.big FROM public.orders o"), ["bigint"]);
     assert_eq!(types("SELECT 'a'"), ["text"]);
 }

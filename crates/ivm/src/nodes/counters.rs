@@ -97,7 +97,7 @@ impl Builder<'_, '_> {
         let name = call.column.name.as_str().to_owned();
         let count = self.cx.ids.column(format!("{name}_count"));
         let count = self.non_null(arg, AggregateCall { column: count, ..simple("count", &call) });
-        let scale = self.scale(arg, &call, &name)?;
+        let scale = self.scale(arg, count, &call)?;
         let column = match call.function.name.as_str() {
             "sum" => call.column.clone(),
             _ => self.cx.ids.column(format!("{name}_sum")),
@@ -107,13 +107,14 @@ impl Builder<'_, '_> {
     }
 
     /// What keeps the scale of a sum right.
-    fn scale(&mut self, arg: ColId, call: &AggregateCall, name: &str) -> Result<Scale> {
+    fn scale(&mut self, arg: ColId, count: ColId, call: &AggregateCall) -> Result<Scale> {
         if self.cx.types.get(arg)?.base != "numeric" {
             return Ok(Scale::Integer);
         }
         if scale::fixed(&self.state.input, arg, self.cx).is_some() {
             return Ok(Scale::Fixed);
         }
+        let name = call.column.name.as_str();
         let value = scale::contribution(Expr::Column(arg));
         let place = match self.state.counted.iter().find(|(_, e)| *e == value) {
             Some((column, _)) => column.id,
@@ -125,8 +126,7 @@ impl Builder<'_, '_> {
         };
         let column = self.cx.ids.column(format!("{name}_scales"));
         let sum = AggregateCall { column, args: vec![place], ..simple("sum", call) };
-        let rows = self.state.calls[0].column.id;
-        Ok(Scale::Counted(self.counter(sum, numeric(), Upkeep::Sum { count: rows, scale: Scale::Integer })))
+        Ok(Scale::Counted(self.counter(sum, numeric(), Upkeep::Sum { count, scale: Scale::Integer })))
     }
 
     /// The number of rows in which an argument is not NULL.

@@ -3,10 +3,10 @@
 //! Where the plan proves that all values have one scale, addition keeps it. Otherwise the state counts
 //! its values by scale in one number that is linear in them: `Σ w · 10^(18 · scale)`. Its digits, eighteen
 //! at a time, are the counts; the largest scale still present is the place of the first digit. Scales
-//! above [`CAP`] share a place, and a group that has such values is recomputed.
+//! from [`CAP`] on share a place, and a group that has such values is recomputed.
 
 use crate::catalog::FunctionKind;
-use crate::expr::{Call, Literal, TypeName};
+use crate::expr::{Call, IsTest, Literal, TypeName};
 use crate::plan::{ColId, Expr, Plan, Relation};
 use crate::types::Types;
 
@@ -18,11 +18,13 @@ pub const CAP: i64 = 38;
 /// Decimal digits of one counter.
 const DIGITS: i64 = 18;
 
-/// What one value adds to the counter of values by scale; NULL for NULL, NaN and infinities.
+/// What one value adds to the counter of values by scale. NaN and infinities, which have no scale, count
+/// as beyond the cap; NULL does not count.
 pub fn contribution(value: Expr) -> Expr {
-    let place = Expr::call("least", vec![Expr::call("scale", vec![value]), Expr::number(CAP)]);
+    let place = Expr::call("least", vec![Expr::call("scale", vec![value.clone()]), Expr::number(CAP)]);
     let exponent = Expr::binary("*", Expr::number(DIGITS), place).cast("numeric");
-    Expr::call("trunc", vec![Expr::binary("^", Expr::number(10).cast("numeric"), exponent)])
+    let power = Expr::call("trunc", vec![Expr::binary("^", Expr::number(10).cast("numeric"), exponent)]);
+    Expr::case(vec![(value.is(IsTest::NotNull), power)], Expr::null().cast("numeric"))
 }
 
 /// The largest scale that a counter holds.

@@ -6,7 +6,7 @@ use super::expr::Columns;
 use super::{Renderer, item};
 use crate::error::{Error, Result};
 use crate::expr::Argument;
-use crate::plan::{self, Aggregate, AggregateCall, ColId, Column, Join, Outer, Plan, Scan, Values};
+use crate::plan::{self, Aggregate, AggregateCall, ColId, Column, Join, Outer, Plan, Project, Scan, Values};
 use crate::sql::ast::{Call, Distinct, Expr, From, Group, JoinKind, JoinOn, Order, Query, Select, col};
 use crate::sql::ident::Ident;
 
@@ -73,15 +73,7 @@ impl Renderer<'_> {
                 block.keep(conditions);
                 Ok(block)
             }
-            Plan::Project(project) => {
-                let mut block = self.block(&project.input)?;
-                let mut columns = Columns::new();
-                for (column, e) in &project.columns {
-                    columns.insert(column.id, self.expr(e, &block.columns)?);
-                }
-                block.columns = columns;
-                Ok(block)
-            }
+            Plan::Project(project) => self.project(project),
             Plan::Join(join) => self.join(join),
             Plan::Outer(outer) => self.left_join(outer),
             Plan::Aggregate(aggregate) => self.aggregate(aggregate),
@@ -93,14 +85,20 @@ impl Renderer<'_> {
         let columns = plan.columns();
         let names = super::names::unique(&columns);
         let (query, listed) = match plan {
-            Plan::Values(values) if values.rows.len() > 1 => (self.values(values)?, names.iter().map(|name| (name.clone(), None)).collect()),
+            Plan::Values(values) if values.rows.len() > 1 => {
+                (self.values(values)?, names.iter().map(|name| (name.clone(), None)).collect())
+            }
             _ => (self.query(plan)?, vec![]),
         };
         let name = self.aliases.subquery();
         let alias = crate::sql::ast::Alias { name: name.clone(), columns: listed };
         let from = From::Derived { query: Box::new(query), alias, lateral: false };
         let column = |(column, own): (Column, Ident)| (column.id, col(name.as_str(), own.as_str()));
-        Ok(Block { from: vec![from], columns: columns.into_iter().zip(names).map(column).collect(), ..Block::default() })
+        Ok(Block {
+            from: vec![from],
+            columns: columns.into_iter().zip(names).map(column).collect(),
+            ..Block::default()
+        })
     }
 
     /// The plan as a SELECT that can be joined or grouped.
@@ -138,6 +136,24 @@ impl Renderer<'_> {
         Ok(block)
     }
 
+    fn project(&mut self, project: &Project) -> Result<Block> {
+        let aliases = self.aliases.clone();
+        let mut block = self.block(&project.input)?;
+        let mut columns = self.computed(project, &block.columns)?;
+        // Each projection may repeat what the one below computes: without a stop, text doubles each time.
+        if matches!(project.input, Plan::Project(_)) && columns.values().any(|e| size(e) > SIZE) {
+            self.aliases = aliases;
+            block = self.subquery(&project.input)?;
+            columns = self.computed(project, &block.columns)?;
+        }
+        block.columns = columns;
+        Ok(block)
+    }
+
+    fn computed(&mut self, project: &Project, columns: &Columns) -> Result<Columns> {
+        project.columns.iter().map(|(column, e)| Ok((column.id, self.expr(e, columns)?))).collect()
+    }
+
     fn conjuncts(&mut self, predicates: &[plan::Expr], columns: &Columns) -> Result<Vec<Expr>> {
         let parts = predicates.iter().cloned().flat_map(plan::Expr::conjuncts);
         parts.map(|part| self.expr(&part, columns)).collect()
@@ -165,7 +181,8 @@ impl Renderer<'_> {
         let Block { from, mut filter, columns, .. } = right;
         left.columns.extend(columns);
         filter.extend(self.conjuncts(std::slice::from_ref(&outer.on), &left.columns)?);
-        let tree = std::mem::take(&mut left.from).into_iter().reduce(|l, r| joined(JoinKind::Cross, l, r, JoinOn::None));
+        let tree =
+            std::mem::take(&mut left.from).into_iter().reduce(|l, r| joined(JoinKind::Cross, l, r, JoinOn::None));
         let tree = from.into_iter().fold(tree, |tree, right| {
             tree.map(|tree| joined(JoinKind::Left, tree, right, JoinOn::On(Expr::all(filter.clone()))))
         });
@@ -233,6 +250,15 @@ impl Renderer<'_> {
     }
 }
 
+/// Expressions larger than this many nodes refer to a subquery rather than repeat it.
+const SIZE: usize = 500;
+
+fn size(e: &Expr) -> usize {
+    let mut nodes = 0;
+    e.visit(&mut |_| nodes += 1);
+    nodes
+}
+
 fn joined(kind: JoinKind, left: From, right: From, on: JoinOn) -> From {
     From::Join { kind, left: Box::new(left), right: Box::new(right), on, alias: None }
 }
@@ -263,9 +289,7 @@ fn constant(plan: &Plan, id: ColId) -> Option<plan::Expr> {
             let first = fed.next()??;
             fed.all(|other| other.as_ref() == Some(&first)).then_some(first)
         }
-        Plan::Filter(_) | Plan::Join(_) => {
-            plan.inputs().into_iter().find_map(|input| constant(input, id))
-        }
+        Plan::Filter(_) | Plan::Join(_) => plan.inputs().into_iter().find_map(|input| constant(input, id)),
         _ => None,
     }
 }

@@ -51,9 +51,10 @@ impl Renderer<'_> {
 
     /// `VALUES (…), (…)`, to be used in FROM: its columns have no names of their own.
     fn values(&mut self, values: &Values) -> Result<Query> {
-        let rows = values.rows.iter().map(|row| {
-            row.iter().map(|e| self.expr(e, &expr::Columns::default())).collect::<Result<Vec<Expr>>>()
-        });
+        let rows = values
+            .rows
+            .iter()
+            .map(|row| row.iter().map(|e| self.expr(e, &expr::Columns::default())).collect::<Result<Vec<Expr>>>());
         let rows = rows.collect::<Result<Vec<_>>>()?;
         if rows.is_empty() {
             return Err(Error::Bug("a list of values without rows"));

@@ -1,6 +1,6 @@
 //! ⋈ flattens: `π(R) ⋈ S = π(R ⋈ S)`, `(R ⋈p S) ⋈q T = ⋈(p∧q)(R, S, T)`.
 
-use super::{project, substituted};
+use super::{project, substitute, substituted};
 use crate::plan::{Column, Expr, Join, Plan, Project};
 
 pub fn join(inputs: Vec<Plan>, predicates: Vec<Expr>) -> Plan {
@@ -20,8 +20,7 @@ pub fn join(inputs: Vec<Plan>, predicates: Vec<Expr>) -> Plan {
         }
     }
     for predicate in predicates.into_iter().flat_map(Expr::conjuncts) {
-        // `lifted` has made sure that this works where it changes something.
-        conditions.push(substituted(&predicate, &output).unwrap_or(predicate));
+        conditions.push(substitute(&predicate, &output));
     }
     project::project(Plan::join(flat, conditions), output)
 }

@@ -53,21 +53,29 @@ fn bottom_up(plan: Plan) -> Plan {
 const SIZE: usize = 500;
 
 /// The expression with computed columns replaced by what computes them; `None` when it would get too
-/// large or a subquery reads the columns.
+/// large or a subquery may read the columns.
 fn substituted(e: &Expr, columns: &[(Column, Expr)]) -> Option<Expr> {
-    let definition = |id: ColId| columns.iter().find(|(column, _)| column.id == id).map(|(_, e)| e);
-    let size = |e: &Expr| {
-        let mut nodes = 0;
-        e.visit(&mut |_| nodes += 1);
-        nodes
-    };
-    let grown: usize = e.columns().into_iter().filter_map(|id| definition(*id)).map(size).sum();
-    if size(e) + grown > SIZE || !e.subqueries().is_empty() {
-        return None;
-    }
-    let mut column = |id: ColId| Ok(definition(id).cloned().unwrap_or(Generic::Column(id)));
+    let grown: usize = e.columns().into_iter().filter_map(|id| definition(*id, columns)).map(size).sum();
+    let fits = size(e) + grown <= SIZE && e.subqueries().is_empty();
+    fits.then(|| substitute(e, columns))
+}
+
+/// The expression with computed columns replaced by what computes them, at any size.
+fn substitute(e: &Expr, columns: &[(Column, Expr)]) -> Expr {
+    let mut column = |id: ColId| Ok(definition(id, columns).cloned().unwrap_or(Generic::Column(id)));
     let mapped: Result<Expr> = e.clone().try_map(&mut column, &mut |query: Plan| Ok(query));
-    mapped.ok()
+    // Neither of the mappers fails.
+    mapped.unwrap_or_else(|_| e.clone())
+}
+
+fn definition(id: ColId, columns: &[(Column, Expr)]) -> Option<&Expr> {
+    columns.iter().find(|(column, _)| column.id == id).map(|(_, e)| e)
+}
+
+fn size(e: &Expr) -> usize {
+    let mut nodes = 0;
+    e.visit(&mut |_| nodes += 1);
+    nodes
 }
 
 #[cfg(test)]

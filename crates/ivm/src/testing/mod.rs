@@ -1,11 +1,11 @@
-//! Random databases, changes and plans for the `law_*` tests.
+//! Random databases and plans for the `law_*` tests of this crate's modules.
 //!
 //! Two bags with NULLs and duplicates and one keyed table:
 //! `r(a integer, b integer, t text, x numeric)`, `s(a integer, d integer not null)`,
 //! `u(id integer primary key, e integer)`.
 
-mod history;
 mod plans;
+mod tables;
 
 use proptest::test_runner::Config as ProptestConfig;
 
@@ -13,8 +13,8 @@ use crate::memory::MemoryCatalog;
 use crate::plan::Relation;
 use crate::sql::ident::QName;
 
-pub use history::{History, arb_changes, arb_tables};
-pub use plans::{Sample, arb_plan};
+pub use plans::arb_plan;
+pub use tables::arb_tables;
 
 /// Name, columns as `(name, type, not null)`, key.
 type TableSpec = (&'static str, &'static [(&'static str, &'static str, bool)], &'static [&'static str]);

@@ -13,15 +13,8 @@ use crate::expr::{Case, IsTest};
 use crate::plan::{AggregateCall, ColId, Column, Distinct, Expr, Ids, Plan, Scan, UnionAll};
 use crate::sql::ident::Ident;
 
-/// A random plan and the source of ids it was built with.
-#[derive(Clone, Debug)]
-pub struct Sample {
-    pub plan: Plan,
-    pub ids: Ids,
-}
-
 /// Random plans of at most this many operators on top of each other, over the scans.
-pub fn arb_plan(depth: u32) -> impl Strategy<Value = Sample> {
+pub fn arb_plan(depth: u32) -> impl Strategy<Value = Plan> {
     let leaf = any::<u64>().prop_map(Shape::Scan);
     let shape = leaf.prop_recursive(depth, 12, 3, |inner| {
         let one = || inner.clone().prop_map(Box::new);
@@ -35,11 +28,7 @@ pub fn arb_plan(depth: u32) -> impl Strategy<Value = Sample> {
             1 => one().prop_map(Shape::Distinct),
         ]
     });
-    shape.prop_map(|shape| {
-        let mut builder = Builder::default();
-        let plan = builder.plan(&shape);
-        Sample { plan, ids: builder.ids }
-    })
+    shape.prop_map(|shape| Builder::default().plan(&shape))
 }
 
 #[derive(Clone, Debug)]
@@ -192,8 +181,11 @@ impl Builder {
     /// Without the columns that cannot be grouped; with one column at least.
     fn groupable(&mut self, input: Plan) -> Plan {
         let all = input.columns();
-        let mut kept: Vec<(Column, Expr)> =
-            all.iter().filter(|column| matches!(self.kinds[&column.id], Kind::Int | Kind::Text)).map(Column::pass).collect();
+        let mut kept: Vec<(Column, Expr)> = all
+            .iter()
+            .filter(|column| matches!(self.kinds[&column.id], Kind::Int | Kind::Text))
+            .map(Column::pass)
+            .collect();
         if kept.is_empty() {
             kept.push((self.column("one", Kind::Int), Expr::number(1)));
         }
@@ -237,7 +229,8 @@ impl Builder {
         let predicate = self.predicate(&input, dice, 1);
         let columns = input.columns().iter().map(Column::pass).chain([(filter.clone(), predicate)]).collect();
         let input = input.project(columns);
-        let groupable: Vec<Column> = [Kind::Int, Kind::Text].iter().flat_map(|kind| self.of_kind(&input, *kind)).collect();
+        let groupable: Vec<Column> =
+            [Kind::Int, Kind::Text].iter().flat_map(|kind| self.of_kind(&input, *kind)).collect();
         let keys: Vec<Column> = groupable.into_iter().filter(|_| dice.below(3) == 0).take(2).collect();
         let calls = (0..=dice.below(3)).map(|_| {
             let mut call = self.call(&input, dice);

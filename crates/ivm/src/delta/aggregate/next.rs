@@ -48,7 +48,7 @@ pub fn groups(aggregate: &Aggregate, input: Delta, cx: &mut Cx) -> Result<Groups
         columns.push((after.clone(), next.value(at, &known)));
         calls.push(Group { old: before, new: after, known });
     }
-    let stale = match next.stale() {
+    let stale = match next.stale(!aggregate.keys.is_empty()) {
         _ if upkeep.contains(&Upkeep::Recompute) => Stale::Always,
         Some(condition) => {
             let column = cx.ids.column("stale");
@@ -131,10 +131,13 @@ impl Next<'_> {
         self.calls.iter().position(|call| call.column.id == id).unwrap_or(0)
     }
 
-    /// When addition cannot tell the new values of a group; `None` when it always can.
-    fn stale(&self) -> Option<Expr> {
+    /// When addition cannot tell the new values of a group; `None` when it always can. A keyed group
+    /// that ends has none to tell.
+    fn stale(&self, keyed: bool) -> Option<Expr> {
         let conditions: Vec<Expr> = (0..self.calls.len()).flat_map(|at| self.stale_call(at)).collect();
-        (!conditions.is_empty()).then(|| E::any_of(conditions).is(IsTest::True))
+        let remains = keyed.then(|| E::binary(">", self.total(0), E::number(0)));
+        let stale = |conditions| E::all(remains.into_iter().chain([E::any_of(conditions).is(IsTest::True)]).collect());
+        (!conditions.is_empty()).then(|| stale(conditions))
     }
 
     fn stale_call(&self, at: usize) -> Vec<Expr> {

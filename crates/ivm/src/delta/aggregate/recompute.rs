@@ -55,7 +55,7 @@ fn rows(aggregate: &Aggregate, groups: &Groups, cx: &mut Cx) -> Result<(Vec<Rows
 
 /// The keys of the groups to recompute: those that are still there.
 fn stale_keys(groups: &Groups, stale: Vec<Expr>, cx: &mut Cx) -> Result<(Plan, Ident)> {
-    let conditions: Vec<Expr> = stale.into_iter().chain(groups.remains()).collect();
+    let conditions = if stale.is_empty() { groups.remains().into_iter().collect() } else { stale };
     let rows = match conditions.is_empty() {
         true => groups.plan.clone(),
         false => groups.plan.clone().filter(E::all(conditions)),

@@ -3,12 +3,8 @@
 use std::fmt::Display;
 
 use super::Printer;
-use crate::expr::{
-    Argument, Bound, Case, Direction, Expr as Generic, Frame, FrameUnit, Index, IsTest, Keyword, Literal, Op, Over,
-    Quantified, Special, TrimSide,
-};
-use crate::sql::ast::{Call, Expr, Name, Order, Query, Window};
-use crate::sql::ident::{Ident, QName};
+use crate::expr::{Case, Expr as Generic, Index, IsTest, Keyword, Literal, Op, Quantified};
+use crate::sql::ast::{Expr, Name, Query};
 
 impl Printer {
     pub(super) fn expr(&mut self, e: &Expr) {
@@ -68,7 +64,7 @@ impl Printer {
     }
 
     /// `(part part …)`.
-    fn sequence(&mut self, parts: &[&dyn Part]) {
+    pub(super) fn sequence(&mut self, parts: &[&dyn Part]) {
         self.put("(");
         for (i, part) in parts.iter().enumerate() {
             self.put(if i > 0 { " " } else { "" });
@@ -121,121 +117,31 @@ impl Printer {
     }
 
     fn case(&mut self, Case { operand, arms, otherwise }: &Case<Name, Query>) {
+        let mut parts: Vec<String> = vec![];
+        self.depth += 1;
+        for (when, then) in arms {
+            let (when, then) = (self.apart(|p| p.expr(when)), self.apart(|p| p.expr(then)));
+            parts.push(format!("WHEN {when} THEN {then}"));
+        }
+        parts.extend(otherwise.iter().map(|e| format!("ELSE {}", self.apart(|p| p.expr(e)))));
+        self.depth -= 1;
         self.put("CASE");
         if let Some(operand) = operand {
             self.put(" ");
             self.expr(operand);
         }
-        for (when, then) in arms {
-            self.put(" WHEN ");
-            self.expr(when);
-            self.put(" THEN ");
-            self.expr(then);
-        }
-        if let Some(otherwise) = otherwise {
-            self.put(" ELSE ");
-            self.expr(otherwise);
-        }
-        self.put(" END");
-    }
-
-    fn call(&mut self, call: &Call) {
-        let Call { name, args, star, distinct, order_by, within_group, filter, over } = call;
-        match is_keyword_call(name) {
-            true => self.put(name.name.as_str().to_ascii_uppercase()),
-            false => self.put(name),
-        }
-        self.put(if *distinct { "(DISTINCT " } else { "(" });
-        self.put(if *star { "*" } else { "" });
-        for (i, Argument { name, variadic, value }) in args.iter().enumerate() {
-            self.put(if i > 0 { ", " } else { "" });
-            self.put(if *variadic { "VARIADIC " } else { "" });
-            if let Some(name) = name {
-                self.put(format_args!("{name} => "));
+        match self.fits(&parts) {
+            true => self.put(format_args!(" {} END", parts.join(" "))),
+            false => {
+                self.nested(|p| {
+                    for part in parts {
+                        p.line();
+                        p.put(part);
+                    }
+                });
+                self.line();
+                self.put("END");
             }
-            self.expr(value);
-        }
-        if !order_by.is_empty() {
-            self.put(" ORDER BY ");
-            self.orders(order_by);
-        }
-        self.put(")");
-        if !within_group.is_empty() {
-            self.put(" WITHIN GROUP (ORDER BY ");
-            self.orders(within_group);
-            self.put(")");
-        }
-        if let Some(filter) = filter {
-            self.put(" FILTER (WHERE ");
-            self.expr(filter);
-            self.put(")");
-        }
-        match over {
-            None => {}
-            Some(Over::Named(name)) => self.put(format_args!(" OVER {name}")),
-            Some(Over::Window(window)) => {
-                self.put(" OVER ");
-                self.window(window);
-            }
-        }
-    }
-
-    pub(super) fn window(&mut self, window: &Window) {
-        let Window { base, partition_by, order_by, frame } = window;
-        let mut clauses: Vec<String> = base.iter().map(Ident::to_string).collect();
-        if !partition_by.is_empty() {
-            clauses.push(format!("PARTITION BY {}", self.apart(|p| p.exprs(partition_by))));
-        }
-        if !order_by.is_empty() {
-            clauses.push(format!("ORDER BY {}", self.apart(|p| p.orders(order_by))));
-        }
-        if let Some(frame) = frame {
-            clauses.push(self.apart(|p| p.frame(frame)));
-        }
-        self.put(format_args!("({})", clauses.join(" ")));
-    }
-
-    fn frame(&mut self, Frame { unit, start, end }: &Frame<Name, Query>) {
-        self.put(match unit {
-            FrameUnit::Rows => "ROWS ",
-            FrameUnit::Range => "RANGE ",
-            FrameUnit::Groups => "GROUPS ",
-        });
-        self.put(if end.is_some() { "BETWEEN " } else { "" });
-        self.bound(start);
-        if let Some(end) = end {
-            self.put(" AND ");
-            self.bound(end);
-        }
-    }
-
-    fn bound(&mut self, bound: &Bound<Name, Query>) {
-        match bound {
-            Bound::UnboundedPreceding => self.put("UNBOUNDED PRECEDING"),
-            Bound::CurrentRow => self.put("CURRENT ROW"),
-            Bound::UnboundedFollowing => self.put("UNBOUNDED FOLLOWING"),
-            Bound::Preceding(offset) => {
-                self.expr(offset);
-                self.put(" PRECEDING");
-            }
-            Bound::Following(offset) => {
-                self.expr(offset);
-                self.put(" FOLLOWING");
-            }
-        }
-    }
-
-    pub(super) fn order(&mut self, Order { expr, direction, nulls_first }: &Order) {
-        self.expr(expr);
-        match direction {
-            Direction::Ascending => {}
-            Direction::Descending => self.put(" DESC"),
-            Direction::Using(op) => self.put(format_args!(" USING {}", operator(op))),
-        }
-        match nulls_first {
-            None => {}
-            Some(true) => self.put(" NULLS FIRST"),
-            Some(false) => self.put(" NULLS LAST"),
         }
     }
 
@@ -251,66 +157,10 @@ impl Printer {
         }
         self.put("]");
     }
-
-    fn special(&mut self, special: &Special<Name, Query>) {
-        match special {
-            Special::Extract(field, e) => {
-                self.put(format_args!("EXTRACT({} FROM ", Ident::new(field)));
-                self.expr(e);
-                self.put(")");
-            }
-            Special::Position(needle, hay) => self.phrase("POSITION((", needle, &[(") IN (", Some(hay))], "))"),
-            Special::Substring(e, from, count) => {
-                self.phrase("SUBSTRING(", e, &[(" FROM ", from.as_ref()), (" FOR ", count.as_ref())], ")");
-            }
-            Special::Overlay(e, new, from, count) => {
-                let rest = [(" PLACING ", Some(new)), (" FROM ", Some(from)), (" FOR ", count.as_ref())];
-                self.phrase("OVERLAY(", e, &rest, ")");
-            }
-            Special::Trim(side, what, e) => {
-                self.put(match side {
-                    TrimSide::Both => "TRIM(BOTH",
-                    TrimSide::Leading => "TRIM(LEADING",
-                    TrimSide::Trailing => "TRIM(TRAILING",
-                });
-                if let Some(what) = what {
-                    self.put(" ");
-                    self.expr(what);
-                }
-                self.phrase(" FROM ", e, &[], ")");
-            }
-            Special::AtTimeZone(e, zone) => self.sequence(&[e, &"AT TIME ZONE", zone]),
-            Special::Normalize(e, form) => {
-                let form = form.as_ref().map(|form| format!(", {form}")).unwrap_or_default();
-                self.phrase("NORMALIZE(", e, &[], &format!("{form})"));
-            }
-            Special::IsNormalized(e, form, negated) => {
-                let not = if *negated { "NOT " } else { "" };
-                let form = form.as_ref().map(|form| format!("{form} ")).unwrap_or_default();
-                self.sequence(&[e, &format!("IS {not}{form}NORMALIZED")]);
-            }
-            Special::Overlaps([a, b], [c, d]) => {
-                self.phrase("((", a, &[(", ", Some(b)), (") OVERLAPS (", Some(c)), (", ", Some(d))], "))");
-            }
-        }
-    }
-
-    /// A function whose arguments are separated by keywords.
-    fn phrase(&mut self, open: &str, first: &Expr, rest: &[(&str, Option<&Expr>)], close: &str) {
-        self.put(open);
-        self.expr(first);
-        for (keyword, e) in rest {
-            if let Some(e) = e {
-                self.put(keyword);
-                self.expr(e);
-            }
-        }
-        self.put(close);
-    }
 }
 
 /// A piece of a parenthesised sequence.
-trait Part {
+pub(super) trait Part {
     fn print(&self, p: &mut Printer);
 }
 
@@ -358,32 +208,7 @@ impl Part for InParens<'_> {
     }
 }
 
-impl Keyword {
-    /// The word itself.
-    pub fn text(self) -> &'static str {
-        match self {
-            Keyword::CurrentDate => "CURRENT_DATE",
-            Keyword::CurrentTime => "CURRENT_TIME",
-            Keyword::CurrentTimestamp => "CURRENT_TIMESTAMP",
-            Keyword::Localtime => "LOCALTIME",
-            Keyword::Localtimestamp => "LOCALTIMESTAMP",
-            Keyword::CurrentRole => "CURRENT_ROLE",
-            Keyword::CurrentUser => "CURRENT_USER",
-            Keyword::User => "USER",
-            Keyword::SessionUser => "SESSION_USER",
-            Keyword::SystemUser => "SYSTEM_USER",
-            Keyword::CurrentCatalog => "CURRENT_CATALOG",
-            Keyword::CurrentSchema => "CURRENT_SCHEMA",
-        }
-    }
-}
-
-/// Expressions of the grammar that look like calls: their names are keywords, not identifiers.
-pub(crate) fn is_keyword_call(name: &QName) -> bool {
-    name.schema.is_none() && ["coalesce", "greatest", "least", "nullif"].contains(&name.name.as_str())
-}
-
-fn operator(op: &Op) -> String {
+pub(super) fn operator(op: &Op) -> String {
     match &op.schema {
         Some(schema) => format!("OPERATOR({schema}.{})", op.symbol),
         None => op.symbol.clone(),

@@ -1,0 +1,103 @@
+//! Databases as the workers see them: which there are, whether they have the extension, and how a worker is
+//! made to leave one.
+
+use std::ffi::{CString, c_int};
+use std::time::Duration;
+
+use pgrx::{check_for_interrupts, pg_sys};
+
+use crate::pg::bgworker::now;
+use crate::pg::shmem::{Slot, shared};
+use crate::pg::wake;
+
+/// The databases that a worker can connect to and that are somebody's own. In a transaction.
+pub fn all() -> Vec<pg_sys::Oid> {
+    const INVALID: i32 = -2;
+    let mut found = vec![];
+    // SAFETY: the scan of a shared catalog, as the autovacuum launcher does it.
+    unsafe {
+        let relation = pg_sys::table_open(pg_sys::DatabaseRelationId, pg_sys::AccessShareLock as i32);
+        let scan = pg_sys::table_beginscan_catalog(relation, 0, std::ptr::null_mut());
+        loop {
+            let tuple = pg_sys::heap_getnext(scan, pg_sys::ScanDirection::ForwardScanDirection);
+            if tuple.is_null() {
+                break;
+            }
+            let data = (*tuple).t_data;
+            let row = data.cast::<u8>().add((*data).t_hoff as usize).cast::<pg_sys::FormData_pg_database>();
+            if (*row).datallowconn && !(*row).datistemplate && (*row).datconnlimit != INVALID {
+                found.push((*row).oid);
+            }
+        }
+        pg_sys::table_endscan(scan);
+        pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
+    }
+    found
+}
+
+/// Asks a worker to end; true while it is there.
+pub fn terminate(slot: &Slot) -> bool {
+    let Some(pid) = slot.worker.pid() else { return false };
+    // SAFETY: the process array is searched under its lock; should the process have ended in between, its
+    // number is not in use again within these few instructions.
+    unsafe {
+        let process = pg_sys::BackendPidGetProc(pid);
+        !process.is_null() && libc_kill(pid, pg_sys::SIGTERM as c_int) == 0
+    }
+}
+
+unsafe extern "C" {
+    #[link_name = "kill"]
+    fn libc_kill(pid: c_int, signal: c_int) -> c_int;
+}
+
+/// The database of this name, if the current user may do with it what needs it without anybody else in it:
+/// otherwise the statement is about to be refused.
+pub fn owned(name: &str) -> Option<pg_sys::Oid> {
+    let name = CString::new(name).ok()?;
+    // SAFETY: a catalog lookup that accepts that there is none of this name.
+    let database = unsafe { pg_sys::get_database_oid(name.as_ptr(), true) };
+    (database != pg_sys::InvalidOid && owns(pg_sys::DatabaseRelationId, database)).then_some(database)
+}
+
+/// This database, if it has the extension and the current user may drop it.
+pub fn of_owned_extension() -> Option<pg_sys::Oid> {
+    // SAFETY: as above; a plain variable of this process.
+    let (extension, database) =
+        unsafe { (pg_sys::get_extension_oid(c"pg_trickle".as_ptr(), true), pg_sys::MyDatabaseId) };
+    (extension != pg_sys::InvalidOid && owns(pg_sys::ExtensionRelationId, extension)).then_some(database)
+}
+
+fn owns(class: pg_sys::Oid, object: pg_sys::Oid) -> bool {
+    // SAFETY: catalog lookups of objects that exist.
+    unsafe {
+        let user = pg_sys::GetUserId();
+        #[cfg(feature = "pg15")]
+        return match class == pg_sys::DatabaseRelationId {
+            true => pg_sys::pg_database_ownercheck(object, user),
+            false => pg_sys::pg_extension_ownercheck(object, user),
+        };
+        #[cfg(not(feature = "pg15"))]
+        return pg_sys::object_ownercheck(class, object, user);
+    }
+}
+
+/// Ends the worker of a database and waits until it is gone, for as long as `patience` lasts. None comes
+/// back before the end of the transaction, or for twice that time.
+pub fn vacate(database: Option<pg_sys::Oid>, patience: Duration) {
+    const STEP: Duration = Duration::from_millis(5);
+    let Some(slot) = shared().zip(database).and_then(|(shared, database)| shared.slot(database)) else { return };
+    wake::hold(slot, now() + 2 * patience.as_micros() as i64);
+    let mut waited = Duration::ZERO;
+    while terminate(slot) && waited < patience {
+        std::thread::sleep(STEP);
+        check_for_interrupts!();
+        waited += STEP;
+    }
+}
+
+/// Whether this database has the extension. In a transaction.
+pub fn has_extension() -> bool {
+    // SAFETY: a catalog lookup.
+    unsafe { pg_sys::get_extension_oid(c"pg_trickle".as_ptr(), true) != pg_sys::InvalidOid }
+}

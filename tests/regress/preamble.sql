@@ -1,0 +1,45 @@
+-- What the capture tests share. Read with \i; creates everything in the schema `public`.
+set client_min_messages = warning;
+
+-- 'exact', or an error: the stream table against its defining query, as multisets.
+create function check_stream_table(name text) returns text language plpgsql as $$
+declare
+  definition regclass;
+  extra bigint;
+  missing bigint;
+begin
+  select t.definition into strict definition
+    from pgtrickle.pgt_stream_tables t where t.pgt_relid = name::regclass;
+  execute format('select (select count(*) from (select * from %1$s except all select * from %2$s) x),
+                         (select count(*) from (select * from %2$s except all select * from %1$s) x)',
+                 name::regclass, definition) into extra, missing;
+  if extra + missing > 0 then
+    raise exception '% differs from its query: % rows too many, % missing', name, extra, missing;
+  end if;
+  return 'exact';
+end $$;
+
+-- Refreshes, then checks.
+create function refreshed(name text) returns text language plpgsql as $$
+begin
+  perform pgtrickle.refresh_stream_table(name);
+  return check_stream_table(name);
+end $$;
+
+-- The same, and what the refresh did: 'exact after DIFFERENTIAL'.
+create function refreshed_how(name text) returns text language plpgsql as $$
+declare
+  before bigint := coalesce((select max(refresh_id) from pgtrickle.pgt_refresh_history), 0);
+  verdict text := refreshed(name);
+begin
+  return verdict || ' after ' || coalesce(
+    (select string_agg(h.action, ', ' order by h.refresh_id)
+       from pgtrickle.pgt_refresh_history h join pgtrickle.pgt_stream_tables t using (pgt_id)
+      where h.refresh_id > before and t.pgt_relid = name::regclass), 'NO_DATA');
+end $$;
+
+-- A stream table that nobody refreshes but the test.
+create procedure follow(name text, query text, mode text default 'AUTO') language plpgsql as $$
+begin
+  perform pgtrickle.create_stream_table(name, query, schedule => '1d', refresh_mode => mode);
+end $$;
