@@ -60,7 +60,7 @@ server_user() {
 
 # Runs a command as the user of the server, somewhere this user can stand.
 as_server() {
-  if ((AS_ROOT)); then (cd / && exec runuser -u "$(server_user)" -- "$@"); else "$@"; fi
+  if ((AS_ROOT)); then (cd / && exec env -u RUST_BACKTRACE runuser -u "$(server_user)" -- "$@"); else env -u RUST_BACKTRACE "$@"; fi
 }
 
 # Where throwaway data goes: somewhere the server's user can reach too.

@@ -114,24 +114,27 @@ impl Churn {
         Ok(Churn { session, rows: dataset.rows.into(), round: 0 })
     }
 
-    /// Three statements in one transaction; `id % 100` marks what a round touches.
+    /// Three statements in one transaction. Of every hundred rows a round touches one, each round another,
+    /// and not the same one of each hundred: what the rows have in common with their neighbours is evened out.
     async fn apply(&mut self) -> Result<()> {
-        let (rows, round) = (self.rows, self.round);
+        let (hundreds, mark) = (self.rows / 100, self.round % 100);
+        let (updated, deleted) = (hundreds * 70 / 100, hundreds * 85 / 100);
+        let chosen = |from: i64, to: i64| {
+            format!(
+                r"any (array(select 1 + 100 * k + ({mark} + 7 * k) % 100 from generate_series({from}, {to} - 1) k))"
+            )
+        };
+        let (update, delete, copy) = (chosen(0, updated), chosen(updated, deleted), chosen(deleted, hundreds));
+        let fresh = self.rows * (10 + self.round);
         self.round += 1;
-        let mark = round % 100;
-        let (updated, touched) = (rows / 100 * 70, rows / 100 * 85);
-        let fresh = rows * (10 + round);
         self.session
             .batch(&format!(
                 r"
 begin;
-update orders set amount = amount + 1, quantity = quantity + 1
- where id = any (array(select i from generate_series({mark}, {updated} - 1, 100) i));
-delete from orders
- where id = any (array(select i from generate_series({updated} + {mark}, {touched} - 1, 100) i));
+update orders set amount = amount + 1, quantity = quantity + 1 where id = {update};
+delete from orders where id = {delete};
 insert into orders (id, customer_id, product_id, key, quantity, amount, status, placed_at)
-select {fresh} + id, customer_id, product_id, key, quantity, amount, status, placed_at
-  from orders where id = any (array(select i from generate_series({touched} + {mark}, {rows} - 1, 100) i));
+select {fresh} + id, customer_id, product_id, key, quantity, amount, status, placed_at from orders where id = {copy};
 commit"
             ))
             .await

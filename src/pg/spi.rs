@@ -54,12 +54,21 @@ thread_local! {
 
 /// Opens a connection for the duration of `f`. After an ERROR the server's (sub)transaction abort closes it.
 pub fn connect<R>(snapshot: Option<&Snapshot>, f: impl FnOnce(&Session) -> Result<R>) -> Result<R> {
-    // SAFETY: every successful SPI_connect is paired with the SPI_finish below, or popped by abort.
-    unsafe { check(pg_sys::SPI_connect(), "connect")? };
-    let result = f(&Session { snapshot: snapshot.map(Snapshot::raw) });
-    // SAFETY: connected above; `f` cannot keep the session.
-    unsafe { check(pg_sys::SPI_finish(), "finish")? };
-    result
+    // SAFETY: every successful SPI_connect is paired with the SPI_finish below, or popped by abort; so is
+    // the snapshot. Outside of a query, in a worker, there is none, and the server wants one to be there.
+    unsafe {
+        let bare = !pg_sys::ActiveSnapshotSet();
+        if bare {
+            pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
+        }
+        check(pg_sys::SPI_connect(), "connect")?;
+        let result = f(&Session { snapshot: snapshot.map(Snapshot::raw) });
+        check(pg_sys::SPI_finish(), "finish")?;
+        if bare {
+            pg_sys::PopActiveSnapshot();
+        }
+        result
+    }
 }
 
 fn check(code: i32, _what: &'static str) -> Result<i32> {

@@ -7,7 +7,7 @@ use crate::sql::ast::SetOp;
 use crate::sql::ident::{Ident, QName};
 
 const JOIN_INSTEAD: &str = "Join with the subquery in FROM instead, if each row finds at most one partner there.";
-const AGGREGATE_BELOW: &str =
+const VIEW_ON_TOP: &str =
     "Maintain the rest of the query as a stream table, and read it through a view that adds this construct.";
 
 pub fn outer_join() -> Error {
@@ -78,7 +78,7 @@ pub fn window() -> Error {
     Error::unsupported(
         "a window function",
         "one changed row can change the result of every other row of its partition",
-        AGGREGATE_BELOW,
+        VIEW_ON_TOP,
     )
 }
 
@@ -86,7 +86,7 @@ pub fn set_function(name: &QName) -> Error {
     Error::unsupported(
         &format!("the set-returning function {name}"),
         "one row becomes several in the select list",
-        AGGREGATE_BELOW,
+        VIEW_ON_TOP,
     )
 }
 
@@ -111,7 +111,7 @@ pub fn set_operation(op: SetOp) -> Error {
         SetOp::Intersect => {
             ("INTERSECT", "Use SELECT DISTINCT from an inner join on all columns if none of them is null.")
         }
-        SetOp::Union | SetOp::Except => ("EXCEPT", AGGREGATE_BELOW),
+        SetOp::Union | SetOp::Except => ("EXCEPT", VIEW_ON_TOP),
     };
     Error::unsupported(construct, "whether a row is shown depends on how often it is in both inputs", hint)
 }

@@ -153,7 +153,7 @@ fn construct(word: &str, args: ast::FunctionArguments) -> Result<Expr> {
             _ => {
                 return Err(Error::unsupported(
                     word,
-                    "the construct cannot be expressed in the syntax tree",
+                    "the incremental compiler does not know this construct",
                     "Use a function of the same meaning.",
                 ));
             }

@@ -71,6 +71,10 @@ impl Dialect for Canonical {
         true
     }
 
+    fn supports_empty_projections(&self) -> bool {
+        true
+    }
+
     fn supports_order_by_using_operator(&self) -> bool {
         true
     }

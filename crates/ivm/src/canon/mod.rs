@@ -23,7 +23,7 @@ use sqlparser::tokenizer::Token;
 pub use references::{References, references};
 
 use crate::error::{Error, Result};
-use crate::sql::ast::Query;
+use crate::sql::ast::{Body, Query};
 
 /// How deep queries and expressions may nest. A level costs up to 30 kB of stack in the parser, five
 /// times that without optimisation, and a server process has 8 MB.
@@ -38,8 +38,20 @@ pub fn parse(sql: &str) -> Result<Query> {
         other => Error::Syntax(other.to_string()),
     })?;
     match parser.peek_token().token {
-        Token::EOF => query::query(*query),
+        Token::EOF => with_columns(query::query(*query)?),
         token => Err(Error::Syntax(format!("unexpected {token}"))),
+    }
+}
+
+/// Refuses a result without columns. The first operand of a set operation tells.
+fn with_columns(query: Query) -> Result<Query> {
+    let mut first = &query.body;
+    while let Body::SetOp { left, .. } = first {
+        first = &left.body;
+    }
+    match first {
+        Body::Select(select) if select.items.is_empty() => Err(refused::no_columns()),
+        _ => Ok(query),
     }
 }
 

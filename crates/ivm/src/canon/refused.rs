@@ -47,7 +47,7 @@ const REFUSED: &[Refused] = &[
     Refused {
         keywords: &[&["EXCLUDE"]],
         construct: "a window frame with EXCLUDE",
-        reason: "the frame cannot be expressed in the syntax tree",
+        reason: "the incremental compiler does not know such frames",
         hint: "Use a frame without EXCLUDE.",
     },
     Refused {
@@ -71,7 +71,7 @@ const REFUSED: &[Refused] = &[
     Refused {
         keywords: &[&["SIMILAR"]],
         construct: "SUBSTRING with SIMILAR",
-        reason: "the construct cannot be expressed in the syntax tree",
+        reason: "the incremental compiler does not know this construct",
         hint: "Use substring(text from pattern) with a POSIX regular expression.",
     },
     Refused {
@@ -83,20 +83,20 @@ const REFUSED: &[Refused] = &[
     Refused {
         keywords: &[&["IS", "DOCUMENT"], &["IS", "NOT", "DOCUMENT"]],
         construct: "IS DOCUMENT",
-        reason: "the construct cannot be expressed in the syntax tree",
+        reason: "the incremental compiler does not know this construct",
         hint: "Use xml_is_well_formed_document(text).",
     },
     Refused {
         keywords: &[&["IS", "JSON"], &["IS", "NOT", "JSON"]],
         construct: "IS JSON",
-        reason: "the construct cannot be expressed in the syntax tree",
+        reason: "the incremental compiler does not know this construct",
         hint: "Use a function that tests the text.",
     },
 ];
 
 const XML: &str = "XML functions of the SQL standard";
 const JSON: &str = "JSON functions of the SQL standard";
-const KEYWORD_SYNTAX: &str = "their arguments are keyword syntax that cannot be expressed in the syntax tree";
+const KEYWORD_SYNTAX: &str = "the incremental compiler does not know their keyword arguments";
 
 /// The reason why these tokens cannot be followed, if there is one.
 pub fn check(tokens: &[Token]) -> Result<()> {
@@ -119,14 +119,13 @@ pub fn check(tokens: &[Token]) -> Result<()> {
             _ => {}
         }
         if starts_with(rest, &["SELECT"]) && has_no_columns(&rest[1..]) {
-            let hint = "Select at least one column.";
-            return Err(Error::unsupported("a select list without columns", "its rows hold nothing to store", hint));
+            return Err(no_columns());
         }
         if starts_with(rest, &["USING"]) && has_alias(&rest[1..]) {
             let hint = "Name the columns by the joined tables.";
             return Err(Error::unsupported(
                 "JOIN USING with an alias",
-                "the construct cannot be expressed in the syntax tree",
+                "the incremental compiler does not know this construct",
                 hint,
             ));
         }
@@ -134,22 +133,15 @@ pub fn check(tokens: &[Token]) -> Result<()> {
     Ok(())
 }
 
-/// Whether a clause or the end follows the word SELECT.
+/// A query without columns; with a FROM clause it is still good enough for EXISTS.
+pub fn no_columns() -> Error {
+    Error::unsupported("a select list without columns", "its rows hold nothing to store", "Select at least one column.")
+}
+
+/// Whether a clause other than FROM, or the end, follows the word SELECT.
 fn has_no_columns(after: &[Token]) -> bool {
-    const CLAUSES: [&str; 12] = [
-        "FROM",
-        "WHERE",
-        "GROUP",
-        "HAVING",
-        "WINDOW",
-        "UNION",
-        "INTERSECT",
-        "EXCEPT",
-        "ORDER",
-        "OFFSET",
-        "LIMIT",
-        "FETCH",
-    ];
+    const CLAUSES: [&str; 11] =
+        ["WHERE", "GROUP", "HAVING", "WINDOW", "UNION", "INTERSECT", "EXCEPT", "ORDER", "OFFSET", "LIMIT", "FETCH"];
     match after.first() {
         None | Some(Token::RParen) => true,
         Some(_) => CLAUSES.iter().any(|clause| starts_with(after, &[clause])),

@@ -30,7 +30,7 @@ fn follow(choices: &[u32], shape: Shape) -> Result<(), String> {
 macro_rules! laws {
     ($($name:ident: $shape:expr;)*) => {
         proptest! {
-            #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+            #![proptest_config(ProptestConfig { max_shrink_iters: 4000, failure_persistence: None, ..ProptestConfig::default() })]
             $(
                 #[test]
                 fn $name(choices in prop::collection::vec(any::<u32>(), 0..400)) {
