@@ -86,3 +86,11 @@ begin
     execute format('grant select on pgtrickle.%I to public', t);
   end loop;
 end $$;
+
+do $$
+begin
+  if current_setting('shared_preload_libraries') !~ '\mpg_trickle\M' then
+    raise warning 'pg_trickle is not preloaded: stream tables are refreshed by hand only'
+      using hint = 'Add pg_trickle to shared_preload_libraries and restart the server.';
+  end if;
+end $$;

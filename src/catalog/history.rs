@@ -42,11 +42,16 @@ impl Refresh {
     }
 }
 
+/// How many refreshes of each stream table are kept, and how many rows are written between two clean-ups.
+const KEPT: i64 = 1000;
+const BETWEEN: i64 = 1000;
+
 pub fn insert(session: &Session, id: i32, refresh: &Refresh) -> Result<()> {
-    session.execute(
+    let ids = session.query(
         "insert into pgtrickle.pgt_refresh_history
                 (pgt_id, started_at, action, rows_inserted, rows_updated, rows_deleted, delta_rows, duration_ms, error)
-         values ($1, clock_timestamp() - make_interval(secs => $7 / 1000), $2, $3, $4, $5, $6, $7, $8)",
+         values ($1, clock_timestamp() - make_interval(secs => $7 / 1000), $2, $3, $4, $5, $6, $7, $8)
+         returning refresh_id",
         &[
             id.into(),
             refresh.action.as_str().into(),
@@ -57,12 +62,16 @@ pub fn insert(session: &Session, id: i32, refresh: &Refresh) -> Result<()> {
             refresh.duration_ms.into(),
             refresh.error.as_deref().into(),
         ],
+        |row| row.require::<i64>(1),
     )?;
+    if ids.iter().any(|id| id % BETWEEN == 0) {
+        prune(session)?;
+    }
     Ok(())
 }
 
-/// Keeps the newest `keep` rows of each stream table.
-pub fn prune(session: &Session, keep: i64) -> Result<u64> {
+/// Keeps the newest rows of each stream table.
+fn prune(session: &Session) -> Result<u64> {
     session.execute(
         "delete from pgtrickle.pgt_refresh_history h
           using (select t.pgt_id, (select o.refresh_id from pgtrickle.pgt_refresh_history o
@@ -70,6 +79,6 @@ pub fn prune(session: &Session, keep: i64) -> Result<u64> {
                                     order by o.refresh_id desc offset $1 limit 1) as last
                    from pgtrickle.pgt_stream_tables t) b
           where h.pgt_id = b.pgt_id and h.refresh_id <= b.last",
-        &[keep.into()],
+        &[KEPT.into()],
     )
 }

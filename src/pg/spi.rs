@@ -150,12 +150,6 @@ impl Session {
         self.rows(&statement, args, map)
     }
 
-    /// Runs a generated query once and maps each row.
-    pub fn query_once<R>(&self, sql: &str, args: &[Arg], map: impl FnMut(&Row) -> Result<R>) -> Result<Vec<R>> {
-        let statement = self.prepare(sql, args)?;
-        self.rows(&statement, args, map)
-    }
-
     fn rows<R>(&self, statement: &Statement, args: &[Arg], mut map: impl FnMut(&Row) -> Result<R>) -> Result<Vec<R>> {
         let count = self.run(statement, args)?;
         // SAFETY: SPI_tuptable belongs to the statement that just ran and is freed below, after the

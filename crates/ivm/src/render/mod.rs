@@ -14,6 +14,7 @@ use crate::sql::ast::{Body, Distinct, Expr, Item, Query};
 use crate::sql::ident::{Ident, QName};
 
 use names::Aliases;
+pub use names::unique;
 
 /// The query of a plan; its output columns are the plan's, their names made unique.
 pub fn query(plan: &Plan, names: &dyn Fn(&Relation) -> QName) -> Result<Query> {
