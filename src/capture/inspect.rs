@@ -17,7 +17,7 @@ use crate::pg::trigger::Call;
 use crate::pg::tuplestore::Tuplestore;
 
 /// Columns before those of the source.
-const LEADING: usize = 2;
+const LEADING: usize = 3;
 
 /// Makes `pgtrickle_changes.pending_<id>` anew, with the columns that are captured now.
 pub fn create_view(source: &Source) -> Result<()> {
@@ -34,15 +34,13 @@ pub fn create_view(source: &Source) -> Result<()> {
         while captured.iter().any(|(taken, _)| *taken == name) {
             name.push('_');
         }
-        (name, wanted.to_owned())
+        name
     };
-    let (action, xid) = (unique("action").0, unique("xid").0);
-    let leading = [(action.as_str(), "text".to_owned()), (xid.as_str(), "xid8".to_owned())];
-    let columns: Vec<String> = leading
-        .iter()
-        .chain(&captured)
-        .map(|(name, ty)| format!("{} {ty}", pgrx::spi::quote_identifier(name)))
-        .collect();
+    let leading = [("action", "text"), ("copies", "bigint"), ("xid", "xid8")].map(|(name, ty)| (unique(name), ty));
+    let leading = leading.iter().map(|(name, ty)| (name.as_str(), (*ty).to_owned()));
+    let columns = leading.chain(captured.iter().cloned());
+    let columns: Vec<String> =
+        columns.map(|(name, ty)| format!("{} {ty}", pgrx::spi::quote_identifier(name))).collect();
     let columns = columns.join(", ");
     let view = format!("pgtrickle_changes.pending_{id}");
     spi::connect(None, |session| {
@@ -103,10 +101,9 @@ fn pending_changes(request: &Request, store: &Tuplestore) -> Result<()> {
             let Entry::Weight(weight) = entry else { continue };
             let action = text(if weight > 0 { "I" } else { "D" });
             values.set_bytes(0, &action);
-            values.set_word(1, tuple.xid() as usize);
-            for _ in 0..weight.unsigned_abs() {
-                store.append(&mut values)?;
-            }
+            values.set_word(1, weight.unsigned_abs() as usize);
+            values.set_word(2, tuple.xid() as usize);
+            store.append(&mut values)?;
         }
         Ok(())
     })

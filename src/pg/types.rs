@@ -15,7 +15,7 @@ pub struct ResultColumn {
     pub ty: ColumnType,
 }
 
-/// The columns of a row type. Type names are printed under the current search path.
+/// The columns of a row type.
 pub fn columns(desc: pg_sys::TupleDesc) -> Result<Vec<ResultColumn>> {
     // SAFETY: the descriptor is alive during the call and has `natts` attributes.
     unsafe {
@@ -40,7 +40,7 @@ pub fn column_type(oid: pg_sys::Oid, modifier: i32, collation: pg_sys::Oid) -> C
         let entry = pg_sys::lookup_type_cache(base, flags);
         let own_collation = pg_sys::get_typcollation(oid);
         ColumnType {
-            name: text(pg_sys::format_type_with_typemod(oid, modifier)),
+            name: qualified(oid, modifier),
             base: text(pg_sys::format_type_be(base)),
             collation: (collation != own_collation && collation != pg_sys::InvalidOid).then(|| collation_name(collation)),
             equality: match (*entry).eq_opr == pg_sys::InvalidOid {
@@ -51,6 +51,14 @@ pub fn column_type(oid: pg_sys::Oid, modifier: i32, collation: pg_sys::Oid) -> C
             hashable: (*entry).hash_extended_proc != pg_sys::InvalidOid,
         }
     }
+}
+
+/// The type's name with its modifier, fit for any search path: only PostgreSQL's own go without schema.
+unsafe fn qualified(oid: pg_sys::Oid, modifier: i32) -> String {
+    let flags = pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
+    // SAFETY: catalog look-up by oid; the string is copied.
+    let name = text(unsafe { pg_sys::format_type_extended(oid, modifier, flags as pg_sys::bits16) });
+    name.strip_prefix("pg_catalog.").map_or(name.clone(), str::to_owned)
 }
 
 /// Whether equal values of the type always look alike.
@@ -97,7 +105,7 @@ unsafe fn collation_name(oid: pg_sys::Oid) -> QName {
     }
 }
 
-unsafe fn text(pointer: *mut std::ffi::c_char) -> String {
+fn text(pointer: *mut std::ffi::c_char) -> String {
     match pointer.is_null() {
         true => String::new(),
         // SAFETY: a NUL-terminated string in server memory.

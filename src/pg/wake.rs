@@ -105,11 +105,7 @@ unsafe extern "C-unwind" fn at_transaction_event(event: pg_sys::XactEvent::Type,
         XACT_EVENT_COMMIT => COMMITTED.set(PENDING.take()),
         // What a prepared transaction did is told by whoever commits it.
         XACT_EVENT_ABORT | XACT_EVENT_PREPARE => PENDING.set(News::NONE),
-        _ => return,
-    }
-    if let Some(slot) = HELD.take() {
-        slot.hold(0);
-        ring_launcher();
+        _ => {}
     }
 }
 
@@ -120,8 +116,15 @@ unsafe extern "C-unwind" fn at_release(
     is_top_level: bool,
     _arg: *mut c_void,
 ) {
-    if is_commit && is_top_level && phase == pg_sys::ResourceReleasePhase::RESOURCE_RELEASE_AFTER_LOCKS {
+    if !is_top_level || phase != pg_sys::ResourceReleasePhase::RESOURCE_RELEASE_AFTER_LOCKS {
+        return;
+    }
+    if is_commit {
         publish(COMMITTED.take());
+    }
+    if let Some(slot) = HELD.take() {
+        slot.hold(0);
+        ring_launcher();
     }
 }
 

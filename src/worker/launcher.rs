@@ -95,7 +95,11 @@ fn adopt(shared: &Shared) {
 impl Launcher {
     /// Starts what should run. How long nothing will have to be done by itself.
     fn look(&mut self, shared: &'static Shared) -> Option<Duration> {
-        if shared.attention.swap(false, Ordering::SeqCst)
+        let now = bgworker::now();
+        let slots = || shared.slots.iter().enumerate().filter(|(_, slot)| !slot.is_free());
+        // A worker that failed may have lost its database.
+        let failed = slots().filter(|(number, slot)| self.settle(*number, slot, now)).count() > 0;
+        if (shared.attention.swap(false, Ordering::SeqCst) || failed)
             && let Err(error) = self.read_databases(shared)
         {
             shared.attention.store(true, Ordering::SeqCst);
@@ -103,13 +107,8 @@ impl Launcher {
             return Some(Duration::from_micros(LONGEST_PAUSE as u64));
         }
         self.place(shared);
-        let now = bgworker::now();
         let mut next: Option<i64> = None;
-        for (number, slot) in shared.slots.iter().enumerate().filter(|(_, slot)| !slot.is_free()) {
-            self.settle(number, slot, now);
-            if slot.phase() != Phase::Vacant {
-                continue;
-            }
+        for (number, _) in slots().filter(|(_, slot)| slot.phase() == Phase::Vacant) {
             if let Err(at) = self.visit(shared, number, now) {
                 next = Some(next.map_or(at, |next| next.min(at)));
             }
@@ -152,21 +151,21 @@ impl Launcher {
         }
     }
 
-    /// Takes note of a worker that ended.
-    fn settle(&mut self, number: usize, slot: &Slot, now: i64) {
-        let Some(attempt) = self.attempts.get_mut(&number) else { return };
-        if attempt.over {
-            return;
-        }
+    /// Takes note of a worker that ended; true if it should not have.
+    fn settle(&mut self, number: usize, slot: &Slot, now: i64) -> bool {
+        let Some(attempt) = self.attempts.get_mut(&number).filter(|attempt| !attempt.over) else { return false };
         if slot.worker.pid().is_none() && attempt.worker.as_ref().is_some_and(Started::is_over) {
             slot.turn(Phase::Starting, Phase::Vacant);
         }
-        if slot.phase() == Phase::Vacant || slot.phase() == Phase::Absent {
-            attempt.over = true;
-            attempt.worker = None;
-            let settled = now - attempt.at >= SETTLED || slot.phase() == Phase::Absent;
-            attempt.failures = if settled { 0 } else { attempt.failures + 1 };
+        let phase = slot.phase();
+        if phase == Phase::Starting || phase == Phase::Running {
+            return false;
         }
+        attempt.over = true;
+        attempt.worker = None;
+        let settled = now - attempt.at >= SETTLED || phase == Phase::Absent;
+        attempt.failures = if settled { 0 } else { attempt.failures + 1 };
+        phase != Phase::Absent
     }
 
     /// Starts a scheduler for a slot, or says when to try.
