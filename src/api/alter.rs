@@ -76,7 +76,9 @@ pub fn redefine(table: &StreamTable, query: Option<&str>, schedule: Option<&str>
     let mut changed = table.clone();
     changed.schedule = schedule.unwrap_or(&table.schedule).to_owned();
     changed.mode = mode.unwrap_or(table.mode);
-    changed.status = Status::Active;
+    if query.is_some() && table.status == Status::Suspended {
+        changed.status = Status::Active;
+    }
     if query.is_none() && changed.mode == table.mode {
         crate::pg::relation::invalidate(table.relid);
         return quietly(|| spi::connect(None, |session| stream_table::put(session, &changed)));

@@ -54,12 +54,12 @@ fn status() -> Result<Vec<StatusRow>> {
     let sources: Vec<i32> = quietly(|| {
         spi::connect(None, |session| session.query("select source_id from pgtrickle.pgt_sources", &[], |row| row.require(1)))
     })?;
-    let pending = refresh::has_pending(&sources)?;
+    let pending: Vec<i32> = refresh::behind(&sources)?.into_iter().map(|(_, table)| table).collect();
     quietly(|| {
         spi::connect(None, |session| {
             session.query(
                 "with recursive behind(pgt_id) as (
-                   select d.pgt_id from pgtrickle.pgt_dependencies d where d.source_id = any ($1)
+                   select unnest($1)
                    union
                    select d.pgt_id
                      from behind b

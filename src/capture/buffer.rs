@@ -6,11 +6,12 @@
 use std::rc::Rc;
 
 use ivm::frontier::Frontier;
-use pgrx::pg_sys::{self, Oid};
+use pgrx::pg_sys;
 
 use crate::capture::cache::{self, Known};
 use crate::capture::format::{Entry, Format};
 use crate::capture::pending::{self, Destination};
+use crate::capture::track::{self, members_changed};
 use crate::capture::trigger::with_pending;
 use crate::catalog::layout::Layout;
 use crate::catalog::source::{self, Source};
@@ -31,7 +32,8 @@ pub struct Pending {
     pub store: Tuplestore,
     /// Change rows, those included that concern other columns only; a TRUNCATE is one.
     pub rows: i64,
-    /// The rows do not tell all: the table was truncated, or changed in a shape that cannot be read now.
+    /// The rows do not tell all: the table was truncated, changed in a shape that cannot be read now, or
+    /// [`members_changed`] has a reason.
     pub truncated: bool,
 }
 
@@ -39,17 +41,11 @@ fn known(source: i32) -> Result<Rc<Known>> {
     cache::known(source)?.ok_or(Error::Bug("the source has no change buffer"))
 }
 
-/// The row type of a source's changes: these columns, then `w`.
-pub fn descriptor(source: i32, columns: &[String]) -> Result<Desc> {
-    let known = self::known(source)?;
-    Desc::new(&column_defs(&known, columns)?)
-}
-
 fn column_defs(known: &Known, columns: &[String]) -> Result<Vec<ColumnDef>> {
     let mut defs = Vec::with_capacity(columns.len() + 1);
     for name in columns {
         let attribute =
-            known.attribute(name).ok_or_else(|| crate::capture::track::no_such_column(known.source.relid, name))?;
+            known.attribute(name).ok_or_else(|| track::no_such_column(known.source.relid, name))?;
         defs.push(attribute.definition());
     }
     let none = pg_sys::InvalidOid;
@@ -61,7 +57,9 @@ fn column_defs(known: &Known, columns: &[String]) -> Result<Vec<ColumnDef>> {
 pub fn pending(source: i32, frontier: &Frontier, snapshot: &Snapshot, columns: &[String]) -> Result<Pending> {
     let known = self::known(source)?;
     let store = Tuplestore::new(Desc::new(&column_defs(&known, columns)?)?);
-    let mut found = Pending { store, rows: 0, truncated: false };
+    // Whatever the caller has verified before: a doubt that came up since is a change of its own.
+    let broken = members_changed(source)?.is_some();
+    let mut found = Pending { store, rows: i64::from(broken), truncated: broken };
     let Some(buffer) = Table::open(known.buffer, pg_sys::AccessShareLock) else {
         return Err(Error::Bug("the change buffer is gone"));
     };
@@ -260,7 +258,6 @@ pub fn is_lost(known: &Known) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
     pub source: i32,
-    pub relid: Oid,
     /// Change rows not yet pruned.
     pub rows: i64,
     /// Of the buffer on disk.
@@ -281,7 +278,7 @@ pub fn sizes() -> Result<Vec<Size>> {
             Ok(())
         })?;
         let bytes = i64::from(buffer.pages()) * i64::from(pg_sys::BLCKSZ);
-        sizes.push(Size { source: source.id, relid: source.relid, rows, bytes });
+        sizes.push(Size { source: source.id, rows, bytes });
     }
     Ok(sizes)
 }

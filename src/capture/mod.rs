@@ -18,7 +18,7 @@ mod pending;
 mod track;
 mod trigger;
 
-pub use buffer::{Pending, Size, descriptor, pending, prune, sizes, write};
+pub use buffer::{pending, prune, sizes, write};
 pub use track::{members_changed, release, track};
 
 use crate::error::Result;

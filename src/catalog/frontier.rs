@@ -32,17 +32,17 @@ pub fn get(session: &Session, id: i32) -> Result<Seen> {
     Ok(rows.into_iter().next().unwrap_or_default())
 }
 
-/// The frontiers of all stream tables that read `source`; `None` for one that was never filled.
-pub fn of_source(session: &Session, source: i32) -> Result<Vec<Option<Frontier>>> {
+/// The frontiers of the stream tables that read `source` and were filled at least once: one that was not
+/// needs no change rows.
+pub fn of_source(session: &Session, source: i32) -> Result<Vec<(i32, Frontier)>> {
     session.query(
-        "select f.frontier::text, f.own_xid::text, f.own_seq
+        "select f.pgt_id, f.frontier::text, f.own_xid::text, f.own_seq
            from pgtrickle.pgt_frontiers f join pgtrickle.pgt_dependencies d on d.pgt_id = f.pgt_id
-          where d.source_id = $1",
+          where d.source_id = $1 and f.frontier is not null",
         &[source.into()],
         |row| {
-            let own = row.get::<String>(2).and_then(|xid| xid.parse().ok()).zip(row.get::<i32>(3));
-            let frontier = row.get::<String>(1).map(|text| Frontier::parse(&text)).transpose()?;
-            Ok(frontier.map(|f| f.with_own(own)))
+            let own = row.get::<String>(3).and_then(|xid| xid.parse().ok()).zip(row.get::<i32>(4));
+            Ok((row.require(1)?, Frontier::parse(&row.require::<String>(2)?)?.with_own(own)))
         },
     )
 }

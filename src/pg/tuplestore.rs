@@ -73,10 +73,6 @@ impl Desc {
         Desc { raw: in_top_transaction(|| unsafe { pg_sys::CreateTupleDescCopy(desc) }) }
     }
 
-    pub fn raw(&self) -> pg_sys::TupleDesc {
-        self.raw
-    }
-
     pub fn width(&self) -> usize {
         // SAFETY: alive as long as self.
         unsafe { (*self.raw).natts as usize }

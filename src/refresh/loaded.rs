@@ -73,9 +73,14 @@ fn invalidated(relation: Option<Oid>) {
 fn accept_invalidations() -> Result<()> {
     if !OBSERVING.replace(true) {
         relation::observe(invalidated);
-        GRAPH.set(Some(object::oid(&QName::qualified("pgtrickle", "pgt_dependencies"))?));
     }
     relation::catch_up();
+    let graph = Some(object::oid(&QName::qualified("pgtrickle", "pgt_dependencies"))?);
+    if GRAPH.replace(graph) != graph {
+        // Another catalog: the extension was dropped and created again, and ids start anew.
+        LOADED.with_borrow_mut(|loaded| loaded.clear());
+        EDGES.with_borrow_mut(|edges| *edges = None);
+    }
     Ok(())
 }
 
@@ -104,7 +109,8 @@ pub fn edges(session: &Session) -> Result<Rc<Edges>> {
 /// What `id` reads.
 pub fn dependencies(session: &Session, id: i32) -> Result<Vec<Dependency>> {
     accept_invalidations()?;
-    match LOADED.with_borrow(|loaded| loaded.get(&id).cloned()) {
+    let doubted = DOUBTED.with_borrow(|doubted| doubted.contains(&id));
+    match LOADED.with_borrow(|loaded| loaded.get(&id).cloned()).filter(|_| !doubted) {
         Some(loaded) => Ok(loaded.dependencies.clone()),
         None => dependency::of(session, id),
     }

@@ -14,4 +14,4 @@ pub use build::{build, dismantle, rebuild};
 pub use guarded::guard_trigger;
 pub use loaded::{Ready, load};
 pub use program::explain_programs;
-pub use tick::{Outcome, has_pending, lock, record_failure, tick};
+pub use tick::{Outcome, behind, lock, record_failure, tick};

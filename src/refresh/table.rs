@@ -10,7 +10,7 @@ use crate::capture;
 use crate::catalog::history::{Action, Refresh};
 use crate::catalog::stream_table::Mode;
 use crate::catalog::{dependency, frontier, history, quietly};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pg::guard;
 use crate::pg::spi::{self, Session};
 use crate::pg::tuplestore::Tuplestore;
@@ -28,8 +28,8 @@ struct Input {
     truncated: bool,
 }
 
-/// Brings stream table `id` to the tick's snapshot.
-pub fn refresh(tick: &mut Tick, id: i32, started: Instant) -> Result<Refresh> {
+/// Brings stream table `id` to the tick's snapshot; with `restart`, the error of a first try, from the start.
+pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Error>) -> Result<Refresh> {
     let (ready, seen) = quietly(|| {
         spi::connect(Some(&tick.snapshot), |session| Ok((loaded::load(session, id)?, frontier::get(session, id)?)))
     })?;
@@ -44,12 +44,13 @@ pub fn refresh(tick: &mut Tick, id: i32, started: Instant) -> Result<Refresh> {
     };
     let Some(seen_frontier) = seen.frontier else {
         let changes = as_owner(tick, &loaded, |session| program::fill(session, &loaded))?;
-        return finish(tick, &loaded, Action::Full, changes, 0, started);
+        return finish(tick, &loaded, (Action::Full, changes, None), 0, started);
     };
     let input = pending(tick, &loaded, &seen_frontier)?;
-    if seen.reinitialize.is_some() || input.truncated {
+    if seen.reinitialize.is_some() || input.truncated || restart.is_some() {
         let changes = as_owner(tick, &loaded, |session| program::full(session, &loaded))?;
-        return finish(tick, &loaded, Action::Reinitialize, changes, input.rows, started);
+        let done = (Action::Reinitialize, changes, restart.map(Error::to_string));
+        return finish(tick, &loaded, done, input.rows, started);
     }
     if input.rows == 0 {
         return Ok(Refresh::nothing());
@@ -62,7 +63,7 @@ pub fn refresh(tick: &mut Tick, id: i32, started: Instant) -> Result<Refresh> {
         }
         false => (Action::Full, as_owner(tick, &loaded, |session| program::full(session, &loaded))?),
     };
-    finish(tick, &loaded, action, changes, input.rows, started)
+    finish(tick, &loaded, (action, changes, None), input.rows, started)
 }
 
 /// Reads what each source has pending behind the frontier: from this tick's memory for stream tables that
@@ -97,8 +98,7 @@ fn as_owner<R>(tick: &Tick, loaded: &Loaded, f: impl FnOnce(&Session) -> Result<
 fn finish(
     tick: &mut Tick,
     loaded: &Loaded,
-    action: Action,
-    changes: Changes,
+    (action, changes, error): (Action, Changes, Option<String>),
     delta_rows: i64,
     started: Instant,
 ) -> Result<Refresh> {
@@ -112,7 +112,7 @@ fn finish(
         deleted: changes.deleted,
         delta_rows,
         duration_ms: started.elapsed().as_secs_f64() * 1e3,
-        error: None,
+        error,
     };
     quietly(|| {
         spi::connect(Some(&tick.snapshot), |session| {

@@ -82,7 +82,7 @@ fn run(tick: &mut Tick, order: Vec<i32>) -> Result<Vec<Outcome>> {
         let started = Instant::now();
         let result = match upstream_failed(id, &failed)? {
             Some(name) => Err(upstream_error(&name)),
-            None => subtransaction(|| table::refresh(tick, id, started)),
+            None => attempt(tick, id, started),
         };
         outcomes.push(match result {
             Ok(refresh) => Outcome { id, refresh, error: None },
@@ -97,6 +97,17 @@ fn run(tick: &mut Tick, order: Vec<i32>) -> Result<Vec<Outcome>> {
         keep_for(tick, &failed, &outcomes)?;
     }
     Ok(outcomes)
+}
+
+/// A delta evaluates expressions on rows that came and went between two refreshes, so it can fail where the
+/// query does not: then the table starts over, and the history says so. What fails again is the query's error.
+fn attempt(tick: &mut Tick, id: i32, started: Instant) -> Result<Refresh> {
+    match subtransaction(|| table::refresh(tick, id, started, None)) {
+        Err(error) if error.kind() == Kind::User => {
+            subtransaction(|| table::refresh(tick, id, started, Some(&error)))
+        }
+        result => result,
+    }
 }
 
 /// A table that failed will need the changes that this tick passed in memory: they go to the change
@@ -194,12 +205,7 @@ fn prune(tick: &Tick) -> Result<()> {
     quietly(|| {
         spi::connect(Some(&tick.snapshot), |session| {
             for source in &tick.consumed {
-                let frontiers: Option<Vec<_>> = frontier::of_source(session, *source)?.into_iter().collect();
-                // A consumer without frontier will be filled from the tables: it needs no change rows.
-                let frontiers = match frontiers {
-                    Some(all) => all,
-                    None => frontier::of_source(session, *source)?.into_iter().flatten().collect(),
-                };
+                let frontiers: Vec<_> = frontier::of_source(session, *source)?.into_iter().map(|(_, frontier)| frontier).collect();
                 capture::prune(*source, &frontiers, &tick.snapshot)?;
             }
             Ok(())
@@ -207,21 +213,21 @@ fn prune(tick: &Tick) -> Result<()> {
     })
 }
 
-/// Which of these sources hold rows that some stream table has not seen.
-pub fn has_pending(sources: &[i32]) -> Result<Vec<i32>> {
+/// The sources that hold rows which a stream table has not seen, with that table.
+pub fn behind(sources: &[i32]) -> Result<Vec<(i32, i32)>> {
     let snapshot = Snapshot::latest();
     quietly(|| {
         spi::connect(Some(&snapshot), |session| {
-            let mut pending = vec![];
+            let mut behind = vec![];
             for source in sources {
-                for frontier in frontier::of_source(session, *source)?.into_iter().flatten() {
-                    if capture::pending(*source, &frontier, &snapshot, &[])?.rows > 0 {
-                        pending.push(*source);
-                        break;
+                for (table, frontier) in frontier::of_source(session, *source)? {
+                    let pending = capture::pending(*source, &frontier, &snapshot, &[])?;
+                    if pending.rows > 0 || pending.truncated {
+                        behind.push((*source, table));
                     }
                 }
             }
-            Ok(pending)
+            Ok(behind)
         })
     })
 }

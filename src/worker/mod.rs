@@ -15,8 +15,3 @@ pub fn init() {
         bgworker::register("pg_trickle launcher", "pg_trickle_launcher");
     }
 }
-
-/// Whether there can be workers: the library is among `shared_preload_libraries`.
-pub fn preloaded() -> bool {
-    shmem::shared().is_some()
-}

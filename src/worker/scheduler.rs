@@ -55,7 +55,9 @@ pub extern "C-unwind" fn pg_trickle_scheduler(argument: Datum) {
 }
 
 /// What a refresh must not depend on. A lost tick is simply done again, so nothing waits for the disk.
-const SETTINGS: [(&CStr, &CStr); 7] = [
+const SETTINGS: [(&CStr, &CStr); 8] = [
+    // Should a tick and a user's DDL wait for each other, the tick notices first and gives way.
+    (c"deadlock_timeout", c"10ms"),
     (c"synchronous_commit", c"off"),
     (c"search_path", c""),
     (c"statement_timeout", c"0"),

@@ -38,7 +38,7 @@ async fn check_still(session: &Session, traffic: &Traffic, by_hand: bool) {
             exact::refresh(session, name).await;
         }
     } else {
-        exact::wait_fresh(session, Duration::from_secs(30)).await;
+        bank::settle(session).await;
     }
     for (name, ..) in STREAM_TABLES {
         let found = exact::differences(session, name, Look::Text).await;

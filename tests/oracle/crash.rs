@@ -65,7 +65,7 @@ async fn reconnect(database: &Database) -> Session {
 async fn compare(session: &Session, traffic: &Traffic) {
     traffic.recover(session).await;
     traffic.decide(session, 0, true).await.expect("decided");
-    exact::wait_fresh(session, Duration::from_secs(30)).await;
+    bank::settle(session).await;
     for (name, ..) in STREAM_TABLES {
         exact::check(session, name, Look::Text).await;
     }

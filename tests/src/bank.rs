@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, RwLock};
 
 use crate::session::{Failure, Session};
-use crate::{Database, Dice};
+use crate::{Database, Dice, exact};
 
 const ACCOUNTS: i64 = 200;
 const BANKS: i64 = 12;
@@ -79,6 +79,14 @@ pub async fn create(session: &Session) {
     for (name, schedule, query) in STREAM_TABLES {
         session.run(&format!("select pgtrickle.create_stream_table('{name}', $q${query}$q$, '{schedule}')")).await;
     }
+}
+
+/// Brings everything up to date without hurrying the workers: by hand only what they leave for hours.
+pub async fn settle(session: &Session) {
+    for (name, ..) in STREAM_TABLES.iter().filter(|(_, schedule, _)| *schedule == "1h") {
+        exact::refresh(session, name).await;
+    }
+    exact::wait_fresh(session, Duration::from_secs(30)).await;
 }
 
 impl Traffic {

@@ -7,6 +7,7 @@
 //! | `avg(x)`, exact | as `sum(x)` | `sum(x)::numeric / count(x)::numeric` |
 //! | `min(x)`, `max(x)` | itself | itself |
 //! | any other | itself, recomputed | itself |
+//! | a key whose equals may look different | `min(key::text)` | the key of that text |
 //!
 //! Every counter is an ordinary aggregate of the same input, so a state table has a defining query like
 //! any node. Calls with the same argument and filter share counters; an argument that cannot be NULL is
@@ -43,14 +44,16 @@ struct Builder<'a, 'b> {
 pub fn state(aggregate: Aggregate, cx: &mut Cutter) -> Result<State> {
     let Aggregate { input, keys, calls } = aggregate;
     let not_null = keys::facts(&input, cx.catalog)?.not_null;
-    let outputs = keys.iter().map(Column::pass).collect();
-    let state = State { input, counted: vec![], calls: vec![], types: vec![], upkeep: vec![], outputs };
+    let state = State { input, counted: vec![], calls: vec![], types: vec![], upkeep: vec![], outputs: vec![] };
     let mut builder = Builder { cx, not_null, state };
     let rows = match calls.iter().find(|call| is_row_count(call)) {
         Some(call) => call.clone(),
         None => AggregateCall::new(builder.cx.ids.column("n"), "count", vec![]),
     };
     builder.counter(rows, bigint(), Upkeep::Count);
+    for key in &keys {
+        builder.key(key)?;
+    }
     for call in calls {
         builder.call(call)?;
     }
@@ -58,10 +61,32 @@ pub fn state(aggregate: Aggregate, cx: &mut Cutter) -> Result<State> {
 }
 
 impl Builder<'_, '_> {
+    /// What a group shows as its key must be the key of one of its rows, also when the row that it was
+    /// first seen on is gone: of keys that are equal and look different, the one with the least text.
+    fn key(&mut self, key: &Column) -> Result<()> {
+        let ty = self.cx.ty(&self.state.input, key.id)?;
+        if ty.equality == Equality::Image {
+            self.state.outputs.push(key.pass());
+            return Ok(());
+        }
+        let name = key.name.as_str();
+        let (text, look) = (self.cx.ids.column(format!("{name}_text")), self.cx.ids.column(format!("{name}_look")));
+        self.state.counted.push((text.clone(), key.expr().cast("text")));
+        let least = AggregateCall::new(look.clone(), "min", vec![text.id]);
+        self.counter(least, simple_type("text", Equality::Image), Upkeep::Min);
+        let shown = look.expr().cast(&ty.name);
+        let shown = match ty.collation {
+            Some(collation) => Expr::Collate(Box::new(shown), collation),
+            None => shown,
+        };
+        self.state.outputs.push((key.clone(), shown));
+        Ok(())
+    }
+
     /// Adds what one call of the query needs.
     fn call(&mut self, call: AggregateCall) -> Result<()> {
         let column = call.column.clone();
-        let ty = self.cx.types.get(column.id)?.clone();
+        let ty = self.type_of(&call)?;
         let plain = call.function.schema.is_none() && !call.distinct && call.within_group.is_empty() && !call.variadic;
         let shown = match (call.function.name.as_str(), call.args.as_slice()) {
             ("count", []) if plain => self.counter(call, ty, Upkeep::Count),
@@ -88,16 +113,28 @@ impl Builder<'_, '_> {
         Ok(())
     }
 
+    /// The type of a call; an extremum looks like its argument.
+    fn type_of(&self, call: &AggregateCall) -> Result<ColumnType> {
+        let ty = self.cx.types.get(call.column.id)?.clone();
+        Ok(match (call.function.name.as_str(), call.args.as_slice()) {
+            ("min" | "max", [arg]) if call.function.schema.is_none() => {
+                ColumnType { equality: self.cx.ty(&self.state.input, *arg)?.equality, ..ty }
+            }
+            _ => ty,
+        })
+    }
+
     /// The sum of an argument and the count of its values.
     fn sum(&mut self, arg: ColId, call: AggregateCall) -> Result<(ColId, ColId)> {
-        let ty = match exact_sum(&self.cx.types.get(arg)?.base) {
-            Some("bigint") => bigint(),
-            _ => numeric(),
-        };
         let name = call.column.name.as_str().to_owned();
         let count = self.cx.ids.column(format!("{name}_count"));
         let count = self.non_null(arg, AggregateCall { column: count, ..simple("count", &call) });
         let scale = self.scale(arg, count, &call)?;
+        let ty = match (exact_sum(&self.cx.types.get(arg)?.base), scale) {
+            (Some("bigint"), _) => bigint(),
+            (_, Scale::Counted(_)) => numeric(),
+            _ => simple_type("numeric", Equality::Image),
+        };
         let column = match call.function.name.as_str() {
             "sum" => call.column.clone(),
             _ => self.cx.ids.column(format!("{name}_sum")),
@@ -126,7 +163,8 @@ impl Builder<'_, '_> {
         };
         let column = self.cx.ids.column(format!("{name}_scales"));
         let sum = AggregateCall { column, args: vec![place], ..simple("sum", call) };
-        Ok(Scale::Counted(self.counter(sum, numeric(), Upkeep::Sum { count, scale: Scale::Integer })))
+        let ty = simple_type("numeric", Equality::Image);
+        Ok(Scale::Counted(self.counter(sum, ty, Upkeep::Sum { count, scale: Scale::Integer })))
     }
 
     /// The number of rows in which an argument is not NULL.
@@ -171,9 +209,13 @@ fn exact_sum(base: &str) -> Option<&'static str> {
 }
 
 fn bigint() -> ColumnType {
-    ColumnType { name: "bigint".into(), base: "bigint".into(), collation: None, equality: Equality::Image, hashable: true }
+    simple_type("bigint", Equality::Image)
 }
 
 fn numeric() -> ColumnType {
-    ColumnType { name: "numeric".into(), base: "numeric".into(), collation: None, equality: Equality::Loose, hashable: true }
+    simple_type("numeric", Equality::Loose)
+}
+
+fn simple_type(name: &str, equality: Equality) -> ColumnType {
+    ColumnType { name: name.to_owned(), base: name.to_owned(), collation: None, equality, hashable: true }
 }

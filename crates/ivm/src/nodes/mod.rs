@@ -12,7 +12,7 @@ mod counters;
 mod identity;
 pub mod scale;
 
-use crate::catalog::{Catalog, ColumnType};
+use crate::catalog::{Catalog, ColumnType, Equality};
 use crate::error::Result;
 use crate::keys::{self, Facts};
 use crate::plan::{Aggregate, ColId, Column, Ids, Join, Outer, Plan, Relation, Scan, UnionAll};
@@ -64,23 +64,20 @@ pub struct Cutter<'a> {
 /// Cuts a plan; the last node is the plan's own output.
 pub fn cut(plan: Plan, catalog: &dyn Catalog, types: &Types, ids: &mut Ids) -> Result<Vec<Cut>> {
     let facts = keys::facts(&plan, catalog)?;
-    let output = plan.columns();
     let identity = identity::choose(&plan, &facts, catalog, types)?;
     let mut cutter = Cutter { catalog, types, ids, nodes: vec![] };
-    let plan = cutter.below(plan)?;
+    let output = plan.columns();
     let mut columns = vec![];
     for (column, name) in output.iter().zip(unique(&output)) {
-        columns.push(node_column(column, name, types.get(column.id)?.clone(), &facts));
+        columns.push(cutter.column(column, name, &plan, &facts)?);
     }
+    let plan = cutter.below(plan)?;
     let mut nodes = cutter.nodes;
-    match own_state(&plan, &nodes) {
-        Some(plan) => {
-            let state = nodes.pop();
-            let upkeep = state.map(|state| state.upkeep).unwrap_or_default();
-            nodes.push(Cut { plan, columns, identity, upkeep });
-        }
-        None => nodes.push(Cut { plan, columns, identity, upkeep: vec![] }),
-    }
+    let (plan, upkeep) = match own_state(&plan, &nodes) {
+        Some(own) => (own, nodes.pop().map(|state| state.upkeep).unwrap_or_default()),
+        None => (plan, vec![]),
+    };
+    nodes.push(Cut { plan, columns, identity, upkeep });
     Ok(nodes)
 }
 
@@ -122,10 +119,10 @@ impl Cutter<'_> {
         let names = unique(&keys.iter().cloned().chain(calls).collect::<Vec<_>>());
         let mut columns = vec![];
         for (key, name) in keys.iter().zip(&names) {
-            columns.push(node_column(key, name.clone(), self.types.get(key.id)?.clone(), &facts));
+            columns.push(self.column(key, name.clone(), &whole, &facts)?);
         }
-        for ((ty, upkeep), name) in state.types.iter().zip(&state.upkeep).zip(&names[keys.len()..]) {
-            columns.push(NodeColumn { name: name.clone(), ty: ty.clone(), not_null: *upkeep == Upkeep::Count });
+        for ((ty, upkeep), name) in state.types.into_iter().zip(&state.upkeep).zip(&names[keys.len()..]) {
+            columns.push(NodeColumn { name: name.clone(), ty, not_null: *upkeep == Upkeep::Count });
         }
         let plan = below_state(self.below(state.input)?, state.counted).aggregate(keys, state.calls);
         let scan = Scan {
@@ -136,6 +133,19 @@ impl Cutter<'_> {
         self.nodes.push(Cut { plan, columns, identity, upkeep: state.upkeep });
         let scan = Plan::Scan(scan);
         Ok(if trivial { scan } else { scan.project(state.outputs) })
+    }
+
+    /// A column of a plan as a column of its table.
+    fn column(&self, column: &Column, name: Ident, plan: &Plan, facts: &Facts) -> Result<NodeColumn> {
+        Ok(NodeColumn { name, ty: self.ty(plan, column.id)?, not_null: facts.not_null.contains(&column.id) })
+    }
+
+    /// The type of a column, whose equals look alike where the plan proves it.
+    fn ty(&self, plan: &Plan, id: ColId) -> Result<ColumnType> {
+        let ty = self.types.get(id)?.clone();
+        let padded = ty.base == "character" && ty.name != "character";
+        let alike = padded || ty.base == "numeric" && scale::fixed(plan, id, self).is_some();
+        Ok(if alike && ty.equality == Equality::Loose { ColumnType { equality: Equality::Image, ..ty } } else { ty })
     }
 }
 
@@ -170,10 +180,6 @@ fn own_state(root: &Plan, nodes: &[Cut]) -> Option<Plan> {
         true => plan,
         false => plan.project(order.iter().map(Column::pass).collect()),
     })
-}
-
-fn node_column(column: &Column, name: Ident, ty: ColumnType, facts: &Facts) -> NodeColumn {
-    NodeColumn { name, ty, not_null: facts.not_null.contains(&column.id) }
 }
 
 /// Names for columns that no two share: `name`, `name_2`, ….
