@@ -3,8 +3,11 @@
 
 use std::time::Duration;
 
+use pgrx::pg_sys::AccessExclusiveLock;
+
 use crate::pg::hooks::{self, Effect, Room, Utility};
-use crate::pg::{bgworker, database, wake};
+use crate::catalog::{self, source};
+use crate::pg::{bgworker, database, relation, spi, wake};
 
 /// How long a statement waits for a worker to leave. It ends at its next interrupt check.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -16,10 +19,25 @@ pub fn init() {
     }
 }
 
+/// Writers lock a source and then its change buffer; dropping the extension would lock the buffer first and
+/// meet them half-way. Without a catalog to read there is nothing to lock.
+fn lock_sources() {
+    let read = || spi::connect(None, source::all);
+    for source in catalog::quietly(read).unwrap_or_default() {
+        relation::lock(source.relid, AccessExclusiveLock);
+    }
+}
+
 fn before(utility: &Utility) {
     match &utility.vacates {
         Some(Room::Database(name)) => database::vacate(database::owned(name), PATIENCE),
-        Some(Room::Extension) => database::vacate(database::of_owned_extension(), PATIENCE),
+        Some(Room::Extension) => {
+            let database = database::of_owned_extension();
+            database::vacate(database, PATIENCE);
+            if database.is_some() {
+                lock_sources();
+            }
+        }
         None => {}
     }
     match utility.effect {

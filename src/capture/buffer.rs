@@ -44,8 +44,7 @@ fn known(source: i32) -> Result<Rc<Known>> {
 fn column_defs(known: &Known, columns: &[String]) -> Result<Vec<ColumnDef>> {
     let mut defs = Vec::with_capacity(columns.len() + 1);
     for name in columns {
-        let attribute =
-            known.attribute(name).ok_or_else(|| track::no_such_column(known.source.relid, name))?;
+        let attribute = known.attribute(name).ok_or_else(|| track::no_such_column(known.source.relid, name))?;
         defs.push(attribute.definition());
     }
     let none = pg_sys::InvalidOid;
@@ -59,6 +58,9 @@ pub fn pending(source: i32, frontier: &Frontier, snapshot: &Snapshot, columns: &
     let store = Tuplestore::new(Desc::new(&column_defs(&known, columns)?)?);
     // Whatever the caller has verified before: a doubt that came up since is a change of its own.
     let broken = members_changed(source)?.is_some();
+    if broken {
+        track::distrust(&known)?;
+    }
     let mut found = Pending { store, rows: i64::from(broken), truncated: broken };
     let Some(buffer) = Table::open(known.buffer, pg_sys::AccessShareLock) else {
         return Err(Error::Bug("the change buffer is gone"));
@@ -216,6 +218,12 @@ pub fn prune(source: i32, frontiers: &[Frontier], snapshot: &Snapshot) -> Result
         })?;
     }
     Ok(deleted)
+}
+
+/// Tells every reader of a source to start over, those included that count this transaction's own rows as seen.
+pub fn mark(source: i32) -> Result<()> {
+    let known = known(source)?;
+    with_pending(|pending| pending.mark(known.destination(0, 1)))
 }
 
 /// The layout of a row that stands for nothing and is never pruned. A crash that empties an unlogged

@@ -3,6 +3,7 @@
 //! **Invariant:** whatever changes a source, a member or a layout invalidates the relation cache entry of
 //! the source and of the member (`track` does it for layouts). An invalidation marks what was learned
 //! about that relation; marked entries are never used again, but stay in memory while someone holds them.
+//! What was learned while an invalidation came in is not kept.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -60,6 +61,8 @@ thread_local! {
     static CACHE: RefCell<Option<Cache>> = const { RefCell::new(None) };
     /// The target of the last call: one trigger is mostly called many times in a row.
     static LAST: RefCell<Option<(Oid, Rc<Target>)>> = const { RefCell::new(None) };
+    /// Counts invalidations.
+    static MOMENT: Cell<u64> = const { Cell::new(0) };
 }
 
 fn with<R>(f: impl FnOnce(&mut Cache) -> R) -> R {
@@ -82,6 +85,7 @@ fn observe() {
 }
 
 fn invalidated(relation: Option<Oid>) {
+    MOMENT.set(MOMENT.get() + 1);
     let concerns = |oid: Oid| relation.is_none_or(|changed| changed == oid);
     with(|cache| {
         for known in cache.known.values().filter(|known| concerns(known.source.relid) || concerns(known.buffer)) {
@@ -123,6 +127,17 @@ pub fn known(id: i32) -> Result<Option<Rc<Known>>> {
 
 fn learn(id: i32) -> Result<Option<Rc<Known>>> {
     observe();
+    loop {
+        let before = MOMENT.get();
+        let Some(known) = read(id)?.map(Rc::new) else { return Ok(None) };
+        if MOMENT.get() == before {
+            with(|cache| cache.known.insert(id, Rc::clone(&known)));
+            return Ok(Some(known));
+        }
+    }
+}
+
+fn read(id: i32) -> Result<Option<Known>> {
     let found = read_catalog(|session| Ok((source::get(session, id)?, layout::of(session, id)?)))?;
     let (Some(source), layouts) = found else { return Ok(None) };
     let Some(buffer) = relation::find("pgtrickle_changes", &format!("changes_{id}"))? else { return Ok(None) };
@@ -131,9 +146,7 @@ fn learn(id: i32) -> Result<Option<Rc<Known>>> {
         let shapes: Option<Vec<_>> = layout.types.iter().map(|ty| row::shape(*ty)).collect();
         (layout.id, (layout, shapes.map(Format::new)))
     });
-    let known = Rc::new(Known { source, buffer, attributes, layouts: layouts.collect(), stale: Cell::new(false) });
-    with(|cache| cache.known.insert(id, Rc::clone(&known)));
-    Ok(Some(known))
+    Ok(Some(Known { source, buffer, attributes, layouts: layouts.collect(), stale: Cell::new(false) }))
 }
 
 impl Known {
@@ -221,9 +234,11 @@ pub fn is_verified(id: i32) -> bool {
     with(|cache| cache.verified.contains(&id))
 }
 
-/// Remembers that capture of a source was found intact, until one of these relations changes. What
-/// happened to them must be asked for after [`verifying`].
-pub fn verified(id: i32, members: impl Iterator<Item = Oid>) {
+/// Remembers that capture of a source was found intact at `moment`, until one of these relations changes.
+pub fn verified(id: i32, members: impl Iterator<Item = Oid>, moment: u64) {
+    if MOMENT.get() != moment {
+        return;
+    }
     with(|cache| {
         for member in members {
             cache.members.entry(member).or_default().insert(id);
@@ -232,10 +247,12 @@ pub fn verified(id: i32, members: impl Iterator<Item = Oid>) {
     });
 }
 
-/// Starts listening for changes, before a source is looked at.
-pub fn verifying() {
+/// Learns what has happened by now, and starts listening for more. What this returns goes to [`verified`]
+/// when all was looked at.
+pub fn moment() -> u64 {
     observe();
     relation::catch_up();
+    MOMENT.get()
 }
 
 /// Forgets a source that this backend has dropped.

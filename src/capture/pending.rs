@@ -128,6 +128,12 @@ impl Pending {
         write(&mut self.seq, &mut self.touched, &mut chunk)
     }
 
+    /// Writes a row that no prefix of this transaction's rows covers: only a later snapshot has seen it.
+    pub fn mark(&mut self, to: Destination) -> Result<()> {
+        let mut chunk = Chunk { to, entries: 1, bytes: start_chunk(), written_by: None };
+        write(&mut (i32::MAX - 1), &mut self.touched, &mut chunk)
+    }
+
     /// Before a subtransaction commits: where its chunk and its parent's do not fit into one, the parent's
     /// is written now, while writing is possible.
     pub fn before_sub_commit(&mut self, nest: i32) -> Result<()> {
@@ -205,7 +211,7 @@ impl Pending {
 
     /// Whether there is nothing to write and nothing to forget.
     pub fn is_idle(&self) -> bool {
-        self.levels.is_empty() && self.seq == 0
+        self.levels.is_empty() && self.seq == 0 && self.touched.is_empty()
     }
 
     pub fn has_levels(&self) -> bool {

@@ -12,9 +12,9 @@ use pgrx::pg_sys::{self, Oid};
 
 use crate::capture::cache::{self, Known};
 use crate::capture::{buffer, inspect};
-use crate::catalog;
 use crate::catalog::layout::{self, Layout};
 use crate::catalog::source::{self, Member, Source};
+use crate::catalog::{self, dependency, frontier};
 use crate::error::{Error, Result};
 use crate::pg::relation::{self, Attribute};
 use crate::pg::spi::{self, Session};
@@ -25,22 +25,50 @@ use crate::pg::{trigger, xact};
 /// that it goes on using.
 pub fn track(relid: Oid, columns: &[String], touch: bool) -> Result<i32> {
     check(relid)?;
-    if let Some(source) = cache::read_catalog(|session| source::find(session, relid))?
+    let known = cache::read_catalog(|session| source::find(session, relid))?;
+    let mut broken = known.map(|source| members_changed(source.id)).transpose()?.flatten();
+    if let Some(source) = known
+        && broken.is_none()
         && covers(&source, columns, touch)?
-        && members_changed(source.id)?.is_none()
     {
         return Ok(source.id);
     }
     // Waits for those who write now, and keeps new ones out until the end of the transaction.
     relation::lock_tree(relid, pg_sys::ShareRowExclusiveLock);
-    let source = cache::read_catalog(|session| match source::find(session, relid)? {
-        Some(source) => Ok(source),
-        None => create(session, relid),
-    })?;
+    let source = match cache::read_catalog(|session| source::find(session, relid))? {
+        Some(source) => {
+            broken = broken.or(members_changed(source.id)?);
+            source
+        }
+        None => cache::read_catalog(|session| create(session, relid))?,
+    };
     xact::advance_command();
     widen(&source, columns, touch)?;
     install(&source)?;
+    if let Some(reason) = broken {
+        start_over(&source, &reason)?;
+    }
     Ok(source.id)
+}
+
+/// Makes every reader of a source whose capture was broken start over: those that come later in this
+/// transaction by a note in the catalog, those that work beside it by a mark in the change buffer.
+fn start_over(source: &Source, reason: &str) -> Result<()> {
+    cache::read_catalog(|session| {
+        for reader in dependency::readers(session, source.id)? {
+            frontier::reinitialize(session, reader, reason)?;
+        }
+        Ok(())
+    })?;
+    buffer::mark(source.id)
+}
+
+/// Keeps a broken capture broken until `track` repairs it, even if it looks whole again by then.
+pub fn distrust(known: &Known) -> Result<()> {
+    cache::read_catalog(|session| source::record(session, known.source.id, &[]))?;
+    relation::invalidate(known.source.relid);
+    xact::advance_command();
+    Ok(())
 }
 
 /// Ends the capture of a source that nobody reads any more.
@@ -70,7 +98,7 @@ pub fn release(id: i32) -> Result<()> {
 /// Must be asked after the snapshot of the refresh was taken: a change of the triggers that came before a
 /// change seen by that snapshot is found then, whatever locks were or were not held.
 pub fn members_changed(id: i32) -> Result<Option<String>> {
-    cache::verifying();
+    let moment = cache::moment();
     if cache::is_verified(id) {
         return Ok(None);
     }
@@ -85,7 +113,7 @@ pub fn members_changed(id: i32) -> Result<Option<String>> {
     let crashed = || buffer::is_lost(&known).then(|| "an unlogged table was emptied by a crash".to_owned());
     let reason = difference(&now, then.into_iter().collect(), derived).or_else(crashed);
     if reason.is_none() {
-        cache::verified(id, now.iter().map(|member| member.relid));
+        cache::verified(id, now.iter().map(|member| member.relid), moment);
     }
     Ok(reason)
 }

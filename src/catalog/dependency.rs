@@ -68,6 +68,11 @@ pub fn consumers(session: &Session, relid: pgrx::pg_sys::Oid) -> Result<Option<(
     Ok(rows.into_iter().next())
 }
 
+/// The ids of the stream tables that read a source.
+pub fn readers(session: &Session, source: i32) -> Result<Vec<i32>> {
+    session.query("select pgt_id from pgtrickle.pgt_dependencies where source_id = $1", &[source.into()], |row| row.require(1))
+}
+
 /// Forgets everything that `id` reads; the sources that nobody reads any more.
 pub fn delete(session: &Session, id: i32) -> Result<Vec<i32>> {
     session.execute("delete from pgtrickle.pgt_dependencies where pgt_id = $1", &[id.into()])?;

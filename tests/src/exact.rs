@@ -71,8 +71,7 @@ pub async fn stream_tables(session: &Session) -> Vec<String> {
 
 /// Waits until the workers have brought every stream table to this moment; how long they took.
 pub async fn wait_fresh(session: &Session, patience: Duration) -> Duration {
-    let asked = session.value("select clock_timestamp()::text").await;
-    let stale = format!("from pgtrickle.pgt_status() where data_timestamp is null or data_timestamp < '{asked}'");
+    let stale = format!("from pgtrickle.pgt_status() where {}", is_stale(session).await);
     let started = std::time::Instant::now();
     while session.number(&format!("select count(*) {stale}")).await > 0 {
         if started.elapsed() > patience {
@@ -82,6 +81,12 @@ pub async fn wait_fresh(session: &Session, patience: Duration) -> Duration {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     started.elapsed()
+}
+
+/// The condition on a row of the status that it is older than this moment.
+pub async fn is_stale(session: &Session) -> String {
+    let asked = session.value("select extract(epoch from clock_timestamp())").await;
+    format!("(data_timestamp is null or data_timestamp < to_timestamp({asked}))")
 }
 
 /// Refreshes that failed, and their errors.

@@ -153,12 +153,11 @@ impl Oracle {
         if names.is_empty() {
             return;
         }
-        let asked = self.session.value("select clock_timestamp()::text").await;
         // The status shows names as the search path of its caller does.
         let stale = format!(
-            "select count(*) = 0 from pgtrickle.pgt_status()
-              where name::regclass in ({}) and (data_timestamp is null or data_timestamp < '{asked}')",
-            names.join(", ")
+            "select count(*) = 0 from pgtrickle.pgt_status() where name::regclass in ({}) and {}",
+            names.join(", "),
+            exact::is_stale(&self.session).await
         );
         self.session.wait_until(&stale, Duration::from_secs(20)).await;
         for subject in self.subjects.clone() {

@@ -5,6 +5,7 @@
 //! they are read again.
 
 use crate::catalog::Equality;
+use crate::nodes::beside;
 use crate::plan::{AggregateCall, Column, Expr, Ids, Plan};
 use crate::sql::ident::Ident;
 use crate::view::{NodeColumn, weight_name};
@@ -16,7 +17,7 @@ pub fn plan(delta: Delta, output: &[(Column, NodeColumn)], ids: &mut Ids) -> Pla
     let (mut below, mut keys, mut above) = (vec![], vec![], vec![]);
     for (column, known) in output {
         let named = Column { id: column.id, name: known.name.clone() };
-        let text = ids.column(format!("{}_text", known.name.as_str()));
+        let text = ids.column(beside(&known.name, "text"));
         let image = (text.clone(), column.expr().cast("text"));
         match known.ty.equality {
             Equality::Image => {

@@ -73,7 +73,7 @@ pub fn steps(view: &View, index: usize, mask: &Mask) -> Result<Option<Vec<PlanSt
         true => consolidate::named(delta, &output),
         false => consolidate::plan(delta, &output, &mut cx.ids),
     };
-    cx.steps.push(PlanStep { name: Ident::new(DELTA), law: law(&node.plan).to_owned(), plan, needs: None });
+    cx.steps.push(PlanStep { name: Ident::new(DELTA), law: strongest(&node.plan).to_owned(), plan, needs: None });
     Ok(Some(cx.steps))
 }
 
@@ -93,6 +93,13 @@ pub fn law(plan: &Plan) -> &'static str {
         Plan::Join(_) => "bilinear",
         Plan::Outer(_) | Plan::Aggregate(_) | Plan::Distinct(_) => "key-local",
     }
+}
+
+/// The law of the operator that needs most: a step follows all the linear ones around it, too.
+fn strongest(plan: &Plan) -> &'static str {
+    let below = plan.inputs().into_iter().map(strongest);
+    let rank = |law: &&str| ["linear", "bilinear", "key-local"].iter().position(|known| known == law);
+    below.chain([law(plan)]).max_by_key(rank).unwrap_or("linear")
 }
 
 impl Cx<'_> {

@@ -19,8 +19,9 @@ use crate::catalog::{ColumnType, Equality};
 use crate::error::Result;
 use crate::keys;
 use crate::plan::{Aggregate, AggregateCall, ColId, Column, Expr, Plan};
+use crate::sql::ident::Ident;
 
-use super::{Cutter, Scale, Upkeep, scale};
+use super::{Cutter, Scale, Upkeep, beside, scale};
 
 /// The aggregate that a state table holds.
 pub struct State {
@@ -47,7 +48,7 @@ pub fn state(aggregate: Aggregate, cx: &mut Cutter) -> Result<State> {
     let state = State { input, counted: vec![], calls: vec![], types: vec![], upkeep: vec![], outputs: vec![] };
     let mut builder = Builder { cx, not_null, state };
     let rows = match calls.iter().find(|call| is_row_count(call)) {
-        Some(call) => call.clone(),
+        Some(call) => AggregateCall { column: Column { name: Ident::new("n"), ..call.column.clone() }, ..call.clone() },
         None => AggregateCall::new(builder.cx.ids.column("n"), "count", vec![]),
     };
     builder.counter(rows, bigint(), Upkeep::Count);
@@ -69,8 +70,8 @@ impl Builder<'_, '_> {
             self.state.outputs.push(key.pass());
             return Ok(());
         }
-        let name = key.name.as_str();
-        let (text, look) = (self.cx.ids.column(format!("{name}_text")), self.cx.ids.column(format!("{name}_look")));
+        let text = self.cx.ids.column(beside(&key.name, "text"));
+        let look = self.cx.ids.column(beside(&key.name, "look"));
         self.state.counted.push((text.clone(), key.expr().cast("text")));
         let least = AggregateCall::new(look.clone(), "min", vec![text.id]);
         self.counter(least, simple_type("text", Equality::Image), Upkeep::Min);
@@ -126,8 +127,8 @@ impl Builder<'_, '_> {
 
     /// The sum of an argument and the count of its values.
     fn sum(&mut self, arg: ColId, call: AggregateCall) -> Result<(ColId, ColId)> {
-        let name = call.column.name.as_str().to_owned();
-        let count = self.cx.ids.column(format!("{name}_count"));
+        let name = call.column.name.clone();
+        let count = self.cx.ids.column(beside(&name, "count"));
         let count = self.non_null(arg, AggregateCall { column: count, ..simple("count", &call) });
         let scale = self.scale(arg, count, &call)?;
         let ty = match (exact_sum(&self.cx.types.get(arg)?.base), scale) {
@@ -137,7 +138,7 @@ impl Builder<'_, '_> {
         };
         let column = match call.function.name.as_str() {
             "sum" => call.column.clone(),
-            _ => self.cx.ids.column(format!("{name}_sum")),
+            _ => self.cx.ids.column(beside(&name, "sum")),
         };
         let sum = AggregateCall { column, ..simple("sum", &call) };
         Ok((self.counter(sum, ty, Upkeep::Sum { count, scale }), count))
@@ -151,17 +152,17 @@ impl Builder<'_, '_> {
         if scale::fixed(&self.state.input, arg, self.cx).is_some() {
             return Ok(Scale::Fixed);
         }
-        let name = call.column.name.as_str();
+        let name = call.column.name.clone();
         let value = scale::contribution(Expr::Column(arg));
         let place = match self.state.counted.iter().find(|(_, e)| *e == value) {
             Some((column, _)) => column.id,
             None => {
-                let column = self.cx.ids.column(format!("{name}_scale"));
+                let column = self.cx.ids.column(beside(&name, "scale"));
                 self.state.counted.push((column.clone(), value));
                 column.id
             }
         };
-        let column = self.cx.ids.column(format!("{name}_scales"));
+        let column = self.cx.ids.column(beside(&name, "scales"));
         let sum = AggregateCall { column, args: vec![place], ..simple("sum", call) };
         let ty = simple_type("numeric", Equality::Image);
         Ok(Scale::Counted(self.counter(sum, ty, Upkeep::Sum { count, scale: Scale::Integer })))

@@ -16,9 +16,14 @@ use crate::catalog::{Catalog, ColumnType, Equality};
 use crate::error::Result;
 use crate::keys::{self, Facts};
 use crate::plan::{Aggregate, ColId, Column, Ids, Join, Outer, Plan, Relation, Scan, UnionAll};
-use crate::sql::ident::Ident;
+use crate::render;
+pub use crate::render::unique;
+use crate::sql::ident::{Ident, QName};
 use crate::types::Types;
 use crate::view::{Identity, NodeColumn};
+
+/// Bytes that a name keeps when something is appended to it: PostgreSQL cuts names at 63.
+const STEM: usize = 46;
 
 /// How one call of a state table's aggregate follows a delta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,14 +130,27 @@ impl Cutter<'_> {
             columns.push(NodeColumn { name: name.clone(), ty, not_null: *upkeep == Upkeep::Count });
         }
         let plan = below_state(self.below(state.input)?, state.counted).aggregate(keys, state.calls);
-        let scan = Scan {
-            relation: Relation::Node(self.nodes.len()),
-            columns: plan.columns().into_iter().zip(names).collect(),
+        let shown: Vec<_> = plan.columns().iter().map(Column::pass).collect();
+        let columns_read = plan.columns().into_iter().zip(names).collect();
+        let index = self.place(Cut { plan, columns, identity, upkeep: state.upkeep })?;
+        let scan = Plan::Scan(Scan { relation: Relation::Node(index), columns: columns_read });
+        Ok(if shown == state.outputs { scan } else { scan.project(state.outputs) })
+    }
+
+    /// The index of a node: that of one that computes the same, or a new one.
+    fn place(&mut self, node: Cut) -> Result<usize> {
+        let names = |relation: &Relation| match relation {
+            Relation::Source(name) => name.clone(),
+            other => QName::bare(format!("{other:?}")),
         };
-        let trivial = state.outputs.iter().map(|(column, _)| column.id).eq(scan.columns.iter().map(|(column, _)| column.id));
-        self.nodes.push(Cut { plan, columns, identity, upkeep: state.upkeep });
-        let scan = Plan::Scan(scan);
-        Ok(if trivial { scan } else { scan.project(state.outputs) })
+        let query = render::query(&node.plan, &names)?;
+        for (at, other) in self.nodes.iter().enumerate() {
+            if other.columns == node.columns && render::query(&other.plan, &names)? == query {
+                return Ok(at);
+            }
+        }
+        self.nodes.push(node);
+        Ok(self.nodes.len() - 1)
     }
 
     /// A column of a plan as a column of its table.
@@ -182,17 +200,14 @@ fn own_state(root: &Plan, nodes: &[Cut]) -> Option<Plan> {
     })
 }
 
-/// Names for columns that no two share: `name`, `name_2`, ….
-pub fn unique(columns: &[Column]) -> Vec<Ident> {
-    let mut taken: Vec<Ident> = vec![];
-    for column in columns {
-        let mut name = column.name.clone();
-        let mut nth = 2;
-        while taken.contains(&name) {
-            name = Ident::new(format!("{}_{nth}", column.name.as_str()));
-            nth += 1;
-        }
-        taken.push(name);
+/// The name of a column that accompanies another: short enough for PostgreSQL, whatever the other's name.
+pub fn beside(name: &Ident, what: &str) -> String {
+    let mut stem = name.as_str();
+    while stem.len() > STEM {
+        stem = &stem[..stem.len() - stem.chars().next_back().map_or(1, char::len_utf8)];
     }
-    taken
+    format!("{stem}_{what}")
 }
+
+#[cfg(test)]
+mod tests;

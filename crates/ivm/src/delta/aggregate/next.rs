@@ -6,7 +6,7 @@ use crate::apply::index;
 use crate::catalog::Equality;
 use crate::error::{Error, Result};
 use crate::expr::{Expr as E, IsTest};
-use crate::nodes::{Scale, Upkeep, scale};
+use crate::nodes::{Scale, Upkeep, beside, scale};
 use crate::plan::{Aggregate, AggregateCall, ColId, Column, Expr};
 use crate::view::NodeColumn;
 
@@ -42,8 +42,8 @@ pub fn groups(aggregate: &Aggregate, input: Delta, cx: &mut Cx) -> Result<Groups
     let mut calls = vec![];
     for (at, call) in aggregate.calls.iter().enumerate() {
         let known = cx.known(call.column.id)?.clone();
-        let name = call.column.name.as_str();
-        let (before, after) = (cx.ids.column(format!("{name}_old")), cx.ids.column(name));
+        let name = &call.column.name;
+        let (before, after) = (cx.ids.column(beside(name, "old")), cx.ids.column(name.as_str()));
         columns.push((before.clone(), next.old[at].clone()));
         columns.push((after.clone(), next.value(at, &known)));
         calls.push(Group { old: before, new: after, known });

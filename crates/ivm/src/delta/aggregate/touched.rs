@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::expr::{Expr as E, IsTest};
-use crate::nodes::Upkeep;
+use crate::nodes::{Upkeep, beside};
 use crate::plan::{Aggregate, AggregateCall, ColId, Column, Expr, Plan};
 
 use super::super::{Cx, Delta};
@@ -84,7 +84,7 @@ impl Builder<'_, '_> {
     fn extreme(&mut self, call: &AggregateCall, sign: &str, what: &str) -> Column {
         let moved = E::binary(sign, self.w.expr(), E::number(0));
         let filter = self.filter([moved].into_iter().chain(call.filter.map(E::Column)).collect());
-        let column = self.cx.ids.column(format!("{}_{what}", call.column.name.as_str()));
+        let column = self.cx.ids.column(beside(&call.column.name, what));
         self.calls.push(AggregateCall { column: column.clone(), filter, ..call.clone() });
         self.above.push(column.pass());
         column

@@ -1,0 +1,55 @@
+-- Stream tables upon stream tables: a chain, and a diamond that never shows two moments at once.
+\set ECHO none
+\i tests/regress/preamble.sql
+\set ECHO all
+create table events (id int primary key, kind text, size int);
+insert into events select n, chr(97 + n % 3), n from generate_series(1, 12) n;
+call follow('by_kind', 'select kind, count(*) as n, sum(size) as size from events group by kind');
+call follow('by_count', 'select n, count(*) as kinds from by_kind group by n');
+call follow('large', 'select kind, max(size) as largest from events group by kind');
+call follow('diamond', 'select b.kind, b.size, l.largest from by_kind b join large l on l.kind = b.kind');
+call follow('top', 'select count(*) as n, max(largest) as largest from diamond');
+
+-- The end of the chain brings everything that it reads along.
+insert into events values (13, 'a', 100), (14, 'new', 1);
+select refreshed_how('top');
+select check_stream_table('by_kind'), check_stream_table('large'), check_stream_table('diamond');
+select * from diamond order by kind;
+select * from top;
+
+-- The middle was refreshed alone: its readers find the changes later, once.
+delete from events where kind = 'b';
+update events set size = 0 where kind = 'c';
+select refreshed_how('by_kind'), refreshed_how('large');
+update events set kind = 'c' where id = 13;
+select refreshed_how('diamond'), refreshed_how('by_count'), refreshed_how('top');
+select refreshed_how('top');
+select * from diamond order by kind;
+
+-- Within a transaction, with a part of it undone.
+begin;
+insert into events values (20, 'x', 5);
+select refreshed_how('top');
+savepoint s;
+delete from events;
+select refreshed_how('top'), (select count(*) from by_kind);
+rollback to s;
+select refreshed_how('top'), (select count(*) from by_kind);
+commit;
+select refreshed_how('top'), refreshed_how('by_count');
+select * from by_count order by n;
+
+-- A truncated source makes the chain start over.
+truncate events;
+select refreshed_how('top'), refreshed_how('by_count');
+select * from top;
+insert into events values (1, 'a', 1);
+select refreshed_how('top'), refreshed_how('by_count');
+
+-- No circles.
+-- expect-error
+select pgtrickle.alter_stream_table('by_kind', query => 'select kind, size as n, size from diamond');
+-- expect-error
+select pgtrickle.drop_stream_table('by_kind');
+select pgtrickle.drop_stream_table('by_kind', true);
+select name from pgtrickle.pgt_status() order by name;
