@@ -7,7 +7,7 @@ use ivm::sql::ident::QName;
 use pgrx::PgSqlErrorCode::{ERRCODE_DUPLICATE_TABLE, ERRCODE_INSUFFICIENT_PRIVILEGE};
 use pgrx::pg_sys::Oid;
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{default, pg_extern};
+use pgrx::{PgLogLevel, PgSqlErrorCode, default, pg_extern};
 
 use crate::api::{alter, drop};
 use crate::catalog::stream_table::{self, Mode, Status, StreamTable};
@@ -155,8 +155,10 @@ pub fn refresh_now(id: i32) -> Result<()> {
 /// A query that can only be recomputed says so at once.
 fn announce(table: &StreamTable) {
     if let Some(reason) = &table.full_reason {
+        let message = format!("stream table {} will be recomputed as a whole", table.display());
+        let notice = ErrorReport::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message, "pg_trickle").set_detail(reason);
         let hint = table.full_hint.clone().unwrap_or_default();
-        pgrx::notice!("stream table {} will be recomputed as a whole: {reason} {hint}", table.display());
+        notice.set_hint(hint).report(PgLogLevel::NOTICE);
     }
 }
 

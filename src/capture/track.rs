@@ -51,16 +51,15 @@ pub fn track(relid: Oid, columns: &[String], touch: bool) -> Result<i32> {
     Ok(source.id)
 }
 
-/// Makes every reader of a source whose capture was broken start over: those that come later in this
+/// Makes every recorded reader of a source whose capture was broken start over: those that come later in this
 /// transaction by a note in the catalog, those that work beside it by a mark in the change buffer.
 fn start_over(source: &Source, reason: &str) -> Result<()> {
-    cache::read_catalog(|session| {
-        for reader in dependency::readers(session, source.id)? {
-            frontier::reinitialize(session, reader, reason)?;
-        }
-        Ok(())
+    let readers = cache::read_catalog(|session| {
+        let readers = dependency::readers(session, source.id)?;
+        readers.iter().try_for_each(|reader| frontier::reinitialize(session, *reader, reason))?;
+        Ok(readers)
     })?;
-    buffer::mark(source.id)
+    if readers.is_empty() { Ok(()) } else { buffer::mark(source.id) }
 }
 
 /// Keeps a broken capture broken until `track` repairs it, even if it looks whole again by then.

@@ -42,9 +42,11 @@ impl Refresh {
     }
 }
 
-/// How many refreshes of each stream table are kept, and how many rows are written between two clean-ups.
+/// How many refreshes of each stream table are kept.
 const KEPT: i64 = 1000;
-const BETWEEN: i64 = 1000;
+/// Every so many rows the table that is refreshed is cleaned up; a prime, so that tables which take turns all
+/// come up.
+const BETWEEN: i64 = 499;
 
 pub fn insert(session: &Session, id: i32, refresh: &Refresh) -> Result<()> {
     let ids = session.query(
@@ -64,21 +66,19 @@ pub fn insert(session: &Session, id: i32, refresh: &Refresh) -> Result<()> {
         ],
         |row| row.require::<i64>(1),
     )?;
-    if ids.iter().any(|id| id % BETWEEN == 0) {
-        prune(session)?;
+    if ids.iter().any(|row| row % BETWEEN == 0) {
+        prune(session, id)?;
     }
     Ok(())
 }
 
-/// Keeps the newest rows of each stream table.
-fn prune(session: &Session) -> Result<u64> {
+/// Keeps the newest rows of a stream table.
+fn prune(session: &Session, id: i32) -> Result<u64> {
     session.execute(
-        "delete from pgtrickle.pgt_refresh_history h
-          using (select t.pgt_id, (select o.refresh_id from pgtrickle.pgt_refresh_history o
-                                    where o.pgt_id = t.pgt_id
-                                    order by o.refresh_id desc offset $1 limit 1) as last
-                   from pgtrickle.pgt_stream_tables t) b
-          where h.pgt_id = b.pgt_id and h.refresh_id <= b.last",
-        &[KEPT.into()],
+        "delete from pgtrickle.pgt_refresh_history
+          where pgt_id = $1
+            and refresh_id <= (select h.refresh_id from pgtrickle.pgt_refresh_history h
+                                where h.pgt_id = $1 order by h.refresh_id desc offset $2 limit 1)",
+        &[id.into(), KEPT.into()],
     )
 }

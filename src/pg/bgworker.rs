@@ -105,8 +105,11 @@ pub fn connect(database: Option<pg_sys::Oid>, name: &'static CStr) {
     setting::set(c"application_name", name);
 }
 
+/// What to call, and with what.
+type Farewell = (fn(usize), usize);
+
 thread_local! {
-    static LEAVE: Cell<Option<(fn(usize), usize)>> = const { Cell::new(None) };
+    static LEAVE: Cell<Option<Farewell>> = const { Cell::new(None) };
 }
 
 /// Takes a post for as long as the process lives; `leave` is called with the argument however it ends.

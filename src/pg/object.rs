@@ -13,7 +13,7 @@ const LOCK_CLASS: u16 = 7;
 
 /// Takes the refresh lock of a stream table until the end of the transaction.
 pub fn lock_stream_table(id: i32) {
-    let mut tag = pg_sys::LOCKTAG {
+    let tag = pg_sys::LOCKTAG {
         // SAFETY: plain state of this backend.
         locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
         locktag_field2: 0,
@@ -23,7 +23,7 @@ pub fn lock_stream_table(id: i32) {
         locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
     };
     // SAFETY: the tag outlives the call; the lock goes with the transaction.
-    unsafe { pg_sys::LockAcquire(&mut tag, pg_sys::ExclusiveLock as i32, false, false) };
+    unsafe { pg_sys::LockAcquire(&tag, pg_sys::ExclusiveLock as i32, false, false) };
 }
 
 mod raw {

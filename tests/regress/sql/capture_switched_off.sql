@@ -49,6 +49,30 @@ commit;
 select refreshed('v');
 select refreshed_how('v');
 
+-- With two readers, the one that notices repairs it for both.
+create table two (id integer, v integer);
+call follow('one', 'select id from two');
+call follow('other', 'select v, id from two');
+insert into two values (1, 1);
+select refreshed('one'), refreshed('other');
+alter table two disable trigger user;
+insert into two values (2, 2);
+select refreshed('one');
+insert into two values (3, 3);
+select refreshed('other');
+select refreshed('one'), refreshed('other');
+alter table two disable trigger user;
+insert into two values (4, 4);
+begin;
+select refreshed('other');
+insert into two values (5, 5);
+select refreshed('one');
+commit;
+insert into two values (6, 6);
+select refreshed('one'), refreshed('other');
+insert into two values (7, 7);
+select refreshed_how('one'), refreshed_how('other');
+
 -- On one partition.
 create table p (id integer, v integer) partition by range (id);
 create table p1 partition of p for values from (0) to (10);

@@ -33,7 +33,8 @@ select refreshed_how('crossed'), refreshed_how('ranges'), refreshed_how('same');
 
 -- A key that changes is a row that goes and another that comes.
 update customers set id = id + 100;
-select refreshed_how('two'), count(*) from two;
+select refreshed_how('two');
+select count(*) from two;
 update orders set customer = customer + 100;
 select refreshed_how('two'), refreshed_how('three');
 select * from two order by id;
@@ -45,7 +46,8 @@ select refreshed_how('two'), refreshed_how('ranges');
 
 -- To nothing and back.
 delete from customers;
-select refreshed_how('two'), refreshed_how('three'), count(*) from three;
+select refreshed_how('two'), refreshed_how('three');
+select count(*) from three;
 insert into customers values (101, 'ada', 1);
 select refreshed_how('two'), refreshed_how('three'), refreshed_how('crossed');
 select * from three order by id;

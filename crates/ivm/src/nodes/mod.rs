@@ -179,14 +179,7 @@ fn below_state(input: Plan, counted: Vec<(Column, crate::plan::Expr)>) -> Plan {
 /// When the root only reorders the last node's columns, the stream table is its own state table: the
 /// aggregate, reordered. Otherwise `None`.
 fn own_state(root: &Plan, nodes: &[Cut]) -> Option<Plan> {
-    let (scan, order): (&Scan, Vec<Column>) = match root {
-        Plan::Scan(scan) => (scan, root.columns()),
-        Plan::Project(p) => match &p.input {
-            Plan::Scan(scan) if p.columns.iter().all(|(c, e)| *e == c.expr()) => (scan, root.columns()),
-            _ => return None,
-        },
-        _ => return None,
-    };
+    let (scan, order) = (passed(root)?, root.columns());
     let last = nodes.last()?;
     let state = last.plan.columns();
     let complete = state.len() == order.len() && state.iter().all(|s| order.iter().any(|o| o.id == s.id));
@@ -198,6 +191,15 @@ fn own_state(root: &Plan, nodes: &[Cut]) -> Option<Plan> {
         true => plan,
         false => plan.project(order.iter().map(Column::pass).collect()),
     })
+}
+
+/// The scan whose columns a plan shows, whatever their order and names.
+fn passed(plan: &Plan) -> Option<&Scan> {
+    match plan {
+        Plan::Scan(scan) => Some(scan),
+        Plan::Project(p) if p.columns.iter().all(|(c, e)| *e == c.expr()) => passed(&p.input),
+        _ => None,
+    }
 }
 
 /// The name of a column that accompanies another: short enough for PostgreSQL, whatever the other's name.
