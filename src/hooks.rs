@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use pgrx::pg_sys::AccessExclusiveLock;
 
-use crate::pg::hooks::{self, Effect, Room, Utility};
 use crate::catalog::{self, source};
+use crate::pg::hooks::{self, Effect, Room, Utility};
 use crate::pg::{bgworker, database, relation, spi, wake};
 
 /// How long a statement waits for a worker to leave. It ends at its next interrupt check.

@@ -64,13 +64,15 @@ impl Timings {
 pub struct Timed {
     pub session: Session,
     refresh: Statement,
+    plain: Statement,
     commit: Commit,
 }
 
 impl Timed {
     pub async fn over(session: Session) -> Result<Timed> {
         let refresh = session.client.prepare("select bench_refresh($1)").await?;
-        let mut timed = Timed { session, refresh, commit: Commit::Sync };
+        let plain = session.client.prepare("select pgtrickle.refresh_stream_table($1)").await?;
+        let mut timed = Timed { session, refresh, plain, commit: Commit::Sync };
         timed.commit(Commit::Async).await?;
         Ok(timed)
     }
@@ -98,6 +100,13 @@ impl Timed {
             timings.cpu.push(after - before);
         }
         Ok(())
+    }
+
+    /// Refreshes a stream table as its users do, at once; milliseconds from sent to answered.
+    pub async fn refresh_plainly(&self, name: &str) -> Result<f64> {
+        let began = Instant::now();
+        self.session.client.query_one(&self.plain, &[&name]).await?;
+        Ok(milliseconds(began))
     }
 
     /// Runs a statement that returns nothing; there is no server's clock to read.

@@ -47,20 +47,8 @@ impl Board {
         let figures = status::read(client).await?;
         let tracks = figures.iter().map(Track::begin).collect();
         let started = Instant::now();
-        let nothing_yet = Sample {
-            at: started,
-            commits: 0,
-            rollbacks: 0,
-            changes: 0,
-        };
-        Ok(Board {
-            duration,
-            started,
-            figures,
-            tracks,
-            samples: VecDeque::from([nothing_yet]),
-            writers: 0,
-        })
+        let nothing_yet = Sample { at: started, commits: 0, rollbacks: 0, changes: 0 };
+        Ok(Board { duration, started, figures, tracks, samples: VecDeque::from([nothing_yet]), writers: 0 })
     }
 
     /// Reads all figures anew.
@@ -93,10 +81,7 @@ impl Board {
     /// One line: how fast it goes, and the table that is worst off.
     pub fn line(&self) -> String {
         let stalest = self.figures.iter().max_by_key(|figures| figures.staleness);
-        let slowest = self
-            .figures
-            .iter()
-            .max_by_key(|figures| figures.last.as_ref().map(|last| last.duration));
+        let slowest = self.figures.iter().max_by_key(|figures| figures.last.as_ref().map(|last| last.duration));
         let changed: u64 = self.figures.iter().map(|f| self.changed(f)).sum();
         let mut line = format!(
             "{} | {} | {} stream rows changed | stalest {} | slowest refresh {}",
@@ -116,24 +101,10 @@ impl Board {
     /// Everything: a heading, a line for each stream table, and what went wrong.
     pub fn table(&self) -> Vec<String> {
         let mut lines = vec![
-            format!(
-                "pg_trickle demo | TPC-H at scale {SCALE}, {} writers | {}",
-                self.writers,
-                self.clock()
-            ),
+            format!("pg_trickle demo | TPC-H at scale {SCALE}, {} writers | {}", self.writers, self.clock()),
             self.pace(),
             String::new(),
-            columns([
-                "stream table",
-                "every",
-                "rows",
-                "changed",
-                "stale",
-                "worst",
-                "refresh",
-                "last delta",
-                "action",
-            ]),
+            columns(["stream table", "every", "rows", "changed", "stale", "worst", "refresh", "last delta", "action"]),
         ];
         lines.extend(self.figures.iter().map(|figures| self.row(figures)));
         lines.extend(self.complaints());
@@ -157,11 +128,7 @@ impl Board {
 
     fn clock(&self) -> String {
         let so_far = self.samples.back().map(|last| last.at - self.started);
-        format!(
-            "{} of {} s",
-            so_far.unwrap_or_default().as_secs(),
-            self.duration.as_secs()
-        )
+        format!("{} of {} s", so_far.unwrap_or_default().as_secs(), self.duration.as_secs())
     }
 
     fn pace(&self) -> String {
@@ -181,27 +148,18 @@ impl Board {
     }
 
     fn changed(&self, figures: &Figures) -> u64 {
-        let before = self
-            .tracks
-            .get(&figures.name)
-            .map_or(0, |track| track.rows_changed);
+        let before = self.tracks.get(&figures.name).map_or(0, |track| track.rows_changed);
         figures.rows_changed.saturating_sub(before)
     }
 
     fn complaints(&self) -> impl Iterator<Item = String> {
-        self.figures
-            .iter()
-            .filter_map(|figures| Some(format!("{}: {}", figures.name, figures.error.as_ref()?)))
+        self.figures.iter().filter_map(|figures| Some(format!("{}: {}", figures.name, figures.error.as_ref()?)))
     }
 }
 
 impl Track {
     fn begin(figures: &Figures) -> (String, Track) {
-        let track = Track {
-            rows_changed: figures.rows_changed,
-            refreshes: figures.refreshes,
-            worst: Duration::ZERO,
-        };
+        let track = Track { rows_changed: figures.rows_changed, refreshes: figures.refreshes, worst: Duration::ZERO };
         (figures.name.clone(), track)
     }
 
@@ -214,20 +172,8 @@ impl Track {
 }
 
 fn columns(cells: [&str; 9]) -> String {
-    let [
-        name,
-        every,
-        rows,
-        changed,
-        stale,
-        worst,
-        refresh,
-        delta,
-        action,
-    ] = cells;
-    format!(
-        "{name:<16} {every:>5} {rows:>8} {changed:>11} {stale:>8} {worst:>8} {refresh:>8}  {delta:<18} {action}"
-    )
+    let [name, every, rows, changed, stale, worst, refresh, delta, action] = cells;
+    format!("{name:<16} {every:>5} {rows:>8} {changed:>11} {stale:>8} {worst:>8} {refresh:>8}  {delta:<18} {action}")
 }
 
 fn freshness(figures: &Figures) -> String {
@@ -235,10 +181,7 @@ fn freshness(figures: &Figures) -> String {
 }
 
 fn took(figures: &Figures) -> String {
-    figures
-        .last
-        .as_ref()
-        .map_or("-".into(), |last| milliseconds(last.duration))
+    figures.last.as_ref().map_or("-".into(), |last| milliseconds(last.duration))
 }
 
 fn delta(last: &Refresh) -> String {

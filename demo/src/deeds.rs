@@ -143,10 +143,7 @@ impl Desk {
         for sql in STATEMENTS {
             statements.insert(sql, client.prepare(sql).await?);
         }
-        Ok(Desk {
-            statements,
-            incoming,
-        })
+        Ok(Desk { statements, incoming })
     }
 
     /// Does a deed inside a transaction, and says how the transaction should end.
@@ -185,18 +182,11 @@ impl Desk {
         for line in &new.lines {
             changes += self.insert(transaction, PLACE_LINE, line).await?;
         }
-        let order = Order {
-            key: new.key,
-            lines: new.lines.len() as i32,
-        };
+        let order = Order { key: new.key, lines: new.lines.len() as i32 };
         Ok((order, changes))
     }
 
-    async fn place_and_reconsider(
-        &mut self,
-        transaction: &mut Transaction<'_>,
-        dice: &mut Dice,
-    ) -> Result<u64, Error> {
+    async fn place_and_reconsider(&mut self, transaction: &mut Transaction<'_>, dice: &mut Dice) -> Result<u64, Error> {
         let (order, placed) = self.place(transaction).await?;
         let attempt = transaction.savepoint("attempt").await?;
         self.reprice(&attempt, &order, dice).await?;
@@ -214,44 +204,20 @@ impl Desk {
     }
 
     /// Another quantity and discount for one line item; the order's total follows.
-    async fn reprice(
-        &self,
-        transaction: &Transaction<'_>,
-        order: &Order,
-        dice: &mut Dice,
-    ) -> Result<u64, Error> {
+    async fn reprice(&self, transaction: &Transaction<'_>, order: &Order, dice: &mut Dice) -> Result<u64, Error> {
         let line = any_line(order, dice);
         let quantity = 1 + dice.roll(50) as i32;
         let discount = dice.roll(11) as i32;
-        let repriced = self
-            .run(
-                transaction,
-                REPRICE_LINE,
-                &[&order.key, &line, &quantity, &discount],
-            )
-            .await?;
-        Ok(repriced
-            + self
-                .run(transaction, RECOMPUTE_TOTAL, &[&order.key])
-                .await?)
+        let repriced = self.run(transaction, REPRICE_LINE, &[&order.key, &line, &quantity, &discount]).await?;
+        Ok(repriced + self.run(transaction, RECOMPUTE_TOTAL, &[&order.key]).await?)
     }
 
     /// The later line items of an order ship on other days, by other means.
-    async fn reschedule(
-        &self,
-        transaction: &Transaction<'_>,
-        order: &Order,
-        dice: &mut Dice,
-    ) -> Result<u64, Error> {
+    async fn reschedule(&self, transaction: &Transaction<'_>, order: &Order, dice: &mut Dice) -> Result<u64, Error> {
         let line = any_line(order, dice);
         let days = dice.roll(61) as i32 - 30;
         let mode = SHIP_MODES[dice.roll(SHIP_MODES.len() as u32) as usize];
-        self.run(
-            transaction,
-            RESCHEDULE_LINES,
-            &[&order.key, &line, &days, &mode],
-        )
-        .await
+        self.run(transaction, RESCHEDULE_LINES, &[&order.key, &line, &days, &mode]).await
     }
 
     /// An order arrives, one line item comes back, the customer pays.
@@ -260,41 +226,20 @@ impl Desk {
             return Ok(0);
         };
         let returned = any_line(&order, dice);
-        let lines = self
-            .run(transaction, DELIVER_LINES, &[&order.key, &returned])
-            .await?;
+        let lines = self.run(transaction, DELIVER_LINES, &[&order.key, &returned]).await?;
         let status = self.run(transaction, DELIVER_ORDER, &[&order.key]).await?;
-        let paid = self
-            .run(transaction, CHARGE_CUSTOMER, &[&order.key])
-            .await?;
+        let paid = self.run(transaction, CHARGE_CUSTOMER, &[&order.key]).await?;
         Ok(lines + status + paid)
     }
 
-    async fn pick(
-        &self,
-        transaction: &Transaction<'_>,
-        dice: &mut Dice,
-    ) -> Result<Option<Order>, Error> {
+    async fn pick(&self, transaction: &Transaction<'_>, dice: &mut Dice) -> Result<Option<Order>, Error> {
         let from = i64::from(dice.roll(KEY_SPAN));
-        let row = transaction
-            .query_opt(&self.statements[PICK], &[&from])
-            .await?;
-        Ok(row.map(|row| Order {
-            key: row.get(0),
-            lines: row.get(1),
-        }))
+        let row = transaction.query_opt(&self.statements[PICK], &[&from]).await?;
+        Ok(row.map(|row| Order { key: row.get(0), lines: row.get(1) }))
     }
 
-    async fn insert(
-        &self,
-        transaction: &Transaction<'_>,
-        sql: &str,
-        columns: &[String],
-    ) -> Result<u64, Error> {
-        let values: Vec<&(dyn ToSql + Sync)> = columns
-            .iter()
-            .map(|column| column as &(dyn ToSql + Sync))
-            .collect();
+    async fn insert(&self, transaction: &Transaction<'_>, sql: &str, columns: &[String]) -> Result<u64, Error> {
+        let values: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|column| column as &(dyn ToSql + Sync)).collect();
         self.run(transaction, sql, &values).await
     }
 

@@ -10,8 +10,8 @@ use std::time::Instant;
 use futures_util::SinkExt;
 use tokio_postgres::Client;
 use tpchgen::generators::{
-    CustomerGenerator, LineItemGenerator, NationGenerator, OrderGenerator, PartGenerator,
-    PartSuppGenerator, RegionGenerator, SupplierGenerator,
+    CustomerGenerator, LineItemGenerator, NationGenerator, OrderGenerator, PartGenerator, PartSuppGenerator,
+    RegionGenerator, SupplierGenerator,
 };
 
 use crate::server::{Result, Server};
@@ -30,12 +30,8 @@ const CHUNK: usize = 64 * 1024;
 pub async fn prepare(server: &Server) -> Result<()> {
     let started = Instant::now();
     let client = server.connect().await?;
-    client
-        .batch_execute("create extension if not exists pg_trickle")
-        .await?;
-    client
-        .batch_execute("drop schema if exists tpch cascade; create schema tpch")
-        .await?;
+    client.batch_execute("create extension if not exists pg_trickle").await?;
+    client.batch_execute("drop schema if exists tpch cascade; create schema tpch").await?;
     client.batch_execute(TABLES).await?;
     let rows = copy_all(&client).await?;
     let copied = started.elapsed();
@@ -55,40 +51,16 @@ async fn copy_all(client: &Client) -> Result<u64> {
     rows += copy(client, "region", RegionGenerator::new(SCALE, 1, 1).iter()).await?;
     rows += copy(client, "nation", NationGenerator::new(SCALE, 1, 1).iter()).await?;
     rows += copy(client, "part", PartGenerator::new(SCALE, 1, 1).iter()).await?;
-    rows += copy(
-        client,
-        "supplier",
-        SupplierGenerator::new(SCALE, 1, 1).iter(),
-    )
-    .await?;
-    rows += copy(
-        client,
-        "partsupp",
-        PartSuppGenerator::new(SCALE, 1, 1).iter(),
-    )
-    .await?;
-    rows += copy(
-        client,
-        "customer",
-        CustomerGenerator::new(SCALE, 1, 1).iter(),
-    )
-    .await?;
+    rows += copy(client, "supplier", SupplierGenerator::new(SCALE, 1, 1).iter()).await?;
+    rows += copy(client, "partsupp", PartSuppGenerator::new(SCALE, 1, 1).iter()).await?;
+    rows += copy(client, "customer", CustomerGenerator::new(SCALE, 1, 1).iter()).await?;
     rows += copy(client, "orders", OrderGenerator::new(SCALE, 1, 1).iter()).await?;
-    rows += copy(
-        client,
-        "lineitem",
-        LineItemGenerator::new(SCALE, 1, 1).iter(),
-    )
-    .await?;
+    rows += copy(client, "lineitem", LineItemGenerator::new(SCALE, 1, 1).iter()).await?;
     Ok(rows)
 }
 
 /// Sends rows in the generator's own text form, which is COPY's with `|` between the columns.
-async fn copy<R: Display>(
-    client: &Client,
-    table: &str,
-    rows: impl Iterator<Item = R>,
-) -> Result<u64> {
+async fn copy<R: Display>(client: &Client, table: &str, rows: impl Iterator<Item = R>) -> Result<u64> {
     let statement = format!("copy {table} from stdin (delimiter '|')");
     let mut sink = pin!(client.copy_in::<_, Cursor<Vec<u8>>>(&statement).await?);
     let mut chunk = Vec::with_capacity(CHUNK + 1024);

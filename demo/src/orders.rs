@@ -55,26 +55,16 @@ impl OrderStream {
 
     fn start_over(&mut self) {
         let again = OrderStream::new(self.part, self.parts);
-        *self = OrderStream {
-            copy: self.copy + 1,
-            ..again
-        };
+        *self = OrderStream { copy: self.copy + 1, ..again };
     }
 
     fn renumbered(&mut self, order: &Order<'_>) -> NewOrder {
         let key = fresh_key(order.o_orderkey, self.copy);
         let mut lines = Vec::new();
-        while let Some(line) = self
-            .lines
-            .next_if(|line| line.l_orderkey == order.o_orderkey)
-        {
+        while let Some(line) = self.lines.next_if(|line| line.l_orderkey == order.o_orderkey) {
             lines.push(columns(&line.to_string(), key));
         }
-        NewOrder {
-            key,
-            order: columns(&order.to_string(), key),
-            lines,
-        }
+        NewOrder { key, order: columns(&order.to_string(), key), lines }
     }
 }
 
@@ -84,12 +74,7 @@ fn fresh_key(key: i64, copy: i64) -> i64 {
 
 /// The columns of a generated row, under another order key.
 fn columns(row: &str, key: i64) -> Vec<String> {
-    let mut columns: Vec<String> = row
-        .strip_suffix('|')
-        .unwrap_or(row)
-        .split('|')
-        .map(str::to_owned)
-        .collect();
+    let mut columns: Vec<String> = row.strip_suffix('|').unwrap_or(row).split('|').map(str::to_owned).collect();
     columns[0] = key.to_string();
     columns
 }

@@ -21,11 +21,7 @@ const WITHIN_A_SECOND: &str = "1s";
 
 macro_rules! stream_table {
     ($name:literal, $schedule:expr) => {
-        StreamTable {
-            name: $name,
-            query: include_str!(concat!("../queries/", $name, ".sql")),
-            schedule: $schedule,
-        }
+        StreamTable { name: $name, query: include_str!(concat!("../queries/", $name, ".sql")), schedule: $schedule }
     };
 }
 
@@ -54,10 +50,7 @@ pub async fn create(server: &Server) -> Result<()> {
             )
             .await?;
         let filled = started.elapsed();
-        let rows: i64 = client
-            .query_one(&format!("select count(*) from {}", table.name), &[])
-            .await?
-            .get(0);
+        let rows: i64 = client.query_one(&format!("select count(*) from {}", table.name), &[]).await?.get(0);
         println!(
             "demo: created {} ({}): {} rows in {}",
             table.name,

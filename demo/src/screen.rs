@@ -44,9 +44,7 @@ enum Canvas {
 impl Canvas {
     fn new() -> Canvas {
         if stdout().is_terminal() {
-            Canvas::Terminal {
-                _until_dropped: RawScreen::enter(),
-            }
+            Canvas::Terminal { _until_dropped: RawScreen::enter() }
         } else {
             Canvas::Lines { frames: 0 }
         }

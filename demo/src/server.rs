@@ -37,13 +37,9 @@ pub struct Server {
 
 impl Server {
     pub fn from_environment() -> Result<Server> {
-        let url = std::env::var(VARIABLE)
-            .map_err(|_| Failure::new(format!("{VARIABLE} does not name a server")))?;
+        let url = std::env::var(VARIABLE).map_err(|_| Failure::new(format!("{VARIABLE} does not name a server")))?;
         let mut config: Config = url.parse()?;
-        let options = format!(
-            "{} -c search_path=tpch",
-            config.get_options().unwrap_or_default()
-        );
+        let options = format!("{} -c search_path=tpch", config.get_options().unwrap_or_default());
         config.options(options).application_name("pg_trickle_demo");
         Ok(Server { config })
     }

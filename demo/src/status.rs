@@ -54,10 +54,7 @@ pub async fn read(client: &Client) -> Result<Vec<Figures>> {
         .map(|row| figures(row, &rows))
         .map(|figures| (figures.name.clone(), figures))
         .collect();
-    Ok(STREAM_TABLES
-        .iter()
-        .filter_map(|table| by_name.remove(table.name))
-        .collect())
+    Ok(STREAM_TABLES.iter().filter_map(|table| by_name.remove(table.name)).collect())
 }
 
 /// The names of stream tables that may not yet show what was committed before `moment`.
@@ -81,10 +78,7 @@ async fn row_counts(client: &Client) -> Result<HashMap<String, u64>> {
         .collect::<Vec<_>>()
         .join(" union all ");
     let rows = client.query(&counts, &[]).await?;
-    Ok(rows
-        .iter()
-        .map(|row| (row.get(0), count(row.get(1))))
-        .collect())
+    Ok(rows.iter().map(|row| (row.get(0), count(row.get(1)))).collect())
 }
 
 fn figures(row: &Row, rows: &HashMap<String, u64>) -> Figures {

@@ -40,28 +40,18 @@ pub async fn check(server: &Server, written: &Tally) -> Result<Verdict> {
     settle(&client).await?;
     refresh(&client).await?;
     let verdict = compare(client).await?;
-    println!(
-        "demo: {} stream tables, {} changes, {verdict}",
-        STREAM_TABLES.len(),
-        grouped(written.changes())
-    );
+    println!("demo: {} stream tables, {} changes, {verdict}", STREAM_TABLES.len(), grouped(written.changes()));
     Ok(verdict)
 }
 
 /// Gives the workers the time to see the last commit, and tells how long they took.
 async fn settle(client: &Client) -> Result<()> {
-    let last_commit: String = client
-        .query_one("select clock_timestamp()::text", &[])
-        .await?
-        .get(0);
+    let last_commit: String = client.query_one("select clock_timestamp()::text", &[]).await?.get(0);
     let started = Instant::now();
     loop {
         let old = status::older_than(client, &last_commit).await?;
         if old.is_empty() {
-            println!(
-                "demo: writers stopped; all stream tables fresh within {}",
-                milliseconds(started.elapsed())
-            );
+            println!("demo: writers stopped; all stream tables fresh within {}", milliseconds(started.elapsed()));
             return Ok(());
         }
         if started.elapsed() > PATIENCE {
@@ -78,20 +68,14 @@ async fn settle(client: &Client) -> Result<()> {
 
 async fn refresh(client: &Client) -> Result<()> {
     for table in &STREAM_TABLES {
-        client
-            .execute("select pgtrickle.refresh_stream_table($1)", &[&table.name])
-            .await?;
+        client.execute("select pgtrickle.refresh_stream_table($1)", &[&table.name]).await?;
     }
     Ok(())
 }
 
 async fn compare(mut client: Client) -> Result<Verdict> {
-    let snapshot = client
-        .build_transaction()
-        .isolation_level(IsolationLevel::RepeatableRead)
-        .read_only(true)
-        .start()
-        .await?;
+    let snapshot =
+        client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await?;
     let mut verdict = Verdict::Exact;
     for table in &STREAM_TABLES {
         if compare_one(&snapshot, table).await? == Verdict::Different {

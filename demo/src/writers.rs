@@ -15,10 +15,7 @@ use crate::orders::{Dice, OrderStream};
 use crate::server::{Result, Server};
 
 /// The writers and how each of them sees the others.
-const ISOLATION: [IsolationLevel; 2] = [
-    IsolationLevel::ReadCommitted,
-    IsolationLevel::RepeatableRead,
-];
+const ISOLATION: [IsolationLevel; 2] = [IsolationLevel::ReadCommitted, IsolationLevel::RepeatableRead];
 
 /// What all writers have done so far.
 #[derive(Default)]
@@ -52,11 +49,7 @@ pub struct Writers {
 
 impl Writers {
     pub async fn start(server: &Server) -> Result<Writers> {
-        let mut writers = Writers {
-            tally: Arc::default(),
-            stop: Arc::default(),
-            tasks: Vec::new(),
-        };
+        let mut writers = Writers { tally: Arc::default(), stop: Arc::default(), tasks: Vec::new() };
         for (part, isolation) in (1..).zip(ISOLATION) {
             let client = server.connect().await?;
             let writer = Writer {
@@ -124,20 +117,9 @@ impl Writer {
         Ok(())
     }
 
-    async fn transaction(
-        &mut self,
-        deed: Deed,
-    ) -> std::result::Result<Outcome, tokio_postgres::Error> {
-        let mut transaction = self
-            .client
-            .build_transaction()
-            .isolation_level(self.isolation)
-            .start()
-            .await?;
-        let outcome = self
-            .desk
-            .perform(deed, &mut transaction, &mut self.dice)
-            .await?;
+    async fn transaction(&mut self, deed: Deed) -> std::result::Result<Outcome, tokio_postgres::Error> {
+        let mut transaction = self.client.build_transaction().isolation_level(self.isolation).start().await?;
+        let outcome = self.desk.perform(deed, &mut transaction, &mut self.dice).await?;
         match outcome {
             Outcome::Done(_) => transaction.commit().await?,
             Outcome::Regretted => transaction.rollback().await?,
@@ -148,8 +130,5 @@ impl Writer {
 
 /// Did the server pick this transaction to give way? Then it is rolled back and the day goes on.
 fn lost_to_the_other_writer(error: &tokio_postgres::Error) -> bool {
-    matches!(
-        error.code(),
-        Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED)
-    )
+    matches!(error.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED))
 }

@@ -33,9 +33,12 @@ fn alter(name: &str, query: Option<&str>, schedule: Option<&str>, modes: (Option
     if let Some(query) = query
         && !same_columns(&table, query)?
     {
-        return Err(Error::new(ERRCODE_FEATURE_NOT_SUPPORTED, format!("the new query of stream table \"{name}\" has other columns"))
-            .detail("Readers and stream tables that read this one rely on its columns.")
-            .hint("Use create_or_replace_stream_table, or create a stream table with another name."));
+        return Err(Error::new(
+            ERRCODE_FEATURE_NOT_SUPPORTED,
+            format!("the new query of stream table \"{name}\" has other columns"),
+        )
+        .detail("Readers and stream tables that read this one rely on its columns.")
+        .hint("Use create_or_replace_stream_table, or create a stream table with another name."));
     }
     if query.is_some() || schedule.is_some() || mode.is_some() {
         redefine(&table, query, schedule, mode)?;
@@ -63,7 +66,10 @@ pub fn same_columns(table: &StreamTable, query: &str) -> Result<bool> {
     query::check_is_select(query)?;
     spi::connect(None, |session| {
         let shape = |statement: Statement| -> Result<Vec<_>> {
-            Ok(types::columns(statement.result_desc()?)?.into_iter().map(|c| (c.name, c.ty.name, c.ty.collation)).collect())
+            Ok(types::columns(statement.result_desc()?)?
+                .into_iter()
+                .map(|c| (c.name, c.ty.name, c.ty.collation))
+                .collect())
         };
         let name = object::name(table.relid);
         Ok(shape(ddl::prepare_query(session, query)?)? == shape(ddl::prepare_table(session, &name)?)?)

@@ -156,9 +156,13 @@ pub fn refresh_now(id: i32) -> Result<()> {
 fn announce(table: &StreamTable) {
     if let Some(reason) = &table.full_reason {
         let message = format!("stream table {} will be recomputed as a whole", table.display());
-        let notice = ErrorReport::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message, "pg_trickle").set_detail(reason);
-        let hint = table.full_hint.clone().unwrap_or_default();
-        notice.set_hint(hint).report(PgLogLevel::NOTICE);
+        let notice =
+            ErrorReport::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message, "pg_trickle").set_detail(reason);
+        let notice = match &table.full_hint {
+            Some(hint) => notice.set_hint(hint),
+            None => notice,
+        };
+        notice.report(PgLogLevel::NOTICE);
     }
 }
 
@@ -190,11 +194,8 @@ fn make_table(name: &QName, definition: Oid, id: i32) -> Result<Oid> {
 /// Capturing a table's changes puts triggers on it: the caller must be allowed to.
 pub fn require_trigger_privilege(definition: Oid) -> Result<()> {
     let caller = guard::current_role();
-    let sources = quietly(|| {
-        spi::connect(None, |session| {
-            frontend::sources(session, &object::name(definition), caller)
-        })
-    })?;
+    let sources =
+        quietly(|| spi::connect(None, |session| frontend::sources(session, &object::name(definition), caller)))?;
     for source in sources {
         if !object::may_create_trigger(caller, source.relid) {
             let name = QName::qualified(&source.schema, &source.name);

@@ -19,10 +19,17 @@ fn explain_stream_table(name: &str) -> std::result::Result<String, ErrorReport> 
 fn explain(name: &str) -> Result<String> {
     let table = named(name)?;
     let ready = quietly(|| spi::connect(None, |session| refresh::load(session, table.id)))?;
-    let mut text = format!("stream table {}, refresh mode {}, schedule {}\n", table.display(), table.mode.as_str(), table.schedule);
+    let mut text = format!(
+        "stream table {}, refresh mode {}, schedule {}\n",
+        table.display(),
+        table.mode.as_str(),
+        table.schedule
+    );
     let loaded = match ready {
         refresh::Ready::Yes(loaded) => loaded,
-        refresh::Ready::Stale(_, reason) => return Ok(text + &format!("will be built anew by the next refresh: {reason}\n")),
+        refresh::Ready::Stale(_, reason) => {
+            return Ok(text + &format!("will be built anew by the next refresh: {reason}\n"));
+        }
     };
     match &table.full_reason {
         Some(reason) => {

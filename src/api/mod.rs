@@ -13,8 +13,8 @@ mod status;
 
 use pgrx::PgSqlErrorCode::{ERRCODE_INSUFFICIENT_PRIVILEGE, ERRCODE_UNDEFINED_TABLE, ERRCODE_WRONG_OBJECT_TYPE};
 
-use crate::catalog::stream_table::{self, StreamTable};
 use crate::catalog::quietly;
+use crate::catalog::stream_table::{self, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::{guard, object, spi};
 

@@ -34,28 +34,36 @@ type StatusRow = (
 
 /// One row per stream table. A table with nothing pending is as fresh as the moment of asking.
 #[pg_extern]
-fn pgt_status() -> std::result::Result<TableIterator<'static, (
-    name!(name, String),
-    name!(status, String),
-    name!(refresh_mode, String),
-    name!(schedule, String),
-    name!(is_populated, bool),
-    name!(consecutive_errors, i32),
-    name!(data_timestamp, Option<TimestampWithTimeZone>),
-    name!(staleness, Option<Interval>),
-    name!(rows_changed, i64),
-    name!(refreshes, i64),
-    name!(last_action, Option<String>),
-    name!(last_duration_ms, Option<f64>),
-    name!(last_error, Option<String>),
-    name!(full_reason, Option<String>),
-)>, ErrorReport> {
+fn pgt_status() -> std::result::Result<
+    TableIterator<
+        'static,
+        (
+            name!(name, String),
+            name!(status, String),
+            name!(refresh_mode, String),
+            name!(schedule, String),
+            name!(is_populated, bool),
+            name!(consecutive_errors, i32),
+            name!(data_timestamp, Option<TimestampWithTimeZone>),
+            name!(staleness, Option<Interval>),
+            name!(rows_changed, i64),
+            name!(refreshes, i64),
+            name!(last_action, Option<String>),
+            name!(last_duration_ms, Option<f64>),
+            name!(last_error, Option<String>),
+            name!(full_reason, Option<String>),
+        ),
+    >,
+    ErrorReport,
+> {
     Ok(TableIterator::new(status()?))
 }
 
 fn status() -> Result<Vec<StatusRow>> {
     let sources: Vec<i32> = quietly(|| {
-        spi::connect(None, |session| session.query("select source_id from pgtrickle.pgt_sources", &[], |row| row.require(1)))
+        spi::connect(None, |session| {
+            session.query("select source_id from pgtrickle.pgt_sources", &[], |row| row.require(1))
+        })
     })?;
     let pending: Vec<i32> = refresh::behind(&sources)?.into_iter().map(|(_, table)| table).collect();
     quietly(|| {
@@ -86,9 +94,20 @@ fn status() -> Result<Vec<StatusRow>> {
                 &[pending.clone().into()],
                 |row| {
                     Ok((
-                        row.require(1)?, row.require(2)?, row.require(3)?, row.require(4)?, row.require(5)?,
-                        row.require(6)?, row.get(7), row.get(8), row.require(9)?, row.require(10)?,
-                        row.get(11), row.get(12), row.get(13), row.get(14),
+                        row.require(1)?,
+                        row.require(2)?,
+                        row.require(3)?,
+                        row.require(4)?,
+                        row.require(5)?,
+                        row.require(6)?,
+                        row.get(7),
+                        row.get(8),
+                        row.require(9)?,
+                        row.require(10)?,
+                        row.get(11),
+                        row.get(12),
+                        row.get(13),
+                        row.get(14),
                     ))
                 },
             )
@@ -96,31 +115,30 @@ fn status() -> Result<Vec<StatusRow>> {
     })
 }
 
-type HistoryRow = (
-    i64,
-    TimestampWithTimeZone,
-    String,
-    i64,
-    i64,
-    i64,
-    i64,
-    f64,
-    Option<String>,
-);
+type HistoryRow = (i64, TimestampWithTimeZone, String, i64, i64, i64, i64, f64, Option<String>);
 
 /// The latest refreshes of a stream table, newest first.
 #[pg_extern]
-fn get_refresh_history(name: &str, max_rows: default!(i32, 20)) -> std::result::Result<TableIterator<'static, (
-    name!(refresh_id, i64),
-    name!(started_at, TimestampWithTimeZone),
-    name!(action, String),
-    name!(rows_inserted, i64),
-    name!(rows_updated, i64),
-    name!(rows_deleted, i64),
-    name!(delta_rows, i64),
-    name!(duration_ms, f64),
-    name!(error, Option<String>),
-)>, ErrorReport> {
+fn get_refresh_history(
+    name: &str,
+    max_rows: default!(i32, 20),
+) -> std::result::Result<
+    TableIterator<
+        'static,
+        (
+            name!(refresh_id, i64),
+            name!(started_at, TimestampWithTimeZone),
+            name!(action, String),
+            name!(rows_inserted, i64),
+            name!(rows_updated, i64),
+            name!(rows_deleted, i64),
+            name!(delta_rows, i64),
+            name!(duration_ms, f64),
+            name!(error, Option<String>),
+        ),
+    >,
+    ErrorReport,
+> {
     Ok(TableIterator::new(history(name, max_rows)?))
 }
 
@@ -138,8 +156,15 @@ fn history(name: &str, max_rows: i32) -> Result<Vec<HistoryRow>> {
                 &[table.id.into(), max_rows.into()],
                 |row| {
                     Ok((
-                        row.require(1)?, row.require(2)?, row.require(3)?, row.require(4)?, row.require(5)?,
-                        row.require(6)?, row.require(7)?, row.require(8)?, row.get(9),
+                        row.require(1)?,
+                        row.require(2)?,
+                        row.require(3)?,
+                        row.require(4)?,
+                        row.require(5)?,
+                        row.require(6)?,
+                        row.require(7)?,
+                        row.require(8)?,
+                        row.get(9),
                     ))
                 },
             )
@@ -147,23 +172,23 @@ fn history(name: &str, max_rows: i32) -> Result<Vec<HistoryRow>> {
     })
 }
 
-type BufferRow = (
-    String,
-    String,
-    i64,
-    i64,
-    i64,
-);
+type BufferRow = (String, String, i64, i64, i64);
 
 /// The change buffers: rows not yet removed, and size on disk.
 #[pg_extern]
-fn change_buffer_sizes() -> std::result::Result<TableIterator<'static, (
-    name!(source, String),
-    name!(buffer, String),
-    name!(pending_rows, i64),
-    name!(bytes, i64),
-    name!(consumers, i64),
-)>, ErrorReport> {
+fn change_buffer_sizes() -> std::result::Result<
+    TableIterator<
+        'static,
+        (
+            name!(source, String),
+            name!(buffer, String),
+            name!(pending_rows, i64),
+            name!(bytes, i64),
+            name!(consumers, i64),
+        ),
+    >,
+    ErrorReport,
+> {
     Ok(TableIterator::new(buffers()?))
 }
 

@@ -70,7 +70,9 @@ pub fn consumers(session: &Session, relid: pgrx::pg_sys::Oid) -> Result<Option<(
 
 /// The ids of the stream tables that read a source.
 pub fn readers(session: &Session, source: i32) -> Result<Vec<i32>> {
-    session.query("select pgt_id from pgtrickle.pgt_dependencies where source_id = $1", &[source.into()], |row| row.require(1))
+    session.query("select pgt_id from pgtrickle.pgt_dependencies where source_id = $1", &[source.into()], |row| {
+        row.require(1)
+    })
 }
 
 /// Forgets everything that `id` reads; the sources that nobody reads any more.

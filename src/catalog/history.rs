@@ -38,7 +38,15 @@ impl Action {
 impl Refresh {
     /// A refresh that found nothing to do: it leaves no trace.
     pub fn nothing() -> Refresh {
-        Refresh { action: Action::NoData, inserted: 0, updated: 0, deleted: 0, delta_rows: 0, duration_ms: 0.0, error: None }
+        Refresh {
+            action: Action::NoData,
+            inserted: 0,
+            updated: 0,
+            deleted: 0,
+            delta_rows: 0,
+            duration_ms: 0.0,
+            error: None,
+        }
     }
 }
 

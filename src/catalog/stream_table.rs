@@ -70,11 +70,17 @@ impl Mode {
             "AUTO" => Ok(Mode::Auto),
             "DIFFERENTIAL" => Ok(Mode::Differential),
             "FULL" => Ok(Mode::Full),
-            "IMMEDIATE" => Err(Error::new(PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, "refresh mode IMMEDIATE is not supported yet")
-                .detail("Stream tables are maintained after the writing transaction has committed.")
-                .hint("Use AUTO with schedule '0s': changes become visible about a millisecond after commit.")),
-            _ => Err(Error::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, format!("invalid refresh mode \"{text}\""))
-                .hint("Use AUTO, DIFFERENTIAL or FULL.")),
+            "IMMEDIATE" => Err(Error::new(
+                PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+                "refresh mode IMMEDIATE is not supported yet",
+            )
+            .detail("Stream tables are maintained after the writing transaction has committed.")
+            .hint("Use AUTO with schedule '0s': changes become visible about a millisecond after commit.")),
+            _ => Err(Error::new(
+                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("invalid refresh mode \"{text}\""),
+            )
+            .hint("Use AUTO, DIFFERENTIAL or FULL.")),
         }
     }
 

@@ -17,8 +17,8 @@ use crate::pg::spi::Session;
 use crate::pg::{guard, query};
 
 pub use server_catalog::ServerCatalog;
-pub use sources::{SourceTable, checked, sources};
 use sources::refuse_unsafe_functions;
+pub use sources::{SourceTable, checked, sources};
 
 /// What PostgreSQL makes of a defining query.
 pub struct Definition {
@@ -50,9 +50,12 @@ pub fn define(session: &Session, view: Oid) -> Result<Definition> {
     let search_path = sources::evaluation_path(session, view)?;
     let analysed = printing(&search_path, || query::of_view(view))?;
     if analysed.volatile {
-        return Err(Error::new(PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, "the query of a stream table must not call volatile functions")
-            .detail("A volatile function can give another result at every call, so no table can stay equal to the query.")
-            .hint("Compute the value when the source row is written, or use an immutable function."));
+        return Err(Error::new(
+            PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            "the query of a stream table must not call volatile functions",
+        )
+        .detail("A volatile function can give another result at every call, so no table can stay equal to the query.")
+        .hint("Compute the value when the source row is written, or use an immutable function."));
     }
     refuse_unsafe_functions(session, view, &analysed.text)?;
     let ast = read(&analysed.text, &search_path)?;
@@ -78,7 +81,11 @@ fn read(canonical: &str, path: &str) -> Result<std::result::Result<ast::Query, i
             "Its text, read and written by us, is not the same query to PostgreSQL.",
             "Please report the query; until then it is recomputed.",
         ))),
-        Err(error) => Ok(Err(ivm::Error::unsupported("this query", &error.to_string(), "Please report the query; until then it is recomputed."))),
+        Err(error) => Ok(Err(ivm::Error::unsupported(
+            "this query",
+            &error.to_string(),
+            "Please report the query; until then it is recomputed.",
+        ))),
     }
 }
 

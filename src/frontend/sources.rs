@@ -1,7 +1,9 @@
 //! What a defining query depends on: the tables it reads, the path it needs, the functions it must not call.
 
-use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INSUFFICIENT_PRIVILEGE, ERRCODE_INVALID_TABLE_DEFINITION};
 use ivm::sql::ident::QName;
+use pgrx::PgSqlErrorCode::{
+    ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INSUFFICIENT_PRIVILEGE, ERRCODE_INVALID_TABLE_DEFINITION,
+};
 use pgrx::pg_sys::Oid;
 
 use crate::catalog::ddl;
@@ -55,9 +57,15 @@ pub fn checked(session: &Session, relations: Vec<Oid>, owner: Oid) -> Result<Vec
 fn refuse_row_security(table: &SourceTable, owner: Oid) -> Result<()> {
     match object::is_row_secured(table.relid, owner) {
         false => Ok(()),
-        true => Err(Error::new(ERRCODE_INSUFFICIENT_PRIVILEGE, format!("row security of table \"{}.{}\" applies to the owner of the stream table", table.schema, table.name))
-            .detail("The stream table would hold what its owner may see, and show it to everyone who may read it.")
-            .hint("Create the stream table as the owner of the source or as a role with BYPASSRLS.")),
+        true => Err(Error::new(
+            ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!(
+                "row security of table \"{}.{}\" applies to the owner of the stream table",
+                table.schema, table.name
+            ),
+        )
+        .detail("The stream table would hold what its owner may see, and show it to everyone who may read it.")
+        .hint("Create the stream table as the owner of the source or as a role with BYPASSRLS.")),
     }
 }
 
@@ -70,10 +78,15 @@ fn refuse_source(table: &SourceTable, kind: &str, persistence: &str, system: boo
     };
     match (kind, persistence) {
         _ if system => unsupported("system relation", "Copy what you need into a table of your own."),
-        (_, "t") => Err(Error::new(ERRCODE_INVALID_TABLE_DEFINITION, format!("temporary table {name} cannot be the source of a stream table"))
-            .detail("A stream table outlives the session, its source would not.")
-            .hint("Use a permanent or unlogged table.")),
-        ("f", _) => unsupported("foreign table", "Load the rows into a table, or create the stream table where the data lives."),
+        (_, "t") => Err(Error::new(
+            ERRCODE_INVALID_TABLE_DEFINITION,
+            format!("temporary table {name} cannot be the source of a stream table"),
+        )
+        .detail("A stream table outlives the session, its source would not.")
+        .hint("Use a permanent or unlogged table.")),
+        ("f", _) => {
+            unsupported("foreign table", "Load the rows into a table, or create the stream table where the data lives.")
+        }
         ("m", _) => unsupported("materialized view", "Make it a stream table itself, or read its sources."),
         ("r" | "p", _) => Ok(()),
         _ => unsupported("relation", "Use a table."),
@@ -106,22 +119,60 @@ pub fn evaluation_path(session: &Session, view: Oid) -> Result<String> {
         &[view.into()],
         |row| row.require::<String>(1),
     )?;
-    Ok(["pg_catalog".to_owned()].into_iter().chain(schemas).chain(["pg_temp".to_owned()]).collect::<Vec<_>>().join(", "))
+    Ok(["pg_catalog".to_owned()]
+        .into_iter()
+        .chain(schemas)
+        .chain(["pg_temp".to_owned()])
+        .collect::<Vec<_>>()
+        .join(", "))
 }
 
 /// Built-in functions whose result depends on the clock, the session or the state of the server.
 const SESSION_FUNCTIONS: [&str; 30] = [
-    "now", "transaction_timestamp", "statement_timestamp", "age", "current_setting", "current_schema", "current_schemas",
-    "current_database", "current_query", "getpgusername", "inet_client_addr", "inet_client_port", "inet_server_addr",
-    "inet_server_port", "pg_backend_pid", "pg_conf_load_time", "pg_current_snapshot", "pg_current_xact_id",
-    "pg_current_xact_id_if_assigned", "pg_postmaster_start_time", "txid_current", "txid_current_snapshot", "version",
-    "has_table_privilege", "pg_table_size", "pg_total_relation_size", "pg_relation_size", "pg_get_viewdef", "to_regclass",
+    "now",
+    "transaction_timestamp",
+    "statement_timestamp",
+    "age",
+    "current_setting",
+    "current_schema",
+    "current_schemas",
+    "current_database",
+    "current_query",
+    "getpgusername",
+    "inet_client_addr",
+    "inet_client_port",
+    "inet_server_addr",
+    "inet_server_port",
+    "pg_backend_pid",
+    "pg_conf_load_time",
+    "pg_current_snapshot",
+    "pg_current_xact_id",
+    "pg_current_xact_id_if_assigned",
+    "pg_postmaster_start_time",
+    "txid_current",
+    "txid_current_snapshot",
+    "version",
+    "has_table_privilege",
+    "pg_table_size",
+    "pg_total_relation_size",
+    "pg_relation_size",
+    "pg_get_viewdef",
+    "to_regclass",
     "row_security_active",
 ];
 
 const SESSION_KEYWORDS: [&str; 11] = [
-    "current_date", "current_time", "current_timestamp", "localtime", "localtimestamp", "current_role", "current_user",
-    "session_user", "current_catalog", "current_schema", "user",
+    "current_date",
+    "current_time",
+    "current_timestamp",
+    "localtime",
+    "localtimestamp",
+    "current_role",
+    "current_user",
+    "session_user",
+    "current_catalog",
+    "current_schema",
+    "user",
 ];
 
 /// Refuses functions whose result can change while no source does. `canonical` names built-in functions
@@ -146,9 +197,12 @@ pub fn refuse_unsafe_functions(session: &Session, view: Oid, canonical: &str) ->
         |row| row.require::<String>(1),
     )?;
     match stable.into_iter().next() {
-        Some(name) => Err(Error::new(ERRCODE_FEATURE_NOT_SUPPORTED, format!("stable function {name} cannot be used in a stream table"))
-            .detail("A stable function may read tables or settings, whose changes would go unnoticed.")
-            .hint("Declare it IMMUTABLE if its result depends on nothing but its arguments.")),
+        Some(name) => Err(Error::new(
+            ERRCODE_FEATURE_NOT_SUPPORTED,
+            format!("stable function {name} cannot be used in a stream table"),
+        )
+        .detail("A stable function may read tables or settings, whose changes would go unnoticed.")
+        .hint("Declare it IMMUTABLE if its result depends on nothing but its arguments.")),
         None => Ok(()),
     }
 }
@@ -167,7 +221,9 @@ fn session_dependent(canonical: &str) -> Option<String> {
             let lower = word.to_ascii_lowercase();
             let called = tail.starts_with('(');
             let keyword = word == word.to_ascii_uppercase() && SESSION_KEYWORDS.contains(&lower.as_str());
-            if !qualified && (keyword || called && SESSION_FUNCTIONS.contains(&lower.as_str()) && !two_argument_age(&lower, tail)) {
+            if !qualified
+                && (keyword || called && SESSION_FUNCTIONS.contains(&lower.as_str()) && !two_argument_age(&lower, tail))
+            {
                 return Some(if keyword { word.to_owned() } else { format!("{word}()") });
             }
             rest = tail;

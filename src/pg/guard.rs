@@ -74,5 +74,12 @@ pub fn current_role() -> pg_sys::Oid {
 }
 
 /// The names of the settings under which a stream table is evaluated: those of the session that created it.
-pub const EVALUATION_SETTINGS: [&str; 7] =
-    ["TimeZone", "DateStyle", "IntervalStyle", "extra_float_digits", "bytea_output", "xmloption", "default_text_search_config"];
+pub const EVALUATION_SETTINGS: [&str; 7] = [
+    "TimeZone",
+    "DateStyle",
+    "IntervalStyle",
+    "extra_float_digits",
+    "bytea_output",
+    "xmloption",
+    "default_text_search_config",
+];

@@ -39,7 +39,9 @@ pub fn lock_for_reading(relid: Oid) {
     // SAFETY: locks only; the list is garbage of the current memory context. A relation that was just
     // dropped locks harmlessly.
     unsafe {
-        pg_sys::ffi::pg_guard_ffi_boundary(|| raw::find_all_inheritors(relid, pg_sys::AccessShareLock as i32, std::ptr::null_mut()));
+        pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            raw::find_all_inheritors(relid, pg_sys::AccessShareLock as i32, std::ptr::null_mut())
+        });
     }
 }
 
@@ -143,7 +145,10 @@ pub fn creation_schema() -> Result<String> {
             false => (*(*list).elements).oid_value,
         };
         if schema == pg_sys::InvalidOid {
-            return Err(Error::new(pgrx::PgSqlErrorCode::ERRCODE_INVALID_SCHEMA_NAME, "no schema has been selected to create in"));
+            return Err(Error::new(
+                pgrx::PgSqlErrorCode::ERRCODE_INVALID_SCHEMA_NAME,
+                "no schema has been selected to create in",
+            ));
         }
         Ok(std::ffi::CStr::from_ptr(pg_sys::get_namespace_name(schema)).to_string_lossy().into_owned())
     }

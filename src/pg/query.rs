@@ -64,9 +64,12 @@ unsafe fn single_select(text: *const std::ffi::c_char) -> Result<*mut pg_sys::Ra
             return Err(refuse("The statement is not a query."));
         }
         if !(*(*raw).stmt.cast::<pg_sys::SelectStmt>()).lockingClause.is_null() {
-            return Err(Error::new(pgrx::PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, "a stream table's query must not lock rows")
-                .detail("FOR UPDATE and its kin would hold up writers at every refresh.")
-                .hint("Leave the locking clause out."));
+            return Err(Error::new(
+                pgrx::PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+                "a stream table's query must not lock rows",
+            )
+            .detail("FOR UPDATE and its kin would hold up writers at every refresh.")
+            .hint("Leave the locking clause out."));
         }
         if !(*(*raw).stmt.cast::<pg_sys::SelectStmt>()).intoClause.is_null() {
             return Err(refuse("SELECT INTO makes a table of its own."));

@@ -175,7 +175,14 @@ impl Session {
             let receiver = pg_sys::CreateDestReceiver(pg_sys::CommandDest::DestTuplestore);
             let context = pg_sys::CurrentMemoryContext;
             pg_sys::ffi::pg_guard_ffi_boundary(|| {
-                raw::SetTuplestoreDestReceiverParams(receiver, store.raw(), context, true, std::ptr::null_mut(), std::ptr::null());
+                raw::SetTuplestoreDestReceiverParams(
+                    receiver,
+                    store.raw(),
+                    context,
+                    true,
+                    std::ptr::null_mut(),
+                    std::ptr::null(),
+                );
             });
             pg_sys::CommandCounterIncrement();
             match self.snapshot {

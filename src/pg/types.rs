@@ -42,7 +42,8 @@ pub fn column_type(oid: pg_sys::Oid, modifier: i32, collation: pg_sys::Oid) -> C
         ColumnType {
             name: qualified(oid, modifier),
             base: text(pg_sys::format_type_be(base)),
-            collation: (collation != own_collation && collation != pg_sys::InvalidOid).then(|| collation_name(collation)),
+            collation: (collation != own_collation && collation != pg_sys::InvalidOid)
+                .then(|| collation_name(collation)),
             equality: match (*entry).eq_opr == pg_sys::InvalidOid {
                 true => Equality::Missing,
                 false if is_image(base, collation) => Equality::Image,

@@ -102,7 +102,16 @@ fn follow_transactions() {
 
 unsafe extern "C-unwind" fn at_transaction_event(event: pg_sys::XactEvent::Type, _arg: *mut c_void) {
     match event {
-        XACT_EVENT_COMMIT => COMMITTED.set(PENDING.take()),
+        XACT_EVENT_COMMIT => {
+            let news = PENDING.take();
+            COMMITTED.set(news);
+            // A tick that waits for our locks can tell what happened to it as soon as it has them.
+            if (news.catalog || news.everything)
+                && let Some(slot) = my_slot()
+            {
+                slot.next_generation();
+            }
+        }
         // What a prepared transaction did is told by whoever commits it.
         XACT_EVENT_ABORT | XACT_EVENT_PREPARE => PENDING.set(News::NONE),
         _ => {}

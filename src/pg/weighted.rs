@@ -12,7 +12,11 @@ impl Tuplestore {
         let (mut minus, mut plus) = (0, 0);
         self.for_each(|row| {
             let weight = row.word(last) as i64;
-            if weight < 0 { minus -= weight } else { plus += weight }
+            if weight < 0 {
+                minus -= weight
+            } else {
+                plus += weight
+            }
             Ok(())
         })?;
         Ok((minus, plus))
@@ -22,7 +26,8 @@ impl Tuplestore {
     pub fn append_to(&self, target: &Tuplestore, columns: &[String]) -> Result<i64> {
         let names = self.row_type().names();
         let last = names.len() - 1;
-        let places: Option<Vec<usize>> = columns.iter().map(|column| names[..last].iter().position(|name| name == column)).collect();
+        let places: Option<Vec<usize>> =
+            columns.iter().map(|column| names[..last].iter().position(|name| name == column)).collect();
         let mut places = places.ok_or(Error::Bug("a delta has the columns of its table"))?;
         places.push(last);
         let (own, theirs) = (self.row_type().types(), target.row_type().types());

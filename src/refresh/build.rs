@@ -41,16 +41,23 @@ pub fn build(session: &Session, mut table: StreamTable, definition: Definition) 
 }
 
 /// The incremental view, or the opaque one with its reason.
-fn compile(session: &Session, table: &mut StreamTable, ast: std::result::Result<ivm::sql::ast::Query, ivm::Error>) -> Result<View> {
+fn compile(
+    session: &Session,
+    table: &mut StreamTable,
+    ast: std::result::Result<ivm::sql::ast::Query, ivm::Error>,
+) -> Result<View> {
     let name = QName::qualified(&table.schema, &table.name);
-    let settings: Vec<(String, String)> = table.evaluation().into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+    let settings: Vec<(String, String)> =
+        table.evaluation().into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
     let borrowed: Vec<(&str, &str)> = settings.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     let outcome = match ast {
-        Ok(reading) => guard::with_settings(&borrowed, || match frontend::compile(session, &reading, &name, table.id) {
-            Ok(view) => Ok(Ok(view)),
-            Err(Error::Query(error)) => Ok(Err(error)),
-            Err(other) => Err(other),
-        })?,
+        Ok(reading) => {
+            guard::with_settings(&borrowed, || match frontend::compile(session, &reading, &name, table.id) {
+                Ok(view) => Ok(Ok(view)),
+                Err(Error::Query(error)) => Ok(Err(error)),
+                Err(other) => Err(other),
+            })?
+        }
         Err(error) => Err(error),
     };
     let error = match outcome {

@@ -29,8 +29,10 @@ pub fn applying<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
 pub fn guard_trigger(name: &str) -> Result<()> {
     match APPLYING.get() > 0 {
         true => Ok(()),
-        false => Err(Error::new(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, format!("cannot change stream table \"{name}\""))
-            .detail("Its rows always are the result of its query.")
-            .hint("Change the tables that the query reads.")),
+        false => {
+            Err(Error::new(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, format!("cannot change stream table \"{name}\""))
+                .detail("Its rows always are the result of its query.")
+                .hint("Change the tables that the query reads."))
+        }
     }
 }

@@ -153,7 +153,10 @@ pub fn fingerprint(view: &View) -> i64 {
 /// Watches everything whose change may change the view: its table, its definition, and all that this reads.
 fn watch(session: &Session, table: &StreamTable, dependencies: &[Dependency]) -> Result<()> {
     let definition = ddl::prepare_table(session, &frontend::definition_view(table.id))?;
-    let relations = [table.relid, table.definition].into_iter().chain(definition.relations()?).chain(dependencies.iter().map(|d| d.relid));
+    let relations = [table.relid, table.definition]
+        .into_iter()
+        .chain(definition.relations()?)
+        .chain(dependencies.iter().map(|d| d.relid));
     WATCHED.with_borrow_mut(|watched| {
         for relation in relations {
             watched.entry(relation).or_default().insert(table.id);

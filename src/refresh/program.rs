@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use ivm::plan::Relation;
-use ivm::sql::print;
 use ivm::sql::ast::Statement as Sql;
+use ivm::sql::print;
 use ivm::view::{Mask, Program};
 
 use crate::catalog::ddl;
@@ -73,7 +73,11 @@ struct PreparedApply {
 }
 
 /// Follows the given source deltas through all nodes.
-pub fn differential(session: &Session, loaded: &Rc<Loaded>, mut changed: BTreeMap<Relation, Tuplestore>) -> Result<Changes> {
+pub fn differential(
+    session: &Session,
+    loaded: &Rc<Loaded>,
+    mut changed: BTreeMap<Relation, Tuplestore>,
+) -> Result<Changes> {
     for (relation, store) in &changed {
         register_delta(session, loaded, relation, store)?;
     }
@@ -249,7 +253,13 @@ pub fn explain_programs(loaded: &Loaded) -> Result<Vec<String>> {
             if let Some(program) = ivm::delta::program(&loaded.view, index, &mask)? {
                 let changed = loaded.view.relation_name(input);
                 for step in &program.steps {
-                    texts.push(format!("-- {}: {changed} changed: {}: {}\n{}", node.table, step.name, step.law, print::query(&step.query)));
+                    texts.push(format!(
+                        "-- {}: {changed} changed: {}: {}\n{}",
+                        node.table,
+                        step.name,
+                        step.law,
+                        print::query(&step.query)
+                    ));
                 }
             }
         }

@@ -102,7 +102,8 @@ fn finish(
     delta_rows: i64,
     started: Instant,
 ) -> Result<Refresh> {
-    let consumers = quietly(|| spi::connect(Some(&tick.snapshot), |session| dependency::consumers(session, loaded.table.relid)))?;
+    let consumers =
+        quietly(|| spi::connect(Some(&tick.snapshot), |session| dependency::consumers(session, loaded.table.relid)))?;
     let consumers = consumers.filter(|_| changes.delta.rows() > 0);
     let outside = consumers.as_ref().is_some_and(|(_, ids)| ids.iter().any(|id| !tick.members.contains(id)));
     let refresh = Refresh {
@@ -120,7 +121,12 @@ fn finish(
                 capture::write(*source, &changes.delta)?;
             }
             let frontier = tick.snapshot.frontier().with_own(capture::position());
-            frontier::advance(session, loaded.table.id, &frontier, refresh.inserted + refresh.updated + refresh.deleted)?;
+            frontier::advance(
+                session,
+                loaded.table.id,
+                &frontier,
+                refresh.inserted + refresh.updated + refresh.deleted,
+            )?;
             history::insert(session, loaded.table.id, &refresh)
         })
     })?;

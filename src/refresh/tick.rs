@@ -103,9 +103,7 @@ fn run(tick: &mut Tick, order: Vec<i32>) -> Result<Vec<Outcome>> {
 /// query does not: then the table starts over, and the history says so. What fails again is the query's error.
 fn attempt(tick: &mut Tick, id: i32, started: Instant) -> Result<Refresh> {
     match subtransaction(|| table::refresh(tick, id, started, None)) {
-        Err(error) if error.kind() == Kind::User => {
-            subtransaction(|| table::refresh(tick, id, started, Some(&error)))
-        }
+        Err(error) if error.kind() == Kind::User => subtransaction(|| table::refresh(tick, id, started, Some(&error))),
         result => result,
     }
 }
@@ -205,7 +203,8 @@ fn prune(tick: &Tick) -> Result<()> {
     quietly(|| {
         spi::connect(Some(&tick.snapshot), |session| {
             for source in &tick.consumed {
-                let frontiers: Vec<_> = frontier::of_source(session, *source)?.into_iter().map(|(_, frontier)| frontier).collect();
+                let frontiers: Vec<_> =
+                    frontier::of_source(session, *source)?.into_iter().map(|(_, frontier)| frontier).collect();
                 capture::prune(*source, &frontiers, &tick.snapshot)?;
             }
             Ok(())

@@ -242,8 +242,12 @@ impl Scheduler {
         }
     }
 
-    /// Writes a failure down, in a transaction of its own.
+    /// Writes a failure down, in a transaction of its own; not where the catalog moved under the tick, which
+    /// may explain it.
     fn blame(&mut self, id: i32, error: &Error) -> Fate {
+        if self.feed.stale().is_some() {
+            return Fate::Postponed;
+        }
         self.journal.failed(Some(id), error);
         match bgworker::transaction(|| bgworker::with_snapshot(|| refresh::record_failure(id, error))) {
             Ok(true) => Fate::Suspended,

@@ -46,7 +46,8 @@ async fn a_stream_table_has_the_columns_of_its_query() {
             assert_eq!(session.column(&columns("st")).await, session.column(&columns("v")).await, "{mode}: {query}");
             session.run("insert into t values (100, 1, 5, 'y', now(), 'd'); update t set v = v + 1 where id = 3").await;
             session.run("select pgtrickle.refresh_stream_table('st')").await;
-            let difference = "select count(*) from ((table st except all table v) union all (table v except all table st)) d";
+            let difference =
+                "select count(*) from ((table st except all table v) union all (table v except all table st)) d";
             assert_eq!(session.number(difference).await, 0, "{mode}: {query}");
             session.run("drop view v; select pgtrickle.drop_stream_table('st'); delete from t where id = 100").await;
         }
@@ -111,14 +112,28 @@ async fn names_of_any_kind() {
         )
         .await;
     for (name, query) in [
-        (r#""My Schema"."St 1""#, r#"select "Id", "select", "Größe", "x.y" + 1 as "1", "a""b" from "My Schema"."Tab le""#),
+        (
+            r#""My Schema"."St 1""#,
+            r#"select "Id", "select", "Größe", "x.y" + 1 as "1", "a""b" from "My Schema"."Tab le""#,
+        ),
         (r#""sch""ema"."table""#, r#"select "group", w, w_old, n from "sch""ema"."order""#),
-        (r#""sch""ema"."user""#, r#"select "group" as w, sum(w) as n, max(n) as n_old, count(*) as touched from "sch""ema"."order" group by "group""#),
-        (r#""sch""ema"."delta""#, r#"select a."Größe" as stale, b.w as weight from "My Schema"."Tab le" a join "sch""ema"."order" b on b."group" = a."Id""#),
+        (
+            r#""sch""ema"."user""#,
+            r#"select "group" as w, sum(w) as n, max(n) as n_old, count(*) as touched from "sch""ema"."order" group by "group""#,
+        ),
+        (
+            r#""sch""ema"."delta""#,
+            r#"select a."Größe" as stale, b.w as weight from "My Schema"."Tab le" a join "sch""ema"."order" b on b."group" = a."Id""#,
+        ),
         (r#""sch""ema"."D""#, r#"select distinct w as "W", n as w from "sch""ema"."order""#),
-        (r#"a_name_that_has_exactly_the_sixty_three_bytes_that_are_allowed_"#, r#"select "Id" from "My Schema"."Tab le""#),
+        (
+            r#"a_name_that_has_exactly_the_sixty_three_bytes_that_are_allowed_"#,
+            r#"select "Id" from "My Schema"."Tab le""#,
+        ),
     ] {
-        session.run(&format!("select pgtrickle.create_stream_table($n${name}$n$, $q${query}$q$, '1h', 'DIFFERENTIAL')")).await;
+        session
+            .run(&format!("select pgtrickle.create_stream_table($n${name}$n$, $q${query}$q$, '1h', 'DIFFERENTIAL')"))
+            .await;
         session
             .run(
                 r#"insert into "My Schema"."Tab le" select max("Id") + 1, 'select', 3, 3, 3 from "My Schema"."Tab le";
@@ -169,15 +184,25 @@ async fn plain_roles() {
     session.run(&format!("set role {role}")).await;
     session.run(SETUP).await;
     session.run("select pgtrickle.create_stream_table('mine', 'select g, count(*) as n, max(v) as m from t group by g', '0s')").await;
-    session.run("select pgtrickle.create_stream_table('above', 'select n, count(*) as c from mine group by n', '0s')").await;
+    session
+        .run("select pgtrickle.create_stream_table('above', 'select n, count(*) as c from mine group by n', '0s')")
+        .await;
     session.run("insert into t values (50, 9, 9); update t set g = 8 where id = 2").await;
     exact::wait_fresh(&session, PATIENCE).await;
     exact::check(&session, "above", Look::Text).await;
     check(&session, "mine").await;
-    for statement in ["select count(*) from pgtrickle.pgt_status()", "select count(*) from pgtrickle.get_refresh_history('mine')", "select count(*) from pgtrickle.change_buffer_sizes()", "select count(pgtrickle.explain_stream_table('mine'))"] {
+    for statement in [
+        "select count(*) from pgtrickle.pgt_status()",
+        "select count(*) from pgtrickle.get_refresh_history('mine')",
+        "select count(*) from pgtrickle.change_buffer_sizes()",
+        "select count(pgtrickle.explain_stream_table('mine'))",
+    ] {
         assert!(session.number(statement).await > 0, "{statement}");
     }
-    assert_eq!(session.refuse("select pgtrickle.create_stream_table('stolen', 'select a from secret')").await.code, "42501");
+    assert_eq!(
+        session.refuse("select pgtrickle.create_stream_table('stolen', 'select a from secret')").await.code,
+        "42501"
+    );
     // What it could read when it created the table it may not read for ever.
     admin.run(&format!("grant select, trigger on secret to {role}")).await;
     session.run("select pgtrickle.create_stream_table('granted', 'select a from secret', '1h', 'FULL')").await;
@@ -186,7 +211,11 @@ async fn plain_roles() {
     assert_eq!(session.number("select count(*) from granted").await, 1);
 
     admin.run(&format!("set role {reader}")).await;
-    for statement in ["select * from mine", "select * from pgtrickle_changes.changes_1", "select pgtrickle.refresh_stream_table('mine')"] {
+    for statement in [
+        "select * from mine",
+        "select * from pgtrickle_changes.changes_1",
+        "select pgtrickle.refresh_stream_table('mine')",
+    ] {
         assert_eq!(admin.refuse(statement).await.code, "42501", "{statement}");
     }
     session.run(&format!("grant select on mine to {reader}")).await;
@@ -207,7 +236,9 @@ async fn refreshes_run_as_the_owner() {
     let database = Database::fresh("as_owner").await;
     let admin = database.connect().await;
     let role = format!("sly_{}", database.name);
-    admin.run(&format!("create role {role}; grant create on schema public to {role}; create table secret (a int)")).await;
+    admin
+        .run(&format!("create role {role}; grant create on schema public to {role}; create table secret (a int)"))
+        .await;
     let session = database.connect().await;
     session
         .run(&format!(
@@ -228,7 +259,9 @@ async fn refreshes_run_as_the_owner() {
     let _ = admin.attempt("select pgtrickle.refresh_stream_table('st')").await;
     assert_eq!(session.number(&format!("select count(*) from st where who <> '{role}'")).await, 0);
     drop(session);
-    admin.run(&format!("select pgtrickle.drop_stream_table('st'); drop owned by {role} cascade; drop role {role}")).await;
+    admin
+        .run(&format!("select pgtrickle.drop_stream_table('st'); drop owned by {role} cascade; drop role {role}"))
+        .await;
     database.close().await;
 }
 
@@ -238,21 +271,41 @@ async fn the_status_tells_what_happened() {
     let session = database.connect().await;
     session.run(SETUP).await;
     session.run("select pgtrickle.create_stream_table('sums', 'select g, sum(v) as v from t group by g', '1h')").await;
-    session.run("select pgtrickle.create_stream_table('ranks', 'select id, rank() over (order by v) as r from t', '1h')").await;
+    session
+        .run("select pgtrickle.create_stream_table('ranks', 'select id, rank() over (order by v) as r from t', '1h')")
+        .await;
     session.run("select pgtrickle.create_stream_table('empty', 'select id from t', '1h', 'AUTO', false)").await;
-    session.run("insert into t values (40, 9, 9); update t set v = v + 1 where id = 1; delete from t where g = 2").await;
-    assert_eq!(session.number("select pending_rows from pgtrickle.change_buffer_sizes() where source::regclass = 't'::regclass").await, 8);
+    session
+        .run("insert into t values (40, 9, 9); update t set v = v + 1 where id = 1; delete from t where g = 2")
+        .await;
+    assert_eq!(
+        session
+            .number("select pending_rows from pgtrickle.change_buffer_sizes() where source::regclass = 't'::regclass")
+            .await,
+        8
+    );
     session.run("select pgtrickle.refresh_stream_table('sums'), pgtrickle.refresh_stream_table('ranks'); truncate r, t; select pgtrickle.refresh_stream_table('sums')").await;
-    let history = |name: &str| format!("select concat_ws(' ', action, rows_inserted, rows_updated, rows_deleted, delta_rows, error) from pgtrickle.get_refresh_history('{name}')");
-    assert_eq!(session.column(&history("sums")).await, ["REINITIALIZE 0 0 4 1", "DIFFERENTIAL 1 1 1 8", "FULL 4 0 0 0"]);
+    let history = |name: &str| {
+        format!(
+            "select concat_ws(' ', action, rows_inserted, rows_updated, rows_deleted, delta_rows, error) from pgtrickle.get_refresh_history('{name}')"
+        )
+    };
+    assert_eq!(
+        session.column(&history("sums")).await,
+        ["REINITIALIZE 0 0 4 1", "DIFFERENTIAL 1 1 1 8", "FULL 4 0 0 0"]
+    );
     assert!(session.column(&history("ranks")).await[0].starts_with("FULL"));
     assert_eq!(session.column("select action from pgtrickle.get_refresh_history('sums', 1)").await, ["REINITIALIZE"]);
     let status = session.rows("select name, is_populated, status, refreshes, full_reason is not null, last_action from pgtrickle.pgt_status() order by name").await;
-    let text: Vec<String> = status.into_iter().map(|row| row.into_iter().map(Option::unwrap_or_default).collect::<Vec<_>>().join(" ")).collect();
+    let text: Vec<String> = status
+        .into_iter()
+        .map(|row| row.into_iter().map(Option::unwrap_or_default).collect::<Vec<_>>().join(" "))
+        .collect();
     assert!(text[1].starts_with("public.ranks t ACTIVE 2 t FULL"), "{text:?}");
     assert!(text[2].starts_with("public.sums t ACTIVE 3 f REINITIALIZE"), "{text:?}");
     for (name, words) in [("sums", vec!["linear", "public.t", "g"]), ("ranks", vec!["window", "public.ranks"])] {
-        let plan = session.column(&format!("select pgtrickle.explain_stream_table('{name}')")).await.join("\n").to_lowercase();
+        let plan =
+            session.column(&format!("select pgtrickle.explain_stream_table('{name}')")).await.join("\n").to_lowercase();
         for word in words {
             assert!(plan.contains(word), "{word} is not in:\n{plan}");
         }

@@ -38,52 +38,347 @@ const FAMILY: &str = "create table base (a int, b int); create table kid (c text
 const OF_FAMILY: &str = "select a, sum(b) as s from base group by a";
 
 const CASES: &[Case] = &[
-    case("a renamed table", T, GROUPS, &["alter table t rename to renamed", "insert into renamed values (91, 1, 5, 'n')"], None),
-    case("a renamed column", T, GROUPS, &["alter table t rename column v to worth", "update t set worth = 7 where id = 1"], None),
-    case("another schema", T, GROUPS, &["create schema elsewhere; alter table t set schema elsewhere", "delete from elsewhere.t where id < 4"], None),
-    case("swapped names", T, GROUPS, &["alter table t rename to old; create table t (like old); insert into t values (1, 1, 1)", "insert into old values (92, 2, 2)"], None),
-    case("an added column", T, GROUPS, &["alter table t add column more int default 7", "update t set more = 8, v = v + 1 where id < 5"], DELTA),
-    case("an added column and a star", T, "select * from t", &["alter table t add column more int default 7", "insert into t values (93, 1, 1, 'n', 2)"], DELTA),
-    case("a dropped column that nobody reads", T, GROUPS, &["alter table t drop column note", "insert into t values (94, 3, 3)"], DELTA),
-    case("columns dropped before", "create table t (gone int, id int, away text, g int, v numeric); alter table t drop column gone; alter table t drop column away; insert into t values (1, 1, 1)", GROUPS, &["insert into t values (2, 1, 5)", "update t set g = 2 where id = 1"], DELTA),
-    case("another type for a column that nobody reads", T, GROUPS, &["alter table t alter column note type varchar(40)", "alter table t alter column id type bigint", "update t set v = 0 where g = 1"], None),
-    case("rewritten", T, GROUPS, &["update t set v = 3 where id = 3", "vacuum full t", "cluster t using t_pkey", "delete from t where id = 4"], DELTA),
+    case(
+        "a renamed table",
+        T,
+        GROUPS,
+        &["alter table t rename to renamed", "insert into renamed values (91, 1, 5, 'n')"],
+        None,
+    ),
+    case(
+        "a renamed column",
+        T,
+        GROUPS,
+        &["alter table t rename column v to worth", "update t set worth = 7 where id = 1"],
+        None,
+    ),
+    case(
+        "another schema",
+        T,
+        GROUPS,
+        &["create schema elsewhere; alter table t set schema elsewhere", "delete from elsewhere.t where id < 4"],
+        None,
+    ),
+    case(
+        "swapped names",
+        T,
+        GROUPS,
+        &[
+            "alter table t rename to old; create table t (like old); insert into t values (1, 1, 1)",
+            "insert into old values (92, 2, 2)",
+        ],
+        None,
+    ),
+    case(
+        "an added column",
+        T,
+        GROUPS,
+        &["alter table t add column more int default 7", "update t set more = 8, v = v + 1 where id < 5"],
+        DELTA,
+    ),
+    case(
+        "an added column and a star",
+        T,
+        "select * from t",
+        &["alter table t add column more int default 7", "insert into t values (93, 1, 1, 'n', 2)"],
+        DELTA,
+    ),
+    case(
+        "a dropped column that nobody reads",
+        T,
+        GROUPS,
+        &["alter table t drop column note", "insert into t values (94, 3, 3)"],
+        DELTA,
+    ),
+    case(
+        "columns dropped before",
+        "create table t (gone int, id int, away text, g int, v numeric); alter table t drop column gone; alter table t drop column away; insert into t values (1, 1, 1)",
+        GROUPS,
+        &["insert into t values (2, 1, 5)", "update t set g = 2 where id = 1"],
+        DELTA,
+    ),
+    case(
+        "another type for a column that nobody reads",
+        T,
+        GROUPS,
+        &[
+            "alter table t alter column note type varchar(40)",
+            "alter table t alter column id type bigint",
+            "update t set v = 0 where g = 1",
+        ],
+        None,
+    ),
+    case(
+        "rewritten",
+        T,
+        GROUPS,
+        &["update t set v = 3 where id = 3", "vacuum full t", "cluster t using t_pkey", "delete from t where id = 4"],
+        DELTA,
+    ),
     case("truncated", T, GROUPS, &["truncate t"], AGAIN),
-    case("truncated and filled", T, GROUPS, &["insert into t values (95, 9, 9)", "truncate t", "insert into t values (96, 9, 9)"], AGAIN),
-    case("truncated and rolled back", T, GROUPS, &["begin; truncate t; rollback", "insert into t values (97, 9, 9)"], DELTA),
-    case("truncated in a savepoint", T, GROUPS, &["begin; insert into t values (98, 9, 9); savepoint s; truncate t; rollback to s; commit"], DELTA),
-    case("its truncate cascaded", "create table r (id int primary key); create table t (id int, g int references r, v int); insert into r values (1); insert into t values (1, 1, 1)", GROUPS, &["truncate r cascade"], AGAIN),
-    case("triggers off", T, GROUPS, &["alter table t disable trigger all", "delete from t where id < 10", "alter table t enable trigger all"], AGAIN),
-    case("user triggers off", T, GROUPS, &["alter table t disable trigger user; insert into t values (99, 8, 8); alter table t enable trigger user", "insert into t values (100, 8, 8)"], AGAIN),
-    case("triggers left off", T, GROUPS, &["alter table t disable trigger user; insert into t values (99, 8, 8)"], AGAIN),
-    case("triggers as on a replica", T, GROUPS, &["set session_replication_role = replica; delete from t where id < 9; reset session_replication_role"], DELTA),
-    case("rules and defaults", T, GROUPS, &["create rule r as on insert to t do also update t set v = v + 1 where id = 2", "insert into t values (101, 1, 1)"], DELTA),
-    case("a user's trigger that changes the row", T, GROUPS, &["create function twice() returns trigger language plpgsql as 'begin new.v := new.v * 2; return new; end'; create trigger a before insert or update on t for each row execute function twice()", "insert into t values (102, 1, 50)", "update t set v = 4 where id = 5"], DELTA),
-    case("a column with a generated value", "create table t (id int primary key, g int, w int, v int generated always as (w * 2) stored); insert into t values (1, 1, 1)", GROUPS, &["insert into t values (2, 1, 10)", "update t set w = 20 where id = 1"], DELTA),
-    case("a cascade", "create table r (id int primary key); create table t (id int, g int references r on delete cascade on update cascade, v int); insert into r values (1), (2), (3); insert into t select n, 1 + n % 3, n from generate_series(1, 9) n", GROUPS, &["delete from r where id = 1", "update r set id = 20 where id = 2"], DELTA),
-    case("large values", "create table t (id int primary key, g int, v numeric, note text); alter table t alter note set storage external; insert into t select n, n, n, repeat('long ', 20000) from generate_series(1, 3) n", "select id, note, v from t", &["update t set v = v + 1", "update t set note = note || 'er' where id = 1", "delete from t where id = 2", "insert into t values (4, 4, 4, repeat('x', 3000000))", "delete from t where id = 4"], DELTA),
-    case("many rows at once", T, GROUPS, &["insert into t select n, n % 1000, n, 'x' from generate_series(1000, 60000) n", "update t set v = v + 1", "delete from t where id % 3 = 0"], DELTA),
-    case("ten columns wide", "create table t (id int, g int, v int, a text, b text, c date, d float8, e bool, f uuid, h inet); insert into t values (1)", "select * from t", &["insert into t values (2, null, 3, '', null, '-infinity', 'nan', false, '00000000-0000-0000-0000-000000000001', '::1')", "update t set h = '10.0.0.1/8', d = -0.0 where id = 2"], DELTA),
+    case(
+        "truncated and filled",
+        T,
+        GROUPS,
+        &["insert into t values (95, 9, 9)", "truncate t", "insert into t values (96, 9, 9)"],
+        AGAIN,
+    ),
+    case(
+        "truncated and rolled back",
+        T,
+        GROUPS,
+        &["begin; truncate t; rollback", "insert into t values (97, 9, 9)"],
+        DELTA,
+    ),
+    case(
+        "truncated in a savepoint",
+        T,
+        GROUPS,
+        &["begin; insert into t values (98, 9, 9); savepoint s; truncate t; rollback to s; commit"],
+        DELTA,
+    ),
+    case(
+        "its truncate cascaded",
+        "create table r (id int primary key); create table t (id int, g int references r, v int); insert into r values (1); insert into t values (1, 1, 1)",
+        GROUPS,
+        &["truncate r cascade"],
+        AGAIN,
+    ),
+    case(
+        "triggers off",
+        T,
+        GROUPS,
+        &["alter table t disable trigger all", "delete from t where id < 10", "alter table t enable trigger all"],
+        AGAIN,
+    ),
+    case(
+        "user triggers off",
+        T,
+        GROUPS,
+        &[
+            "alter table t disable trigger user; insert into t values (99, 8, 8); alter table t enable trigger user",
+            "insert into t values (100, 8, 8)",
+        ],
+        AGAIN,
+    ),
+    case(
+        "triggers left off",
+        T,
+        GROUPS,
+        &["alter table t disable trigger user; insert into t values (99, 8, 8)"],
+        AGAIN,
+    ),
+    case(
+        "triggers as on a replica",
+        T,
+        GROUPS,
+        &["set session_replication_role = replica; delete from t where id < 9; reset session_replication_role"],
+        DELTA,
+    ),
+    case(
+        "rules and defaults",
+        T,
+        GROUPS,
+        &[
+            "create rule r as on insert to t do also update t set v = v + 1 where id = 2",
+            "insert into t values (101, 1, 1)",
+        ],
+        DELTA,
+    ),
+    case(
+        "a user's trigger that changes the row",
+        T,
+        GROUPS,
+        &[
+            "create function twice() returns trigger language plpgsql as 'begin new.v := new.v * 2; return new; end'; create trigger a before insert or update on t for each row execute function twice()",
+            "insert into t values (102, 1, 50)",
+            "update t set v = 4 where id = 5",
+        ],
+        DELTA,
+    ),
+    case(
+        "a column with a generated value",
+        "create table t (id int primary key, g int, w int, v int generated always as (w * 2) stored); insert into t values (1, 1, 1)",
+        GROUPS,
+        &["insert into t values (2, 1, 10)", "update t set w = 20 where id = 1"],
+        DELTA,
+    ),
+    case(
+        "a cascade",
+        "create table r (id int primary key); create table t (id int, g int references r on delete cascade on update cascade, v int); insert into r values (1), (2), (3); insert into t select n, 1 + n % 3, n from generate_series(1, 9) n",
+        GROUPS,
+        &["delete from r where id = 1", "update r set id = 20 where id = 2"],
+        DELTA,
+    ),
+    case(
+        "large values",
+        "create table t (id int primary key, g int, v numeric, note text); alter table t alter note set storage external; insert into t select n, n, n, repeat('long ', 20000) from generate_series(1, 3) n",
+        "select id, note, v from t",
+        &[
+            "update t set v = v + 1",
+            "update t set note = note || 'er' where id = 1",
+            "delete from t where id = 2",
+            "insert into t values (4, 4, 4, repeat('x', 3000000))",
+            "delete from t where id = 4",
+        ],
+        DELTA,
+    ),
+    case(
+        "many rows at once",
+        T,
+        GROUPS,
+        &[
+            "insert into t select n, n % 1000, n, 'x' from generate_series(1000, 60000) n",
+            "update t set v = v + 1",
+            "delete from t where id % 3 = 0",
+        ],
+        DELTA,
+    ),
+    case(
+        "ten columns wide",
+        "create table t (id int, g int, v int, a text, b text, c date, d float8, e bool, f uuid, h inet); insert into t values (1)",
+        "select * from t",
+        &[
+            "insert into t values (2, null, 3, '', null, '-infinity', 'nan', false, '00000000-0000-0000-0000-000000000001', '::1')",
+            "update t set h = '10.0.0.1/8', d = -0.0 where id = 2",
+        ],
+        DELTA,
+    ),
     case("a row moved between partitions", PARTS, OF_PARTS, &["update p set g = 3 - g where id < 8"], DELTA),
-    case("written to a partition by name", PARTS, OF_PARTS, &["insert into p1 values (50, 1, 5)", "delete from p2 where id < 10"], DELTA),
-    case("a new partition", PARTS, OF_PARTS, &["create table p3 partition of p for values in (3)", "insert into p values (51, 3, 5)", "update p set g = 3 where id = 1"], None),
-    case("a partition with rows attached", PARTS, OF_PARTS, &["create table p4 (v int, extra int, g int, id int); alter table p4 drop column extra; insert into p4 (v, g, id) values (7, 4, 70); alter table p attach partition p4 for values in (4)", "insert into p values (71, 4, 1)"], AGAIN),
-    case("a partition detached", PARTS, OF_PARTS, &["insert into p values (52, 1, 1)", "alter table p detach partition p1", "insert into p1 values (53, 1, 1)"], AGAIN),
+    case(
+        "written to a partition by name",
+        PARTS,
+        OF_PARTS,
+        &["insert into p1 values (50, 1, 5)", "delete from p2 where id < 10"],
+        DELTA,
+    ),
+    case(
+        "a new partition",
+        PARTS,
+        OF_PARTS,
+        &[
+            "create table p3 partition of p for values in (3)",
+            "insert into p values (51, 3, 5)",
+            "update p set g = 3 where id = 1",
+        ],
+        None,
+    ),
+    case(
+        "a partition with rows attached",
+        PARTS,
+        OF_PARTS,
+        &[
+            "create table p4 (v int, extra int, g int, id int); alter table p4 drop column extra; insert into p4 (v, g, id) values (7, 4, 70); alter table p attach partition p4 for values in (4)",
+            "insert into p values (71, 4, 1)",
+        ],
+        AGAIN,
+    ),
+    case(
+        "a partition detached",
+        PARTS,
+        OF_PARTS,
+        &["insert into p values (52, 1, 1)", "alter table p detach partition p1", "insert into p1 values (53, 1, 1)"],
+        AGAIN,
+    ),
     case("a partition dropped", PARTS, OF_PARTS, &["drop table p2"], AGAIN),
     case("a partition truncated", PARTS, OF_PARTS, &["truncate p1"], AGAIN),
-    case("partitions of partitions", "create table p (id int, g int, v int) partition by list (g); create table p1 partition of p for values in (1, 2) partition by range (v); create table p11 partition of p1 for values from (0) to (10); create table p12 (v int, id int, g int); alter table p1 attach partition p12 for values from (10) to (99)", OF_PARTS, &["insert into p values (1, 1, 5), (2, 2, 15), (3, 1, 50)", "update p set v = 12 where v = 5", "delete from p12 where id = 3"], DELTA),
-    case("a partition as the source", PARTS, "select id, v from p1", &["insert into p values (54, 1, 1), (55, 2, 1)", "update p set g = 2 where id = 54", "delete from p where id < 5"], DELTA),
-    case("a child's rows", FAMILY, OF_FAMILY, &["insert into kid values (3, 3, 'x')", "update base set b = b + 1", "delete from only base"], DELTA),
-    case("a new child", FAMILY, OF_FAMILY, &["create table other (d int) inherits (base)", "insert into other values (4, 4, 4)"], None),
-    case("a child that had rows", FAMILY, OF_FAMILY, &["create table other (b int, a int); insert into other values (40, 4); alter table other inherit base", "insert into other values (50, 5)"], AGAIN),
-    case("a child that left", FAMILY, OF_FAMILY, &["alter table kid no inherit base", "insert into kid values (9, 9, 'z')"], AGAIN),
+    case(
+        "partitions of partitions",
+        "create table p (id int, g int, v int) partition by list (g); create table p1 partition of p for values in (1, 2) partition by range (v); create table p11 partition of p1 for values from (0) to (10); create table p12 (v int, id int, g int); alter table p1 attach partition p12 for values from (10) to (99)",
+        OF_PARTS,
+        &[
+            "insert into p values (1, 1, 5), (2, 2, 15), (3, 1, 50)",
+            "update p set v = 12 where v = 5",
+            "delete from p12 where id = 3",
+        ],
+        DELTA,
+    ),
+    case(
+        "a partition as the source",
+        PARTS,
+        "select id, v from p1",
+        &[
+            "insert into p values (54, 1, 1), (55, 2, 1)",
+            "update p set g = 2 where id = 54",
+            "delete from p where id < 5",
+        ],
+        DELTA,
+    ),
+    case(
+        "a child's rows",
+        FAMILY,
+        OF_FAMILY,
+        &["insert into kid values (3, 3, 'x')", "update base set b = b + 1", "delete from only base"],
+        DELTA,
+    ),
+    case(
+        "a new child",
+        FAMILY,
+        OF_FAMILY,
+        &["create table other (d int) inherits (base)", "insert into other values (4, 4, 4)"],
+        None,
+    ),
+    case(
+        "a child that had rows",
+        FAMILY,
+        OF_FAMILY,
+        &[
+            "create table other (b int, a int); insert into other values (40, 4); alter table other inherit base",
+            "insert into other values (50, 5)",
+        ],
+        AGAIN,
+    ),
+    case(
+        "a child that left",
+        FAMILY,
+        OF_FAMILY,
+        &["alter table kid no inherit base", "insert into kid values (9, 9, 'z')"],
+        AGAIN,
+    ),
     case("a child dropped", FAMILY, OF_FAMILY, &["drop table kid"], AGAIN),
     case("a child truncated", FAMILY, OF_FAMILY, &["truncate kid"], AGAIN),
-    case("only the parent", FAMILY, "select a, b from only base", &["insert into kid values (3, 3, 'x')", "insert into base values (6, 6)", "update base set a = 7 where b = 1"], None),
-    case("a view replaced", "create table t (id int primary key, g int, v int); insert into t values (1, 1, 1), (2, 2, 2); create view w as select g, v from t", "select g, sum(v) as s from w group by g", &["create or replace view w as select g, v * 10 as v from t where g > 1", "insert into t values (3, 3, 3)"], AGAIN),
-    case("a view that reads another table", "create table t (id int, g int, v int); create table t2 (like t); insert into t values (1, 1, 1); insert into t2 values (1, 5, 5); create view w as select g, v from t", "select g, sum(v) as s from w group by g", &["create or replace view w as select g, v from t2", "insert into t2 values (2, 6, 6)", "insert into t values (3, 3, 3)"], AGAIN),
-    case("a renamed type", "create type m as enum ('a', 'b'); create table t (id int, g m, v int); insert into t values (1, 'a', 1)", GROUPS, &["alter type m rename value 'a' to 'z'; alter type m add value 'c'", "insert into t values (2, 'c', 1), (3, 'z', 1)"], None),
-    case("a replaced function", "create table t (id int, g int, v int); insert into t values (1, 1, 1); create function f(int) returns int language sql immutable as 'select $1 + 1'", "select g, f(v) as fv from t", &["insert into t values (2, 2, 2)"], DELTA),
+    case(
+        "only the parent",
+        FAMILY,
+        "select a, b from only base",
+        &["insert into kid values (3, 3, 'x')", "insert into base values (6, 6)", "update base set a = 7 where b = 1"],
+        None,
+    ),
+    case(
+        "a view replaced",
+        "create table t (id int primary key, g int, v int); insert into t values (1, 1, 1), (2, 2, 2); create view w as select g, v from t",
+        "select g, sum(v) as s from w group by g",
+        &["create or replace view w as select g, v * 10 as v from t where g > 1", "insert into t values (3, 3, 3)"],
+        AGAIN,
+    ),
+    case(
+        "a view that reads another table",
+        "create table t (id int, g int, v int); create table t2 (like t); insert into t values (1, 1, 1); insert into t2 values (1, 5, 5); create view w as select g, v from t",
+        "select g, sum(v) as s from w group by g",
+        &[
+            "create or replace view w as select g, v from t2",
+            "insert into t2 values (2, 6, 6)",
+            "insert into t values (3, 3, 3)",
+        ],
+        AGAIN,
+    ),
+    case(
+        "a renamed type",
+        "create type m as enum ('a', 'b'); create table t (id int, g m, v int); insert into t values (1, 'a', 1)",
+        GROUPS,
+        &[
+            "alter type m rename value 'a' to 'z'; alter type m add value 'c'",
+            "insert into t values (2, 'c', 1), (3, 'z', 1)",
+        ],
+        None,
+    ),
+    case(
+        "a replaced function",
+        "create table t (id int, g int, v int); insert into t values (1, 1, 1); create function f(int) returns int language sql immutable as 'select $1 + 1'",
+        "select g, f(v) as fv from t",
+        &["insert into t values (2, 2, 2)"],
+        DELTA,
+    ),
 ];
 
 async fn last_action(session: &Session) -> String {
@@ -92,7 +387,9 @@ async fn last_action(session: &Session) -> String {
 
 /// Begins anew. Workers may still be at work here: that is not what these tests are about.
 async fn clear(session: &Session) {
-    while let Err(failure) = session.attempt("drop schema if exists public, elsewhere cascade; create schema public").await {
+    while let Err(failure) =
+        session.attempt("drop schema if exists public, elsewhere cascade; create schema public").await
+    {
         assert!(failure.is_contention(), "{failure}");
     }
 }
@@ -170,7 +467,8 @@ async fn workers_notice_changes_of_shape() {
 }
 
 /// Everything that belongs to stream tables and their sources in the catalogs.
-const REMAINS: &str = "select (select count(*) from pgtrickle.pgt_stream_tables) + (select count(*) from pgtrickle.pgt_frontiers)
+const REMAINS: &str =
+    "select (select count(*) from pgtrickle.pgt_stream_tables) + (select count(*) from pgtrickle.pgt_frontiers)
     + (select count(*) from pgtrickle.pgt_sources) + (select count(*) from pgtrickle.pgt_dependencies)
     + (select count(*) from pgtrickle.pgt_layouts) + (select count(*) from pgtrickle.pgt_source_members)
     + (select count(*) from pg_class c join pg_namespace n on n.oid = relnamespace

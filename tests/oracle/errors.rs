@@ -80,15 +80,27 @@ const STATEMENTS: &[Case] = &[
     ("22023", "select pgtrickle.create_stream_table('n', 'select 1 as a', '@fortnightly')", DetailAndHint),
     ("22023", "select pgtrickle.create_stream_table('n', 'select 1 as a', '1s', 'FAST')", Hint),
     ("0A000", "select pgtrickle.create_stream_table('n', 'select v from t', '1s', 'IMMEDIATE')", DetailAndHint),
-    ("0A000", "select pgtrickle.create_stream_table('n', 'select id, row_number() over () as r from t', '1s', 'DIFFERENTIAL')", DetailAndHint),
+    (
+        "0A000",
+        "select pgtrickle.create_stream_table('n', 'select id, row_number() over () as r from t', '1s', 'DIFFERENTIAL')",
+        DetailAndHint,
+    ),
     ("42P17", "select pgtrickle.alter_stream_table('st', query => 'select n::int as id, v from on_st')", DetailAndHint),
     ("42P17", "select pgtrickle.alter_stream_table('st', query => 'select id, v from st')", DetailAndHint),
-    ("42P17", "select pgtrickle.create_or_replace_stream_table('st', 'select n::int as id, v from on_st')", DetailAndHint),
+    (
+        "42P17",
+        "select pgtrickle.create_or_replace_stream_table('st', 'select n::int as id, v from on_st')",
+        DetailAndHint,
+    ),
     ("0A000", "select pgtrickle.alter_stream_table('st', query => 'select id from t')", DetailAndHint),
     ("22023", "select pgtrickle.alter_stream_table('st', schedule => 'soon')", DetailAndHint),
     ("22023", "select pgtrickle.alter_stream_table('st', refresh_mode => 'soon')", Hint),
     ("22023", "select pgtrickle.alter_stream_table('st', status => 'soon')", Hint),
-    ("0A000", "select pgtrickle.alter_stream_table('st', query => 'select id, random()::int as v from t')", DetailAndHint),
+    (
+        "0A000",
+        "select pgtrickle.alter_stream_table('st', query => 'select id, random()::int as v from t')",
+        DetailAndHint,
+    ),
     ("42809", "select pgtrickle.refresh_stream_table('t')", Hint),
     ("42809", "select pgtrickle.drop_stream_table('t')", Hint),
     ("42809", "select pgtrickle.alter_stream_table('t', schedule => '1s')", Hint),
@@ -168,7 +180,8 @@ async fn run_cases(session: &Session, cases: &[Case], statement: impl Fn(&str) -
             wrong.push(format!("left something behind: {}\n{}", case.1, changes(&before, &after).join("\n")));
         }
         // Caught in a subtransaction it must leave the session as good as new.
-        let caught = format!("do $do$ begin execute $sql${}$sql$; exception when others then null; end $do$", statement(case.1));
+        let caught =
+            format!("do $do$ begin execute $sql${}$sql$; exception when others then null; end $do$", statement(case.1));
         if before == after && session.attempt(&caught).await.is_err() {
             wrong.push(format!("cannot be caught: {}", case.1));
         }
@@ -182,7 +195,8 @@ async fn refused_queries() {
     let database = Database::fresh("refused").await;
     let session = database.connect().await;
     session.run(SETUP).await;
-    let wrong = run_cases(&session, QUERIES, |query| format!("select pgtrickle.create_stream_table('n', $q${query}$q$)")).await;
+    let wrong =
+        run_cases(&session, QUERIES, |query| format!("select pgtrickle.create_stream_table('n', $q${query}$q$)")).await;
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), QUERIES.len(), wrong.join("\n"));
     database.close().await;
 }

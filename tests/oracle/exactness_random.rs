@@ -1,9 +1,9 @@
 //! Every construct over hard values: random changes, then `except all` both ways.
 
+use pg_trickle_tests::Dice;
 use pg_trickle_tests::dice::{budget, seed};
 use pg_trickle_tests::oracle::{self, Oracle, Subject};
 use pg_trickle_tests::queries::{FULL, QUERIES, Query};
-use pg_trickle_tests::Dice;
 
 fn subject(query: &Query, by_worker: bool) -> Subject {
     let Query { name, sql, look, incremental } = *query;

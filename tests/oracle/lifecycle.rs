@@ -50,12 +50,16 @@ async fn workers_come_by_themselves_and_say_who_they_are() {
     );
     // Database and extension are younger than the server.
     session.wait_until(&scheduler, PATIENCE).await;
-    assert_eq!(session.number("select count(*) from pg_stat_activity where application_name = 'pg_trickle_launcher'").await, 1);
+    assert_eq!(
+        session.number("select count(*) from pg_stat_activity where application_name = 'pg_trickle_launcher'").await,
+        1
+    );
     session.run(SETUP).await;
     session.run("insert into readings (sensor, value) values (1, 1)").await;
     exact::wait_fresh(&session, PATIENCE).await;
     exact::check(&session, "pairs", Look::Text).await;
-    let names = "select string_agg(distinct regexp_replace(application_name, '[0-9]+$', 'N'), ' ') from pg_stat_activity
+    let names =
+        "select string_agg(distinct regexp_replace(application_name, '[0-9]+$', 'N'), ' ') from pg_stat_activity
                   where application_name like 'pg\\_trickle\\_%' and application_name <> 'pg_trickle_tests'";
     let names = session.value(names).await;
     for name in names.split(' ') {
@@ -126,7 +130,10 @@ async fn dropping_the_database_is_never_blocked() {
     load.await.expect("no write failed");
     drop(session);
     let admin = database.admin().await;
-    let ours = format!("select count(*) = 0 from pg_stat_activity where datname = '{}' and application_name = 'pg_trickle_tests'", database.name);
+    let ours = format!(
+        "select count(*) = 0 from pg_stat_activity where datname = '{}' and application_name = 'pg_trickle_tests'",
+        database.name
+    );
     admin.wait_until(&ours, PATIENCE).await;
     let started = Instant::now();
     admin.run(&format!("drop database {}", database.name)).await;
@@ -145,8 +152,14 @@ async fn switched_off_they_stop_within_a_second_and_lose_nothing() {
     session
         .run("select pgtrickle.create_stream_table('slow', 'select count(*) as n from big x join big y on x.v % 7 < y.v % 9', '0s', 'AUTO', false)")
         .await;
-    let busy = format!("select exists (select from pg_stat_activity where datname = '{}' and state = 'active' and pid <> pg_backend_pid() and application_name like 'pg\\_trickle\\_%')", database.name);
-    let busy_long = format!("{busy} and clock_timestamp() > '{}'::timestamptz + interval '1.5 s'", session.value("select clock_timestamp()::text").await);
+    let busy = format!(
+        "select exists (select from pg_stat_activity where datname = '{}' and state = 'active' and pid <> pg_backend_pid() and application_name like 'pg\\_trickle\\_%')",
+        database.name
+    );
+    let busy_long = format!(
+        "{busy} and clock_timestamp() > '{}'::timestamptz + interval '1.5 s'",
+        session.value("select clock_timestamp()::text").await
+    );
     let found = tokio::time::timeout(PATIENCE, session.wait_until(&busy_long, PATIENCE)).await;
     assert!(found.is_ok(), "no worker was seen at work on the long refresh");
 
@@ -181,11 +194,15 @@ async fn a_failing_table_is_suspended_alone_and_resumes() {
     let session = database.connect().await;
     session.run(SETUP).await;
     session
-        .run("select pgtrickle.create_stream_table('ratio', 'select id, 100 / value as q from readings', '0s');
-              select pgtrickle.create_stream_table('above', 'select count(*) as n from ratio', '0s')")
+        .run(
+            "select pgtrickle.create_stream_table('ratio', 'select id, 100 / value as q from readings', '0s');
+              select pgtrickle.create_stream_table('above', 'select count(*) as n from ratio', '0s')",
+        )
         .await;
     session.run("insert into readings (sensor, value) values (1, 0)").await;
-    let status = |name: &str, column: &str| format!("select {column} from pgtrickle.pgt_status() where name::regclass = '{name}'::regclass");
+    let status = |name: &str, column: &str| {
+        format!("select {column} from pgtrickle.pgt_status() where name::regclass = '{name}'::regclass")
+    };
     session.wait_until(&status("ratio", "status = 'SUSPENDED'"), PATIENCE).await;
     assert_eq!(session.number(&status("ratio", "consecutive_errors")).await, 3);
     assert!(session.value(&status("ratio", "last_error")).await.contains("division by zero"));
@@ -254,11 +271,13 @@ async fn schedules_are_inherited_and_pauses_kept() {
     let database = Database::fresh("calculated").await;
     let session = database.connect().await;
     session
-        .run("create table t (a int);
+        .run(
+            "create table t (a int);
               select pgtrickle.create_stream_table('below', 'select a, count(*) as n from t group by a');
               select pgtrickle.create_stream_table('top', 'select sum(n) as n from below', '0s');
               select pgtrickle.create_stream_table('paused', 'select a + 1 as b from t', '0s');
-              select pgtrickle.alter_stream_table('paused', status => 'PAUSED')")
+              select pgtrickle.alter_stream_table('paused', status => 'PAUSED')",
+        )
         .await;
     session.run("insert into t select g % 5 from generate_series(1, 50) g").await;
     session.wait_until("select n = 50 from top", PATIENCE).await;
@@ -292,7 +311,9 @@ async fn idle_is_free() {
     let session = database.connect().await;
     session.run(SETUP).await;
     session.run("select pgtrickle.create_stream_table('slower', 'select max(value) as v from readings', '1s')").await;
-    session.run("select pgtrickle.create_stream_table('cron', 'select min(value) as v from readings', '* * * * * *')").await;
+    session
+        .run("select pgtrickle.create_stream_table('cron', 'select min(value) as v from readings', '* * * * * *')")
+        .await;
     session.run("insert into readings (sensor, value) values (1, 1)").await;
     exact::wait_fresh(&session, PATIENCE).await;
     drop(session);
@@ -300,7 +321,9 @@ async fn idle_is_free() {
     admin.run("checkpoint").await;
     // Statistics of the last work are reported up to ten seconds later, and that is the last thing to do.
     sleep(12 * SECOND).await;
-    let pids = admin.column("select pid from pg_stat_activity where application_name ~ '^pg_trickle_(launcher|scheduler|pool)'").await;
+    let pids = admin
+        .column("select pid from pg_stat_activity where application_name ~ '^pg_trickle_(launcher|scheduler|pool)'")
+        .await;
     let pids: Vec<i64> = pids.iter().filter_map(|pid| pid.parse().ok()).collect();
     assert!(pids.len() >= 2, "a launcher and a scheduler");
     let state = format!(

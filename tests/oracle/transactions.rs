@@ -97,7 +97,10 @@ async fn late_commits_are_not_lost() {
     let (early, late) = (database.connect().await, database.connect().await);
     for (round, end) in ["commit", "rollback", "prepared", "prepared and rolled back"].into_iter().enumerate() {
         let id = 100 * (round + 1);
-        late.run(&format!("begin; insert into t values ({id}, 1, 1); savepoint s; update t set v = v + 1 where id = 2; release s")).await;
+        late.run(&format!(
+            "begin; insert into t values ({id}, 1, 1); savepoint s; update t set v = v + 1 where id = 2; release s"
+        ))
+        .await;
         early.run(&format!("insert into t values ({}, 2, 2)", id + 1)).await;
         for name in TABLES {
             exact::refresh_and_check(&session, name).await;
@@ -128,7 +131,12 @@ async fn refreshes_end_with_their_transaction() {
     let session = database.connect().await;
     session.run(SETUP).await;
     let other = database.connect().await;
-    for end in ["rollback", "commit", "prepare transaction 'p'; rollback prepared 'p'", "prepare transaction 'p'; commit prepared 'p'"] {
+    for end in [
+        "rollback",
+        "commit",
+        "prepare transaction 'p'; rollback prepared 'p'",
+        "prepare transaction 'p'; commit prepared 'p'",
+    ] {
         other.run("insert into t select max(id) + 1, 1, 5 from t").await;
         session.run("begin; update t set v = v + 1 where id = 3; select pgtrickle.refresh_stream_table('top')").await;
         other.run("update t set v = v + 10 where id = 4").await;
@@ -152,7 +160,12 @@ async fn new_readers_miss_nothing_of_writers_in_flight() {
     session.run("select pgtrickle.create_stream_table('first', 'select id, a from t where a > 10', '1h')").await;
     let writer = database.connect().await;
     for round in 0..6 {
-        writer.run(&format!("begin; update t set a = a + 1, b = b + 1 where id < 10; insert into t values ({}, 99, 99, 'n')", 100 + round)).await;
+        writer
+            .run(&format!(
+                "begin; update t set a = a + 1, b = b + 1 where id < 10; insert into t values ({}, 99, 99, 'n')",
+                100 + round
+            ))
+            .await;
         let creator = database.connect().await;
         let column = if round % 2 == 0 { "b" } else { "c" };
         let creation = tokio::spawn(async move {

@@ -31,21 +31,57 @@ pub const SETUP: &str = "
 /// Name, schedule, query.
 pub const STREAM_TABLES: [(&str, &str, &str); 16] = [
     ("total", "0s", "select sum(balance) as total, count(*) as n from accounts"),
-    ("by_bank", "0s", "select bank, sum(balance) as total, count(*) as n, min(balance) as lo, max(balance) as hi from accounts group by bank"),
-    ("by_name", "1s", "select b.name, sum(a.balance) as total, avg(a.balance) as mean from accounts a join banks b on b.id = a.bank group by b.name"),
-    ("rich", "0s", "select a.id, a.owner, a.balance, b.name from accounts a join banks b on b.id = a.bank where a.balance > 120"),
+    (
+        "by_bank",
+        "0s",
+        "select bank, sum(balance) as total, count(*) as n, min(balance) as lo, max(balance) as hi from accounts group by bank",
+    ),
+    (
+        "by_name",
+        "1s",
+        "select b.name, sum(a.balance) as total, avg(a.balance) as mean from accounts a join banks b on b.id = a.bank group by b.name",
+    ),
+    (
+        "rich",
+        "0s",
+        "select a.id, a.owner, a.balance, b.name from accounts a join banks b on b.id = a.bank where a.balance > 120",
+    ),
     ("owners", "1s", "select distinct bank, owner from accounts"),
-    ("equals", "1h", "select x.id as x, y.id as y from accounts x join accounts y on x.bank = y.bank and x.balance = y.balance and x.id < y.id"),
-    ("broken_orders", "0s", "select o.id, o.total, l.s from orders o join (select order_id, sum(amount) as s from lines group by order_id) l on l.order_id = o.id where o.total <> l.s"),
+    (
+        "equals",
+        "1h",
+        "select x.id as x, y.id as y from accounts x join accounts y on x.bank = y.bank and x.balance = y.balance and x.id < y.id",
+    ),
+    (
+        "broken_orders",
+        "0s",
+        "select o.id, o.total, l.s from orders o join (select order_id, sum(amount) as s from lines group by order_id) l on l.order_id = o.id where o.total <> l.s",
+    ),
     ("order_lines", "0s", "select o.id, o.customer, l.line, l.amount from orders o join lines l on l.order_id = o.id"),
-    ("by_lines", "0s", "select o.customer, sum(l.amount) as spent from orders o join lines l on l.order_id = o.id group by o.customer"),
+    (
+        "by_lines",
+        "0s",
+        "select o.customer, sum(l.amount) as spent from orders o join lines l on l.order_id = o.id group by o.customer",
+    ),
     ("by_totals", "1s", "select customer, sum(total) as spent, count(*) as n from orders group by customer"),
-    ("broken_customers", "0s", "select a.customer, a.spent, b.spent as other from by_lines a join by_totals b on b.customer = a.customer where a.spent <> b.spent"),
-    ("sizes", "1s", "select n, count(*) as orders from (select order_id, count(*) as n from lines group by order_id) l group by n"),
+    (
+        "broken_customers",
+        "0s",
+        "select a.customer, a.spent, b.spent as other from by_lines a join by_totals b on b.customer = a.customer where a.spent <> b.spent",
+    ),
+    (
+        "sizes",
+        "1s",
+        "select n, count(*) as orders from (select order_id, count(*) as n from lines group by order_id) l group by n",
+    ),
     ("balance_of_events", "0s", "select sum(n) as n, count(*) as c from events"),
     ("by_kind", "1h", "select kind, n, count(*) as c from events group by kind, n"),
     ("all_banks", "0s", "select count(*) as banks, sum(total) as total from by_bank"),
-    ("recomputed", "1s", "select owner, total, rank() over (order by total desc, owner) as place from (select owner, sum(balance) as total from accounts group by owner) o"),
+    (
+        "recomputed",
+        "1s",
+        "select owner, total, rank() over (order by total desc, owner) as place from (select owner, sum(balance) as total from accounts group by owner) o",
+    ),
 ];
 
 /// Queries that are true at any moment, whatever refreshes and commits go on.
@@ -192,15 +228,21 @@ async fn transaction(session: &Session, traffic: &Traffic, dice: &mut Dice, leve
 async fn deed(session: &Session, dice: &mut Dice) -> Result<bool, Failure> {
     let (one, two) = (dice.between(1, ACCOUNTS), dice.between(1, ACCOUNTS));
     let (cents, bank, customer) = (dice.between(-3000, 3000), dice.between(0, BANKS), dice.between(1, 15));
-    let order = "select id from orders where id >= (select (random() * max(id))::bigint from orders) order by id limit 1";
+    let order =
+        "select id from orders where id >= (select (random() * max(id))::bigint from orders) order by id limit 1";
     let sql = match dice.weighted(&[30, 8, 6, 5, 8, 6, 10, 10, 10, 6]) {
         0 => {
-            let add = |id: i64, cents: i64| format!("update accounts set balance = balance + {cents} * 0.01 where id = {id}");
+            let add =
+                |id: i64, cents: i64| format!("update accounts set balance = balance + {cents} * 0.01 where id = {id}");
             return Ok(session.affect(&add(one, cents)).await? + session.affect(&add(two, -cents)).await? == 2);
         }
-        1 => format!("update accounts set bank = nullif({bank}, 0) % {BANKS} + 1, owner = 'owner {customer}' where id = {one} and {bank} > 0"),
+        1 => format!(
+            "update accounts set bank = nullif({bank}, 0) % {BANKS} + 1, owner = 'owner {customer}' where id = {one} and {bank} > 0"
+        ),
         2 => {
-            let taking = format!("delete from accounts where id = {one} returning format('(%s, %L, %L, %s)', id, bank, owner, balance)");
+            let taking = format!(
+                "delete from accounts where id = {one} returning format('(%s, %L, %L, %s)', id, bank, owner, balance)"
+            );
             let Some(row) = only_value(session, &taking).await? else { return Ok(false) };
             return Ok(session.affect(&format!("insert into accounts values {row}")).await? == 1);
         }
@@ -219,7 +261,11 @@ async fn deed(session: &Session, dice: &mut Dice) -> Result<bool, Failure> {
         7 => format!("delete from orders where id = ({order})"),
         8 => format!("insert into events values ('{}', {bank}), ('{}', -{bank})", customer % 4, bank % 4),
         _ => {
-            let gone = |n: i64| format!("delete from events where ctid = (select ctid from events where n = {n} limit 1 for update skip locked)");
+            let gone = |n: i64| {
+                format!(
+                    "delete from events where ctid = (select ctid from events where n = {n} limit 1 for update skip locked)"
+                )
+            };
             return Ok(session.affect(&gone(bank)).await? + session.affect(&gone(-bank)).await? == 2);
         }
     };

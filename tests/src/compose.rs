@@ -18,7 +18,10 @@ struct Piece {
 }
 
 const BASES: [(&str, &[(&str, Type)]); 6] = [
-    ("items", &[("id", Type::Int), ("grp", Type::Int), ("val", Type::Int), ("cat", Type::Text), ("amt", Type::Numeric)]),
+    (
+        "items",
+        &[("id", Type::Int), ("grp", Type::Int), ("val", Type::Int), ("cat", Type::Text), ("amt", Type::Numeric)],
+    ),
     ("keyless", &[("a", Type::Int), ("b", Type::Text), ("n", Type::Numeric)]),
     ("ref", &[("id", Type::Int), ("name", Type::Text), ("region", Type::Text)]),
     ("link", &[("item", Type::Int), ("ref", Type::Int), ("qty", Type::Int)]),
@@ -179,7 +182,8 @@ impl Piece {
     }
 
     fn union(self, other: Piece, dice: &mut Dice) -> Piece {
-        let columns: Vec<Type> = (0..1 + dice.below(3)).map(|_| *dice.pick(&[Type::Big, Type::Text, Type::Numeric])).collect();
+        let columns: Vec<Type> =
+            (0..1 + dice.below(3)).map(|_| *dice.pick(&[Type::Big, Type::Text, Type::Numeric])).collect();
         let arm = |piece: &Piece, dice: &mut Dice| {
             let fit = |wanted: Type| move |ty: Type| wanted == ty || (wanted == Type::Big && ty == Type::Int);
             let items: Vec<String> = columns

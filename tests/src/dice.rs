@@ -48,7 +48,8 @@ impl Dice {
 
 /// The seed of this run: `SEED`, or a new one. Printed, so that a failure can be repeated.
 pub fn seed(test: &str) -> u64 {
-    let fresh = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.subsec_nanos() as u64 ^ now.as_secs());
+    let fresh =
+        || SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.subsec_nanos() as u64 ^ now.as_secs());
     let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(fresh);
     println!("{test}: SEED={seed}");
     seed

@@ -144,12 +144,15 @@ impl Oracle {
         match dice.below(3) {
             0 => format!("begin;\n{one};\n{refresh};\n{two};\ncommit"),
             1 => format!("begin;\n{one};\nsavepoint s;\n{two};\n{refresh};\nrollback to s;\n{three};\ncommit"),
-            _ => format!("begin;\nsavepoint s;\n{one};\nrelease s;\n{refresh};\n{two};\n{refresh};\nsavepoint t;\n{three};\nrollback to t;\ncommit"),
+            _ => format!(
+                "begin;\nsavepoint s;\n{one};\nrelease s;\n{refresh};\n{two};\n{refresh};\nsavepoint t;\n{three};\nrollback to t;\ncommit"
+            ),
         }
     }
 
     async fn await_workers(&mut self) {
-        let names: Vec<String> = self.subjects.iter().filter(|s| s.by_worker).map(|s| format!("'{}'::regclass", s.name)).collect();
+        let names: Vec<String> =
+            self.subjects.iter().filter(|s| s.by_worker).map(|s| format!("'{}'::regclass", s.name)).collect();
         if names.is_empty() {
             return;
         }

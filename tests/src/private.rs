@@ -82,8 +82,10 @@ impl PrivateServer {
         let extra = settings.iter().map(|line| line.to_string());
         let text: Vec<String> = base.into_iter().chain(extra).collect();
         let mut tee = command(Path::new("tee"));
-        let mut child = tee.arg("-a").arg(data.join("postgresql.conf")).stdin(Stdio::piped()).spawn().expect("tee runs");
-        std::io::Write::write_all(child.stdin.as_mut().expect("piped"), (text.join("\n") + "\n").as_bytes()).expect("written");
+        let mut child =
+            tee.arg("-a").arg(data.join("postgresql.conf")).stdin(Stdio::piped()).spawn().expect("tee runs");
+        std::io::Write::write_all(child.stdin.as_mut().expect("piped"), (text.join("\n") + "\n").as_bytes())
+            .expect("written");
         assert!(child.wait().expect("tee ends").success());
         let mut server = PrivateServer { data, bin, port, postmaster: 0 };
         server.restart();
@@ -142,7 +144,8 @@ impl PrivateServer {
 
     /// The last lines of the server's log.
     pub fn log_tail(&self) -> String {
-        let output = command(Path::new("tail")).args(["-n", "40"]).arg(self.data.join("log")).stdout(Stdio::piped()).output();
+        let output =
+            command(Path::new("tail")).args(["-n", "40"]).arg(self.data.join("log")).stdout(Stdio::piped()).output();
         output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
     }
 }
@@ -153,7 +156,10 @@ impl Drop for PrivateServer {
             println!("the server's log ends with:\n{}", self.log_tail());
         }
         if running(self.postmaster) {
-            let _ = command(&self.bin.join("pg_ctl")).args(["stop", "-m", "immediate", "-s", "-D"]).arg(&self.data).status();
+            let _ = command(&self.bin.join("pg_ctl"))
+                .args(["stop", "-m", "immediate", "-s", "-D"])
+                .arg(&self.data)
+                .status();
         }
         let _ = command(Path::new("rm")).arg("-rf").arg(&self.data).status();
     }

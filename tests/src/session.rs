@@ -104,9 +104,7 @@ impl Session {
     pub async fn try_rows(&self, sql: &str) -> Result<Vec<Row>, Failure> {
         let messages = self.client.simple_query(sql).await?;
         let rows = messages.into_iter().filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => {
-                Some((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect())
-            }
+            SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect()),
             _ => None,
         });
         Ok(rows.collect())

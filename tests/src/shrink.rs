@@ -4,10 +4,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::Database;
 use crate::exact;
 use crate::oracle::{Oracle, Subject, play, refresh_of};
 use crate::session::Session;
-use crate::Database;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

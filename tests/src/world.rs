@@ -60,7 +60,11 @@ pub static TABLES: [Table; 8] = [
     Table { name: "keyless", columns: &[("a", Kind::Int), ("b", Kind::Text), ("n", Kind::Numeric)], keyed: false },
     Table { name: "ref", columns: &[("id", Kind::Key), ("name", Kind::Text), ("region", Kind::Region)], keyed: true },
     Table { name: "link", columns: &[("item", Kind::Int), ("ref", Kind::Int), ("qty", Kind::Int)], keyed: false },
-    Table { name: "folded", columns: &[("id", Kind::Key), ("c", Kind::Folded), ("t", Kind::Folded), ("v", Kind::Int)], keyed: true },
+    Table {
+        name: "folded",
+        columns: &[("id", Kind::Key), ("c", Kind::Folded), ("t", Kind::Folded), ("v", Kind::Int)],
+        keyed: true,
+    },
     Table { name: "parts", columns: &[("id", Kind::Key), ("g", Kind::Text), ("v", Kind::Int)], keyed: true },
     Table { name: "child", columns: &[("a", Kind::Int), ("b", Kind::Text)], keyed: false },
 ];
@@ -112,10 +116,28 @@ impl Kind {
             Kind::Key => return dice.between(1, 40).to_string(),
             Kind::Int => return dice.between(-2, 6).to_string(),
             Kind::Text => &["'a'", "'b'", "'c'", "'A'", "''", "'it''s'"],
-            Kind::Numeric => &["0", "0.00", "1", "1.0", "1.000", "-1.5", "2.250", "12345678901234567890.0001", "'NaN'", "'Infinity'", "1e-10"],
+            Kind::Numeric => &[
+                "0",
+                "0.00",
+                "1",
+                "1.0",
+                "1.000",
+                "-1.5",
+                "2.250",
+                "12345678901234567890.0001",
+                "'NaN'",
+                "'Infinity'",
+                "1e-10",
+            ],
             Kind::Price => &["0", "9.99", "100.5", "-3.01", "12345.67"],
             Kind::Float => &["0", "'-0'", "0.25", "1.5", "-2.75", "1048576.25", "'NaN'", "'Infinity'", "'-Infinity'"],
-            Kind::Time => &["'2024-03-10 06:30+00'", "'2024-03-10 07:30+00'", "'2024-12-31 23:30+00'", "'infinity'", "'1999-01-01 00:00+05:30'"],
+            Kind::Time => &[
+                "'2024-03-10 06:30+00'",
+                "'2024-03-10 07:30+00'",
+                "'2024-12-31 23:30+00'",
+                "'infinity'",
+                "'1999-01-01 00:00+05:30'",
+            ],
             Kind::Bool => &["true", "false"],
             Kind::Array => &["'{}'", "'{1}'", "'{1,2}'", "'{2,1}'", "'{1,null}'", "'{{1,2},{3,4}}'"],
             Kind::Jsonb => &["'{}'", "'1'", "'1.0'", "'null'", "'{\"a\": 1}'", "'{\"a\": 1.00}'", "'[1, 2]'"],
@@ -198,7 +220,14 @@ impl Table {
 pub fn fill(dice: &mut Dice) -> Vec<String> {
     let mut statements: Vec<String> = TABLES
         .iter()
-        .map(|table| format!("insert into {} ({}) values {} on conflict do nothing", table.name, table.names(), table.rows(dice, 40)))
+        .map(|table| {
+            format!(
+                "insert into {} ({}) values {} on conflict do nothing",
+                table.name,
+                table.names(),
+                table.rows(dice, 40)
+            )
+        })
         .collect();
     statements.push("insert into base values (1, 'a'), (1, 'a'), (null, 'b'), (2, null)".to_owned());
     statements
@@ -219,7 +248,9 @@ pub fn statement(dice: &mut Dice) -> String {
             table.assignments(dice)
         ),
         4 if table.keyed => merge(table, dice),
-        5 if table.keyed => format!("update {name} set id = id + 40 - 80 * (id > 40)::int where {}", table.condition(dice)),
+        5 if table.keyed => {
+            format!("update {name} set id = id + 40 - 80 * (id > 40)::int where {}", table.condition(dice))
+        }
         6 if !table.keyed => format!("insert into {name} select * from {name} limit {}", dice.between(1, 4)),
         7 if !table.keyed => {
             format!("delete from {name} where ctid in (select ctid from only {name} limit {})", dice.between(1, 3))
@@ -260,7 +291,10 @@ fn moving(dice: &mut Dice) -> String {
         0 => format!(
             "with gone as (delete from items where id = {id} returning *) insert into keyless select grp, cat, amt from gone"
         ),
-        1 => format!("with gone as (delete from base where a = {} returning *) insert into child select * from gone", id % 5),
+        1 => format!(
+            "with gone as (delete from base where a = {} returning *) insert into child select * from gone",
+            id % 5
+        ),
         _ => format!(
             "with changed as (update items set val = val + 1 where id = {id} returning id, val)
              update ref set name = 'moved' from changed where ref.id = changed.id"

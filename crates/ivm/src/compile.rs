@@ -128,7 +128,11 @@ fn supported(plan: &Plan) -> Result<()> {
     let mut asks = expressions(plan).into_iter().flat_map(|e| e.subqueries());
     if asks.next().is_some() {
         let hint = "Write it as a join with a subquery in FROM, or use refresh mode FULL.";
-        return Err(Error::unsupported("a subquery in an expression", "only subqueries in FROM have a delta rule", hint));
+        return Err(Error::unsupported(
+            "a subquery in an expression",
+            "only subqueries in FROM have a delta rule",
+            hint,
+        ));
     }
     plan.inputs().into_iter().try_for_each(supported)
 }

@@ -140,6 +140,7 @@ fn text(expr: &Expr, names: &Names) -> Result<String> {
         let name = names.get(&id).ok_or(Error::Bug("an expression reads a column that its input has not"))?;
         Ok(bare(name.as_str()))
     };
-    let expr: ast::Expr = expr.clone().try_map(&mut column, &mut |_| Err(Error::Bug("a subquery in a maintained plan")))?;
+    let expr: ast::Expr =
+        expr.clone().try_map(&mut column, &mut |_| Err(Error::Bug("a subquery in a maintained plan")))?;
     Ok(print::expr(&expr).lines().map(str::trim_start).collect::<Vec<_>>().join(" "))
 }

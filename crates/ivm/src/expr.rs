@@ -326,6 +326,15 @@ impl<C, Q> Expr<C, Q> {
 impl<C, Q> Call<C, Q> {
     pub fn new(name: QName, args: Vec<Expr<C, Q>>) -> Self {
         let args = args.into_iter().map(|value| Argument { name: None, variadic: false, value }).collect();
-        Call { name, args, star: false, distinct: false, order_by: vec![], within_group: vec![], filter: None, over: None }
+        Call {
+            name,
+            args,
+            star: false,
+            distinct: false,
+            order_by: vec![],
+            within_group: vec![],
+            filter: None,
+            over: None,
+        }
     }
 }

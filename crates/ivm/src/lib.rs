@@ -13,6 +13,7 @@ pub mod eval;
 pub mod explain;
 pub mod expr;
 pub mod frontier;
+pub mod identity;
 pub mod keys;
 pub mod memory;
 pub mod nodes;

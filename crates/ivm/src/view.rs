@@ -128,7 +128,8 @@ impl View {
             Relation::Source(name) => name.clone(),
             Relation::Node(index) => self.nodes[*index].table.clone(),
             Relation::SourceDelta(name) => {
-                let position = self.sources.iter().position(|source| source.name == *name).unwrap_or(self.sources.len());
+                let position =
+                    self.sources.iter().position(|source| source.name == *name).unwrap_or(self.sources.len());
                 QName::bare(format!("d{}_{}", position + 1, name.name.as_str()))
             }
             Relation::NodeDelta(index) => QName::bare(format!("dn{}", index + 1)),

@@ -88,7 +88,9 @@ fn compute(page: &str, blocks: &[Block], block: &Block) -> Option<Result<String,
             let nodes = view.nodes.iter().map(|node| explain::apply(&apply::plan(node)));
             nodes.collect::<Vec<_>>().join("\n")
         })),
-        ["sql", "delta", sources @ ..] => Some(view().and_then(|view| programs(&view, sources).map_err(|e| e.to_string()))),
+        ["sql", "delta", sources @ ..] => {
+            Some(view().and_then(|view| programs(&view, sources).map_err(|e| e.to_string())))
+        }
         _ => None,
     }
 }
@@ -107,7 +109,8 @@ fn programs(view: &View, sources: &[&str]) -> ivm::Result<String> {
 }
 
 fn view(page: &str, blocks: &[Block]) -> ivm::Result<View> {
-    let text = |tag: &str| blocks.iter().find(|block| block.tag == tag).map_or("", |block| &page[block.start..block.end]);
+    let text =
+        |tag: &str| blocks.iter().find(|block| block.tag == tag).map_or("", |block| &page[block.start..block.end]);
     let query = canon::parse(text("sql query").trim())?;
     let state = |k: usize| QName::qualified("pgtrickle_state", format!("n_1_{}", k + 1));
     compile::compile(&query, &catalog(text("tables")), &QName::qualified("shop", "view"), &state)

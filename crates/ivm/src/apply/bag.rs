@@ -3,16 +3,24 @@
 //! A weight of `−n` deletes exactly `n` copies, chosen by their physical place after they were found by
 //! hash and compared by image; copies cannot be told apart, so any will do.
 
+use crate::identity;
 use crate::sql::ast::{Expr, From, Item, Limit, Query, Select, Statement, col};
 use crate::sql::ident::Ident;
 use crate::view::Node;
 
-use super::{columns, delta, index, weight};
+use super::{columns, delta, weight};
 
 pub fn delete(node: &Node) -> Statement {
-    let same = index::same_row(&node.identity, &node.columns, &|c| col("s", c.name.as_str()), &|c| col("d", c.name.as_str()));
+    let same = identity::same_row(&node.identity, &node.columns, &|c| col("s", c.name.as_str()), &|c| {
+        col("d", c.name.as_str())
+    });
     let place = |alias: &str| Item::named(col(alias, "ctid"), "place");
-    let copies = Select { items: vec![place("s")], from: vec![From::table(node.table.clone(), "s")], filter: Some(same), ..Select::default() };
+    let copies = Select {
+        items: vec![place("s")],
+        from: vec![From::table(node.table.clone(), "s")],
+        filter: Some(same),
+        ..Select::default()
+    };
     let count = Expr::Unary(crate::expr::Op::plain("-"), Box::new(col("d", node.weight().as_str())));
     let copies = Query { limit: Some(Limit { count: Some(count), with_ties: false }), ..Query::select(copies) };
     let mut copies = From::derived(copies, "c");

@@ -5,22 +5,29 @@
 //! a plus meets a row exactly if a minus takes that row away.
 
 use crate::catalog::Equality;
+use crate::identity;
 use crate::sql::ast::{Action, Arm, Expr, From, Item, Merge, Query, Select, Statement, bare, col};
 use crate::sql::ident::Ident;
 use crate::view::{Identity, Node, NodeColumn};
 
-use super::{columns, delta, index, weight};
+use super::{columns, delta, weight};
 
 /// In place, the rows whose key both leaves and comes. `None` when nothing but the key could change.
 pub fn update(node: &Node) -> Option<Statement> {
     let (Identity::Key(key) | Identity::HashedKey(key)) = &node.identity else { return None };
     // A key whose equals may look different is written too.
     let fixed = |column: &&NodeColumn| !(key.contains(&column.name) && column.ty.equality == Equality::Image);
-    let changes: Vec<(Ident, Expr)> = node.columns.iter().filter(fixed).map(|c| (c.name.clone(), col("d", c.name.as_str()))).collect();
+    let changes: Vec<(Ident, Expr)> =
+        node.columns.iter().filter(fixed).map(|c| (c.name.clone(), col("d", c.name.as_str()))).collect();
     if changes.is_empty() {
         return None;
     }
-    let source = Select { items: star(node, "p"), from: vec![delta("p")], filter: Some(weight(node, "p", ">")), ..Select::default() };
+    let source = Select {
+        items: star(node, "p"),
+        from: vec![delta("p")],
+        filter: Some(weight(node, "p", ">")),
+        ..Select::default()
+    };
     Some(Statement::Merge(Box::new(Merge {
         with: None,
         table: node.table.clone(),
@@ -52,7 +59,7 @@ fn star(node: &Node, alias: &str) -> Vec<Item> {
 
 /// Rows `left` and `right` have the same key.
 fn same(node: &Node, left: &str, right: &str) -> Expr {
-    index::same_row(&node.identity, &node.columns, &|c| col(left, c.name.as_str()), &|c| col(right, c.name.as_str()))
+    identity::same_row(&node.identity, &node.columns, &|c| col(left, c.name.as_str()), &|c| col(right, c.name.as_str()))
 }
 
 /// The delta has no row of the same key whose weight has this sign.

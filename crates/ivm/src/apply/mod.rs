@@ -4,7 +4,7 @@
 //! `w`. Every statement reads the delta by its name, and touches as many rows as the weights say.
 
 mod bag;
-pub mod index;
+mod index;
 mod keyed;
 
 use crate::sql::ast::{Expr, From, col};
@@ -36,4 +36,3 @@ fn weight(node: &Node, alias: &str, sign: &str) -> Expr {
 fn columns(node: &Node, alias: &str) -> Vec<Expr> {
     node.columns.iter().map(|column| col(alias, column.name.as_str())).collect()
 }
-

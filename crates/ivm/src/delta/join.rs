@@ -111,7 +111,8 @@ impl Term {
         let Term { inputs, mut weights, negative, joined } = self;
         let all: BTreeSet<ColId> = inputs.iter().flat_map(Plan::columns).map(|column| column.id).collect();
         let decided = |e: &&Expr| e.columns().into_iter().all(|id| all.contains(id));
-        let held = |e: &&Expr| joined.as_ref().is_some_and(|joined| e.columns().into_iter().all(|id| joined.contains(id)));
+        let held =
+            |e: &&Expr| joined.as_ref().is_some_and(|joined| e.columns().into_iter().all(|id| joined.contains(id)));
         let restrict: Vec<Expr> = predicates.iter().filter(decided).filter(|e| !held(e)).cloned().collect();
         let mut columns: Vec<Column> = inputs.iter().flat_map(Plan::columns).collect();
         let mut inputs = linked(inputs, &restrict, |input| input);
@@ -123,7 +124,8 @@ impl Term {
             return Delta { plan, w: weights.remove(0), consolidated: false };
         }
         columns.retain(|column| !weights.contains(column));
-        let product = weights.iter().map(Column::expr).reduce(|l, r| Expr::binary("*", l, r)).unwrap_or(Expr::number(1));
+        let product =
+            weights.iter().map(Column::expr).reduce(|l, r| Expr::binary("*", l, r)).unwrap_or(Expr::number(1));
         let product = if negative { Expr::Unary(crate::expr::Op::plain("-"), Box::new(product)) } else { product };
         let w = cx.ids.column("w");
         let columns = columns.iter().map(Column::pass).chain([(w.clone(), product)]).collect();

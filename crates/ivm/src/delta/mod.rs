@@ -80,9 +80,9 @@ pub fn steps(view: &View, index: usize, mask: &Mask) -> Result<Option<Vec<PlanSt
 /// Steps as SQL.
 pub fn rendered(view: &View, steps: Vec<PlanStep>) -> Result<Program> {
     let names = |relation: &Relation| view.relation_name(relation);
-    let steps = steps.into_iter().map(|PlanStep { name, law, plan, needs }| {
-        Ok(Step { name, law, query: render::query(&plan, &names)?, needs })
-    });
+    let steps = steps
+        .into_iter()
+        .map(|PlanStep { name, law, plan, needs }| Ok(Step { name, law, query: render::query(&plan, &names)?, needs }));
     Ok(Program { steps: steps.collect::<Result<_>>()? })
 }
 
@@ -150,7 +150,10 @@ impl Cx<'_> {
         let name = self.fresh_name(name);
         let columns = plan.columns();
         let names = unique(&columns);
-        let renamed = columns.iter().zip(&names).map(|(column, name)| (Column { id: column.id, name: name.clone() }, column.expr()));
+        let renamed = columns
+            .iter()
+            .zip(&names)
+            .map(|(column, name)| (Column { id: column.id, name: name.clone() }, column.expr()));
         let distinct = columns.iter().zip(&names).all(|(column, name)| column.name == *name);
         let plan = if distinct { plan } else { plan.project(renamed.collect()) };
         let scan = Scan { relation: Relation::Step(name.clone()), columns: columns.into_iter().zip(names).collect() };
@@ -173,4 +176,3 @@ impl Cx<'_> {
         }
     }
 }
-

@@ -102,7 +102,8 @@ impl Builder<'_, '_> {
             ("avg", [arg]) if plain && exact_sum(&self.cx.types.get(*arg)?.base).is_some() => {
                 let arg = *arg;
                 let (sum, count) = self.sum(arg, call)?;
-                let quotient = Expr::binary("/", Expr::Column(sum).cast("numeric"), Expr::Column(count).cast("numeric"));
+                let quotient =
+                    Expr::binary("/", Expr::Column(sum).cast("numeric"), Expr::Column(count).cast("numeric"));
                 self.state.outputs.push((column, quotient));
                 return Ok(());
             }

@@ -50,22 +50,21 @@ fn names(columns: &[Column], key: &BTreeSet<ColId>) -> Vec<Ident> {
     named.filter(|(column, _)| key.contains(&column.id)).map(|(_, name)| name).collect()
 }
 
-/// Whether every value of a key fits one index entry.
+/// Whether every value of a key fits one index entry: its columns are short, or a source has them in a
+/// unique index already.
 fn fits(plan: &Plan, key: &BTreeSet<ColId>, catalog: &dyn Catalog, types: &Types) -> Result<bool> {
-    let mut total = 0;
+    let mut total = Some(0);
     for &id in key {
-        let size = width(&types.get(id)?.name);
-        let keyed = || match origin(plan, id) {
-            Some((relation, column)) => Ok(catalog.keys(&relation)?.iter().any(|key| key.contains(&column))),
-            None => Ok(false),
-        };
-        match size {
-            Some(size) => total += size,
-            None if keyed()? => total += ENTRY / 4,
-            None => return Ok(false),
-        }
+        total = total.zip(width(&types.get(id)?.name)).map(|(total, width)| total + width);
     }
-    Ok(total <= ENTRY)
+    if total.is_some_and(|total| total <= ENTRY) {
+        return Ok(true);
+    }
+    let origins: Option<Vec<_>> = key.iter().map(|&id| origin(plan, id)).collect();
+    let origins = origins.unwrap_or_default();
+    let Some((relation, _)) = origins.first() else { return Ok(false) };
+    let indexed = |index: &Vec<Ident>| origins.iter().all(|(from, column)| from == relation && index.contains(column));
+    Ok(catalog.keys(relation)?.iter().any(indexed))
 }
 
 /// The most bytes that a value of a type takes, for types with a bound that matters.
@@ -75,7 +74,9 @@ fn width(name: &str) -> Option<usize> {
     match base {
         "character varying" | "character" => modifier.map(|characters| 4 * characters + 4),
         "numeric" => Some(modifier.unwrap_or(100) / 2 + 8),
-        "smallint" | "integer" | "bigint" | "boolean" | "date" | "real" | "double precision" | "oid" | "\"char\"" => Some(8),
+        "smallint" | "integer" | "bigint" | "boolean" | "date" | "real" | "double precision" | "oid" | "\"char\"" => {
+            Some(8)
+        }
         "uuid" | "interval" | "money" | "macaddr" | "macaddr8" | "inet" | "cidr" | "timetz" => Some(24),
         base if base.starts_with("timestamp") || base.starts_with("time ") => Some(16),
         "name" => Some(64),

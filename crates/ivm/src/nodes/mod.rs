@@ -31,7 +31,10 @@ pub enum Upkeep {
     /// `count`: adds the weights.
     Count,
     /// `sum` over exact numbers: adds the weighted values; NULL where `count`, a column of the same state, is zero.
-    Sum { count: ColId, scale: Scale },
+    Sum {
+        count: ColId,
+        scale: Scale,
+    },
     /// `min` and `max`: recomputed when a deleted value reaches the new extremum.
     Min,
     Max,

@@ -22,8 +22,9 @@ const DIGITS: i64 = 18;
 /// as beyond the cap; NULL does not count.
 pub fn contribution(value: Expr) -> Expr {
     let place = Expr::call("least", vec![Expr::call("scale", vec![value.clone()]), Expr::number(CAP)]);
-    let exponent = Expr::binary("*", Expr::number(DIGITS), place).cast("numeric");
-    let power = Expr::call("trunc", vec![Expr::binary("^", Expr::number(10).cast("numeric"), exponent)]);
+    let exponent = Expr::binary("*", Expr::number(DIGITS), place).cast("text");
+    // From text: reading a power of ten is several times as fast as computing it.
+    let power = Expr::binary("||", Expr::string("1e").cast("text"), exponent).cast("numeric");
     Expr::case(vec![(value.is(IsTest::NotNull), power)], Expr::null().cast("numeric"))
 }
 

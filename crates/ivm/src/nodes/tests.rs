@@ -21,7 +21,9 @@ fn columns(view: &View) -> Vec<Vec<&str>> {
 
 #[test]
 fn calls_share_counters() {
-    let view = view("SELECT t.k, sum(t.id) AS s, avg(t.id) AS a, count(t.id) AS c, count(t.k) AS d, sum(t.k) AS e FROM public.t GROUP BY t.k");
+    let view = view(
+        "SELECT t.k, sum(t.id) AS s, avg(t.id) AS a, count(t.id) AS c, count(t.k) AS d, sum(t.k) AS e FROM public.t GROUP BY t.k",
+    );
     assert_eq!(columns(&view), [vec!["k", "n", "sum", "count", "sum_2"], vec!["k", "s", "a", "c", "d", "e"]]);
 }
 

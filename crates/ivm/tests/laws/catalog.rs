@@ -3,10 +3,10 @@
 use ivm::memory::MemoryCatalog;
 use ivm::sql::ident::QName;
 
-use crate::plans::TABLES;
+use crate::plans::{Declared, TABLES};
 
 pub fn catalog() -> MemoryCatalog {
-    let table = |catalog: MemoryCatalog, (name, columns): &(&str, &[(&str, crate::plans::Ty, &str)])| {
+    let table = |catalog: MemoryCatalog, (name, columns): &Declared| {
         let columns: Vec<_> = columns.iter().map(|(column, _, sql)| (*column, *sql, *column == "k")).collect();
         catalog.table(QName::qualified("public", *name), &columns)
     };

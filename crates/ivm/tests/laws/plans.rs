@@ -30,8 +30,11 @@ pub enum Ty {
     Bool,
 }
 
-/// The tables: name, columns with type and whether they are not null. `t.id` is a key.
-pub const TABLES: [(&str, &[(&str, Ty, &str)]); 3] = [
+/// A table: its name, and its columns' names, kinds and types.
+pub type Declared = (&'static str, &'static [(&'static str, Ty, &'static str)]);
+
+/// The tables. `t.id` is a key, `t.k` is not null.
+pub const TABLES: [Declared; 3] = [
     ("r", &[("a", Ty::Int, "integer"), ("b", Ty::Int, "bigint"), ("x", Ty::Numeric, "numeric")]),
     ("s", &[("a", Ty::Int, "integer"), ("y", Ty::Text, "text")]),
     ("t", &[("id", Ty::Int, "integer"), ("k", Ty::Int, "integer"), ("v", Ty::Numeric, "numeric(8,2)")]),

@@ -8,7 +8,7 @@ use ivm::plan::{Ids, Plan, Relation, UnionAll};
 use ivm::sql::ident::{Ident, QName};
 use ivm::view::{DELTA, Identity, Mask, Node, View};
 use ivm::zset::{Row, Zset};
-use ivm::{compile, row};
+use ivm::{compile, rewrite};
 
 use crate::plans::{TABLES, Ty};
 use crate::tape::Tape;
@@ -30,9 +30,16 @@ impl World {
         let catalog = crate::catalog::catalog();
         let state = |k: usize| QName::qualified("pgtrickle_state", format!("n_1_{k}"));
         let tables = (&QName::qualified("public", "view"), &state as &dyn Fn(usize) -> QName);
-        let view = compile::of_plan(plan.clone(), &catalog, tables, ids).map_err(|e| format!("{e} in {plan:?}"))?;
-        let mut world =
-            World { plan, view, sources: BTreeMap::new(), nodes: vec![], tables: Tables::new(), drop_last_terms: false };
+        let simplified = if tape.flip() { rewrite::simplify(plan.clone()) } else { plan.clone() };
+        let view = compile::of_plan(simplified, &catalog, tables, ids).map_err(|e| format!("{e} in {plan:?}"))?;
+        let mut world = World {
+            plan,
+            view,
+            sources: BTreeMap::new(),
+            nodes: vec![],
+            tables: Tables::new(),
+            drop_last_terms: false,
+        };
         for (name, _) in TABLES {
             let rows = (0..tape.pick(6)).map(|_| fresh(name, tape)).collect();
             world.set_source(name, rows);
@@ -70,7 +77,10 @@ impl World {
             let expected = self.eval(&node.plan)?;
             let followed = self.nodes[k].clone().plus(delta);
             if followed != expected {
-                return Err(format!("node {k} is {followed:?}, not {expected:?}, under {mask:?} of {:?}", self.view.nodes));
+                return Err(format!(
+                    "node {k} is {followed:?}, not {expected:?}, under {mask:?} of {:?}",
+                    self.view.nodes
+                ));
             }
             self.set_node(k, followed)?;
             changed.insert(Relation::Node(k));
@@ -85,7 +95,8 @@ impl World {
             if self.drop_last_terms {
                 drop_last_term(&mut step.plan);
             }
-            let skipped = step.needs.as_ref().is_some_and(|needs| self.tables[&Relation::Step(needs.clone())].rows.is_empty());
+            let skipped =
+                step.needs.as_ref().is_some_and(|needs| self.tables[&Relation::Step(needs.clone())].rows.is_empty());
             let result = if skipped { Zset::default() } else { self.eval(&step.plan)? };
             let columns: Vec<Ident> = step.plan.columns().into_iter().map(|column| column.name).collect();
             if step.name.as_str() == DELTA {
@@ -201,7 +212,7 @@ fn fresh(table: &str, tape: &mut Tape) -> Row {
         // Few decimals: the evaluator counts scales in 128 bits.
         (_, Ty::Numeric) => tape.of(&[number(1, 0), number(15, 1), number(-30, 1), NULL]),
         _ if table == "t" => Value::Int(tape.pick(3) as i128),
-        _ => tape.of(&row![0, 1, 2, NULL]),
+        _ => tape.of(&[0.into(), 1.into(), 2.into(), NULL]),
     };
     columns.iter().map(value).collect()
 }

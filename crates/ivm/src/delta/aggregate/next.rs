@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::apply::index;
 use crate::catalog::Equality;
 use crate::error::{Error, Result};
 use crate::expr::{Expr as E, IsTest};
+use crate::identity;
 use crate::nodes::{Scale, Upkeep, beside, scale};
 use crate::plan::{Aggregate, AggregateCall, ColId, Column, Expr};
 use crate::view::NodeColumn;
@@ -87,7 +87,7 @@ fn same_group(aggregate: &Aggregate, old: &BTreeMap<ColId, Column>, cx: &Cx) -> 
         let found = sides.iter().find(|(name, _, _)| *name == column.name);
         found.map_or(E::null(), |(_, key, old)| if stored { old.clone() } else { key.clone() })
     };
-    Ok(index::same_key(&cx.node().identity, &columns, &|c| side(c, true), &|c| side(c, false)))
+    Ok(identity::same_key(&cx.node().identity, &columns, &|c| side(c, true), &|c| side(c, false)))
 }
 
 impl Next<'_> {
@@ -107,7 +107,9 @@ impl Next<'_> {
             (Change::Moves { inserted, .. }, _) => E::call("greatest", vec![old, inserted.expr()]),
             (Change::Adds(_), Upkeep::Sum { count, scale }) => {
                 let sum = match scale {
-                    Scale::Counted(counter) => E::call("round", vec![self.total(at), scale::largest(self.total(self.at(counter)))]),
+                    Scale::Counted(counter) => {
+                        E::call("round", vec![self.total(at), scale::largest(self.total(self.at(counter)))])
+                    }
                     Scale::Integer | Scale::Fixed => self.total(at),
                 };
                 let empty = E::equals(self.total(self.at(count)), E::number(0));

@@ -3,9 +3,9 @@
 //! The restriction is an equality on the input's own key columns, so that PostgreSQL can use their index.
 //! Keys with a NULL equal nothing; they are joined apart, and only when there are any.
 
-use crate::apply::index;
 use crate::error::{Error, Result};
 use crate::expr::{Expr as E, IsTest};
+use crate::identity;
 use crate::plan::{Aggregate, Column, Expr, Plan, UnionAll};
 use crate::sql::ident::Ident;
 use crate::view::NodeColumn;
@@ -45,7 +45,12 @@ fn rows(aggregate: &Aggregate, groups: &Groups, cx: &mut Cx) -> Result<(Vec<Rows
     let nullable: Vec<&Key> = groups.keys.iter().filter(|key| !key.known.not_null).collect();
     if !nullable.is_empty() {
         let null = E::any_of(nullable.iter().map(|key| key.touched.expr().is(IsTest::Null)).collect());
-        let keys = cx.step_if("stale_null", "key-local: stale groups with a NULL in their key", keys.filter(null), Some(name.clone()));
+        let keys = cx.step_if(
+            "stale_null",
+            "key-local: stale groups with a NULL in their key",
+            keys.filter(null),
+            Some(name.clone()),
+        );
         let needs = last(cx)?;
         let input = restricted(aggregate, &keys, with_nulls(groups, &nullable));
         inputs.push(recomputed(aggregate, input, needs, cx));
@@ -94,8 +99,9 @@ fn with_nulls(groups: &Groups, nullable: &[&Key]) -> Vec<Expr> {
         key.map_or(E::null(), |key| if input { key.input.expr() } else { key.touched.expr() })
     };
     let known: Vec<&NodeColumn> = nullable.iter().map(|key| &key.known).collect();
-    conditions.extend(index::same_hash(&known, &|c| side(c, true), &|c| side(c, false)));
-    conditions.extend(known.into_iter().map(|column| index::same_value(column, &|c| side(c, true), &|c| side(c, false))));
+    conditions.extend(identity::same_hash(&known, &|c| side(c, true), &|c| side(c, false)));
+    conditions
+        .extend(known.into_iter().map(|column| identity::same_value(column, &|c| side(c, true), &|c| side(c, false))));
     conditions
 }
 

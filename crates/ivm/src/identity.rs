@@ -1,0 +1,72 @@
+//! Finding rows again: the conditions by which a row of a delta meets its row in a table.
+//!
+//! Columns that may be NULL, and whole rows, are looked up by `hash_record_extended(row(…), 0)` first and
+//! compared by value after it, so a collision costs a comparison and never a wrong row.
+
+use crate::catalog::Equality;
+use crate::expr::Expr;
+use crate::sql::ident::Ident;
+use crate::view::{Identity, NodeColumn};
+
+/// How the columns of one side are referred to.
+pub type Side<'a, C, Q> = &'a dyn Fn(&NodeColumn) -> Expr<C, Q>;
+
+/// The condition that two rows have the same identity.
+pub fn same_row<C, Q>(identity: &Identity, columns: &[NodeColumn], left: Side<C, Q>, right: Side<C, Q>) -> Expr<C, Q> {
+    let known: Vec<&NodeColumn> = match identity {
+        Identity::Key(names) | Identity::HashedKey(names) => named(columns, names),
+        Identity::Bag => columns.iter().collect(),
+    };
+    if *identity != Identity::Bag {
+        let key: Vec<NodeColumn> = known.into_iter().cloned().collect();
+        return same_key(identity, &key, left, right);
+    }
+    let hash = same_hash(&known, left, right).into_iter();
+    Expr::all(hash.chain(known.into_iter().flat_map(|column| same_image(column, left, right))).collect())
+}
+
+/// The condition that two rows agree in columns that hold an identity, which leads so that its index serves.
+pub fn same_key<C, Q>(identity: &Identity, columns: &[NodeColumn], left: Side<C, Q>, right: Side<C, Q>) -> Expr<C, Q> {
+    let leading: Vec<&NodeColumn> = match identity {
+        Identity::HashedKey(names) => named(columns, names),
+        Identity::Key(_) | Identity::Bag => vec![],
+    };
+    let hash = same_hash(&leading, left, right).into_iter();
+    Expr::all(hash.chain(columns.iter().map(|column| same_value(column, left, right))).collect())
+}
+
+/// `hash(left) = hash(right)`, over the columns that have a hash.
+pub fn same_hash<C, Q>(columns: &[&NodeColumn], left: Side<C, Q>, right: Side<C, Q>) -> Option<Expr<C, Q>> {
+    Some(Expr::equals(hash(columns, left)?, hash(columns, right)?))
+}
+
+/// Equality that is true for two NULLs; plain where there can be none.
+pub fn same_value<C, Q>(column: &NodeColumn, left: Side<C, Q>, right: Side<C, Q>) -> Expr<C, Q> {
+    match column.not_null {
+        true => Expr::equals(left(column), right(column)),
+        false => Expr::not_distinct(left(column), right(column)),
+    }
+}
+
+/// The conditions that a user cannot tell two values apart.
+fn same_image<C, Q>(column: &NodeColumn, left: Side<C, Q>, right: Side<C, Q>) -> Vec<Expr<C, Q>> {
+    let text = || Expr::not_distinct(left(column).cast("text"), right(column).cast("text"));
+    match column.ty.equality {
+        Equality::Image => vec![same_value(column, left, right)],
+        Equality::Loose => vec![same_value(column, left, right), text()],
+        Equality::Missing => vec![text()],
+    }
+}
+
+/// The hash of the columns that have one; `None` when none has.
+pub fn hash<C, Q>(columns: &[&NodeColumn], side: Side<C, Q>) -> Option<Expr<C, Q>> {
+    let hashable: Vec<Expr<C, Q>> =
+        columns.iter().filter(|column| column.ty.hashable).map(|column| side(column)).collect();
+    let hash = |row| Expr::call("hash_record_extended", vec![Expr::Row(row), Expr::number(0)]);
+    (!hashable.is_empty()).then(|| hash(hashable))
+}
+
+/// The columns with these names.
+pub fn named<'a>(columns: &'a [NodeColumn], names: &[Ident]) -> Vec<&'a NodeColumn> {
+    columns.iter().filter(|column| names.contains(&column.name)).collect()
+}
