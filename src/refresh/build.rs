@@ -23,7 +23,7 @@ pub fn build(session: &Session, mut table: StreamTable, definition: Definition) 
     refuse_cycle(session, &table, &sources)?;
     let view = compile(session, &mut table, definition.ast)?;
     table.node_count = view.nodes.len() as i32 - 1;
-    table.fingerprint = loaded::fingerprint(&view);
+    table.fingerprint = loaded::fingerprint(&view)?;
     for node in &view.nodes {
         make_node(session, &table, node)?;
     }

@@ -8,6 +8,7 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use ivm::sql::ident::QName;
+use ivm::sql::print;
 use ivm::view::{NodeColumn, View};
 use pgrx::pg_sys::Oid;
 
@@ -130,7 +131,7 @@ pub fn load(session: &Session, id: i32) -> Result<Ready> {
         return Ok(Ready::Stale(Box::new(table), reason));
     }
     let view = view(session, &table)?;
-    if fingerprint(&view) != table.fingerprint {
+    if fingerprint(&view)? != table.fingerprint {
         return Ok(Ready::Stale(Box::new(table), "a key or type that the plan relies on changed".to_owned()));
     }
     watch(session, &table, &dependencies)?;
@@ -143,11 +144,15 @@ pub fn load(session: &Session, id: i32) -> Result<Ready> {
     Ok(Ready::Yes(loaded))
 }
 
-/// What the tables and programs of a view are made from: another fingerprint, another view.
-pub fn fingerprint(view: &View) -> i64 {
+/// What the tables and programs of a view are made from: another fingerprint, another view. Of names, types
+/// and SQL alone: a column that is added beside those that are read changes nothing.
+pub fn fingerprint(view: &View) -> Result<i64> {
     let mut hasher = std::hash::DefaultHasher::new();
-    format!("{:?}", view.nodes).hash(&mut hasher);
-    hasher.finish() as i64
+    for (index, node) in view.nodes.iter().enumerate() {
+        print::query(&ivm::compile::full_query(view, index)?).hash(&mut hasher);
+        format!("{} {:?} {:?}", node.table, node.columns, node.identity).hash(&mut hasher);
+    }
+    Ok(hasher.finish() as i64)
 }
 
 /// Watches everything whose change may change the view: its table, its definition, and all that this reads.

@@ -251,7 +251,7 @@ async fn refreshes_run_as_the_owner() {
     exact::wait_fresh(&session, PATIENCE).await;
     session.run("insert into t values (2)").await;
     admin.run("select pgtrickle.refresh_stream_table('st')").await;
-    assert_eq!(session.column("select distinct who from st").await, [role.clone()]);
+    assert_eq!(session.column("select distinct who from st").await, std::slice::from_ref(&role));
     // In a security-restricted context nobody can leave the role.
     session.run("create or replace function who(int) returns text language plpgsql immutable as 'begin execute ''reset role''; return current_user; end'").await;
     session.run("alter function who(int) set role = none").await;
