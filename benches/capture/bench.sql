@@ -4,6 +4,7 @@
 -- Variables: rows (per bulk statement), rounds, singles (single-row transactions a round).
 \set ON_ERROR_STOP on
 \set QUIET on
+set client_min_messages = warning;
 \pset tuples_only on
 \pset format unaligned
 

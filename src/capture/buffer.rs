@@ -28,7 +28,7 @@ const WEIGHT: &str = "w";
 
 /// What a consumer has not seen of a source.
 pub struct Pending {
-    /// The columns asked for, then the weight. Empty when no column was asked for.
+    /// The columns asked for, then the weight.
     pub store: Tuplestore,
     /// Change rows, those included that concern other columns only; a TRUNCATE is one.
     pub rows: i64,
