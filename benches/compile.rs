@@ -28,9 +28,11 @@ type Table = (&'static str, &'static [(&'static str, &'static str, bool)], &'sta
 /// The tables with the columns that the query reads, and their keys.
 const TABLES: &[Table] = &[
     ("customer", &[("c_custkey", "bigint", true), ("c_nationkey", "bigint", true)], &["c_custkey"]),
-    ("orders", &[("o_orderkey", "bigint", true), ("o_custkey", "bigint", true), ("o_orderdate", "date", true)], &[
-        "o_orderkey",
-    ]),
+    (
+        "orders",
+        &[("o_orderkey", "bigint", true), ("o_custkey", "bigint", true), ("o_orderdate", "date", true)],
+        &["o_orderkey"],
+    ),
     (
         "lineitem",
         &[

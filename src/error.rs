@@ -111,8 +111,8 @@ impl From<Error> for ErrorReport {
         let code = error.code();
         let (detail, hint) = match &error {
             Error::Query(ivm::Error::Unsupported { reason, hint, .. }) => (Some(reason.clone()), Some(hint.clone())),
-            Error::Query(ivm::Error::Schedule { .. }) => (
-                None,
+            Error::Query(ivm::Error::Schedule { reason, .. }) => (
+                Some(format!("{}{}.", reason[..1].to_uppercase(), &reason[1..])),
                 Some("Use a duration such as '1s' or '5m', a cron expression, '@hourly', or 'calculated'.".to_owned()),
             ),
             Error::Report(report) => (report.detail.clone(), report.hint.clone()),

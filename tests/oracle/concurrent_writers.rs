@@ -42,7 +42,18 @@ async fn check_still(session: &Session, traffic: &Traffic, by_hand: bool) {
     }
     for (name, ..) in STREAM_TABLES {
         let found = exact::differences(session, name, Look::Text).await;
-        assert!(found.is_empty(), "{name} is not its query:\n{}", found.join("\n"));
+        if !found.is_empty() {
+            let state = session.column(&format!("select s::text from pgtrickle.pgt_status() s where name::regclass = '{name}'::regclass union all select f::text from pgtrickle.pgt_frontiers f join pgtrickle.pgt_stream_tables t using (pgt_id) where pgt_relid = '{name}'::regclass union all select pg_current_snapshot()::text || clock_timestamp()::text")).await;
+            sleep(Duration::from_secs(1)).await;
+            let later = exact::differences(session, name, Look::Text).await;
+            let state2 = session.column(&format!("select f::text from pgtrickle.pgt_frontiers f join pgtrickle.pgt_stream_tables t using (pgt_id) where pgt_relid = '{name}'::regclass union all select h::text from pgtrickle.get_refresh_history('{name}', 4) h")).await;
+            panic!(
+                "by hand {by_hand}: {name} is not its query:\n{}\nstate {state:?}\na second later\n{}\n{}",
+                found.join("\n"),
+                later.join("\n"),
+                state2.join("\n")
+            );
+        }
     }
 }
 

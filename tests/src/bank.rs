@@ -97,6 +97,8 @@ pub const INVARIANTS: [&str; 9] = [
     "select sum(total) = 20000 from recomputed",
 ];
 
+static NAMES: AtomicU64 = AtomicU64::new(0);
+
 /// What all writers share.
 #[derive(Default)]
 pub struct Traffic {
@@ -106,7 +108,6 @@ pub struct Traffic {
     pub finished: AtomicU64,
     pub committed: AtomicU64,
     pub contended: AtomicU64,
-    names: AtomicU64,
     prepared: Mutex<VecDeque<String>>,
 }
 
@@ -140,7 +141,8 @@ impl Traffic {
             }
             1 => session.attempt("rollback").await?,
             _ => {
-                let name = format!("bank {}", self.names.fetch_add(1, Relaxed));
+                // Names are the server's, not the database's, and outlive whoever gave them.
+                let name = format!("bank {} {}", std::process::id(), NAMES.fetch_add(1, Relaxed));
                 session.attempt(&format!("prepare transaction '{name}'")).await?;
                 self.prepared.lock().await.push_back(name);
             }

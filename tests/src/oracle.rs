@@ -187,7 +187,9 @@ impl Oracle {
     /// Nothing went wrong, and what must be true of the histories: no failed refresh, and no recomputation where deltas were promised.
     pub async fn finish(self) {
         assert!(self.faults.is_empty(), "{} failures:\n{}", self.faults.len(), self.faults.join("\n"));
-        let errors = exact::errors(&self.session).await;
+        let mut errors = exact::errors(&self.session).await;
+        // A tick gives way to a TRUNCATE of several of its sources that met it half-way, and is tried again.
+        errors.retain(|error| !error.ends_with("deadlock detected"));
         assert!(errors.is_empty(), "refreshes failed:\n{}", errors.join("\n"));
         for subject in self.subjects.iter().filter(|subject| subject.incremental) {
             let count = |action: &str| {

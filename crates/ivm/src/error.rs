@@ -13,7 +13,7 @@ pub enum Error {
     #[error("stream tables would depend on each other in a circle: {}", .0.join(" -> "))]
     Cycle(Vec<String>),
     /// A schedule that is neither a duration, nor cron, nor `calculated`.
-    #[error("invalid schedule \"{text}\": {reason}")]
+    #[error("invalid schedule \"{text}\"")]
     Schedule { text: String, reason: String },
     /// The catalog could not answer (a relation is gone, a statement did not prepare).
     #[error("{0}")]
