@@ -125,7 +125,7 @@ pub fn load(session: &Session, id: i32) -> Result<Ready> {
     if let Some(found) = known.as_ref().filter(|_| !doubted) {
         return Ok(Ready::Yes(Rc::clone(found)));
     }
-    let table = stream_table::find(session, id)?.ok_or_else(|| gone(id))?;
+    let table = stream_table::find(session, id)?.ok_or_else(gone)?;
     let dependencies = dependency::of(session, id)?;
     if let Some(reason) = doubt(&table, &dependencies)? {
         return Ok(Ready::Stale(Box::new(table), reason));
@@ -170,8 +170,8 @@ fn watch(session: &Session, table: &StreamTable, dependencies: &[Dependency]) ->
     Ok(())
 }
 
-fn gone(id: i32) -> Error {
-    Error::new(pgrx::PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE, format!("stream table {id} does not exist"))
+fn gone() -> Error {
+    Error::new(pgrx::PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE, "the stream table was dropped in the meantime")
 }
 
 /// Why the stored state cannot be trusted, if so.

@@ -58,9 +58,17 @@ async fn check_still(session: &Session, traffic: &Traffic, by_hand: bool) {
 }
 
 /// `lock … in share mode` waits for in-flight writers and keeps new ones out until the comparison is done.
-async fn check_locked(session: &Session) -> bool {
-    session.run("begin; set local lock_timeout = '200ms'").await;
-    let locked = session.attempt("lock table banks, accounts, orders, lines, events in share mode").await;
+async fn check_locked(session: &Session, clerk: &Session, traffic: &Traffic) -> bool {
+    session.run("begin; set local lock_timeout = '1s'").await;
+    let lock = session.attempt("lock table banks, accounts, orders, lines, events in share mode");
+    tokio::pin!(lock);
+    // Prepared transactions hold their locks until somebody decides them.
+    let locked = loop {
+        tokio::select! {
+            locked = &mut lock => break locked,
+            () = sleep(Duration::from_millis(2)) => drop(traffic.decide(clerk, 0, true).await.expect("decided")),
+        }
+    };
     if let Err(failure) = &locked {
         assert!(failure.is_contention(), "{failure}");
         session.run("rollback").await;
@@ -78,7 +86,7 @@ async fn check_locked(session: &Session) -> bool {
 async fn exact_under_six_writers() {
     let seed = seed("concurrent");
     let database = Arc::new(Database::fresh("concurrent").await);
-    let session = database.connect().await;
+    let (session, clerk) = (database.connect().await, database.connect().await);
     bank::create(&session).await;
     let traffic = Arc::new(Traffic::default());
     let writers: Vec<_> =
@@ -93,8 +101,8 @@ async fn exact_under_six_writers() {
         assert!(started.elapsed() < PATIENCE, "only {} transactions in {PATIENCE:?}", traffic.finished.load(Relaxed));
         assert!(!writers.iter().any(|writer| writer.is_finished()), "a writer ended");
         assert!(!readers.iter().any(|reader| reader.is_finished()), "a reader ended: an invariant is broken");
-        sleep(Duration::from_millis(700)).await;
-        if check_locked(&session).await {
+        sleep(Duration::from_millis(60)).await;
+        if check_locked(&session, &clerk, &traffic).await {
             locked += 1;
         }
         check_still(&session, &traffic, still % 2 == 0).await;
@@ -121,6 +129,6 @@ async fn exact_under_six_writers() {
         traffic.contended.load(Relaxed),
         started.elapsed()
     );
-    drop(session);
+    drop((session, clerk));
     Arc::into_inner(database).expect("all others ended").close().await;
 }
