@@ -3,7 +3,7 @@
 // The columns of a set-returning function are read off its signature: an alias would hide them.
 #![allow(clippy::type_complexity)]
 
-use pgrx::datum::{Interval, TimestampWithTimeZone};
+use pgrx::datum::{Interval, TimestampWithTimeZone, clock_timestamp};
 use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, name, pg_extern};
@@ -65,6 +65,7 @@ fn status() -> Result<Vec<StatusRow>> {
             session.query("select source_id from pgtrickle.pgt_sources", &[], |row| row.require(1))
         })
     })?;
+    let asked = clock_timestamp();
     let pending: Vec<i32> = refresh::behind(&sources)?.into_iter().map(|(_, table)| table).collect();
     quietly(|| {
         spi::connect(None, |session| {
@@ -80,7 +81,7 @@ fn status() -> Result<Vec<StatusRow>> {
                  ), seen as (
                    select f.*, case when f.frontier is null or f.reinitialize is not null
                                       or exists (select from behind b where b.pgt_id = f.pgt_id)
-                                    then f.data_timestamp else clock_timestamp() end as fresh_at
+                                    then f.data_timestamp else $2 end as fresh_at
                      from pgtrickle.pgt_frontiers f
                  )
                  select s.pgt_relid::text, s.status, s.refresh_mode, s.schedule, f.frontier is not null,
@@ -91,7 +92,7 @@ fn status() -> Result<Vec<StatusRow>> {
                    left join lateral (select action, duration_ms from pgtrickle.pgt_refresh_history h
                                        where h.pgt_id = s.pgt_id order by refresh_id desc limit 1) h on true
                   order by s.pgt_id",
-                &[pending.clone().into()],
+                &[pending.clone().into(), asked.into()],
                 |row| {
                     Ok((
                         row.require(1)?,

@@ -1,6 +1,7 @@
 //! `pgt_frontiers`: what each stream table has seen, and how its refreshes fare.
 
 use ivm::frontier::Frontier;
+use pgrx::datum::TimestampWithTimeZone;
 
 use crate::error::Result;
 use crate::pg::spi::Session;
@@ -47,13 +48,19 @@ pub fn of_source(session: &Session, source: i32) -> Result<Vec<(i32, Frontier)>>
     )
 }
 
-/// Moves the frontier after a refresh that did work.
-pub fn advance(session: &Session, id: i32, frontier: &Frontier, rows_changed: i64) -> Result<()> {
+/// Moves the frontier after a refresh that did work. The data is as old as the snapshot, which was taken no
+/// earlier than `taken`, however long the refresh took.
+pub fn advance(
+    session: &Session,
+    id: i32,
+    (frontier, taken): (&Frontier, TimestampWithTimeZone),
+    rows_changed: i64,
+) -> Result<()> {
     let (own_xid, own_seq) = frontier.own().unzip();
     session.execute(
         "update pgtrickle.pgt_frontiers
             set frontier = $2::pg_snapshot, own_xid = $3::xid8, own_seq = $4,
-                data_timestamp = clock_timestamp(), reinitialize = null, consecutive_errors = 0,
+                data_timestamp = $6, reinitialize = null, consecutive_errors = 0,
                 last_error = null, refreshes = refreshes + 1,
                 rows_changed = rows_changed + $5
           where pgt_id = $1",
@@ -63,6 +70,7 @@ pub fn advance(session: &Session, id: i32, frontier: &Frontier, rows_changed: i6
             own_xid.map(|xid: u64| xid.to_string()).into(),
             own_seq.into(),
             rows_changed.into(),
+            taken.into(),
         ],
     )?;
     Ok(())

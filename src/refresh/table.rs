@@ -124,7 +124,7 @@ fn finish(
             frontier::advance(
                 session,
                 loaded.table.id,
-                &frontier,
+                (&frontier, tick.taken),
                 refresh.inserted + refresh.updated + refresh.deleted,
             )?;
             history::insert(session, loaded.table.id, &refresh)

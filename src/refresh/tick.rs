@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use ivm::dag::Dag;
+use pgrx::datum::{TimestampWithTimeZone, clock_timestamp};
 
 use crate::catalog::history::{Action, Refresh};
 use crate::catalog::{dependency, frontier, history, quietly, stream_table};
@@ -28,6 +29,8 @@ pub struct Outcome {
 /// What the tables of one tick share.
 pub struct Tick {
     pub snapshot: Rc<Snapshot>,
+    /// Just before the snapshot.
+    pub taken: TimestampWithTimeZone,
     /// Changes applied to stream tables in this tick, by the source that they are to others.
     pub deltas: BTreeMap<i32, Tuplestore>,
     /// Those of them that a change buffer holds as well, for consumers outside of the tick.
@@ -59,8 +62,10 @@ pub fn tick(ids: &[i32]) -> Result<Vec<Outcome>> {
 fn pass(ids: &[i32]) -> Result<(Vec<Outcome>, Vec<i32>)> {
     capture::flush()?;
     let order = quietly(|| spi::connect(None, |session| plan(session, ids)))?;
+    let taken = clock_timestamp();
     let snapshot = Rc::new(Snapshot::latest());
     let mut tick = Tick {
+        taken,
         snapshot: Rc::clone(&snapshot),
         deltas: BTreeMap::new(),
         written: BTreeSet::new(),

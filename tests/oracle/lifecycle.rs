@@ -113,6 +113,7 @@ async fn dropping_the_extension_is_never_blocked() {
     stop.store(true, Relaxed);
     let count = load.await.expect("no write failed");
     exact::wait_fresh(&session, PATIENCE).await;
+    exact::check(&session, "pairs", Look::Text).await;
     println!("dropping: {count} writes beside it");
     database.close().await;
 }
