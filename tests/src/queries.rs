@@ -231,17 +231,3 @@ pub static FULL: [Query; 14] = [
     any("y_on_stream", Text, "select grp, rank() over (order by n, grp) as r from a_group"),
     any("y_below_full", Text, "select r, count(*) as n from x_window group by r"),
 ];
-
-/// Where equal values look different, one that is shown must be that of a row that is there: lists those that are not.
-pub static SHOWN: [(&str, &str); 6] = [
-    ("a_numeric_key", "select n::text from a_numeric_key except select n::text from keyless"),
-    ("a_float_key", "select f::text from a_float_key except select f::text from items"),
-    ("d_numeric", "select n::text from d_numeric except select n::text from keyless"),
-    (
-        "a_numeric_extremes",
-        "select grp, v from (select grp, lo::text as v from a_numeric_extremes union select grp, hi::text from a_numeric_extremes) x
-         where v is not null except select grp, amt::text from items",
-    ),
-    ("f_folded", "select c::text from f_folded except select c::text from folded"),
-    ("f_collation", "select t collate \"C\" from f_collation except select t collate \"C\" from folded"),
-];
