@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::Database;
 use crate::exact;
-use crate::oracle::{self, Oracle, Subject, play, refresh_of};
+use crate::oracle::{Oracle, Subject, play, refresh_of};
 use crate::session::Session;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,7 +38,7 @@ impl Trial<'_> {
                 return true;
             }
         }
-        !oracle::differences(&self.session, self.failing).await.is_empty()
+        !exact::differences(&self.session, &self.failing.name, self.failing.look).await.is_empty()
     }
 }
 
