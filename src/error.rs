@@ -15,6 +15,9 @@ pub enum Error {
     /// A broken invariant of ours, named.
     #[error("internal error: {0}")]
     Bug(&'static str),
+    /// A broken invariant, and the figures that break it.
+    #[error("internal error: {0}")]
+    Broken(&'static str, String),
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -59,12 +62,20 @@ impl Error {
         self
     }
 
+    /// The text for the log and the history, where nobody sees a DETAIL: of our own bugs it must be all we know.
+    pub fn in_full(&self) -> String {
+        match self {
+            Error::Broken(_, figures) => format!("{self}: {figures}"),
+            _ => self.to_string(),
+        }
+    }
+
     pub fn code(&self) -> PgSqlErrorCode {
         match self {
             Error::Query(ivm::Error::Unsupported { .. }) => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::Query(ivm::Error::Schedule { .. }) => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             Error::Query(ivm::Error::Cycle(_)) => PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
-            Error::Query(_) | Error::Bug(_) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            Error::Query(_) | Error::Bug(_) | Error::Broken(..) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
             Error::Report(report) => report.code,
         }
     }
@@ -72,7 +83,7 @@ impl Error {
     /// Classes 40, 53, 55, 57 and 58 come from the moment, not from the data: retry. Class 42 says that
     /// names or types are not what they were.
     pub fn kind(&self) -> Kind {
-        if matches!(self, Error::Bug(_) | Error::Query(ivm::Error::Bug(_))) {
+        if matches!(self, Error::Bug(_) | Error::Broken(..) | Error::Query(ivm::Error::Bug(_))) {
             return Kind::Bug;
         }
         let code = self.code();
@@ -116,6 +127,7 @@ impl From<Error> for ErrorReport {
                 Some("Use a duration such as '1s' or '5m', a cron expression, '@hourly', or 'calculated'.".to_owned()),
             ),
             Error::Report(report) => (report.detail.clone(), report.hint.clone()),
+            Error::Broken(_, figures) => (Some(figures.clone()), None),
             _ => (None, None),
         };
         let mut out = ErrorReport::new(code, error.to_string(), "pg_trickle");

@@ -26,25 +26,6 @@ pub fn lock_stream_table(id: i32) {
     unsafe { pg_sys::LockAcquire(&tag, pg_sys::ExclusiveLock as i32, false, false) };
 }
 
-mod raw {
-    use pgrx::pg_sys::{LOCKMODE, List, Oid};
-    unsafe extern "C-unwind" {
-        pub fn find_all_inheritors(parent: Oid, lock: LOCKMODE, parents: *mut *mut List) -> *mut List;
-    }
-}
-
-/// Takes a reader's lock on a table and everything below it, so that no TRUNCATE or rewrite, which a
-/// snapshot does not protect from, runs beside the refresh.
-pub fn lock_for_reading(relid: Oid) {
-    // SAFETY: locks only; the list is garbage of the current memory context. A relation that was just
-    // dropped locks harmlessly.
-    unsafe {
-        pg_sys::ffi::pg_guard_ffi_boundary(|| {
-            raw::find_all_inheritors(relid, pg_sys::AccessShareLock as i32, std::ptr::null_mut())
-        });
-    }
-}
-
 /// The qualified name of a relation.
 pub fn name(relid: Oid) -> QName {
     // SAFETY: look-ups by oid that return NULL for what does not exist; strings are copied at once.

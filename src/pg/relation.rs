@@ -33,8 +33,12 @@ struct Open(pg_sys::Relation);
 
 impl Open {
     fn new(oid: pg_sys::Oid) -> Option<Open> {
+        Open::locked(oid, pg_sys::AccessShareLock)
+    }
+
+    fn locked(oid: pg_sys::Oid, mode: u32) -> Option<Open> {
         // SAFETY: the server answers NULL for a relation that is gone; closed by drop.
-        let raw = unsafe { pg_sys::try_relation_open(oid, pg_sys::AccessShareLock as i32) };
+        let raw = unsafe { pg_sys::try_relation_open(oid, mode as i32) };
         (!raw.is_null()).then(|| Open(raw))
     }
 }
@@ -95,13 +99,22 @@ mod raw {
     }
 }
 
-/// Locks a relation and everything below it, partitions and inheritance children.
+/// Locks a relation and everything below it, partitions and inheritance children, until the transaction ends.
 pub fn lock_tree(oid: pg_sys::Oid, mode: u32) {
-    lock(oid, mode);
+    // The server locks what is below a relation, not the relation itself; and it wants that to be there.
+    if Open::locked(oid, mode).is_none() {
+        return;
+    }
     // SAFETY: locks only; the list is left to the current memory context.
     unsafe {
         pg_sys::ffi::pg_guard_ffi_boundary(|| raw::find_all_inheritors(oid, mode as i32, std::ptr::null_mut()));
     }
+}
+
+/// Keeps TRUNCATE and rewrites, which a snapshot does not protect from, away from a relation that is going to be
+/// read, and from everything below it.
+pub fn lock_for_reading(oid: pg_sys::Oid) {
+    lock_tree(oid, pg_sys::AccessShareLock);
 }
 
 /// Learns what others have changed about relations.

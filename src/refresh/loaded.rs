@@ -107,14 +107,18 @@ pub fn edges(session: &Session) -> Result<Rc<Edges>> {
     Ok(edges)
 }
 
-/// What `id` reads.
-pub fn dependencies(session: &Session, id: i32) -> Result<Vec<Dependency>> {
+/// The relations that a refresh of `id` reads: its sources, then its own table.
+pub fn relations(session: &Session, id: i32) -> Result<Vec<Oid>> {
     accept_invalidations()?;
     let doubted = DOUBTED.with_borrow(|doubted| doubted.contains(&id));
-    match LOADED.with_borrow(|loaded| loaded.get(&id).cloned()).filter(|_| !doubted) {
-        Some(loaded) => Ok(loaded.dependencies.clone()),
-        None => dependency::of(session, id),
+    if let Some(loaded) = LOADED.with_borrow(|loaded| loaded.get(&id).cloned()).filter(|_| !doubted) {
+        return Ok(relations_of(Some(&loaded.table), &loaded.dependencies));
     }
+    Ok(relations_of(stream_table::find(session, id)?.as_ref(), &dependency::of(session, id)?))
+}
+
+fn relations_of(table: Option<&StreamTable>, dependencies: &[Dependency]) -> Vec<Oid> {
+    dependencies.iter().map(|dependency| dependency.relid).chain(table.map(|table| table.relid)).collect()
 }
 
 /// The stream table `id`. Verifies what invalidations put in doubt.

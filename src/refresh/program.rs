@@ -232,7 +232,10 @@ fn apply(session: &Session, loaded: &Loaded, node: usize, delta: Tuplestore) -> 
             inserted = execute(&kept.insert, &plan.insert)?;
         }
         if deleted + updated != minus || inserted + updated != plus {
-            return Err(Error::Bug("a delta does not fit the table it is for"));
+            let table = &loaded.view.nodes[node].table;
+            let done = format!("{deleted} rows were deleted, {updated} updated and {inserted} inserted");
+            let figures = format!("Table {table}: the weights are -{minus} and +{plus}, but {done}.");
+            return Err(Error::Broken("a delta does not fit the table it is for", figures));
         }
     }
     Ok(Changes { inserted, updated, deleted, delta })

@@ -11,6 +11,7 @@ use crate::catalog::history::{Action, Refresh};
 use crate::catalog::{dependency, frontier, history, quietly, stream_table};
 use crate::error::{Error, Kind, Result};
 use crate::pg::object;
+use crate::pg::relation;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi::{self, Session};
 use crate::pg::subxact::subtransaction;
@@ -136,16 +137,14 @@ fn keep_for(tick: &mut Tick, failed: &BTreeSet<i32>, outcomes: &[Outcome]) -> Re
 }
 
 /// Takes every lock of the tick, before the snapshot: one per stream table, so that refreshes of it come
-/// one after the other, and a reader's lock on each source, so that none is truncated or rewritten under us.
+/// one after the other, and a reader's lock on all they read, so that none is truncated or rewritten under us.
 fn plan(session: &Session, ids: &[i32]) -> Result<Vec<i32>> {
     let order = in_order(session, ids)?;
     let mut sorted = order.clone();
     sorted.sort_unstable();
     sorted.iter().for_each(|id| lock(*id));
     for id in &order {
-        for dependency in loaded::dependencies(session, *id)? {
-            object::lock_for_reading(dependency.relid);
-        }
+        loaded::relations(session, *id)?.into_iter().for_each(relation::lock_for_reading);
     }
     Ok(order)
 }
@@ -196,7 +195,7 @@ fn failure(error: &Error, started: Instant) -> Refresh {
         deleted: 0,
         delta_rows: 0,
         duration_ms: started.elapsed().as_secs_f64() * 1e3,
-        error: Some(error.to_string()),
+        error: Some(error.in_full()),
     }
 }
 
@@ -242,9 +241,9 @@ pub fn record_failure(id: i32, error: &Error) -> Result<bool> {
     quietly(|| {
         spi::connect(None, |session| {
             let kind = error.kind();
-            let count = frontier::failed(session, id, &error.to_string(), kind != Kind::Transient)?;
+            let count = frontier::failed(session, id, &error.in_full(), kind != Kind::Transient)?;
             if matches!(kind, Kind::Schema | Kind::Bug) {
-                frontier::reinitialize(session, id, &error.to_string())?;
+                frontier::reinitialize(session, id, &error.in_full())?;
             }
             history::insert(session, id, &failure(error, Instant::now()))?;
             let suspend = count >= guc::max_consecutive_errors();

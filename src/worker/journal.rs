@@ -23,7 +23,7 @@ impl Journal {
 
     /// Logs an error about a table, or about none, once until it is another.
     pub fn failed(&mut self, id: Option<i32>, error: &Error) {
-        let text = error.to_string();
+        let text = error.in_full();
         if self.said.get(&id) == Some(&text) {
             return;
         }

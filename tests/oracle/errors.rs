@@ -260,3 +260,33 @@ async fn missing_privileges() {
     session.run(&format!("drop owned by {role} cascade; drop role {role}")).await;
     database.close().await;
 }
+
+/// A table that somebody else has changed does not fit its delta; whoever reads the report, or the history where a
+/// worker met it, learns which table it is and by how much.
+#[tokio::test]
+async fn a_delta_that_does_not_fit() {
+    let database = Database::fresh("misfit").await;
+    let session = database.connect().await;
+    session.run(SETUP).await;
+    let figures = "Table public.bag: the weights are -2 and +1, but 0 rows were deleted, 0 updated and 1 inserted.";
+    for schedule in ["1d", "0s"] {
+        session
+            .run(&format!(
+                "select pgtrickle.create_stream_table('bag', 'select v, s from t', '{schedule}');
+                 begin; alter table bag disable trigger all; delete from bag; alter table bag enable trigger all;
+                 delete from t where id = 5; update t set v = 7 where id = 3; commit"
+            ))
+            .await;
+        if schedule == "1d" {
+            let failure = session.refuse("select pgtrickle.refresh_stream_table('bag')").await;
+            assert_eq!(failure.detail.as_deref(), Some(figures), "{failure}");
+        } else {
+            let told = format!(
+                "select exists (select from pgtrickle.get_refresh_history('bag') where error = 'internal error: a delta does not fit the table it is for: {figures}')"
+            );
+            session.wait_until(&told, std::time::Duration::from_secs(20)).await;
+        }
+        session.run("select pgtrickle.drop_stream_table('bag'); insert into t values (5, 2, 'x')").await;
+    }
+    database.close().await;
+}
