@@ -274,7 +274,7 @@ async fn a_delta_that_does_not_fit() {
             .run(&format!(
                 "select pgtrickle.create_stream_table('bag', 'select v, s from t', '{schedule}');
                  begin; alter table bag disable trigger all; delete from bag; alter table bag enable trigger all;
-                 delete from t where id = 5; update t set v = 7 where id = 3; commit"
+                 delete from t where id = 5; update t set v = v + 10 where id = 3; commit"
             ))
             .await;
         if schedule == "1d" {
