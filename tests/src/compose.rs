@@ -167,6 +167,9 @@ impl Piece {
             (Some(left), Some(right)) => format!("l.c{left} = r.c{right}"),
             _ => format!("{} and {}", self.condition(dice, "l"), other.condition(dice, "r")),
         };
+        let kind = *dice.pick(&["join", "join", "left join", "right join", "full join"]);
+        // A full join must have equalities to begin with.
+        let kind = if kind == "full join" && !on.contains(" = r.c") { "left join" } else { kind };
         let extra = if dice.percent(25) { format!(" and {}", other.condition(dice, "r")) } else { String::new() };
         let mut items = vec![];
         let mut columns = vec![];
@@ -177,8 +180,29 @@ impl Piece {
                 columns.push(piece.columns[at]);
             }
         }
-        let from = format!("({}) l join ({}) r on {on}{extra}", self.sql, other.sql);
+        let from = format!("({}) l {kind} ({}) r on {on}{extra}", self.sql, other.sql);
         Piece { sql: format!("select {} from {from}", select(&items)), columns }
+    }
+
+    /// The rows that have, or have not, a match in another piece; or a value found there.
+    fn subquery(self, other: Piece, dice: &mut Dice) -> Piece {
+        let text = dice.percent(25);
+        let fits = |ty: Type| ty.is_number() != text && ty != Type::Numeric;
+        let (Some(left), Some(right)) = (self.column(dice, fits), other.column(dice, fits)) else { return self };
+        let sign = if dice.percent(20) { "<" } else { "=" };
+        let matching = format!("select 1 from ({}) r where r.c{right} {sign} l.c{left}", other.sql);
+        let condition = match dice.below(6) {
+            0 => format!("exists ({matching} and {})", other.condition(dice, "r")),
+            1 => format!("not exists ({matching})"),
+            2 => format!("l.c{left} in (select r.c{right} from ({}) r)", other.sql),
+            3 => format!("l.c{left} not in (select r.c{right} from ({}) r)", other.sql),
+            4 => format!("({} or l.c{left} in (select r.c{right} from ({}) r))", self.condition(dice, "l"), other.sql),
+            _ => {
+                let aggregate = if text { "max" } else { "min" };
+                format!("l.c{left} >= (select {aggregate}(r.c{right}) from ({}) r)", other.sql)
+            }
+        };
+        Piece { sql: format!("select * from ({}) l where {condition}", self.sql), columns: self.columns }
     }
 
     fn union(self, other: Piece, dice: &mut Dice) -> Piece {
@@ -205,7 +229,7 @@ fn piece(dice: &mut Dice, depth: usize, joins: &mut usize) -> Piece {
         return Piece::base(dice);
     }
     let input = piece(dice, depth - 1, joins);
-    match dice.weighted(&[2, 2, 2, 4, 4, 3]) {
+    match dice.weighted(&[2, 2, 2, 4, 4, 3, 3]) {
         0 => input.filter(dice),
         1 => input.project(dice),
         2 => input.distinct(dice),
@@ -220,6 +244,12 @@ fn piece(dice: &mut Dice, depth: usize, joins: &mut usize) -> Piece {
             let below = dice.below(depth);
             let other = piece(dice, below, joins);
             input.union(other, dice)
+        }
+        6 if *joins > 0 => {
+            *joins -= 1;
+            let below = dice.below(depth);
+            let other = piece(dice, below, joins);
+            input.subquery(other, dice)
         }
         _ => input.aggregate(dice),
     }

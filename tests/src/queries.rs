@@ -20,7 +20,7 @@ const fn any(name: &'static str, look: Look, sql: &'static str) -> Query {
 }
 
 /// In the order of their creation: later ones may read earlier ones.
-pub static QUERIES: [Query; 75] = [
+pub static QUERIES: &[Query] = &[
     delta("s_filter", Text, "select id, val, upper(cat) as cat from items where val > 1"),
     delta("s_project", Text, "select id, coalesce(val, 0) * 2 as v2, amt, ts at time zone 'UTC' as utc, f from items"),
     delta(
@@ -198,16 +198,132 @@ pub static QUERIES: [Query; 75] = [
     delta("t_chain", Text, "select n, count(*) as groups, sum(s) as s from a_group group by n"),
     delta("t_diamond", Text, "select g.grp, g.n, f.n as flagged from a_group g join a_filter f on f.grp = g.grp"),
     delta("t_top", Text, "select max(d.n) as hi, count(*) as c from t_diamond d join t_chain t on t.n = d.n"),
+    delta("o_left", Text, "select i.id, i.val, r.name from items i left join ref r on r.id = i.grp"),
+    delta("o_right", Text, "select l.item, l.qty, i.cat from items i right join link l on l.item = i.id and i.val > 0"),
+    delta("o_full", Text, "select k.a, k.b, l.qty from keyless k full join link l on l.item = k.a"),
+    delta(
+        "o_full_using",
+        Text,
+        "select id, i.val, r.name, p.g from items i full join ref r using (id) left join parts p using (id)",
+    ),
+    delta("o_range", Text, "select i.id, r.id as rid from items i left join ref r on r.id between i.val and i.val + 1"),
+    delta("o_true", Text, "select r.id, k.a from ref r left join keyless k on k.a = 5"),
+    delta(
+        "o_chain",
+        Text,
+        "select i.id, l.qty, r.name from items i left join link l on l.item = i.id left join ref r on r.id = l.ref",
+    ),
+    delta(
+        "o_group",
+        Text,
+        "select r.id, count(l.item) as n, sum(l.qty) as q from ref r left join link l on l.ref = r.id group by r.id",
+    ),
+    delta("o_where", Text, "select i.id from items i left join link l on l.item = i.id where l.item is null"),
+    delta("o_self", Text, "select a.id, b.id as next from items a left join items b on b.id = a.id + 1"),
+    delta(
+        "o_folded",
+        Values,
+        "select f.id, g.id as other from folded f left join folded g on g.c = f.c and g.id < f.id",
+    ),
+    delta("e_exists", Text, "select id from items i where exists (select from link l where l.item = i.id)"),
+    delta(
+        "e_not_exists",
+        Text,
+        "select * from keyless k where not exists (select from ref r where r.id = k.a and r.region = 'north')",
+    ),
+    delta(
+        "e_residual",
+        Text,
+        "select * from link l where exists (select from link m where m.item = l.item and m.ref <> l.ref)",
+    ),
+    delta(
+        "e_residual_not",
+        Text,
+        "select * from link l where not exists (select from link m where m.item = l.item and m.qty > l.qty)",
+    ),
+    delta("e_range", Text, "select id, val from items i where not exists (select from ref r where r.id > i.val)"),
+    delta("e_constant", Text, "select id from items where exists (select from ref where region = 'south')"),
+    delta("e_in", Text, "select * from keyless where a in (select grp from items where flag)"),
+    delta("e_not_in", Text, "select * from keyless where a not in (select grp from items where flag)"),
+    delta("e_not_in_key", Text, "select id, name from ref where id not in (select id from parts where v > 1)"),
+    delta("e_not_in_both", Text, "select * from link where (item, ref) not in (select grp, val from items)"),
+    delta("e_in_correlated", Text, "select * from keyless k where a in (select grp from items i where i.cat = k.b)"),
+    delta("e_any", Text, "select id, val from items where val > any (select qty from link where ref = 1)"),
+    delta("e_all", Text, "select id, val from items i where val >= all (select qty from link l where l.item = i.grp)"),
+    delta("e_numeric", Text, "select a, n from keyless where n in (select amt from items)"),
+    delta("e_or", Text, "select id from items i where flag or exists (select from link l where l.item = i.id)"),
+    delta(
+        "e_or_in",
+        Text,
+        "select id from items where val = 1 or grp in (select a from keyless) or id in (select id from ref)",
+    ),
+    delta(
+        "e_value",
+        Text,
+        "select id, grp in (select a from keyless) as i, val not in (select qty from link) as n from items",
+    ),
+    delta(
+        "e_case",
+        Text,
+        "select id, case when exists (select from link l where l.item = i.id) then 'linked' else cat end as c from items i",
+    ),
+    delta("e_grouped", Text, "select grp, sum(val) as s from items where id in (select item from link) group by grp"),
+    delta(
+        "e_having",
+        Text,
+        "select grp, count(*) as n from items i group by grp having exists (select from ref r where r.id = i.grp)",
+    ),
+    delta("u_max", Text, "select id, val, (select max(qty) from link) as m from items"),
+    delta("u_correlated", Text, "select id, (select max(qty) from link l where l.item = i.id) as m from items i"),
+    delta(
+        "u_count",
+        Text,
+        "select id, (select count(*) from link l where l.item = i.id and l.ref = i.grp) as n from items i",
+    ),
+    delta("u_lookup", Text, "select l.item, (select name from ref r where r.id = l.ref) as name from link l"),
+    delta(
+        "u_lookup_computed",
+        Text,
+        "select l.item, (select r.name || l.qty from ref r where r.id = l.ref) as name from link l",
+    ),
+    delta(
+        "u_where",
+        Text,
+        "select id, val from items i where val > (select avg(val) from items j where j.grp = i.grp)",
+    ),
+    delta(
+        "u_having",
+        Text,
+        "select grp, sum(val) as s from items group by grp having sum(val) > (select avg(qty) from link)",
+    ),
+    delta("u_equal", Text, "select id, val from items where val = (select max(val) from items)"),
+    delta(
+        "u_nested",
+        Text,
+        "select id from ref where id in (select item from link l where qty > (select min(val) from items i where i.grp = l.ref))",
+    ),
+    delta(
+        "l_join",
+        Text,
+        "select i.id, x.qty from items i cross join lateral (select qty from link l where l.item = i.id) x",
+    ),
+    delta(
+        "l_group",
+        Text,
+        "select r.id, x.n, x.s from ref r, lateral (select count(*) as n, sum(qty) as s from link l where l.ref = r.id) x",
+    ),
+    delta(
+        "l_left",
+        Text,
+        "select i.id, x.qty from items i left join lateral (select qty + i.val as qty from link l where l.item = i.id) x on x.qty > 1",
+    ),
     any("x_window", Values, "select id, row_number() over (partition by grp order by id) as r from items"),
-    any("x_left", Text, "select i.id, r.name from items i left join ref r on r.id = i.grp"),
 ];
 
 /// Constructs of which only exactness is asked.
-pub static FULL: [Query; 14] = [
+pub static FULL: &[Query] = &[
     any("y_union", Values, "select a from keyless union select grp from items"),
     any("y_except", Values, "select a, b from keyless except all select grp, cat from items"),
-    any("y_exists", Text, "select id from items i where exists (select from link l where l.item = i.id)"),
-    any("y_scalar", Text, "select id, (select max(qty) from link l where l.item = i.id) as m from items i"),
     any("y_count_distinct", Text, "select grp, count(distinct cat) as n from items group by grp"),
     any(
         "y_strings",

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::catalog::Catalog;
 use crate::delta::{self, Delta, PlanStep, consolidate};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::nodes::{self, Cut};
 use crate::plan::{Column, Expr, Ids, Plan, Relation, Scan, UnionAll};
 use crate::sql::ast::Query;
@@ -19,13 +19,13 @@ use crate::{bind, render, rewrite};
 /// Compiles a query. `table` is the stream table, `state(k)` the table of its internal node `k`.
 pub fn compile(query: &Query, catalog: &dyn Catalog, table: &QName, state: &dyn Fn(usize) -> QName) -> Result<View> {
     let mut ids = Ids::default();
-    let plan = rewrite::simplify(bind::bind(query, catalog, &mut ids)?);
+    let plan = bind::bind(query, catalog, &mut ids)?;
+    let plan = rewrite::simplify(rewrite::unnest::unnest(plan, catalog, &mut ids)?);
     of_plan(plan, catalog, (table, state), ids)
 }
 
 /// Compiles a plan that is bound and simplified; the tables as for [`compile`].
 pub fn of_plan(plan: Plan, catalog: &dyn Catalog, tables: (&QName, &dyn Fn(usize) -> QName), ids: Ids) -> Result<View> {
-    supported(&plan)?;
     let mut ids = ids;
     let types = Types::of(&plan, catalog, &source_name)?;
     let sources = sources(&plan, catalog)?;
@@ -117,38 +117,4 @@ fn sources(plan: &Plan, catalog: &dyn Catalog) -> Result<Vec<Source>> {
         Ok(Source { columns: all.filter(|column| read.contains(column)).collect(), name })
     });
     ordered.collect()
-}
-
-/// Refuses what has no delta rule.
-fn supported(plan: &Plan) -> Result<()> {
-    if let Plan::Outer(_) = plan {
-        let hint = "Use an inner join, or refresh mode FULL.";
-        return Err(Error::unsupported("an outer join", "its delta rule does not exist yet", hint));
-    }
-    let mut asks = expressions(plan).into_iter().flat_map(|e| e.subqueries());
-    if asks.next().is_some() {
-        let hint = "Write it as a join with a subquery in FROM, or use refresh mode FULL.";
-        return Err(Error::unsupported(
-            "a subquery in an expression",
-            "only subqueries in FROM have a delta rule",
-            hint,
-        ));
-    }
-    plan.inputs().into_iter().try_for_each(supported)
-}
-
-/// The expressions of one operator.
-fn expressions(plan: &Plan) -> Vec<&Expr> {
-    match plan {
-        Plan::Scan(_) | Plan::UnionAll(_) | Plan::Distinct(_) => vec![],
-        Plan::Values(values) => values.rows.iter().flatten().collect(),
-        Plan::Filter(filter) => vec![&filter.predicate],
-        Plan::Project(project) => project.columns.iter().map(|(_, e)| e).collect(),
-        Plan::Join(join) => join.predicates.iter().collect(),
-        Plan::Outer(outer) => vec![&outer.on],
-        Plan::Aggregate(aggregate) => {
-            let orders = aggregate.calls.iter().flat_map(|call| call.order_by.iter().chain(&call.within_group));
-            orders.map(|order| &order.expr).collect()
-        }
-    }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::delta::law;
 use crate::error::{Error, Result};
+use crate::expr::Direction;
 use crate::nodes::{Scale, Upkeep};
-use crate::plan::{AggregateCall, ColId, Column, Expr, Plan, Relation};
+use crate::plan::{AggregateCall, ColId, Column, Expr, Plan, Relation, TopK};
 use crate::sql::ast::{self, bare};
 use crate::sql::ident::{Ident, QName};
 use crate::sql::print;
@@ -103,7 +104,45 @@ fn head(plan: &Plan, upkeep: &[Upkeep], relations: &dyn Fn(&Relation) -> QName, 
             format!("γ {}", keys.chain(calls).collect::<Result<Vec<_>>>()?.join(", "))
         }
         Plan::Distinct(distinct) => format!("δ {}", list(&distinct.input.columns())),
+        Plan::Semi(semi) => format!("{} {}", if semi.anti { "▷" } else { "⋉" }, text(&semi.on, names)?),
+        Plan::Window(window) => {
+            let calls = window.calls.iter().map(|(column, e)| shown(column, e, names));
+            format!("ω {}", calls.collect::<Result<Vec<_>>>()?.join(", "))
+        }
+        Plan::TopK(top) => format!("τ {}", top_k(top, names)?),
+        Plan::Expand(expand) => {
+            let shown = expand.columns.iter().map(|(column, e)| shown(column, e, names));
+            format!("π* {}", shown.collect::<Result<Vec<_>>>()?.join(", "))
+        }
+        Plan::Unnest(unnest) => {
+            let columns: Vec<Column> = unnest.columns.iter().map(|(column, _)| column.clone()).collect();
+            format!("{} {} ({})", if unnest.outer { "⟕*" } else { "×*" }, text(&unnest.call, names)?, list(&columns))
+        }
     })
+}
+
+/// `first 10 after 5 by a, b descending of each k`.
+fn top_k(top: &TopK, names: &Names) -> Result<String> {
+    let mut parts = vec![];
+    if let Some(limit) = &top.limit {
+        parts.push(format!("first {}{}", text(limit, names)?, if top.ties { " with ties" } else { "" }));
+    }
+    if let Some(offset) = &top.offset {
+        parts.push(format!("after {}", text(offset, names)?));
+    }
+    let keys = top.order.iter().map(|key| {
+        let descending = if key.direction == Direction::Ascending { "" } else { " descending" };
+        Ok(format!("{}{descending}", text(&key.expr, names)?))
+    });
+    let keys = keys.collect::<Result<Vec<_>>>()?;
+    if !keys.is_empty() {
+        parts.push(format!("by {}", keys.join(", ")));
+    }
+    if !top.partition.is_empty() {
+        let name = |id: &ColId| names.get(id).map(Ident::to_string).unwrap_or_default();
+        parts.push(format!("of each {}", top.partition.iter().map(name).collect::<Vec<_>>().join(", ")));
+    }
+    Ok(parts.join(" "))
 }
 
 fn list(columns: &[Column]) -> String {

@@ -8,6 +8,10 @@
 use crate::expr;
 use crate::sql::ident::{Ident, QName};
 
+mod columns;
+
+pub use columns::{reads, replaced};
+
 /// The id of one column, unique within a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ColId(pub u32);
@@ -32,9 +36,14 @@ pub enum Plan {
     Project(Box<Project>),
     Join(Box<Join>),
     Outer(Box<Outer>),
+    Semi(Box<Semi>),
     UnionAll(UnionAll),
     Aggregate(Box<Aggregate>),
     Distinct(Box<Distinct>),
+    Window(Box<Window>),
+    TopK(Box<TopK>),
+    Expand(Box<Expand>),
+    Unnest(Box<Unnest>),
 }
 
 /// What a scan reads.
@@ -94,6 +103,15 @@ pub struct Outer {
     pub on: Expr,
 }
 
+/// ⋉: the rows of `left` that have a match in `right`; with `anti`, ▷: those that have none.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Semi {
+    pub left: Plan,
+    pub right: Plan,
+    pub on: Expr,
+    pub anti: bool,
+}
+
 /// ⊎: `columns[i]` is fed by `inputs[k].1[i]` of each input.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UnionAll {
@@ -133,6 +151,49 @@ pub struct Distinct {
     pub input: Plan,
 }
 
+/// ω: every row of `input` with the value of window calls that share their partition.
+///
+/// Each call is an `Expr::Call` with a window that is spelled out; partitions are columns of the input.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Window {
+    pub input: Plan,
+    pub partition: Vec<ColId>,
+    pub calls: Vec<(Column, Expr)>,
+}
+
+/// τ: of each partition, the rows from `offset` on, at most `limit` of them, in this order; with `ties`,
+/// those too that are equal to the last one in the order. Without a partition all rows are one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TopK {
+    pub input: Plan,
+    pub partition: Vec<ColId>,
+    pub order: Vec<Order>,
+    pub limit: Option<Expr>,
+    pub offset: Option<Expr>,
+    pub ties: bool,
+}
+
+/// A projection in which calls of set-returning functions make several rows of one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Expand {
+    pub input: Plan,
+    pub columns: Vec<(Column, Expr)>,
+}
+
+/// Every row of `input` with each row that a function returns for it; with `outer`, with NULLs when it
+/// returns none.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Unnest {
+    pub input: Plan,
+    /// The function's call, over columns of the input.
+    pub call: Expr,
+    /// What it returns: the columns, the number of the row last where `ordinality` says so, and the types of those
+    /// that the function does not itself declare.
+    pub columns: Vec<(Column, Option<expr::TypeName>)>,
+    pub ordinality: bool,
+    pub outer: bool,
+}
+
 /// Gives out column ids. One per view, so that ids never meet again.
 #[derive(Clone, Debug, Default)]
 pub struct Ids(u32);
@@ -160,6 +221,17 @@ impl Plan {
                 aggregate.keys.iter().cloned().chain(calls).collect()
             }
             Plan::Distinct(distinct) => distinct.input.columns(),
+            Plan::Semi(semi) => semi.left.columns(),
+            Plan::Window(window) => {
+                let calls = window.calls.iter().map(|(column, _)| column.clone());
+                window.input.columns().into_iter().chain(calls).collect()
+            }
+            Plan::TopK(top) => top.input.columns(),
+            Plan::Expand(expand) => expand.columns.iter().map(|(column, _)| column.clone()).collect(),
+            Plan::Unnest(unnest) => {
+                let returned = unnest.columns.iter().map(|(column, _)| column.clone());
+                unnest.input.columns().into_iter().chain(returned).collect()
+            }
         }
     }
 
@@ -174,6 +246,63 @@ impl Plan {
             Plan::UnionAll(union) => union.inputs.iter().map(|(input, _)| input).collect(),
             Plan::Aggregate(aggregate) => vec![&aggregate.input],
             Plan::Distinct(distinct) => vec![&distinct.input],
+            Plan::Semi(semi) => vec![&semi.left, &semi.right],
+            Plan::Window(window) => vec![&window.input],
+            Plan::TopK(top) => vec![&top.input],
+            Plan::Expand(expand) => vec![&expand.input],
+            Plan::Unnest(unnest) => vec![&unnest.input],
+        }
+    }
+
+    /// The same operator over other inputs, each made from the one it replaces, left to right.
+    pub fn try_map_inputs<E>(self, f: &mut impl FnMut(Plan) -> Result<Plan, E>) -> Result<Plan, E> {
+        Ok(match self {
+            Plan::Scan(_) | Plan::Values(_) => self,
+            Plan::Filter(x) => Plan::Filter(Box::new(Filter { input: f(x.input)?, ..*x })),
+            Plan::Project(x) => Plan::Project(Box::new(Project { input: f(x.input)?, ..*x })),
+            Plan::Join(x) => {
+                let inputs = x.inputs.into_iter().map(f).collect::<Result<_, E>>()?;
+                Plan::join(inputs, x.predicates)
+            }
+            Plan::Outer(x) => Plan::Outer(Box::new(Outer { left: f(x.left)?, right: f(x.right)?, ..*x })),
+            Plan::Semi(x) => Plan::Semi(Box::new(Semi { left: f(x.left)?, right: f(x.right)?, ..*x })),
+            Plan::UnionAll(x) => {
+                let inputs = x.inputs.into_iter().map(|(input, ids)| Ok((f(input)?, ids)));
+                Plan::UnionAll(UnionAll { columns: x.columns, inputs: inputs.collect::<Result<_, E>>()? })
+            }
+            Plan::Aggregate(x) => Plan::Aggregate(Box::new(Aggregate { input: f(x.input)?, ..*x })),
+            Plan::Distinct(x) => Plan::Distinct(Box::new(Distinct { input: f(x.input)? })),
+            Plan::Window(x) => Plan::Window(Box::new(Window { input: f(x.input)?, ..*x })),
+            Plan::TopK(x) => Plan::TopK(Box::new(TopK { input: f(x.input)?, ..*x })),
+            Plan::Expand(x) => Plan::Expand(Box::new(Expand { input: f(x.input)?, ..*x })),
+            Plan::Unnest(x) => Plan::Unnest(Box::new(Unnest { input: f(x.input)?, ..*x })),
+        })
+    }
+
+    /// As [`Plan::try_map_inputs`], where nothing can go wrong.
+    pub fn map_inputs(self, f: &mut impl FnMut(Plan) -> Plan) -> Plan {
+        let Ok(plan) = self.try_map_inputs(&mut |input| Ok::<Plan, std::convert::Infallible>(f(input)));
+        plan
+    }
+
+    /// The expressions of this operator, in reading order, without those of its inputs.
+    pub fn expressions(&self) -> Vec<&Expr> {
+        match self {
+            Plan::Scan(_) | Plan::UnionAll(_) | Plan::Distinct(_) => vec![],
+            Plan::Values(values) => values.rows.iter().flatten().collect(),
+            Plan::Filter(filter) => vec![&filter.predicate],
+            Plan::Project(project) => project.columns.iter().map(|(_, e)| e).collect(),
+            Plan::Join(join) => join.predicates.iter().collect(),
+            Plan::Outer(outer) => vec![&outer.on],
+            Plan::Semi(semi) => vec![&semi.on],
+            Plan::Aggregate(aggregate) => {
+                let orders = aggregate.calls.iter().flat_map(|call| call.order_by.iter().chain(&call.within_group));
+                orders.map(|order| &order.expr).collect()
+            }
+            Plan::Window(window) => window.calls.iter().map(|(_, e)| e).collect(),
+            Plan::TopK(top) => top.order.iter().map(|order| &order.expr).chain(&top.limit).chain(&top.offset).collect(),
+            Plan::Expand(expand) => expand.columns.iter().map(|(_, e)| e).collect(),
+            Plan::Unnest(unnest) => vec![&unnest.call],
         }
     }
 
@@ -201,8 +330,20 @@ impl Plan {
         Plan::Outer(Box::new(Outer { left: self, right, on }))
     }
 
+    pub fn semi_join(self, right: Plan, on: Expr, anti: bool) -> Plan {
+        Plan::Semi(Box::new(Semi { left: self, right, on, anti }))
+    }
+
     pub fn aggregate(self, keys: Vec<Column>, calls: Vec<AggregateCall>) -> Plan {
         Plan::Aggregate(Box::new(Aggregate { input: self, keys, calls }))
+    }
+}
+
+impl Semi {
+    /// The condition on a row of `left` that the join is.
+    pub fn condition(&self) -> Expr {
+        let matches = expr::Expr::Exists(Box::new(self.right.clone().filter(self.on.clone())));
+        if self.anti { expr::Expr::Not(Box::new(matches)) } else { matches }
     }
 }
 

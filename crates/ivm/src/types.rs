@@ -45,8 +45,15 @@ impl Types {
                 }
                 self.describe(plan, catalog, names)
             }
-            Plan::Project(_) | Plan::Aggregate(_) | Plan::Values(_) => self.describe(plan, catalog, names),
-            Plan::Filter(_) | Plan::Join(_) | Plan::Outer(_) | Plan::Distinct(_) => Ok(()),
+            Plan::Project(_)
+            | Plan::Aggregate(_)
+            | Plan::Values(_)
+            | Plan::Window(_)
+            | Plan::Expand(_)
+            | Plan::Unnest(_) => self.describe(plan, catalog, names),
+            Plan::Filter(_) | Plan::Join(_) | Plan::Outer(_) | Plan::Semi(_) | Plan::Distinct(_) | Plan::TopK(_) => {
+                Ok(())
+            }
         }
     }
 

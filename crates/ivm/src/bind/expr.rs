@@ -2,24 +2,24 @@
 
 use std::ops::ControlFlow;
 
-use super::scope::Scope;
+use super::scope::{Context, Place};
 use super::{Binder, refuse};
 use crate::catalog::FunctionKind;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::expr::{Expr as Generic, Mapper, Step};
 use crate::plan::{ColId, Expr, Plan};
 use crate::sql::ast::{self, Name, Query};
 use crate::sql::ident::Ident;
 
 impl Binder<'_> {
-    pub fn expr(&mut self, e: &ast::Expr, scope: &Scope) -> Result<Expr> {
-        e.clone().map_with(&mut Names { binder: self, scope })
+    pub fn expr(&mut self, e: &ast::Expr, place: &Place) -> Result<Expr> {
+        e.clone().map_with(&mut Names { binder: self, place })
     }
 }
 
 struct Names<'a, 'b> {
     binder: &'a mut Binder<'b>,
-    scope: &'a Scope,
+    place: &'a Place<'a>,
 }
 
 impl Mapper<Name, Query> for Names<'_, '_> {
@@ -27,11 +27,11 @@ impl Mapper<Name, Query> for Names<'_, '_> {
     type Q2 = Plan;
 
     fn column(&mut self, name: Name) -> Result<Expr> {
-        self.scope.column(&name).map(Expr::Column)
+        self.place.column(&name).map(Expr::Column)
     }
 
-    fn query(&mut self, _: Query) -> Result<Plan> {
-        Err(Error::Bug("a subquery was not refused"))
+    fn query(&mut self, query: Query) -> Result<Plan> {
+        self.binder.query(&query, Context::at(self.place))
     }
 
     fn whole_row(&mut self, _: Ident) -> Result<Expr> {
@@ -40,10 +40,6 @@ impl Mapper<Name, Query> for Names<'_, '_> {
 
     fn node(&mut self, e: ast::Expr) -> Result<Step<Name, Query, ColId, Plan>> {
         match &e {
-            Generic::Exists(_) => Err(refuse::exists()),
-            Generic::InQuery(..) => Err(refuse::in_query()),
-            Generic::Scalar(_) => Err(refuse::scalar_query()),
-            Generic::QuantifiedQuery(_) => Err(refuse::quantified_query()),
             Generic::ArrayOf(_) => Err(refuse::array_of_query()),
             Generic::Grouping(_) => Err(refuse::grouping_sets()),
             Generic::Keyword(keyword, _) => Err(refuse::session_value(keyword.text())),

@@ -1,47 +1,59 @@
 //! FROM: each item a plan, and the names under which its columns are known.
 
-use super::scope::{Ctes, Scope};
+use std::collections::BTreeSet;
+
+use super::scope::{Context, Place, Scope};
 use super::{Binder, refuse};
 use crate::error::{Error, Result};
-use crate::plan::{ColId, Expr, Plan, Relation, Scan, Values};
-use crate::sql::ast::{Alias, Cte, From, JoinKind, JoinOn};
+use crate::plan::{ColId, Column, Expr, Plan, Relation, Scan, Values};
+use crate::rewrite::unnest::lateral;
+use crate::sql::ast::{Alias, Cte, From, JoinKind, JoinOn, Name};
 use crate::sql::ident::{Ident, QName};
 
 impl Binder<'_> {
     /// The product of all items; one row without columns when there are none.
-    pub fn product(&mut self, items: &[From], ctes: Ctes) -> Result<(Plan, Scope)> {
-        let mut plans = vec![];
-        let mut scope = Scope::default();
+    pub fn product(&mut self, items: &[From], context: Context) -> Result<(Plan, Scope)> {
+        let mut product: Option<(Plan, Scope)> = None;
         for item in items {
-            let (plan, own) = self.from(item, ctes)?;
-            plans.push(plan);
-            scope = scope.and(own);
+            product = Some(match product {
+                None => self.from(item, context)?,
+                Some(left) => self.beside(left, item, context)?,
+            });
         }
-        let plan = match plans.len() {
-            0 => Plan::Values(Values { columns: vec![], rows: vec![vec![]] }),
-            1 => plans.remove(0),
-            _ => Plan::join(plans, vec![]),
-        };
-        Ok((plan, scope))
+        Ok(product.unwrap_or((Plan::Values(Values { columns: vec![], rows: vec![vec![]] }), Scope::default())))
     }
 
-    fn from(&mut self, item: &From, ctes: Ctes) -> Result<(Plan, Scope)> {
+    /// An item to the right of others, which it can refer to if it is LATERAL.
+    fn beside(&mut self, (left, scope): (Plan, Scope), item: &From, context: Context) -> Result<(Plan, Scope)> {
+        let place = Place { scope: &scope, context };
+        let (right, own) = self.from(item, Context::at(&place))?;
+        let plan = match right.free().is_disjoint(&ids(&left)) {
+            true => Plan::join(vec![left, right], vec![]),
+            false => lateral(left, right, None, self.catalog, self.ids)?,
+        };
+        Ok((plan, scope.and(own)))
+    }
+
+    fn from(&mut self, item: &From, context: Context) -> Result<(Plan, Scope)> {
         match item {
-            From::Table { name, alias } => match ctes.find(name)? {
-                Some((cte, visible)) => self.cte(cte, visible, alias.as_ref()),
+            From::Table { name, alias } => match context.ctes.find(name)? {
+                Some((cte, visible)) => self.cte(cte, context.within(visible), alias.as_ref()),
                 None => self.table(name, alias.as_ref()),
             },
-            From::Derived { lateral: true, .. } => Err(refuse::lateral()),
             From::Derived { query, alias, .. } => {
-                let plan = self.query(query, ctes)?;
+                let plan = self.query(query, context)?;
                 let scope = named(named_columns(&plan), Some(alias), &alias.name)?;
                 Ok((plan, scope))
             }
             From::Function { .. } => Err(refuse::function_in_from()),
-            From::Join { kind: JoinKind::Left | JoinKind::Right | JoinKind::Full, .. } => Err(refuse::outer_join()),
-            From::Join { kind: JoinKind::Inner | JoinKind::Cross, left, right, on, alias } => {
-                let (left, right) = (self.from(left, ctes)?, self.from(right, ctes)?);
-                self.join(left, right, on, alias.as_ref())
+            From::Join { kind, left, right, on, alias } => {
+                let left = self.from(left, context)?;
+                let (plan, scope) = self.join(*kind, left, right, on, context)?;
+                let using: &[Ident] = if let JoinOn::Using(columns) = on { columns } else { &[] };
+                match alias {
+                    None => Ok((plan, scope)),
+                    Some(alias) => Ok((plan, named(scope.columns(using)?, Some(alias), &alias.name)?)),
+                }
             }
         }
     }
@@ -54,40 +66,121 @@ impl Binder<'_> {
         Ok((plan, scope))
     }
 
-    fn cte(&mut self, cte: &Cte, visible: Ctes, alias: Option<&Alias>) -> Result<(Plan, Scope)> {
-        let plan = self.query(&cte.query, visible)?;
+    fn cte(&mut self, cte: &Cte, context: Context, alias: Option<&Alias>) -> Result<(Plan, Scope)> {
+        let plan = self.query(&cte.query, context)?;
         let columns = renamed(named_columns(&plan), cte.columns.iter())?;
         Ok((plan, named(columns, alias, &cte.name)?))
     }
 
     fn join(
         &mut self,
-        l: (Plan, Scope),
-        r: (Plan, Scope),
+        kind: JoinKind,
+        (left, scope): (Plan, Scope),
+        right: &From,
         on: &JoinOn,
-        alias: Option<&Alias>,
+        context: Context,
     ) -> Result<(Plan, Scope)> {
-        let ((left, left_scope), (right, right_scope)) = (l, r);
-        let using: &[Ident] = if let JoinOn::Using(columns) = on { columns } else { &[] };
-        let mut predicates = vec![];
-        let mut merged = vec![];
-        for name in using {
-            let bare = crate::sql::ast::Name { relation: None, column: name.clone() };
-            let (l, r) = (left_scope.column(&bare)?, right_scope.column(&bare)?);
-            predicates.push(Expr::equals(Expr::Column(l), Expr::Column(r)));
-            merged.push((name.clone(), l));
-        }
-        let mut scope = left_scope.and(right_scope);
-        merged.into_iter().for_each(|(name, id)| scope.merge(name, id));
-        if let JoinOn::On(condition) = on {
-            predicates.extend(self.expr(condition, &scope)?.conjuncts());
-        }
-        let plan = Plan::join(vec![left, right], predicates);
-        match alias {
-            None => Ok((plan, scope)),
-            Some(alias) => Ok((plan, named(scope.columns(using)?, Some(alias), &alias.name)?)),
+        let place = Place { scope: &scope, context };
+        let (right, own) = self.from(right, Context::at(&place))?;
+        let (on, merged) = self.condition(&scope, &own, on, context)?;
+        let dependent = !right.free().is_disjoint(&ids(&left));
+        let scope = scope.and(own);
+        let plan = match kind {
+            JoinKind::Inner | JoinKind::Cross if dependent => {
+                let plan = lateral(left, right, None, self.catalog, self.ids)?;
+                if on.is_empty() { plan } else { plan.filter(Expr::all(on)) }
+            }
+            JoinKind::Inner | JoinKind::Cross => Plan::join(vec![left, right], on),
+            JoinKind::Left if dependent => lateral(left, right, Some(Expr::all(on)), self.catalog, self.ids)?,
+            JoinKind::Left => left.left_join(right, Expr::all(on)),
+            JoinKind::Right => {
+                let columns = [left.columns(), right.columns()].concat();
+                right.left_join(left, Expr::all(on)).project(columns.iter().map(Column::pass).collect())
+            }
+            JoinKind::Full => return self.full_join(left, right, on, scope, merged),
+        };
+        let at = |(name, l, r): (Ident, ColId, ColId)| (name, if kind == JoinKind::Right { r } else { l });
+        Ok((plan, merged.into_iter().map(at).fold(scope, Scope::merged)))
+    }
+
+    /// The condition of a join, and the columns that USING makes one of.
+    fn condition(
+        &mut self,
+        left: &Scope,
+        right: &Scope,
+        on: &JoinOn,
+        context: Context,
+    ) -> Result<(Vec<Expr>, Vec<Merged>)> {
+        match on {
+            JoinOn::None => Ok((vec![], vec![])),
+            JoinOn::On(condition) => {
+                let scope = left.clone().and(right.clone());
+                Ok((self.expr(condition, &Place { scope: &scope, context })?.conjuncts(), vec![]))
+            }
+            JoinOn::Using(names) => {
+                let (mut predicates, mut merged) = (vec![], vec![]);
+                for name in names {
+                    let bare = Name { relation: None, column: name.clone() };
+                    let (l, r) = (left.column(&bare)?, right.column(&bare)?);
+                    predicates.push(Expr::equals(Expr::Column(l), Expr::Column(r)));
+                    merged.push((name.clone(), l, r));
+                }
+                Ok((predicates, merged))
+            }
         }
     }
+
+    /// `L ⟗ R = L ⟕ R ⊎ NULLs × (R ▷ L)`
+    fn full_join(
+        &mut self,
+        left: Plan,
+        right: Plan,
+        on: Vec<Expr>,
+        scope: Scope,
+        merged: Vec<Merged>,
+    ) -> Result<(Plan, Scope)> {
+        let on = Expr::all(on);
+        let (l, mut known) = left.copied(self.ids);
+        let (r, more) = right.copied(self.ids);
+        known.extend(more);
+        let unmatched = r.semi_join(l, crate::plan::replaced(&on, &known), true);
+        self.learn_types(&left)?;
+        let mut padded = vec![];
+        for column in left.columns() {
+            let ty = self.types.get(column.id)?.clone();
+            let null = Expr::null().cast(&ty.name);
+            let null = ty.collation.into_iter().fold(null, |null, collation| Expr::Collate(Box::new(null), collation));
+            padded.push((self.ids.column(column.name.as_str()), null));
+        }
+        let copy =
+            |column: &Column| Column { id: known.get(&column.id).copied().unwrap_or(column.id), ..column.clone() };
+        padded.extend(right.columns().iter().map(|column| copy(column).pass()));
+        let plan = self.union_all(left.left_join(right, on), unmatched.project(padded))?;
+        self.full_scope(plan, scope, merged)
+    }
+
+    /// The union's columns under the names of the join's; a merged one is that of either side.
+    fn full_scope(&mut self, plan: Plan, scope: Scope, merged: Vec<Merged>) -> Result<(Plan, Scope)> {
+        let Plan::UnionAll(union) = &plan else { return Err(Error::Bug("a full join is a union")) };
+        let fed = union.inputs.first().map(|(_, ids)| ids.clone()).unwrap_or_default();
+        let of = |id: ColId| fed.iter().position(|other| *other == id).map_or(id, |at| union.columns[at].id);
+        let mut scope = scope.mapped(&of);
+        let mut columns: Vec<(Column, Expr)> = union.columns.iter().map(Column::pass).collect();
+        for (name, l, r) in merged {
+            let column = self.ids.column(name.as_str());
+            columns.push((column.clone(), Expr::call("coalesce", vec![Expr::Column(of(l)), Expr::Column(of(r))])));
+            scope.merge(name, column.id);
+        }
+        let computed = columns.len() > union.columns.len();
+        Ok((if computed { plan.project(columns) } else { plan }, scope))
+    }
+}
+
+/// A column that USING merges: its name, and what it is on the left and on the right.
+type Merged = (Ident, ColId, ColId);
+
+fn ids(plan: &Plan) -> BTreeSet<ColId> {
+    plan.columns().iter().map(|column| column.id).collect()
 }
 
 fn named_columns(plan: &Plan) -> Vec<(Ident, ColId)> {

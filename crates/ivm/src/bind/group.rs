@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 
 use super::{Binder, refuse};
 use crate::catalog::{Equality, FunctionKind};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::expr::{self, Expr as Generic, Mapper, Step};
 use crate::keys;
 use crate::plan::{AggregateCall, ColId, Column, Expr, Order, Plan};
@@ -82,6 +82,11 @@ impl Grouping<'_, '_> {
             if !within_group.is_empty() && (!arg.value.columns().is_empty() || !arg.value.subqueries().is_empty()) {
                 return Err(refuse::direct_argument(&name));
             }
+            let own: BTreeSet<ColId> = self.input.columns().iter().map(|column| column.id).collect();
+            let read = arg.value.columns();
+            if !read.is_empty() && read.into_iter().all(|id| !own.contains(id)) {
+                return Err(refuse::outer_aggregate(&name));
+            }
             ids.push(self.column_below(arg.value, "arg").id);
         }
         let mut orders = |keys: Vec<Order>| -> Vec<Order> {
@@ -106,8 +111,8 @@ impl Grouping<'_, '_> {
     fn extra_key(&mut self, id: ColId) -> Result<()> {
         let given: BTreeSet<ColId> =
             self.keys.iter().filter_map(|(_, e)| if let Expr::Column(id) = e { Some(*id) } else { None }).collect();
-        let column = self.input.columns().into_iter().find(|column| column.id == id);
-        let column = column.ok_or(Error::Bug("an expression reads a column that its input has not"))?;
+        // A column of an outer query is the same in every row.
+        let Some(column) = self.input.columns().into_iter().find(|column| column.id == id) else { return Ok(()) };
         if !keys::determined(&self.input, &given, self.binder.catalog)?.contains(&id) {
             return Err(refuse::ungrouped(&column.name));
         }
@@ -130,7 +135,14 @@ impl Mapper<ColId, Plan> for Grouping<'_, '_> {
         Ok(Expr::Column(id))
     }
 
+    /// A subquery may refer to group keys, and to columns that they determine.
     fn query(&mut self, plan: Plan) -> Result<Plan> {
+        let own: BTreeSet<ColId> = self.input.columns().iter().map(|column| column.id).collect();
+        for id in plan.free().intersection(&own) {
+            if !self.keys.iter().any(|(_, key)| *key == Expr::Column(*id)) {
+                self.extra_key(*id)?;
+            }
+        }
         Ok(plan)
     }
 

@@ -21,12 +21,12 @@ use crate::sql::ast::{self, Body, Query, SetOp};
 use crate::sql::ident::QName;
 use crate::types::Types;
 
-use scope::{Ctes, Scope};
+use scope::{Context, Place, Scope};
 
 /// The plan of a query; its output columns carry the query's output names, in order.
 pub fn bind(query: &Query, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan> {
     let mut binder = Binder { catalog, ids, functions: BTreeMap::new(), types: Types::default() };
-    binder.query(query, Ctes::default())
+    binder.query(query, Context::default())
 }
 
 struct Binder<'a> {
@@ -39,7 +39,7 @@ struct Binder<'a> {
 }
 
 impl Binder<'_> {
-    fn query(&mut self, query: &Query, outer: Ctes) -> Result<Plan> {
+    fn query(&mut self, query: &Query, context: Context) -> Result<Plan> {
         let no_limit = |limit: &ast::Limit| match &limit.count {
             None => true,
             Some(Generic::Cast(e, _)) => **e == Generic::Literal(Literal::Null),
@@ -48,15 +48,15 @@ impl Binder<'_> {
         if query.offset.is_some() || !query.limit.iter().all(no_limit) {
             return Err(refuse::limit());
         }
-        let ctes = match &query.with {
-            Some(with) => outer.with(with),
-            None => outer,
+        let context = match &query.with {
+            Some(with) => context.within(context.ctes.with(with)),
+            None => context,
         };
         match &query.body {
-            Body::Select(select) => self.select(select, ctes),
-            Body::Values(rows) => self.values(rows),
+            Body::Select(select) => self.select(select, context),
+            Body::Values(rows) => self.values(rows, context),
             Body::SetOp { op: SetOp::Union, all, left, right } => {
-                let (left, right) = (self.query(left, ctes)?, self.query(right, ctes)?);
+                let (left, right) = (self.query(left, context)?, self.query(right, context)?);
                 let union = self.union_all(left, right)?;
                 Ok(if *all { union } else { Plan::Distinct(Box::new(Distinct { input: union })) })
             }
@@ -64,11 +64,12 @@ impl Binder<'_> {
         }
     }
 
-    fn values(&mut self, rows: &[Vec<ast::Expr>]) -> Result<Plan> {
+    fn values(&mut self, rows: &[Vec<ast::Expr>], context: Context) -> Result<Plan> {
         let width = rows.first().map_or(0, Vec::len);
         let columns = (1..=width).map(|at| self.ids.column(format!("column{at}"))).collect();
         let scope = Scope::default();
-        let rows = rows.iter().map(|row| row.iter().map(|e| self.expr(e, &scope)).collect::<Result<Vec<Expr>>>());
+        let place = Place { scope: &scope, context };
+        let rows = rows.iter().map(|row| row.iter().map(|e| self.expr(e, &place)).collect::<Result<Vec<Expr>>>());
         let rows = rows.collect::<Result<Vec<_>>>()?;
         if rows.iter().any(|row| row.len() != width) {
             return Err(Error::Syntax("rows of VALUES differ in length".to_owned()));
@@ -118,6 +119,9 @@ impl Binder<'_> {
     }
 
     fn learn_types(&mut self, plan: &Plan) -> Result<()> {
+        if !plan.free().is_empty() {
+            return Err(refuse::correlated());
+        }
         let name = |relation: &Relation| match relation {
             Relation::Source(name) => name.clone(),
             _ => QName::bare("none"),

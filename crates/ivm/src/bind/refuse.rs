@@ -6,23 +6,14 @@ use crate::error::Error;
 use crate::sql::ast::SetOp;
 use crate::sql::ident::{Ident, QName};
 
-const JOIN_INSTEAD: &str = "Join with the subquery in FROM instead, if each row finds at most one partner there.";
 const VIEW_ON_TOP: &str =
     "Maintain the rest of the query as a stream table, and read it through a view that adds this construct.";
 
-pub fn outer_join() -> Error {
+pub fn correlated() -> Error {
     Error::unsupported(
-        "an outer join",
-        "a row without a match shows NULLs, and any row of the other side can give it its first match or take its last",
-        "Use an inner join if every row has a match.",
-    )
-}
-
-pub fn lateral() -> Error {
-    Error::unsupported(
-        "LATERAL",
-        "the subquery is a different one for every row on its left",
-        "Join with a subquery that does not refer to its neighbours, on their columns.",
+        "a UNION, a FULL JOIN or an ungrouped column in a subquery that refers to the query around it",
+        "its types are not known apart from that query",
+        "Join with a subquery in FROM that does not refer to its neighbours.",
     )
 }
 
@@ -31,38 +22,6 @@ pub fn function_in_from() -> Error {
         "a function in FROM",
         "which rows the function returns is not visible to change capture",
         "Keep the function's result in a table, and refer to the table.",
-    )
-}
-
-pub fn exists() -> Error {
-    Error::unsupported(
-        "EXISTS (subquery)",
-        "whether a row qualifies depends on all rows of the subquery, not on a pair of rows",
-        "Join with a SELECT DISTINCT of the subquery's columns in FROM instead of EXISTS; NOT EXISTS has no such form.",
-    )
-}
-
-pub fn in_query() -> Error {
-    Error::unsupported(
-        "IN (subquery)",
-        "whether a row qualifies depends on all rows of the subquery, not on a pair of rows",
-        "Join with a SELECT DISTINCT of the subquery in FROM instead of IN; NOT IN has no such form.",
-    )
-}
-
-pub fn scalar_query() -> Error {
-    Error::unsupported(
-        "a subquery used as a value",
-        "one changed row of the subquery changes the value in every row that shows it",
-        JOIN_INSTEAD,
-    )
-}
-
-pub fn quantified_query() -> Error {
-    Error::unsupported(
-        "ANY or ALL (subquery)",
-        "whether a row qualifies depends on all rows of the subquery, not on a pair of rows",
-        "Join with an aggregate in FROM, such as the minimum or maximum of the subquery.",
     )
 }
 
@@ -153,6 +112,14 @@ pub fn session_value(keyword: &str) -> Error {
         keyword,
         "its value changes without any change of a table",
         "Compare with it when reading the stream table.",
+    )
+}
+
+pub fn outer_aggregate(function: &QName) -> Error {
+    Error::unsupported(
+        &format!("the aggregate {function} of columns of an outer query"),
+        "it belongs to the groups of that query, not to those of the subquery that it stands in",
+        "Compute it in a subquery in FROM, and refer to its column.",
     )
 }
 

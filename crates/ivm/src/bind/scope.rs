@@ -6,14 +6,52 @@ use crate::plan::ColId;
 use crate::sql::ast::{Cte, Name, With};
 use crate::sql::ident::{Ident, QName};
 
+/// What a query can refer to beside its own FROM clause.
+#[derive(Clone, Copy, Default)]
+pub struct Context<'a> {
+    pub ctes: Ctes<'a>,
+    /// The place of the expression, or of the LATERAL item, that holds the query.
+    pub outer: Option<&'a Place<'a>>,
+}
+
+/// Where an expression stands.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    pub scope: &'a Scope,
+    pub context: Context<'a>,
+}
+
+impl<'a> Context<'a> {
+    pub fn within(self, ctes: Ctes<'a>) -> Context<'a> {
+        Context { ctes, ..self }
+    }
+
+    /// The context of a query at a place of this one.
+    pub fn at(place: &'a Place<'a>) -> Context<'a> {
+        Context { ctes: place.context.ctes, outer: Some(place) }
+    }
+}
+
+impl Place<'_> {
+    /// A column of the innermost query that has one of this name.
+    pub fn column(&self, name: &Name) -> Result<ColId> {
+        match (self.scope.find(name.relation.as_ref(), &name.column)?, self.context.outer) {
+            (Some(id), _) => Ok(id),
+            (None, Some(outer)) => outer.column(name),
+            (None, None) => self.scope.column(name),
+        }
+    }
+}
+
 /// The columns that a FROM clause offers.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Scope {
     items: Vec<Item>,
     /// The columns that USING merged, by their bare names.
     merged: Vec<(Ident, ColId)>,
 }
 
+#[derive(Clone)]
 struct Item {
     name: Ident,
     columns: Vec<(Ident, ColId)>,
@@ -31,6 +69,19 @@ impl Scope {
     pub fn and(mut self, other: Scope) -> Scope {
         self.items.extend(other.items);
         self.merged.extend(other.merged);
+        self
+    }
+
+    /// With one merged column more.
+    pub fn merged(mut self, (name, id): (Ident, ColId)) -> Scope {
+        self.merge(name, id);
+        self
+    }
+
+    /// The same names for other columns.
+    pub fn mapped(mut self, of: &dyn Fn(ColId) -> ColId) -> Scope {
+        let ids = self.items.iter_mut().flat_map(|item| &mut item.columns).chain(&mut self.merged);
+        ids.for_each(|(_, id)| *id = of(*id));
         self
     }
 

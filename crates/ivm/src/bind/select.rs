@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::group::{self, Grouped};
-use super::scope::{Ctes, Scope};
+use super::scope::{Context, Place};
 use super::{Binder, refuse};
 use crate::catalog::FunctionKind;
 use crate::error::Result;
@@ -13,18 +13,19 @@ use crate::sql::ast::{self, Group, Item, Select};
 use crate::sql::ident::Ident;
 
 impl Binder<'_> {
-    pub fn select(&mut self, select: &Select, ctes: Ctes) -> Result<Plan> {
+    pub fn select(&mut self, select: &Select, context: Context) -> Result<Plan> {
         let Select { distinct, items, from, filter, group_by, having, windows: _ } = select;
         if let ast::Distinct::On(_) = distinct {
             return Err(refuse::distinct_on());
         }
-        let (mut plan, scope) = self.product(from, ctes)?;
+        let (mut plan, scope) = self.product(from, context)?;
+        let place = &Place { scope: &scope, context };
         if let Some(filter) = filter {
-            plan = plan.filter(self.expr(filter, &scope)?);
+            plan = plan.filter(self.expr(filter, place)?);
         }
-        let outputs = items.iter().map(|item| self.expr(&item.expr, &scope)).collect::<Result<Vec<Expr>>>()?;
-        let having = having.as_ref().map(|having| self.expr(having, &scope)).transpose()?;
-        let keys = self.group_keys(group_by, &scope)?;
+        let outputs = items.iter().map(|item| self.expr(&item.expr, place)).collect::<Result<Vec<Expr>>>()?;
+        let having = having.as_ref().map(|having| self.expr(having, place)).transpose()?;
+        let keys = self.group_keys(group_by, place)?;
         let grouped = !group_by.is_empty() || having.is_some() || self.any_aggregate(&outputs)?;
         let (mut plan, outputs) = match grouped {
             false => (plan, outputs),
@@ -41,9 +42,9 @@ impl Binder<'_> {
         })
     }
 
-    fn group_keys(&mut self, groups: &[Group], scope: &Scope) -> Result<Vec<Expr>> {
+    fn group_keys(&mut self, groups: &[Group], place: &Place) -> Result<Vec<Expr>> {
         let key = |group: &Group| match group {
-            Group::Expr(e) => self.expr(e, scope).map(Some),
+            Group::Expr(e) => self.expr(e, place).map(Some),
             Group::Empty => Ok(None),
             Group::Rollup(_) | Group::Cube(_) | Group::Sets(_) => Err(refuse::grouping_sets()),
         };

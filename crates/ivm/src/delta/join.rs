@@ -17,20 +17,25 @@ pub fn delta(join: &Join, cx: &mut Cx) -> Result<Option<Delta>> {
     for state in &join.inputs {
         inputs.push(Input { state: state.clone(), delta: cx.delta(state)? });
     }
+    Ok(of(inputs, &join.predicates, cx))
+}
+
+/// The delta of a join of inputs whose deltas are known.
+pub fn of(mut inputs: Vec<Input>, predicates: &[Expr], cx: &mut Cx) -> Option<Delta> {
     // Unchanged inputs first: the sooner they restrict ΔP, the less there is to write down.
     inputs.sort_by_key(|input| input.delta.is_some());
-    let inputs = linked(inputs, &join.predicates, |input| &input.state);
-    let mut chain = Chain { predicates: &join.predicates, states: vec![], delta: None };
+    let inputs = linked(inputs, predicates, |input| &input.state);
+    let mut chain = Chain { predicates, states: vec![], delta: None };
     for input in inputs {
         chain.add(input, cx);
     }
-    Ok(chain.delta.map(|term| term.evaluate(&join.predicates, cx)))
+    chain.delta.map(|term| term.evaluate(predicates, cx))
 }
 
 /// An input of the join and its delta.
-struct Input {
-    state: Plan,
-    delta: Option<Delta>,
+pub struct Input {
+    pub state: Plan,
+    pub delta: Option<Delta>,
 }
 
 /// The fold so far: the inputs of P, and ΔP.
@@ -59,8 +64,9 @@ impl Chain<'_> {
             }
             (None, Some(delta)) => Some(self.with_states(&delta)),
             (Some(term), Some(delta)) => {
-                let before = shared(term.evaluate(self.predicates, cx), "c", cx);
-                let delta = shared(delta, "d", cx);
+                let before = term.evaluate(self.predicates, cx);
+                let before = cx.shared(before, "c", "bilinear");
+                let delta = cx.shared(delta, "d", "bilinear");
                 let states = [before.against(&input.state), self.with_states(&delta), before.overlap(&delta)];
                 Some(self.sum(states.into(), &input.state, cx))
             }
@@ -130,14 +136,6 @@ impl Term {
         let w = cx.ids.column("w");
         let columns = columns.iter().map(Column::pass).chain([(w.clone(), product)]).collect();
         Delta { plan: plan.project(columns), w, consolidated: false }
-    }
-}
-
-/// A delta that several terms read: written down once, unless it is already a relation.
-fn shared(delta: Delta, name: &str, cx: &mut Cx) -> Delta {
-    match delta.plan {
-        Plan::Scan(_) => delta,
-        plan => Delta { plan: cx.step(name, "bilinear", plan), ..delta },
     }
 }
 

@@ -18,8 +18,10 @@ pub mod consolidate;
 mod distinct;
 mod filter;
 mod join;
+mod outer;
 mod project;
 mod scan;
+mod semi;
 mod union;
 
 use std::collections::BTreeMap;
@@ -32,6 +34,7 @@ use crate::sql::ident::Ident;
 use crate::view::{DELTA, Mask, Node, NodeColumn, Program, Step, View};
 
 /// The change of a plan: its columns, under their own ids, and the weight.
+#[derive(Clone)]
 pub struct Delta {
     pub plan: Plan,
     pub w: Column,
@@ -90,8 +93,10 @@ pub fn rendered(view: &View, steps: Vec<PlanStep>) -> Result<Program> {
 pub fn law(plan: &Plan) -> &'static str {
     match plan {
         Plan::Scan(_) | Plan::Values(_) | Plan::Filter(_) | Plan::Project(_) | Plan::UnionAll(_) => "linear",
+        Plan::Expand(_) | Plan::Unnest(_) => "linear",
         Plan::Join(_) => "bilinear",
-        Plan::Outer(_) | Plan::Aggregate(_) | Plan::Distinct(_) => "key-local",
+        Plan::Outer(_) | Plan::Semi(_) => "key-local",
+        Plan::Aggregate(_) | Plan::Distinct(_) | Plan::Window(_) | Plan::TopK(_) => "key-local",
     }
 }
 
@@ -136,7 +141,19 @@ impl Cx<'_> {
             Plan::UnionAll(u) => union::delta(u, self),
             Plan::Aggregate(a) => aggregate::delta(a, self),
             Plan::Distinct(d) => distinct::delta(d, self),
-            Plan::Outer(_) => Err(Error::Bug("an outer join reached the delta compiler")),
+            Plan::Outer(o) => outer::delta(o, self),
+            Plan::Semi(s) => semi::delta(s, self),
+            Plan::Window(_) | Plan::TopK(_) | Plan::Expand(_) | Plan::Unnest(_) => {
+                Err(Error::Bug("an operator without a delta rule reached the delta compiler"))
+            }
+        }
+    }
+
+    /// A delta that several terms read: written down once, unless it is already a relation.
+    pub fn shared(&mut self, delta: Delta, name: &str, law: &str) -> Delta {
+        match delta.plan {
+            Plan::Scan(_) => delta,
+            plan => Delta { plan: self.step(name, law, plan), ..delta },
         }
     }
 

@@ -50,7 +50,7 @@ fn inputs(call: &AggregateCall, columns: &[ColId], members: &[Row], scope: &Scop
     Ok(sorted.into_iter().map(|(_, args)| args).filter(|args| !call.distinct || seen.insert(canonical(args))).collect())
 }
 
-fn by_key(key: &Order, left: &Value, right: &Value) -> Ordering {
+pub fn by_key(key: &Order, left: &Value, right: &Value) -> Ordering {
     let descending = matches!(key.direction, Direction::Descending);
     let nulls_first = key.nulls_first.unwrap_or(descending);
     match (left.is_null(), right.is_null()) {

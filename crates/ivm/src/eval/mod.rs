@@ -7,6 +7,7 @@ mod aggregate;
 mod expr;
 mod function;
 mod number;
+mod top_k;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,12 +84,17 @@ fn rows(plan: &Plan, scope: &Scope) -> Result<Rows> {
         }
         Plan::Join(join) => joined(join, scope)?,
         Plan::Outer(outer) => left_joined(outer, scope)?,
+        Plan::Semi(semi) => rows(&semi.left, scope)?.keep(&[&semi.condition()], scope)?.rows,
         Plan::UnionAll(union) => united(union, scope)?,
         Plan::Aggregate(aggregate) => grouped(aggregate, scope)?,
         Plan::Distinct(distinct) => {
             let input = rows(&distinct.input, scope)?.rows;
             let mut seen = BTreeSet::new();
             input.into_iter().filter(|row| seen.insert(canonical(row))).collect()
+        }
+        Plan::TopK(top) => top_k::eval(top, scope)?,
+        Plan::Window(_) | Plan::Expand(_) | Plan::Unnest(_) => {
+            return Err(Error::Evaluation("this operator is not known".to_owned()));
         }
     };
     Ok(Rows { columns, rows })

@@ -36,6 +36,8 @@ pub fn determined(plan: &Plan, given: &BTreeSet<ColId>, catalog: &dyn Catalog) -
     Ok(known(plan, catalog)?.dependencies.closure(given))
 }
 
+pub use not_null::{implied as implied_not_null, is_not_null};
+
 /// Keys beyond this many are forgotten.
 const MOST: usize = 8;
 
@@ -93,6 +95,15 @@ fn known(plan: &Plan, catalog: &dyn Catalog) -> Result<Known> {
             let all = distinct.input.columns().into_iter().map(|column| column.id).collect();
             known.add_key(known.dependencies.reduced(all));
             known
+        }
+        Plan::Semi(semi) => known(&semi.left, catalog)?,
+        Plan::Window(window) => known(&window.input, catalog)?,
+        Plan::TopK(top) => known(&top.input, catalog)?,
+        // One row may become many.
+        Plan::Expand(_) => Known::default(),
+        Plan::Unnest(unnest) => {
+            let input = known(&unnest.input, catalog)?;
+            Known { not_null: input.not_null, ..Known::default() }
         }
     })
 }

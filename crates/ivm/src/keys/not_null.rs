@@ -38,19 +38,20 @@ pub fn implied(condition: &Expr) -> BTreeSet<ColId> {
         Generic::Or(parts) => {
             parts.iter().map(implied).reduce(|l, r| l.intersection(&r).copied().collect()).unwrap_or_default()
         }
-        Generic::Is(e, IsTest::NotNull | IsTest::True | IsTest::False) => column(e).into_iter().collect(),
+        Generic::Is(e, IsTest::NotNull | IsTest::True | IsTest::False) => strict(e),
         Generic::Column(id) => [*id].into(),
-        Generic::Binary(op, l, r) if is_comparison(op.schema.is_none(), &op.symbol) => {
-            column(l).into_iter().chain(column(r)).collect()
-        }
+        Generic::Binary(op, l, r) if is_comparison(op.schema.is_none(), &op.symbol) => &strict(l) | &strict(r),
         _ => BTreeSet::new(),
     }
 }
 
-fn column(e: &Expr) -> Option<ColId> {
+/// The columns whose null makes an expression null: through arithmetic and casts between plain types.
+fn strict(e: &Expr) -> BTreeSet<ColId> {
     match e {
-        Generic::Column(id) => Some(*id),
-        _ => None,
+        Generic::Column(id) => [*id].into(),
+        Generic::Cast(e, TypeName(ty)) if is_plain_type(ty) => strict(e),
+        Generic::Binary(op, l, r) if ["+", "-", "*", "/"].iter().any(|symbol| op.is(symbol)) => &strict(l) | &strict(r),
+        _ => BTreeSet::new(),
     }
 }
 

@@ -15,7 +15,7 @@ pub mod scale;
 use crate::catalog::{Catalog, ColumnType, Equality};
 use crate::error::Result;
 use crate::keys::{self, Facts};
-use crate::plan::{Aggregate, ColId, Column, Ids, Join, Outer, Plan, Relation, Scan, UnionAll};
+use crate::plan::{Aggregate, ColId, Column, Ids, Plan, Relation, Scan};
 use crate::render;
 pub use crate::render::unique;
 use crate::sql::ident::{Ident, QName};
@@ -93,26 +93,12 @@ impl Cutter<'_> {
     /// The plan with every stateful operator replaced by a read of its node.
     fn below(&mut self, plan: Plan) -> Result<Plan> {
         Ok(match plan {
-            Plan::Scan(_) | Plan::Values(_) => plan,
-            Plan::Filter(f) => self.below(f.input)?.filter(f.predicate),
-            Plan::Project(p) => self.below(p.input)?.project(p.columns),
-            Plan::Join(j) => {
-                let Join { inputs, predicates } = *j;
-                Plan::join(inputs.into_iter().map(|input| self.below(input)).collect::<Result<_>>()?, predicates)
-            }
-            Plan::Outer(o) => {
-                let Outer { left, right, on } = *o;
-                self.below(left)?.left_join(self.below(right)?, on)
-            }
-            Plan::UnionAll(u) => {
-                let inputs = u.inputs.into_iter().map(|(input, ids)| Ok((self.below(input)?, ids)));
-                Plan::UnionAll(UnionAll { columns: u.columns, inputs: inputs.collect::<Result<_>>()? })
-            }
             Plan::Aggregate(a) => self.node(*a)?,
             Plan::Distinct(d) => {
                 let keys = d.input.columns();
                 self.node(Aggregate { input: d.input, keys, calls: vec![] })?
             }
+            other => other.try_map_inputs(&mut |input| self.below(input))?,
         })
     }
 

@@ -52,7 +52,7 @@ pub fn fixed(plan: &Plan, id: ColId, cx: &Cutter) -> Option<u32> {
             let (_, expr) = p.columns.iter().find(|(column, _)| column.id == id)?;
             of_expr(expr, &p.input, cx)
         }
-        Plan::Join(_) | Plan::Outer(_) => {
+        Plan::Window(_) | Plan::TopK(_) | Plan::Unnest(_) | Plan::Join(_) | Plan::Outer(_) | Plan::Semi(_) => {
             let input = plan.inputs().into_iter().find(|input| input.columns().iter().any(|c| c.id == id))?;
             fixed(input, id, cx)
         }
@@ -71,6 +71,10 @@ pub fn fixed(plan: &Plan, id: ColId, cx: &Cutter) -> Option<u32> {
             }
         }
         Plan::Distinct(d) => fixed(&d.input, id, cx),
+        Plan::Expand(e) => {
+            let (_, expr) = e.columns.iter().find(|(column, _)| column.id == id)?;
+            of_expr(expr, &e.input, cx)
+        }
     }
 }
 

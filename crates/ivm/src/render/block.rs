@@ -15,7 +15,7 @@ use crate::sql::ident::Ident;
 pub struct Block {
     from: Vec<From>,
     filter: Vec<Expr>,
-    columns: Columns,
+    pub columns: Columns,
     grouping: Option<Grouping>,
 }
 
@@ -66,9 +66,18 @@ impl Renderer<'_> {
         match plan {
             Plan::Scan(scan) => Ok(self.scan(scan)),
             Plan::Values(values) if values.rows.len() == 1 => self.one_row(values),
-            Plan::Values(_) | Plan::UnionAll(_) | Plan::Distinct(_) => self.subquery(plan),
+            Plan::Values(_) | Plan::UnionAll(_) | Plan::Distinct(_) | Plan::TopK(_) => self.subquery(plan),
+            Plan::Semi(semi) => {
+                let mut block = self.flat(&semi.left)?;
+                let condition = self.expr(&semi.condition(), &block.columns)?;
+                block.keep(vec![condition]);
+                Ok(block)
+            }
+            Plan::Window(_) | Plan::Expand(_) | Plan::Unnest(_) => {
+                Err(Error::Bug("an operator that cannot be rendered"))
+            }
             Plan::Filter(filter) => {
-                let mut block = self.block(&filter.input)?;
+                let mut block = self.asked(&filter.input, &[&filter.predicate])?;
                 let conditions = self.conjuncts(std::slice::from_ref(&filter.predicate), &block.columns)?;
                 block.keep(conditions);
                 Ok(block)
@@ -101,8 +110,17 @@ impl Renderer<'_> {
         })
     }
 
+    /// The plan as a SELECT for these expressions: an aggregate that one of their subqueries refers to would be
+    /// taken for an aggregate of the subquery, so that it has to be a column.
+    fn asked(&mut self, plan: &Plan, expressions: &[&plan::Expr]) -> Result<Block> {
+        match expressions.iter().any(|e| !e.subqueries().is_empty()) {
+            true => self.flat(plan),
+            false => self.block(plan),
+        }
+    }
+
     /// The plan as a SELECT that can be joined or grouped.
-    fn flat(&mut self, plan: &Plan) -> Result<Block> {
+    pub fn flat(&mut self, plan: &Plan) -> Result<Block> {
         match is_grouped(plan) {
             true => self.subquery(plan),
             false => self.block(plan),
@@ -138,7 +156,8 @@ impl Renderer<'_> {
 
     fn project(&mut self, project: &Project) -> Result<Block> {
         let aliases = self.aliases.clone();
-        let mut block = self.block(&project.input)?;
+        let asking: Vec<&plan::Expr> = project.columns.iter().map(|(_, e)| e).collect();
+        let mut block = self.asked(&project.input, &asking)?;
         let mut columns = self.computed(project, &block.columns)?;
         // Each projection may repeat what the one below computes: without a stop, text doubles each time.
         if matches!(project.input, Plan::Project(_)) && columns.values().any(|e| size(e) > SIZE) {
@@ -241,7 +260,7 @@ impl Renderer<'_> {
         })))
     }
 
-    fn orders(&mut self, keys: &[plan::Order], columns: &Columns) -> Result<Vec<Order>> {
+    pub fn orders(&mut self, keys: &[plan::Order], columns: &Columns) -> Result<Vec<Order>> {
         let order = |key: &plan::Order| {
             let expr = self.expr(&key.expr, columns)?;
             Ok(Order { expr, direction: key.direction.clone(), nulls_first: key.nulls_first })
@@ -267,8 +286,10 @@ fn joined(kind: JoinKind, left: From, right: From, on: JoinOn) -> From {
 fn is_grouped(plan: &Plan) -> bool {
     match plan {
         Plan::Aggregate(_) => true,
-        Plan::Filter(filter) => is_grouped(&filter.input),
-        Plan::Project(project) => is_grouped(&project.input),
+        Plan::Filter(filter) => filter.predicate.subqueries().is_empty() && is_grouped(&filter.input),
+        Plan::Project(project) => {
+            project.columns.iter().all(|(_, e)| e.subqueries().is_empty()) && is_grouped(&project.input)
+        }
         _ => false,
     }
 }

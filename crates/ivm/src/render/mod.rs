@@ -7,6 +7,7 @@
 mod block;
 mod expr;
 mod names;
+mod top_k;
 
 use crate::error::{Error, Result};
 use crate::plan::{ColId, Plan, Relation, UnionAll, Values};
@@ -36,6 +37,7 @@ impl Renderer<'_> {
         let names = names::unique(&columns);
         match plan {
             Plan::UnionAll(union) => self.union(union, &names),
+            Plan::TopK(top) => self.top_k(top, &ids, &names),
             Plan::Distinct(distinct) => self.block(&distinct.input)?.select(&ids, &names, Distinct::Rows),
             _ => self.block(plan)?.select(&ids, &names, Distinct::No),
         }

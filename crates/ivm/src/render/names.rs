@@ -40,6 +40,11 @@ pub fn unique(columns: &[Column]) -> Vec<Ident> {
     names
 }
 
+/// `name`, numbered where one of `taken` has it.
+pub fn fresh(name: &str, taken: &[Ident]) -> Ident {
+    free(&Ident::new(name), &taken.iter().cloned().collect())
+}
+
 fn free(name: &Ident, taken: &BTreeSet<Ident>) -> Ident {
     let mut candidate = name.clone();
     let mut nth = 2;

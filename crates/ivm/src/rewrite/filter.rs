@@ -1,7 +1,11 @@
-//! σ sinks: `σp(π(R)) = π(σp(R))`, `σp(σq(R)) = σ(q∧p)(R)`, `σp(R ⋈q S) = R ⋈(q∧p) S`.
+//! σ sinks: `σp(π(R)) = π(σp(R))`, `σp(σq(R)) = σ(q∧p)(R)`, `σp(R ⋈q S) = R ⋈(q∧p) S`, `σp(L ⋉ R) = σp(L) ⋉ R`,
+//! `σp(L ⟕ R) = σp(L) ⟕ R` for a `p` over `L`; and `σp(L ⟕q R) = L ⋈(q∧p) R` where `p` is true for no NULLs of `R`.
 
-use super::{project, substituted};
-use crate::plan::{Expr, Filter, Plan, Project};
+use std::collections::BTreeSet;
+
+use super::{join, project, substituted};
+use crate::keys;
+use crate::plan::{ColId, Expr, Filter, Outer, Plan, Project};
 
 pub fn filter(input: Plan, predicate: Expr) -> Plan {
     match input {
@@ -21,6 +25,22 @@ pub fn filter(input: Plan, predicate: Expr) -> Plan {
             j.predicates.extend(predicate.conjuncts());
             Plan::Join(j)
         }
+        Plan::Semi(s) => filter(s.left, predicate).semi_join(s.right, s.on, s.anti),
+        Plan::Outer(o) => outer(*o, predicate),
         other => other.filter(predicate),
     }
+}
+
+fn outer(outer: Outer, predicate: Expr) -> Plan {
+    let Outer { left, right, on } = outer;
+    let of_right: BTreeSet<ColId> = right.columns().iter().map(|column| column.id).collect();
+    if !keys::implied_not_null(&predicate).is_disjoint(&of_right) {
+        let conditions = on.conjuncts().into_iter().chain(predicate.conjuncts()).collect();
+        return join::join(vec![left, right], conditions);
+    }
+    let of_left = |e: &Expr| e.subqueries().is_empty() && e.columns().into_iter().all(|id| !of_right.contains(id));
+    let (sinking, staying): (Vec<Expr>, Vec<Expr>) = predicate.conjuncts().into_iter().partition(of_left);
+    let left = if sinking.is_empty() { left } else { filter(left, Expr::all(sinking)) };
+    let plan = left.left_join(right, on);
+    if staying.is_empty() { plan } else { plan.filter(Expr::all(staying)) }
 }

@@ -5,6 +5,8 @@
 //! | filters sink through projections, merge, and become join predicates | `filter` |
 //! | projections merge; those that change nothing vanish | `project` |
 //! | projections rise out of joins; joins of joins become one | `join` |
+//! | projections rise out of the left of semi joins | `semi` |
+//! | filters sink into the left of semi and outer joins; an outer join whose NULLs are filtered is an inner one | `filter` |
 //! | unions of unions become one; a DISTINCT needs none below | `union` |
 //! | what nobody reads is not computed | `prune` |
 //!
@@ -15,11 +17,13 @@ mod filter;
 mod join;
 mod project;
 mod prune;
+mod semi;
 mod union;
+pub mod unnest;
 
 use crate::error::Result;
 use crate::expr::Expr as Generic;
-use crate::plan::{Aggregate, ColId, Column, Distinct, Expr, Outer, Plan};
+use crate::plan::{ColId, Column, Distinct, Expr, Plan};
 
 /// The plan in the shape that the laws like best.
 pub fn simplify(plan: Plan) -> Plan {
@@ -29,23 +33,14 @@ pub fn simplify(plan: Plan) -> Plan {
 }
 
 fn bottom_up(plan: Plan) -> Plan {
-    match plan {
-        Plan::Scan(_) | Plan::Values(_) => plan,
-        Plan::Filter(f) => filter::filter(bottom_up(f.input), f.predicate),
-        Plan::Project(p) => project::project(bottom_up(p.input), p.columns),
-        Plan::Join(j) => join::join(j.inputs.into_iter().map(bottom_up).collect(), j.predicates),
-        Plan::Outer(o) => {
-            let Outer { left, right, on } = *o;
-            bottom_up(left).left_join(bottom_up(right), on)
-        }
-        Plan::UnionAll(u) => {
-            union::union_all(u.columns, u.inputs.into_iter().map(|(input, ids)| (bottom_up(input), ids)).collect())
-        }
-        Plan::Aggregate(a) => {
-            let Aggregate { input, keys, calls } = *a;
-            bottom_up(input).aggregate(keys, calls)
-        }
-        Plan::Distinct(d) => Plan::Distinct(Box::new(Distinct { input: union::without_distinct(bottom_up(d.input)) })),
+    match plan.map_inputs(&mut bottom_up) {
+        Plan::Filter(f) => filter::filter(f.input, f.predicate),
+        Plan::Project(p) => project::project(p.input, p.columns),
+        Plan::Join(j) => join::join(j.inputs, j.predicates),
+        Plan::Semi(s) => semi::semi(*s),
+        Plan::UnionAll(u) => union::union_all(u.columns, u.inputs),
+        Plan::Distinct(d) => Plan::Distinct(Box::new(Distinct { input: union::without_distinct(d.input) })),
+        other => other,
     }
 }
 

@@ -5,7 +5,9 @@
 use std::collections::BTreeSet;
 
 use super::project;
-use crate::plan::{Aggregate, ColId, Column, Distinct, Expr, Filter, Join, Outer, Plan, Project, UnionAll};
+use crate::plan::{
+    Aggregate, ColId, Column, Distinct, Expr, Filter, Join, Outer, Plan, Project, Semi, UnionAll, Window,
+};
 
 /// The plan with the `needed` columns among its output, and as few others as its operators allow.
 pub fn prune(plan: Plan, needed: &BTreeSet<ColId>) -> Plan {
@@ -50,6 +52,29 @@ pub fn prune(plan: Plan, needed: &BTreeSet<ColId>) -> Plan {
             let all = d.input.columns().into_iter().map(|column| column.id).collect();
             Plan::Distinct(Box::new(Distinct { input: prune(d.input, &all) }))
         }
+        Plan::Semi(s) => {
+            let Semi { left, right, on, anti } = *s;
+            let read = with(needed, [&on]);
+            prune(left, &read).semi_join(prune(right, &read), on, anti)
+        }
+        Plan::Window(w) => {
+            let Window { input, partition, mut calls } = *w;
+            calls.retain(|(column, _)| wanted(column));
+            let mut read = with(needed, calls.iter().map(|(_, e)| e));
+            if calls.is_empty() {
+                return prune(input, &read);
+            }
+            read.extend(&partition);
+            Plan::Window(Box::new(Window { input: prune(input, &read), partition, calls }))
+        }
+        // Every column of an expansion, and of what a function returns, may decide how many rows there are.
+        Plan::TopK(_) | Plan::Expand(_) | Plan::Unnest(_) => {
+            let mut read = with(needed, plan.expressions());
+            if let Plan::TopK(top) = &plan {
+                read.extend(&top.partition);
+            }
+            plan.map_inputs(&mut |input| prune(input, &read))
+        }
     }
 }
 
@@ -93,13 +118,6 @@ fn reads(e: &Expr, columns: &mut BTreeSet<ColId>) {
 }
 
 fn plan_reads(plan: &Plan, columns: &mut BTreeSet<ColId>) {
-    match plan {
-        Plan::Filter(f) => reads(&f.predicate, columns),
-        Plan::Project(p) => p.columns.iter().for_each(|(_, e)| reads(e, columns)),
-        Plan::Join(j) => j.predicates.iter().for_each(|e| reads(e, columns)),
-        Plan::Outer(o) => reads(&o.on, columns),
-        Plan::Values(v) => v.rows.iter().flatten().for_each(|e| reads(e, columns)),
-        Plan::Scan(_) | Plan::UnionAll(_) | Plan::Aggregate(_) | Plan::Distinct(_) => {}
-    }
+    plan.expressions().into_iter().for_each(|e| reads(e, columns));
     plan.inputs().into_iter().for_each(|input| plan_reads(input, columns));
 }

@@ -26,6 +26,8 @@ pub fn arb_plan(depth: u32) -> impl Strategy<Value = Plan> {
             1 => (some(), any::<u64>()).prop_map(|(inputs, seed)| Shape::UnionAll(inputs, seed)),
             2 => (one(), any::<u64>()).prop_map(|(input, seed)| Shape::Aggregate(input, seed)),
             1 => one().prop_map(Shape::Distinct),
+            1 => (one(), one(), any::<u64>()).prop_map(|(l, r, seed)| Shape::Outer(l, r, seed)),
+            1 => (one(), one(), any::<u64>()).prop_map(|(l, r, seed)| Shape::Semi(l, r, seed)),
         ]
     });
     shape.prop_map(|shape| Builder::default().plan(&shape))
@@ -40,6 +42,8 @@ enum Shape {
     UnionAll(Vec<Shape>, u64),
     Aggregate(Box<Shape>, u64),
     Distinct(Box<Shape>),
+    Outer(Box<Shape>, Box<Shape>, u64),
+    Semi(Box<Shape>, Box<Shape>, u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +109,25 @@ impl Builder {
                 let input = self.groupable(input);
                 Plan::Distinct(Box::new(Distinct { input }))
             }
+            Shape::Outer(left, right, seed) => {
+                let (left, right, dice) = (self.plan(left), self.plan(right), &mut Dice(*seed));
+                let on = self.on(&left, &right, dice);
+                left.left_join(right, on)
+            }
+            Shape::Semi(left, right, seed) => {
+                let (left, right, dice) = (self.plan(left), self.plan(right), &mut Dice(*seed));
+                let on = self.on(&left, &right, dice);
+                left.semi_join(right, on, dice.below(2) == 0)
+            }
         }
+    }
+
+    fn on(&mut self, left: &Plan, right: &Plan, dice: &mut Dice) -> Expr {
+        let product = Plan::join(vec![left.clone(), right.clone()], vec![]);
+        Expr::And(vec![
+            Expr::equals(self.integer(left, dice), self.integer(right, dice)),
+            self.predicate(&product, dice, 1),
+        ])
     }
 
     fn column(&mut self, name: &str, kind: Kind) -> Column {

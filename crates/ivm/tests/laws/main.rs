@@ -47,6 +47,8 @@ laws! {
     law_project: Shape::Project;
     law_inner_join: Shape::Join(2);
     law_inner_join_of_many: Shape::Join(4);
+    law_outer_join: Shape::Outer;
+    law_semi_join: Shape::Semi;
     law_union_all: Shape::Union;
     law_aggregate: Shape::Aggregate;
     law_distinct: Shape::Distinct;

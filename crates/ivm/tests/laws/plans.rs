@@ -15,6 +15,8 @@ pub enum Shape {
     Filter,
     Project,
     Join(usize),
+    Outer,
+    Semi,
     Union,
     Aggregate,
     Distinct,
@@ -58,6 +60,8 @@ impl<'a, 'b> Generator<'a, 'b> {
             Shape::Filter => self.filter(0),
             Shape::Project => self.project(0),
             Shape::Join(n) => self.join(n, 0),
+            Shape::Outer => self.outer(1),
+            Shape::Semi => self.semi(1),
             Shape::Union => self.union(0),
             Shape::Aggregate => self.aggregate(1),
             Shape::Distinct => self.distinct(1),
@@ -70,13 +74,15 @@ impl<'a, 'b> Generator<'a, 'b> {
         if depth == 0 {
             return self.scan();
         }
-        match self.tape.pick(8) {
+        match self.tape.pick(10) {
             0 => self.scan(),
             1 => self.filter(depth - 1),
             2 => self.project(depth - 1),
             3 | 4 => self.join(2, depth - 1),
             5 => self.union(depth - 1),
             6 => self.aggregate(depth - 1),
+            7 => self.outer(depth - 1),
+            8 => self.semi(depth - 1),
             _ => self.distinct(depth - 1),
         }
     }
@@ -151,6 +157,37 @@ impl<'a, 'b> Generator<'a, 'b> {
             predicates.push(self.condition(&inputs[0]));
         }
         Plan::join(inputs, predicates)
+    }
+
+    /// A condition of a join: often equal keys, sometimes conditions on either side or on both.
+    fn on(&mut self, left: &Plan, right: &Plan) -> Expr {
+        let (l, r) = (self.of_type(left, Ty::Int), self.of_type(right, Ty::Int));
+        let mut parts = vec![];
+        for _ in 0..self.tape.pick(3) {
+            if !l.is_empty() && !r.is_empty() {
+                let operator = self.tape.of(&["=", "=", "=", "<", "<>"]);
+                parts.push(E::binary(operator, self.tape.of(&l).expr(), self.tape.of(&r).expr()));
+            }
+        }
+        if self.tape.pick(4) == 3 {
+            parts.push(self.condition(left));
+        }
+        if self.tape.pick(4) == 3 {
+            parts.push(self.condition(right));
+        }
+        E::all(parts)
+    }
+
+    fn outer(&mut self, depth: usize) -> Plan {
+        let (left, right) = (self.any(depth), self.any(depth));
+        let on = self.on(&left, &right);
+        left.left_join(right, on)
+    }
+
+    fn semi(&mut self, depth: usize) -> Plan {
+        let (left, right) = (self.any(depth), self.any(depth));
+        let on = self.on(&left, &right);
+        left.semi_join(right, on, self.tape.flip())
     }
 
     fn union(&mut self, depth: usize) -> Plan {

@@ -1,0 +1,41 @@
+//! ⟕, outer join.   `L ⟕ R = L ⋈ R ⊎ (L ▷ R) × NULLs`, so  Δ(L ⟕ R) = Δ(L ⋈ R) ⊎ Δ(L ▷ R) × NULLs
+//!
+//! A left row without a match shows NULLs: it is a row of the anti join. While the right side does not
+//! change the join is linear in its left side.
+
+use crate::error::Result;
+use crate::plan::{Expr, Outer, Plan, UnionAll};
+
+use super::{Cx, Delta, join, semi};
+
+pub fn delta(outer: &Outer, cx: &mut Cx) -> Result<Option<Delta>> {
+    let (left, right) = (cx.delta(&outer.left)?, cx.delta(&outer.right)?);
+    let Some(right) = right else {
+        let joined = |delta: Delta| Delta {
+            plan: delta.plan.left_join(outer.right.clone(), outer.on.clone()),
+            w: delta.w,
+            consolidated: false,
+        };
+        return Ok(left.map(joined));
+    };
+    let left = left.map(|left| cx.shared(left, "d_left", "linear"));
+    let right = cx.shared(right, "d_right", "linear");
+    let inner = [(&outer.left, left.clone()), (&outer.right, Some(right.clone()))];
+    let inner = inner.map(|(state, delta)| join::Input { state: state.clone(), delta });
+    let inner = join::of(inner.into(), &outer.on.clone().conjuncts(), cx);
+    let sides = semi::Sides { left: &outer.left, right: &outer.right, on: &outer.on, anti: true };
+    let unmatched = semi::of(&sides, left, right, cx)?;
+    // A join that finds nothing gives the NULLs their types.
+    let padded = Delta { plan: unmatched.plan.left_join(outer.right.clone(), Expr::bool(false)), ..unmatched };
+    Ok(Some(sum(Plan::Outer(Box::new(outer.clone())).columns(), inner.into_iter().chain([padded]).collect(), cx)))
+}
+
+/// The sum of deltas with the same columns.
+pub fn sum(mut columns: Vec<crate::plan::Column>, deltas: Vec<Delta>, cx: &mut Cx) -> Delta {
+    let ids: Vec<_> = columns.iter().map(|column| column.id).collect();
+    let w = cx.ids.column("w");
+    columns.push(w.clone());
+    let inputs = deltas.into_iter().map(|delta| (delta.plan, ids.iter().copied().chain([delta.w.id]).collect()));
+    let inputs = inputs.collect();
+    Delta { plan: Plan::UnionAll(UnionAll { columns, inputs }), w, consolidated: false }
+}

@@ -1,0 +1,49 @@
+//! The first rows of each partition. Rows that are equal in the order come in the order of their values.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use super::{Row, Rows, Scope, Value, aggregate, canonical, expr, rows};
+use crate::error::{Error, Result};
+use crate::plan::{Expr, TopK};
+
+pub fn eval(top: &TopK, scope: &Scope) -> Result<Vec<Row>> {
+    let input = rows(&top.input, scope)?;
+    let mut partitions: BTreeMap<Row, Vec<(Row, Row)>> = BTreeMap::new();
+    let Rows { columns, rows } = input;
+    for row in rows {
+        let inner = scope.inner(&columns, &row);
+        let partition = top.partition.iter().map(|id| inner.column(*id).cloned()).collect::<Result<Row>>()?;
+        let keys = top.order.iter().map(|key| expr::eval(&key.expr, &inner)).collect::<Result<Row>>()?;
+        partitions.entry(canonical(&partition)).or_default().push((keys, row));
+    }
+    let (skipped, kept) = (count(top.offset.as_ref(), scope)?.unwrap_or(0), count(top.limit.as_ref(), scope)?);
+    let mut result = vec![];
+    for mut members in partitions.into_values() {
+        members.sort_by(|l, r| same_place(top, l, r).then_with(|| l.1.cmp(&r.1)));
+        let end = kept.map_or(members.len(), |kept| members.len().min(skipped.saturating_add(kept)));
+        let mut last = end;
+        while top.ties && last > 0 && kept != Some(0) && last < members.len() {
+            if same_place(top, &members[end - 1], &members[last]).is_ne() {
+                break;
+            }
+            last += 1;
+        }
+        result.extend(members.into_iter().take(last).skip(skipped).map(|(_, row)| row));
+    }
+    Ok(result)
+}
+
+fn same_place(top: &TopK, left: &(Row, Row), right: &(Row, Row)) -> Ordering {
+    let unequal = top.order.iter().enumerate().map(|(at, key)| aggregate::by_key(key, &left.0[at], &right.0[at]));
+    unequal.fold(Ordering::Equal, Ordering::then)
+}
+
+/// The value of LIMIT or OFFSET; `None` for none.
+fn count(e: Option<&Expr>, scope: &Scope) -> Result<Option<usize>> {
+    match e.map(|e| expr::eval(e, scope)).transpose()? {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Int(n)) if n >= 0 => Ok(Some(usize::try_from(n).unwrap_or(usize::MAX))),
+        Some(other) => Err(Error::Evaluation(format!("{other} is no number of rows"))),
+    }
+}

@@ -1,0 +1,16 @@
+//! ⋉: `π(L) ⋉ R = π(L ⋉ R)`, so that a projection does not stand between a join and the scans below.
+
+use super::{project, substituted};
+use crate::plan::{Plan, Project, Semi};
+
+pub fn semi(semi: Semi) -> Plan {
+    let Semi { left, right, on, anti } = semi;
+    if let Plan::Project(p) = left {
+        if let Some(on) = substituted(&on, &p.columns) {
+            let Project { input, columns } = *p;
+            return project::project(self::semi(Semi { left: input, right, on, anti }), columns);
+        }
+        return Plan::Project(p).semi_join(right, on, anti);
+    }
+    left.semi_join(right, on, anti)
+}

@@ -1,0 +1,123 @@
+//! Conditions that every row must satisfy: semi and anti joins.
+
+use super::{Lifted, Unnester, has_subquery, only};
+use crate::error::Result;
+use crate::expr::{Expr as Generic, IsTest, Quantified};
+use crate::keys;
+use crate::plan::{ColId, Column, Expr, Plan};
+
+impl Unnester<'_> {
+    pub fn filter(&mut self, input: Plan, predicate: Expr) -> Result<Plan> {
+        let columns = input.columns();
+        let (asking, plain): (Vec<Expr>, Vec<Expr>) = predicate.conjuncts().into_iter().partition(has_subquery);
+        let mut plan = if plain.is_empty() { input } else { input.filter(Expr::all(plain)) };
+        for condition in asking {
+            plan = self.condition(plan, condition)?;
+        }
+        Ok(only(plan, &columns))
+    }
+
+    fn condition(&mut self, plan: Plan, condition: Expr) -> Result<Plan> {
+        match condition {
+            Generic::Exists(query) => self.exists(plan, *query, false),
+            Generic::InQuery(left, query) if !has_subquery(&left) => self.in_query(plan, *left, *query),
+            Generic::QuantifiedQuery(q) if !has_subquery(&q.left) => self.quantified(plan, *q),
+            Generic::Not(negated) => match *negated {
+                Generic::Exists(query) => self.exists(plan, *query, true),
+                Generic::InQuery(left, query) if !has_subquery(&left) => self.not_in(plan, *left, *query),
+                other => self.valued(plan, Generic::Not(Box::new(other))),
+            },
+            other => self.valued(plan, other),
+        }
+    }
+
+    fn valued(&mut self, mut plan: Plan, condition: Expr) -> Result<Plan> {
+        let condition = self.value(&mut plan, condition)?;
+        Ok(plan.filter(condition))
+    }
+
+    fn exists(&mut self, plan: Plan, query: Plan, anti: bool) -> Result<Plan> {
+        let query = self.lifted(query)?;
+        if query.single && !query.on.is_empty() {
+            // A row is always there, whatever it is computed from.
+            return Ok(if anti { plan.filter(Expr::bool(false)) } else { plan });
+        }
+        Ok(plan.semi_join(query.plan, Expr::all(query.on), anti))
+    }
+
+    fn in_query(&mut self, plan: Plan, left: Expr, query: Plan) -> Result<Plan> {
+        let columns = query.columns();
+        let query = self.comparable(query)?;
+        let mut on: Vec<Expr> = pairs(left, &columns, &query).into_iter().map(|(l, r)| Expr::equals(l, r)).collect();
+        on.extend(query.on);
+        Ok(plan.semi_join(query.plan, Expr::all(on), false))
+    }
+
+    fn quantified(&mut self, plan: Plan, q: Quantified<ColId, Plan, Plan>) -> Result<Plan> {
+        let Quantified { left, op, all, right } = q;
+        if all && op.is("<>") {
+            return self.not_in(plan, left, right);
+        }
+        let columns = right.columns();
+        let query = self.comparable(right)?;
+        let mut right: Vec<Expr> = columns.iter().map(|column| query.output(column.id)).collect();
+        let right = if right.len() == 1 { right.remove(0) } else { Generic::Row(right) };
+        let compared = Generic::Binary(op, Box::new(left), Box::new(right));
+        // ALL holds when no comparison is false or unknown.
+        let asked = if all { compared.is(IsTest::NotTrue) } else { compared };
+        let on = std::iter::once(asked).chain(query.on).collect();
+        Ok(plan.semi_join(query.plan, Expr::all(on), all))
+    }
+
+    /// `x NOT IN (q)`: no row equals x; and, as unknown is not true, none is NULL, and x is not NULL while there are rows.
+    fn not_in(&mut self, plan: Plan, left: Expr, query: Plan) -> Result<Plan> {
+        let columns = query.columns();
+        let query = self.comparable(query)?;
+        let pairs = pairs(left, &columns, &query);
+        let outer = keys::facts(&plan, self.catalog)?.not_null;
+        let inner = keys::facts(&query.plan, self.catalog)?.not_null;
+        let known = |(l, r): &(Expr, Expr)| (keys::is_not_null(l, &outer), keys::is_not_null(r, &inner));
+        let equal: Vec<Expr> = pairs.iter().map(|(l, r)| Expr::equals(l.clone(), r.clone())).collect();
+        let nulls: Vec<(bool, bool)> = pairs.iter().map(known).collect();
+        if let ([(l, r)], [(l_known, r_known)]) = (pairs.as_slice(), nulls.as_slice()) {
+            let mut plan = self.none(plan, &query, equal);
+            if !r_known {
+                plan = self.none(plan, &query, vec![r.clone().is(IsTest::Null)]);
+            }
+            if !l_known {
+                plan = self.none(plan, &query, vec![l.clone().is(IsTest::Null)]);
+            }
+            return Ok(plan);
+        }
+        match nulls.iter().all(|known| *known == (true, true)) {
+            true => Ok(self.none(plan, &query, equal)),
+            false => Ok(self.none(plan, &query, vec![Expr::all(equal).is(IsTest::NotFalse)])),
+        }
+    }
+
+    /// The rows of a plan for which the subquery has no row that meets the conditions.
+    fn none(&mut self, plan: Plan, query: &Lifted, mut conditions: Vec<Expr>) -> Plan {
+        conditions.extend(query.on.iter().cloned());
+        let (right, ids) = query.plan.copied(self.ids);
+        let on = crate::plan::replaced(&Expr::all(conditions), &ids);
+        plan.semi_join(right, on, true)
+    }
+
+    /// A subquery whose rows are all there to be compared with.
+    fn comparable(&mut self, query: Plan) -> Result<Lifted> {
+        let query = self.lifted(query)?;
+        match query.single && !query.on.is_empty() {
+            true => Err(super::lift::unliftable()),
+            false => Ok(query),
+        }
+    }
+}
+
+/// The left side of a comparison, column by column, with what it is compared to.
+fn pairs(left: Expr, columns: &[Column], query: &Lifted) -> Vec<(Expr, Expr)> {
+    let lefts = match (left, columns.len()) {
+        (Generic::Row(items), n) if n > 1 || items.len() == n => items,
+        (left, _) => vec![left],
+    };
+    lefts.into_iter().zip(columns.iter().map(|column| query.output(column.id))).collect()
+}

@@ -1,0 +1,309 @@
+//! Lifting what a subquery reads of the query around it.
+//!
+//! **Law:** for every row of the outer query, the subquery's rows are the rows of `plan` for which all of `on` is
+//! true, with `outputs` in the place of the columns that they name. Where `single`, there is exactly one row, and
+//! it is the one of NULLs when `plan` has none.
+
+use std::collections::BTreeSet;
+
+use crate::error::{Error, Result};
+use crate::expr::{Expr as Generic, Over};
+use crate::plan::{Aggregate, AggregateCall, ColId, Column, Distinct, Expr, Ids, Plan, TopK, Values, Window, reads};
+
+/// A subquery that reads nothing of the query around it.
+pub struct Lifted {
+    pub plan: Plan,
+    pub on: Vec<Expr>,
+    /// Columns of the subquery that are computed after the join.
+    pub outputs: Vec<(ColId, Expr)>,
+    pub single: bool,
+}
+
+struct Lifter<'a> {
+    outer: BTreeSet<ColId>,
+    ids: &'a mut Ids,
+}
+
+pub fn lift(plan: Plan, ids: &mut Ids) -> Result<Lifted> {
+    Lifter { outer: plan.free(), ids }.lift(plan)
+}
+
+impl Lifted {
+    fn of(plan: Plan) -> Lifted {
+        let single = is_total(&plan);
+        Lifted { plan, on: vec![], outputs: vec![], single }
+    }
+
+    /// What a column of the subquery is after the join.
+    pub fn output(&self, id: ColId) -> Expr {
+        let computed = self.outputs.iter().find(|(column, _)| *column == id);
+        computed.map_or(Generic::Column(id), |(_, e)| e.clone())
+    }
+
+    /// An expression over the subquery's columns, after the join.
+    pub fn after(&self, e: Expr) -> Expr {
+        let mut column = |id: ColId| Ok(self.output(id));
+        let mapped: Result<Expr> = e.clone().try_map(&mut column, &mut |query: Plan| Ok(query));
+        mapped.unwrap_or(e)
+    }
+
+    /// The columns of the plan that a condition compares with a value.
+    pub fn compared(&self) -> BTreeSet<ColId> {
+        let own: BTreeSet<ColId> = self.plan.columns().iter().map(|column| column.id).collect();
+        let pairs = self.on.iter().filter_map(|e| equality(e, &own));
+        pairs.filter_map(|(_, inner)| if let Generic::Column(id) = inner { Some(*id) } else { None }).collect()
+    }
+
+    /// The conditions as equalities `outer = inner` and those that read outer columns alone; `None` when there are others.
+    pub fn equalities(&self) -> Option<(Vec<(Expr, Expr)>, Vec<Expr>)> {
+        let own: BTreeSet<ColId> = self.plan.columns().iter().map(|column| column.id).collect();
+        let (mut pairs, mut gates) = (vec![], vec![]);
+        for e in &self.on {
+            match equality(e, &own) {
+                Some((outer, inner)) => pairs.push((outer.clone(), inner.clone())),
+                None if reads(e).is_disjoint(&own) => gates.push(e.clone()),
+                None => return None,
+            }
+        }
+        Some((pairs, gates))
+    }
+}
+
+/// An aggregate without keys, perhaps projected, has one row.
+fn is_total(plan: &Plan) -> bool {
+    match plan {
+        Plan::Aggregate(a) => a.keys.is_empty(),
+        Plan::Project(p) => is_total(&p.input),
+        _ => false,
+    }
+}
+
+/// The sides of `a = b` of which one reads `own` columns alone and the other none; that one first.
+fn equality<'a>(e: &'a Expr, own: &BTreeSet<ColId>) -> Option<(&'a Expr, &'a Expr)> {
+    let Generic::Binary(op, l, r) = e else { return None };
+    let collated = e.any(&mut |e| matches!(e, Generic::Collate(..)));
+    if !op.is("=") || collated {
+        return None;
+    }
+    let inner = |e: &Expr| !reads(e).is_empty() && reads(e).is_subset(own);
+    let outer = |e: &Expr| reads(e).is_disjoint(own);
+    match () {
+        () if inner(r) && outer(l) => Some((l, r)),
+        () if inner(l) && outer(r) => Some((r, l)),
+        () => None,
+    }
+}
+
+impl Lifter<'_> {
+    fn lift(&mut self, plan: Plan) -> Result<Lifted> {
+        if plan.free().is_disjoint(&self.outer) {
+            return Ok(Lifted::of(plan));
+        }
+        match plan {
+            Plan::Filter(f) => {
+                let input = self.lift(f.input)?;
+                if input.single {
+                    return Err(unliftable());
+                }
+                let conditions = f.predicate.conjuncts().into_iter().map(|e| input.after(e)).collect();
+                Ok(self.restricted(input, conditions))
+            }
+            Plan::Project(p) => {
+                let input = self.lift(p.input)?;
+                Ok(self.projected(input, p.columns))
+            }
+            Plan::Join(j) => {
+                let (mut all, mut inputs) = (Lifted::of(Plan::join(vec![], vec![])), vec![]);
+                for input in j.inputs {
+                    let correlated = !input.free().is_disjoint(&self.outer);
+                    let Lifted { plan, on, outputs, single } = self.lift(input)?;
+                    if correlated && single {
+                        return Err(unliftable());
+                    }
+                    inputs.push(plan);
+                    all.on.extend(on);
+                    all.outputs.extend(outputs);
+                }
+                all.plan = Plan::join(inputs, vec![]);
+                let conditions = j.predicates.into_iter().map(|e| all.after(e)).collect();
+                Ok(self.restricted(all, conditions))
+            }
+            Plan::Semi(s) if self.is_own(&s.right) && self.reads_own(&s.on) => {
+                let left = self.plain(s.left)?;
+                Ok(Lifted { plan: left.plan.semi_join(s.right, s.on, s.anti), ..left })
+            }
+            Plan::Outer(o) if self.is_own(&o.right) && self.reads_own(&o.on) => {
+                let left = self.plain(o.left)?;
+                Ok(Lifted { plan: left.plan.left_join(o.right, o.on), ..left })
+            }
+            Plan::Aggregate(a) => self.aggregate(*a),
+            Plan::Distinct(d) => {
+                let input = self.keyed(d.input)?;
+                let plan = Plan::Distinct(Box::new(Distinct { input: input.plan }));
+                Ok(Lifted { plan, ..input })
+            }
+            Plan::TopK(top) => self.top_k(*top),
+            Plan::Window(window) => self.window(*window),
+            Plan::Values(values) => self.values(values),
+            _ => Err(unliftable()),
+        }
+    }
+
+    fn is_own(&self, plan: &Plan) -> bool {
+        plan.free().is_disjoint(&self.outer)
+    }
+
+    fn reads_own(&self, e: &Expr) -> bool {
+        reads(e).is_disjoint(&self.outer)
+    }
+
+    /// A lifted input whose columns are all its own.
+    fn plain(&mut self, input: Plan) -> Result<Lifted> {
+        let input = self.lift(input)?;
+        match input.outputs.is_empty() && !input.single {
+            true => Ok(input),
+            false => Err(unliftable()),
+        }
+    }
+
+    /// With more conditions: those that read outer columns join, the others filter.
+    fn restricted(&self, input: Lifted, conditions: Vec<Expr>) -> Lifted {
+        let Lifted { plan, mut on, outputs, .. } = input;
+        let (own, lifted): (Vec<Expr>, Vec<Expr>) = conditions.into_iter().partition(|e| self.reads_own(e));
+        on.extend(lifted);
+        let plan = match plan {
+            Plan::Join(mut j) if j.predicates.is_empty() => {
+                j.predicates = own;
+                Plan::Join(j)
+            }
+            plan if own.is_empty() => plan,
+            plan => plan.filter(Expr::all(own)),
+        };
+        Lifted { plan, on, outputs, single: false }
+    }
+
+    /// Columns that read outer ones are computed after the join, from columns that are passed on; those of
+    /// a single row too, because they may show something where there is none.
+    fn projected(&mut self, input: Lifted, columns: Vec<(Column, Expr)>) -> Lifted {
+        let (mut shown, mut outputs): (Vec<(Column, Expr)>, Vec<(ColId, Expr)>) = (vec![], vec![]);
+        for (column, e) in columns {
+            let e = input.after(e);
+            match self.reads_own(&e) && !input.single {
+                true => shown.push((column, e)),
+                false if e == column.expr() => {}
+                false => outputs.push((column.id, e)),
+            }
+        }
+        let needed: BTreeSet<ColId> = outputs.iter().map(|(_, e)| e).chain(&input.on).flat_map(reads).collect();
+        for column in input.plan.columns() {
+            let there = shown.iter().any(|(other, _)| other.id == column.id);
+            if !there && (input.single || needed.contains(&column.id)) {
+                shown.push(column.pass());
+            }
+        }
+        Lifted { plan: input.plan.project(shown), on: input.on, outputs, single: input.single }
+    }
+
+    /// A lifted input whose conditions are equalities, with the columns that they compare among its own.
+    fn keyed(&mut self, input: Plan) -> Result<Lifted> {
+        let columns = input.columns();
+        let input = self.plain(input)?;
+        let (pairs, gates) = input.equalities().ok_or_else(unliftable)?;
+        let mut shown: Vec<(Column, Expr)> = columns.iter().map(Column::pass).collect();
+        let mut on = gates;
+        for (outer, inner) in pairs {
+            let key = match &inner {
+                Generic::Column(id) if columns.iter().any(|column| column.id == *id) => inner,
+                inner => {
+                    let key = self.ids.column("key");
+                    shown.push((key.clone(), inner.clone()));
+                    key.expr()
+                }
+            };
+            on.push(Expr::equals(outer, key));
+        }
+        Ok(Lifted { plan: input.plan.project(shown), on, outputs: vec![], single: false })
+    }
+
+    /// The columns of a keyed input that its conditions compare.
+    fn keys_of(input: &Lifted) -> Vec<Column> {
+        let compared = input.compared();
+        input.plan.columns().into_iter().filter(|column| compared.contains(&column.id)).collect()
+    }
+
+    fn aggregate(&mut self, aggregate: Aggregate) -> Result<Lifted> {
+        let Aggregate { input, mut keys, calls } = aggregate;
+        let input = self.keyed(input)?;
+        let single = keys.is_empty();
+        let outputs = if single { calls.iter().map(empty).collect::<Result<Vec<_>>>()? } else { vec![] };
+        let more = Self::keys_of(&input).into_iter().filter(|key| !keys.contains(key)).collect::<Vec<_>>();
+        keys.extend(more);
+        let plan = input.plan.aggregate(keys, calls);
+        Ok(Lifted { plan, on: input.on, outputs: outputs.into_iter().flatten().collect(), single })
+    }
+
+    fn top_k(&mut self, top: TopK) -> Result<Lifted> {
+        let mut parts = top.order.iter().map(|key| &key.expr).chain(&top.limit).chain(&top.offset);
+        if !parts.all(|e| self.reads_own(e)) {
+            return Err(unliftable());
+        }
+        let input = self.keyed(top.input)?;
+        let mut partition = top.partition;
+        partition.extend(Self::keys_of(&input).iter().map(|key| key.id));
+        let (order, limit, offset, ties) = (top.order, top.limit, top.offset, top.ties);
+        let plan = Plan::TopK(Box::new(TopK { input: input.plan, partition, order, limit, offset, ties }));
+        Ok(Lifted { plan, on: input.on, outputs: vec![], single: false })
+    }
+
+    fn window(&mut self, window: Window) -> Result<Lifted> {
+        let Window { input, mut partition, calls } = window;
+        if !calls.iter().all(|(_, e)| self.reads_own(e)) {
+            return Err(unliftable());
+        }
+        let input = self.keyed(input)?;
+        let keys = Self::keys_of(&input);
+        let calls = calls.into_iter().map(|(column, e)| (column, by_key(e, &keys))).collect();
+        partition.extend(keys.iter().map(|key| key.id));
+        let plan = Plan::Window(Box::new(Window { input: input.plan, partition, calls }));
+        Ok(Lifted { plan, on: input.on, outputs: vec![], single: false })
+    }
+
+    /// One row of outer values is computed after the join.
+    fn values(&mut self, values: Values) -> Result<Lifted> {
+        let Values { columns, rows } = values;
+        let [row] = <[Vec<Expr>; 1]>::try_from(rows).map_err(|_| unliftable())?;
+        let plan = Plan::Values(Values { columns: vec![], rows: vec![vec![]] });
+        let outputs = columns.into_iter().map(|column| column.id).zip(row).collect();
+        Ok(Lifted { plan, on: vec![], outputs, single: false })
+    }
+}
+
+/// A window call whose partitions are those of each key.
+fn by_key(e: Expr, keys: &[Column]) -> Expr {
+    match e {
+        Generic::Call(mut call) => {
+            if let Some(Over::Window(window)) = &mut call.over {
+                window.partition_by.extend(keys.iter().map(Column::expr));
+            }
+            Generic::Call(call)
+        }
+        other => other,
+    }
+}
+
+/// What a call shows over no rows, where that is not NULL.
+fn empty(call: &AggregateCall) -> Result<Option<(ColId, Expr)>> {
+    if call.function.schema.is_some() || !call.within_group.is_empty() {
+        return Err(unliftable());
+    }
+    let zero = || Expr::call("coalesce", vec![call.column.expr(), Expr::number(0)]);
+    Ok(matches!(call.function.name.as_str(), "count" | "regr_count").then(|| (call.column.id, zero())))
+}
+
+pub fn unliftable() -> Error {
+    Error::unsupported(
+        "a subquery that refers to the query around it",
+        "here it is tied to that query by something else than equalities of columns, so that it is another query for every row",
+        "Join with a subquery in FROM on equal columns, or compare with =.",
+    )
+}

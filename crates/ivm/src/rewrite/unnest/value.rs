@@ -1,0 +1,172 @@
+//! Subqueries as values: a column of an outer join for each.
+
+use std::ops::ControlFlow;
+
+use super::lift::unliftable;
+use super::{Unnester, has_subquery, reads_tables};
+use crate::error::{Error, Result};
+use crate::expr::{Expr as Generic, IsTest, Mapper, Step};
+use crate::keys;
+use crate::plan::{AggregateCall, ColId, Column, Expr, Plan, reads};
+
+impl Unnester<'_> {
+    /// The expression with its subqueries replaced by columns that are joined to `plan`.
+    pub fn value(&mut self, plan: &mut Plan, e: Expr) -> Result<Expr> {
+        if !has_subquery(&e) {
+            return Ok(e);
+        }
+        e.map_with(&mut Values { unnester: self, plan })
+    }
+
+    /// `(SELECT …)`: the one row of an aggregate, or the one that a key finds.
+    fn scalar(&mut self, plan: &mut Plan, query: Plan) -> Result<Expr> {
+        let column = query.columns().into_iter().next().ok_or(Error::Bug("a value without a column"))?;
+        let mut query = self.lifted(query)?;
+        if !query.single && !self.is_single(&query)? {
+            return Err(several_rows());
+        }
+        let value = query.output(column.id);
+        if query.single && query.on.is_empty() {
+            *plan = Plan::join(vec![take(plan), query.plan], vec![]);
+            return Ok(value);
+        }
+        let passed = query.plan.columns().iter().any(|own| value == own.expr());
+        if query.single || passed {
+            *plan = take(plan).left_join(query.plan, Expr::all(query.on));
+            return Ok(value);
+        }
+        // What is computed after the join must not show where there is no row.
+        let there = self.ids.column("there");
+        let mut columns: Vec<(Column, Expr)> = query.plan.columns().iter().map(Column::pass).collect();
+        columns.push((there.clone(), Expr::bool(true)));
+        query.plan = query.plan.project(columns);
+        *plan = take(plan).left_join(query.plan, Expr::all(query.on));
+        Ok(Expr::case(vec![(there.expr(), value)], Expr::null()))
+    }
+
+    /// Whether a subquery has a row for which `more` holds too.
+    fn mark(&mut self, plan: &mut Plan, query: Plan, more: Vec<Expr>) -> Result<Expr> {
+        let mut query = self.lifted(query)?;
+        if query.single && !query.on.is_empty() {
+            return if more.is_empty() { Ok(Expr::bool(true)) } else { Err(unliftable()) };
+        }
+        query.on.extend(more.into_iter().map(|e| query.after(e)).collect::<Vec<_>>());
+        let own: Vec<ColId> = query.plan.columns().iter().map(|column| column.id).collect();
+        let (inner, on): (Vec<Expr>, Vec<Expr>) =
+            std::mem::take(&mut query.on).into_iter().partition(|e| reads(e).iter().all(|id| own.contains(id)));
+        if !inner.is_empty() {
+            query.plan = query.plan.filter(Expr::all(inner));
+        }
+        query.on = on;
+        let (pairs, mut gates) = query.equalities().ok_or_else(unliftable)?;
+        let count = AggregateCall::new(self.ids.column("n"), "count", vec![]);
+        let n = count.column.expr();
+        if pairs.is_empty() {
+            *plan = Plan::join(vec![take(plan), query.plan.aggregate(vec![], vec![count])], vec![]);
+            gates.push(Expr::binary(">", n, Expr::number(0)));
+            return Ok(Expr::all(gates).is(IsTest::True));
+        }
+        let (mut keys, mut on) = (vec![], gates);
+        for (outer, inner) in pairs {
+            let key = self.ids.column("key");
+            on.push(Expr::equals(outer, key.expr()));
+            keys.push((key, inner));
+        }
+        let columns = keys.iter().map(|(key, _)| key.clone()).collect();
+        let right = query.plan.project(keys).aggregate(columns, vec![count]);
+        *plan = take(plan).left_join(right, Expr::all(on));
+        Ok(n.is(IsTest::NotNull))
+    }
+
+    /// `x IN (q)` with its three values.
+    fn contained(&mut self, plan: &mut Plan, left: Expr, query: Plan) -> Result<Expr> {
+        let [column] = <[_; 1]>::try_from(query.columns()).map_err(|_| unliftable())?;
+        let left = match left {
+            Generic::Row(mut items) if items.len() == 1 => items.remove(0),
+            Generic::Row(_) => return Err(unliftable()),
+            left => left,
+        };
+        let outer = keys::facts(plan, self.catalog)?.not_null;
+        let inner = keys::facts(&query, self.catalog)?.not_null;
+        let equal = self.copy_marked(plan, &query, |id| vec![Expr::equals(left.clone(), Generic::Column(id))])?;
+        let mut unknown = vec![];
+        if !inner.contains(&column.id) {
+            unknown.push(self.copy_marked(plan, &query, |id| vec![Generic::Column(id).is(IsTest::Null)])?);
+        }
+        if !keys::is_not_null(&left, &outer) {
+            let some = self.copy_marked(plan, &query, |_| vec![])?;
+            unknown.push(Expr::all(vec![left.clone().is(IsTest::Null), some]));
+        }
+        if unknown.is_empty() {
+            return Ok(equal);
+        }
+        let arms = vec![(equal, Expr::bool(true)), (Expr::any_of(unknown), Expr::null().cast("boolean"))];
+        Ok(Expr::case(arms, Expr::bool(false)))
+    }
+
+    /// As `mark`, of a copy of the subquery; `more` gets the id of its column.
+    fn copy_marked(&mut self, plan: &mut Plan, query: &Plan, more: impl Fn(ColId) -> Vec<Expr>) -> Result<Expr> {
+        let (copy, _) = query.copied(self.ids);
+        let id = copy.columns().first().map(|column| column.id).ok_or(Error::Bug("a value without a column"))?;
+        self.mark(plan, copy, more(id))
+    }
+}
+
+fn take(plan: &mut Plan) -> Plan {
+    std::mem::replace(plan, Plan::join(vec![], vec![]))
+}
+
+struct Values<'a, 'b> {
+    unnester: &'a mut Unnester<'b>,
+    plan: &'a mut Plan,
+}
+
+impl Mapper<ColId, Plan> for Values<'_, '_> {
+    type C2 = ColId;
+    type Q2 = Plan;
+
+    fn column(&mut self, id: ColId) -> Result<Expr> {
+        Ok(Expr::Column(id))
+    }
+
+    fn query(&mut self, query: Plan) -> Result<Plan> {
+        Ok(query)
+    }
+
+    fn node(&mut self, e: Expr) -> Result<Step<ColId, Plan, ColId, Plan>> {
+        if !e.subquery().is_some_and(reads_tables) {
+            return Ok(ControlFlow::Continue(e));
+        }
+        let value = match e {
+            Generic::Scalar(query) => self.unnester.scalar(self.plan, *query)?,
+            Generic::Exists(query) => self.unnester.mark(self.plan, *query, vec![])?,
+            Generic::InQuery(left, query) => {
+                let left = self.unnester.value(self.plan, *left)?;
+                self.unnester.contained(self.plan, left, *query)?
+            }
+            Generic::QuantifiedQuery(q) if q.op.is("=") && !q.all || q.op.is("<>") && q.all => {
+                let left = self.unnester.value(self.plan, q.left)?;
+                let found = self.unnester.contained(self.plan, left, q.right)?;
+                if q.all { Generic::Not(Box::new(found)) } else { found }
+            }
+            _ => return Err(unliftable_value()),
+        };
+        Ok(ControlFlow::Break(value))
+    }
+}
+
+fn several_rows() -> Error {
+    Error::unsupported(
+        "a subquery that may return several rows where one value is wanted",
+        "no key of its tables and no aggregate keeps it to one row",
+        "Use an aggregate such as max(), ORDER BY with LIMIT 1, or add the unique key that makes it one row.",
+    )
+}
+
+fn unliftable_value() -> Error {
+    Error::unsupported(
+        "this subquery as a value",
+        "only (SELECT …), EXISTS, IN and NOT IN are joined where they are not conditions of WHERE",
+        "Join with a subquery in FROM instead.",
+    )
+}
