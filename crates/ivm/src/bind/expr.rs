@@ -41,13 +41,11 @@ impl Mapper<Name, Query> for Names<'_, '_> {
     fn node(&mut self, e: ast::Expr) -> Result<Step<Name, Query, ColId, Plan>> {
         match &e {
             Generic::ArrayOf(_) => Err(refuse::array_of_query()),
-            Generic::Grouping(_) => Err(refuse::grouping_sets()),
             Generic::Keyword(keyword, _) => Err(refuse::session_value(keyword.text())),
             Generic::Call(call) if call.over.is_some() => Err(refuse::window()),
             Generic::Call(call) => match self.binder.function(&call.name)? {
-                FunctionKind::Set => Err(refuse::set_function(&call.name)),
                 FunctionKind::Window => Err(refuse::window()),
-                FunctionKind::Scalar | FunctionKind::Aggregate => Ok(ControlFlow::Continue(e)),
+                FunctionKind::Scalar | FunctionKind::Set | FunctionKind::Aggregate => Ok(ControlFlow::Continue(e)),
             },
             _ => Ok(ControlFlow::Continue(e)),
         }

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::scope::{Context, Place, Scope};
-use super::{Binder, refuse};
+use super::{Binder, null_of};
 use crate::error::{Error, Result};
-use crate::plan::{ColId, Column, Expr, Plan, Relation, Scan, Values};
+use crate::plan::{ColId, Column, Expr, Plan, Relation, Scan, Unnest, Values};
 use crate::rewrite::unnest::lateral;
-use crate::sql::ast::{Alias, Cte, From, JoinKind, JoinOn, Name};
+use crate::sql::ast::{self, Alias, Cte, From, JoinKind, JoinOn, Name};
 use crate::sql::ident::{Ident, QName};
 
 impl Binder<'_> {
@@ -45,7 +45,12 @@ impl Binder<'_> {
                 let scope = named(named_columns(&plan), Some(alias), &alias.name)?;
                 Ok((plan, scope))
             }
-            From::Function { .. } => Err(refuse::function_in_from()),
+            From::Function { call, alias: Some(alias), ordinality, lateral: _ } => {
+                self.returned(call, alias, *ordinality, context)
+            }
+            From::Function { alias: None, .. } => {
+                Err(Error::Syntax("a function in FROM without the names of its columns".to_owned()))
+            }
             From::Join { kind, left, right, on, alias } => {
                 let left = self.from(left, context)?;
                 let (plan, scope) = self.join(*kind, left, right, on, context)?;
@@ -63,6 +68,23 @@ impl Binder<'_> {
         let columns = columns.into_iter().map(|column| (self.ids.column(column.name.as_str()), column.name)).collect();
         let plan = Plan::Scan(Scan { relation: Relation::Source(name.clone()), columns });
         let scope = named(named_columns(&plan), alias, &name.name)?;
+        Ok((plan, scope))
+    }
+
+    /// The rows that a function returns, as a relation that may read its neighbours. PostgreSQL prints the names
+    /// of all columns of a function in FROM, the number of the row last.
+    fn returned(
+        &mut self,
+        call: &ast::Expr,
+        alias: &Alias,
+        ordinality: bool,
+        context: Context,
+    ) -> Result<(Plan, Scope)> {
+        let input = Plan::Values(Values { columns: vec![], rows: vec![vec![]] });
+        let call = self.expr(call, &Place { scope: &Scope::default(), context })?;
+        let columns = alias.columns.iter().map(|(name, ty)| (self.ids.column(name.as_str()), ty.clone()));
+        let plan = Plan::Unnest(Box::new(Unnest { input, call, columns: columns.collect(), ordinality, outer: false }));
+        let scope = named(named_columns(&plan), Some(alias), &alias.name)?;
         Ok((plan, scope))
     }
 
@@ -147,9 +169,7 @@ impl Binder<'_> {
         self.learn_types(&left)?;
         let mut padded = vec![];
         for column in left.columns() {
-            let ty = self.types.get(column.id)?.clone();
-            let null = Expr::null().cast(&ty.name);
-            let null = ty.collation.into_iter().fold(null, |null, collation| Expr::Collate(Box::new(null), collation));
+            let null = null_of(self.types.get(column.id)?);
             padded.push((self.ids.column(column.name.as_str()), null));
         }
         let copy =

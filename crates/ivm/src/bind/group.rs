@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 
 use super::{Binder, refuse};
 use crate::catalog::{Equality, FunctionKind};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::expr::{self, Expr as Generic, Mapper, Step};
 use crate::keys;
 use crate::plan::{AggregateCall, ColId, Column, Expr, Order, Plan};
@@ -21,14 +21,17 @@ pub struct Grouped {
     pub having: Option<Expr>,
 }
 
-/// Groups `input` by `keys`, for a select list and a HAVING condition.
+/// Groups `input` by `keys`, for a select list and a HAVING condition; keys that are absent from this
+/// grouping set are NULL there.
 pub fn group(
     binder: &mut Binder,
     input: Plan,
-    keys: Vec<Expr>,
+    (keys, absent): (Vec<Expr>, Vec<Expr>),
     (outputs, having): (Vec<Expr>, Option<Expr>),
 ) -> Result<Grouped> {
-    let mut grouping = Grouping { binder, input, below: vec![], keys: vec![], calls: vec![] };
+    let nulls = binder.nulls_like(&input, &absent)?;
+    let absent = absent.into_iter().zip(nulls).collect();
+    let mut grouping = Grouping { binder, input, below: vec![], keys: vec![], absent, calls: vec![] };
     for key in keys {
         let column = grouping.column_below(key.clone(), "key");
         if !grouping.keys.iter().any(|(_, known)| *known == key) {
@@ -37,9 +40,9 @@ pub fn group(
     }
     let outputs = outputs.into_iter().map(|e| e.map_with(&mut grouping)).collect::<Result<_>>()?;
     let having = having.map(|e| e.map_with(&mut grouping)).transpose()?;
-    let Grouping { input, below, keys, calls, .. } = grouping;
+    let Grouping { binder, input, below, keys, calls, .. } = grouping;
     let computes = below.iter().any(|(column, e)| *e != column.expr());
-    let input = if computes { input.project(below) } else { input };
+    let input = if computes { binder.projection(input, below)? } else { input };
     let keys = keys.into_iter().map(|(column, _)| column).collect();
     Ok(Grouped { plan: input.aggregate(keys, calls), outputs, having })
 }
@@ -50,6 +53,8 @@ struct Grouping<'a, 'b> {
     /// The projection below the aggregate.
     below: Vec<(Column, Expr)>,
     keys: Vec<(Column, Expr)>,
+    /// The keys of other grouping sets, and the NULL that each is in this one.
+    absent: Vec<(Expr, Expr)>,
     calls: Vec<AggregateCall>,
 }
 
@@ -107,6 +112,19 @@ impl Grouping<'_, '_> {
         Ok(id)
     }
 
+    /// `GROUPING(keys)`: a bit for each, the first the highest, that is set where the key is absent.
+    fn grouping(&self, keys: &[Expr]) -> Result<Expr> {
+        let mut bits = 0;
+        for e in keys {
+            let present = self.keys.iter().any(|(_, key)| key == e);
+            if !present && !self.absent.iter().any(|(key, _)| key == e) {
+                return Err(Error::Syntax("GROUPING of something that is not grouped by".to_owned()));
+            }
+            bits = bits * 2 + i64::from(!present);
+        }
+        Ok(Expr::number(bits).cast("integer"))
+    }
+
     /// Makes a key of a column that the keys determine.
     fn extra_key(&mut self, id: ColId) -> Result<()> {
         let given: BTreeSet<ColId> =
@@ -150,7 +168,11 @@ impl Mapper<ColId, Plan> for Grouping<'_, '_> {
         if let Some((column, _)) = self.keys.iter().find(|(_, key)| *key == e) {
             return Ok(ControlFlow::Break(column.expr()));
         }
+        if let Some((_, null)) = self.absent.iter().find(|(key, _)| *key == e) {
+            return Ok(ControlFlow::Break(null.clone()));
+        }
         match e {
+            Generic::Grouping(keys) => self.grouping(&keys).map(ControlFlow::Break),
             Generic::Call(call) if self.binder.function(&call.name)? == FunctionKind::Aggregate => {
                 self.call(*call).map(|id| ControlFlow::Break(Expr::Column(id)))
             }

@@ -7,13 +7,15 @@
 mod expr;
 mod from;
 mod group;
+mod grouping_sets;
 mod refuse;
 mod scope;
 mod select;
+mod set_operation;
 
 use std::collections::BTreeMap;
 
-use crate::catalog::{Catalog, FunctionKind};
+use crate::catalog::{Catalog, ColumnType, FunctionKind};
 use crate::error::{Error, Result};
 use crate::expr::{Expr as Generic, Literal};
 use crate::plan::{ColId, Column, Distinct, Expr, Ids, Plan, Relation, UnionAll, Values};
@@ -60,7 +62,10 @@ impl Binder<'_> {
                 let union = self.union_all(left, right)?;
                 Ok(if *all { union } else { Plan::Distinct(Box::new(Distinct { input: union })) })
             }
-            Body::SetOp { op, .. } => Err(refuse::set_operation(*op)),
+            Body::SetOp { op, all, left, right } => {
+                let (left, right) = (self.query(left, context)?, self.query(right, context)?);
+                self.set_operation(*op, *all, left, right)
+            }
         }
     }
 
@@ -140,6 +145,12 @@ impl Binder<'_> {
         self.functions.insert(name.clone(), kind);
         Ok(kind)
     }
+}
+
+/// NULL as a value of this type.
+fn null_of(ty: &ColumnType) -> Expr {
+    let null = Expr::null().cast(&ty.name);
+    ty.collation.iter().cloned().fold(null, |null, collation| Generic::Collate(Box::new(null), collation))
 }
 
 #[cfg(test)]

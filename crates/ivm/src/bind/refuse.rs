@@ -3,7 +3,6 @@
 //! Each text answers: what it is, why a change of one row is not enough to follow it, what to write instead.
 
 use crate::error::Error;
-use crate::sql::ast::SetOp;
 use crate::sql::ident::{Ident, QName};
 
 const VIEW_ON_TOP: &str =
@@ -14,14 +13,6 @@ pub fn correlated() -> Error {
         "a UNION, a FULL JOIN or an ungrouped column in a subquery that refers to the query around it",
         "its types are not known apart from that query",
         "Join with a subquery in FROM that does not refer to its neighbours.",
-    )
-}
-
-pub fn function_in_from() -> Error {
-    Error::unsupported(
-        "a function in FROM",
-        "which rows the function returns is not visible to change capture",
-        "Keep the function's result in a table, and refer to the table.",
     )
 }
 
@@ -37,14 +28,6 @@ pub fn window() -> Error {
     Error::unsupported(
         "a window function",
         "one changed row can change the result of every other row of its partition",
-        VIEW_ON_TOP,
-    )
-}
-
-pub fn set_function(name: &QName) -> Error {
-    Error::unsupported(
-        &format!("the set-returning function {name}"),
-        "one row becomes several in the select list",
         VIEW_ON_TOP,
     )
 }
@@ -65,21 +48,19 @@ pub fn limit() -> Error {
     )
 }
 
-pub fn set_operation(op: SetOp) -> Error {
-    let (construct, hint) = match op {
-        SetOp::Intersect => {
-            ("INTERSECT", "Use SELECT DISTINCT from an inner join on all columns if none of them is null.")
-        }
-        SetOp::Union | SetOp::Except => ("EXCEPT", VIEW_ON_TOP),
-    };
-    Error::unsupported(construct, "whether a row is shown depends on how often it is in both inputs", hint)
+pub fn rows_without_columns() -> Error {
+    Error::unsupported(
+        "INTERSECT or EXCEPT of rows without columns",
+        "there is nothing by which to count the rows of either side",
+        "Name a column on both sides.",
+    )
 }
 
-pub fn grouping_sets() -> Error {
+pub fn too_many_grouping_sets(most: usize) -> Error {
     Error::unsupported(
-        "GROUPING SETS, ROLLUP or CUBE",
-        "a row belongs to several groups of different columns",
-        "Use UNION ALL of one GROUP BY query for each grouping.",
+        &format!("more than {most} grouping sets"),
+        "every set keeps a table of its own, and a changed row changes a group in each",
+        "Use ROLLUP or fewer columns, or a stream table for each set.",
     )
 }
 

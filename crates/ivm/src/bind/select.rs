@@ -3,21 +3,31 @@
 use std::collections::BTreeSet;
 
 use super::group::{self, Grouped};
+use super::grouping_sets::Set;
 use super::scope::{Context, Place};
 use super::{Binder, refuse};
 use crate::catalog::FunctionKind;
 use crate::error::Result;
 use crate::expr::Expr as Generic;
-use crate::plan::{Column, Distinct, Expr, Plan};
-use crate::sql::ast::{self, Group, Item, Select};
+use crate::plan::{Column, Distinct, Expand, Expr, Plan};
+use crate::sql::ast::{self, Item, Select};
 use crate::sql::ident::Ident;
 
 impl Binder<'_> {
     pub fn select(&mut self, select: &Select, context: Context) -> Result<Plan> {
-        let Select { distinct, items, from, filter, group_by, having, windows: _ } = select;
-        if let ast::Distinct::On(_) = distinct {
+        if let ast::Distinct::On(_) = select.distinct {
             return Err(refuse::distinct_on());
         }
+        let plan = self.every_set(select, context)?;
+        Ok(match select.distinct {
+            ast::Distinct::Rows => Plan::Distinct(Box::new(Distinct { input: plan })),
+            _ => plan,
+        })
+    }
+
+    /// The rows of a SELECT that is grouped, if it is, by one set of keys.
+    pub fn one_set(&mut self, select: &Select, set: &Set, context: Context) -> Result<Plan> {
+        let Select { distinct: _, items, from, filter, group_by, having, windows: _ } = select;
         let (mut plan, scope) = self.product(from, context)?;
         let place = &Place { scope: &scope, context };
         if let Some(filter) = filter {
@@ -25,33 +35,31 @@ impl Binder<'_> {
         }
         let outputs = items.iter().map(|item| self.expr(&item.expr, place)).collect::<Result<Vec<Expr>>>()?;
         let having = having.as_ref().map(|having| self.expr(having, place)).transpose()?;
-        let keys = self.group_keys(group_by, place)?;
-        let grouped = !group_by.is_empty() || having.is_some() || self.any_aggregate(&outputs)?;
-        let (mut plan, outputs) = match grouped {
+        let keys = set.present.iter().map(|key| self.expr(key, place)).collect::<Result<Vec<Expr>>>()?;
+        let absent = set.absent.iter().map(|key| self.expr(key, place)).collect::<Result<Vec<Expr>>>()?;
+        let grouped = !group_by.is_empty() || having.is_some() || self.any_call(&outputs, FunctionKind::Aggregate)?;
+        let (plan, outputs) = match grouped {
             false => (plan, outputs),
             true => {
-                let Grouped { plan, outputs, having } = group::group(self, plan, keys, (outputs, having))?;
+                let Grouped { plan, outputs, having } = group::group(self, plan, (keys, absent), (outputs, having))?;
                 (having.into_iter().fold(plan, Plan::filter), outputs)
             }
         };
         let named = items.iter().map(output_name).zip(outputs).collect();
-        plan = plan.project(self.outputs(named));
-        Ok(match distinct {
-            ast::Distinct::Rows => Plan::Distinct(Box::new(Distinct { input: plan })),
-            _ => plan,
+        let outputs = self.outputs(named);
+        self.projection(plan, outputs)
+    }
+
+    /// π, or π* where a call returns a set.
+    pub fn projection(&mut self, input: Plan, columns: Vec<(Column, Expr)>) -> Result<Plan> {
+        let exprs: Vec<Expr> = columns.iter().map(|(_, e)| e.clone()).collect();
+        Ok(match self.any_call(&exprs, FunctionKind::Set)? {
+            true => Plan::Expand(Box::new(Expand { input, columns })),
+            false => input.project(columns),
         })
     }
 
-    fn group_keys(&mut self, groups: &[Group], place: &Place) -> Result<Vec<Expr>> {
-        let key = |group: &Group| match group {
-            Group::Expr(e) => self.expr(e, place).map(Some),
-            Group::Empty => Ok(None),
-            Group::Rollup(_) | Group::Cube(_) | Group::Sets(_) => Err(refuse::grouping_sets()),
-        };
-        groups.iter().map(key).filter_map(Result::transpose).collect()
-    }
-
-    fn any_aggregate(&mut self, exprs: &[Expr]) -> Result<bool> {
+    fn any_call(&mut self, exprs: &[Expr], kind: FunctionKind) -> Result<bool> {
         let mut names = vec![];
         for e in exprs {
             e.visit(&mut |e| {
@@ -61,7 +69,7 @@ impl Binder<'_> {
             });
         }
         for name in names {
-            if self.function(name)? == FunctionKind::Aggregate {
+            if self.function(name)? == kind {
                 return Ok(true);
             }
         }

@@ -168,17 +168,128 @@ fn order_without_limit_is_dropped() {
 }
 
 #[test]
+fn grouping_sets_are_arms() {
+    let sql = "SELECT cid, GROUPING(cid, (id % 2)) AS g, sum(cid) AS s FROM public.orders
+        GROUP BY ROLLUP(cid, (id % 2)) HAVING (count(*) > 1)";
+    assert_eq!(
+        simple(sql),
+        "SELECT orders.cid, 0::integer AS g, sum(orders.cid) AS s\n\
+         FROM public.orders AS orders\n\
+         GROUP BY orders.cid, (orders.id % 2)\n\
+         HAVING (count(*) > 1)\n\
+         UNION ALL\n\
+         SELECT orders_2.cid, 1::integer AS g, sum(orders_2.cid) AS s\n\
+         FROM public.orders AS orders_2\n\
+         GROUP BY orders_2.cid\n\
+         HAVING (count(*) > 1)\n\
+         UNION ALL\n\
+         SELECT NULL::integer AS cid, 3::integer AS g, sum(orders_3.cid) AS s\n\
+         FROM public.orders AS orders_3\n\
+         HAVING (count(*) > 1)"
+    );
+}
+
+/// The keys of each grouping set.
+fn sets(group_by: &str) -> Vec<String> {
+    let sql = format!("SELECT count(*) AS n FROM public.orders GROUP BY {group_by}");
+    let ast::Body::Select(select) = canon::parse(&sql).unwrap().body else { panic!() };
+    let keys = |set: grouping_sets::Set| {
+        let names = set.present.into_iter().map(|key| print::expr(&key));
+        names.collect::<Vec<_>>().join(" ")
+    };
+    grouping_sets::sets(&select.group_by).unwrap().into_iter().map(keys).collect()
+}
+
+#[test]
+fn lists_of_grouping_sets_multiply() {
+    assert_eq!(sets("id, ROLLUP(cid, amount)"), ["id cid amount", "id cid", "id"]);
+    assert_eq!(sets("CUBE((id, cid), amount)"), ["id cid amount", "amount", "id cid", ""]);
+    assert_eq!(sets("GROUPING SETS (id, (cid, amount), (), id)"), ["id", "cid amount", "", "id"]);
+    assert_eq!(sets("ROLLUP(id), CUBE(cid)"), ["id cid", "id", "cid", ""]);
+    assert_eq!(sets("()"), [""]);
+    let many = "SELECT count(*) AS n FROM public.orders GROUP BY CUBE(id, cid, amount, (id + 1), (id + 2), (id + 3), (id + 4))";
+    assert_eq!(refused(many), "more than 64 grouping sets");
+}
+
+#[test]
+fn sides_of_a_set_operation_are_counted() {
+    assert_eq!(
+        simple("SELECT id FROM public.orders EXCEPT ALL SELECT cid FROM public.orders"),
+        "SELECT t2.id\nFROM\n  (\n    SELECT\n      t1.id,\n      \
+         count(*) FILTER (WHERE t1.is_left) AS lefts,\n      count(*) FILTER (WHERE t1.is_right) AS rights\n    \
+         FROM (\n        SELECT orders.id, true AS is_left, false AS is_right\n        FROM public.orders AS orders\n        \
+         UNION ALL\n        \
+         SELECT orders_2.cid AS id, false AS is_left, true AS is_right\n        FROM public.orders AS orders_2\n      ) AS t1\n    \
+         GROUP BY t1.id\n  ) AS t2,\n  \
+         LATERAL generate_series(1::bigint, (t2.lefts - t2.rights)) AS generate_series(copy)"
+    );
+    assert_eq!(
+        simple("SELECT id FROM public.orders INTERSECT SELECT id FROM public.big"),
+        "SELECT t1.id\nFROM (\n    \
+         SELECT (orders.id)::bigint AS id, true AS is_left, false AS is_right\n    FROM public.orders AS orders\n    \
+         UNION ALL\n    \
+         SELECT big.id, false AS is_left, true AS is_right\n    FROM public.big AS big\n  ) AS t1\n\
+         GROUP BY t1.id\n\
+         HAVING (count(*) FILTER (WHERE t1.is_left) > 0) AND (count(*) FILTER (WHERE t1.is_right) > 0)"
+    );
+}
+
+#[test]
+fn functions_of_a_row_are_part_of_it() {
+    assert_eq!(
+        simple("SELECT o.id, g.n FROM public.orders o, LATERAL generate_series(1, o.cid) g(n) WHERE (o.id < 9)"),
+        "SELECT orders.id, generate_series.n\n\
+         FROM public.orders AS orders, LATERAL generate_series(1, orders.cid) AS generate_series(n)\n\
+         WHERE (orders.id < 9)"
+    );
+    assert_eq!(
+        simple(
+            "SELECT o.id, g.n, g.place FROM (public.orders o
+              LEFT JOIN LATERAL generate_series(1, o.cid) WITH ORDINALITY g(n, place) ON (true))"
+        ),
+        "SELECT orders.id, generate_series.n, generate_series.place\n\
+         FROM public.orders AS orders\n  \
+         LEFT JOIN LATERAL generate_series(1, orders.cid) WITH ORDINALITY AS generate_series(n, place) ON true"
+    );
+    assert_eq!(
+        simple(
+            "SELECT o.id, x.twice FROM public.orders o, LATERAL ( SELECT (g.n * 2) AS twice
+               FROM generate_series(1, o.cid) g(n) WHERE (g.n > o.id)) x"
+        ),
+        "SELECT orders.id, (generate_series.n * 2) AS twice\n\
+         FROM public.orders AS orders, LATERAL generate_series(1, orders.cid) AS generate_series(n)\n\
+         WHERE (generate_series.n > orders.id)"
+    );
+    assert_eq!(
+        simple("SELECT o.id, g.n FROM (public.orders o JOIN generate_series(1, 3) g(n) ON ((g.n = o.cid)))"),
+        "SELECT orders.id, generate_series.n\n\
+         FROM public.orders AS orders, generate_series(1, 3) AS generate_series(n)\n\
+         WHERE (generate_series.n = orders.cid)"
+    );
+}
+
+#[test]
+fn calls_that_return_sets_stay_in_a_list_of_their_own() {
+    assert_eq!(
+        simple("SELECT x.n FROM ( SELECT public.spread(o.id) AS n FROM public.orders o) x WHERE (x.n > 1)"),
+        "SELECT t1.n\nFROM (\n    SELECT public.spread(orders.id) AS n\n    FROM public.orders AS orders\n  ) AS t1\n\
+         WHERE (t1.n > 1)"
+    );
+    assert_eq!(
+        simple("SELECT public.spread(id) AS n, count(*) AS c FROM public.orders GROUP BY (public.spread(id))"),
+        "SELECT t1.key AS n, count(*) AS c\nFROM (\n    SELECT public.spread(orders.id) AS key\n    \
+         FROM public.orders AS orders\n  ) AS t1\nGROUP BY t1.key"
+    );
+}
+
+#[test]
 fn what_is_refused() {
     let from = "FROM public.orders";
     for (sql, construct) in [
         ("SELECT ARRAY( SELECT big.id FROM public.big) AS m", "ARRAY(subquery)"),
-        ("SELECT g.g FROM generate_series(1, 2) g(g)", "a function in FROM"),
         (&format!("SELECT row_number() OVER (ORDER BY id) AS n {from}"), "a window function"),
         (&format!("SELECT sum(id) OVER () AS n {from}"), "a window function"),
-        (&format!("SELECT public.spread(id) AS n {from}"), "the set-returning function public.spread"),
         (&format!("SELECT DISTINCT ON (cid) id {from}"), "DISTINCT ON"),
-        (&format!("SELECT id {from} EXCEPT SELECT id FROM public.big"), "EXCEPT"),
-        (&format!("SELECT cid, count(*) AS n {from} GROUP BY ROLLUP(cid)"), "GROUPING SETS, ROLLUP or CUBE"),
         (&format!("SELECT o.*::public.orders AS o {from} o"), "a whole row used as a value"),
         (&format!("SELECT ctid {from}"), "the system column ctid"),
         (&format!("SELECT CURRENT_DATE AS d {from}"), "CURRENT_DATE"),

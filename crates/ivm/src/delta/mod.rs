@@ -6,7 +6,7 @@
 //!
 //! | law | rule | operators |
 //! |---|---|---|
-//! | linear | `Δop(R) = op(ΔR)` | scan, σ, π, ⊎ |
+//! | linear | `Δop(R) = op(ΔR)` | scan, σ, π, ⊎, set-returning functions |
 //! | bilinear | `Δ(R⋈S) = ΔR⋈S + R⋈ΔS − ΔR⋈ΔS` | ⋈ |
 //! | key-local | with K the touched keys: `Δop = op(R↾K) − old output↾K` | γ, δ |
 //!
@@ -16,6 +16,7 @@
 pub mod aggregate;
 pub mod consolidate;
 mod distinct;
+mod expand;
 mod filter;
 mod join;
 mod outer;
@@ -23,6 +24,7 @@ mod project;
 mod scan;
 mod semi;
 mod union;
+mod unnest;
 
 use std::collections::BTreeMap;
 
@@ -143,7 +145,9 @@ impl Cx<'_> {
             Plan::Distinct(d) => distinct::delta(d, self),
             Plan::Outer(o) => outer::delta(o, self),
             Plan::Semi(s) => semi::delta(s, self),
-            Plan::Window(_) | Plan::TopK(_) | Plan::Expand(_) | Plan::Unnest(_) => {
+            Plan::Expand(e) => expand::delta(e, self),
+            Plan::Unnest(u) => unnest::delta(u, self),
+            Plan::Window(_) | Plan::TopK(_) => {
                 Err(Error::Bug("an operator without a delta rule reached the delta compiler"))
             }
         }

@@ -7,6 +7,7 @@ mod aggregate;
 mod expr;
 mod function;
 mod number;
+mod set;
 mod top_k;
 mod value;
 
@@ -93,7 +94,9 @@ fn rows(plan: &Plan, scope: &Scope) -> Result<Rows> {
             input.into_iter().filter(|row| seen.insert(canonical(row))).collect()
         }
         Plan::TopK(top) => top_k::eval(top, scope)?,
-        Plan::Window(_) | Plan::Expand(_) | Plan::Unnest(_) => {
+        Plan::Expand(expand) => set::expand(expand, scope)?,
+        Plan::Unnest(unnest) => set::unnest(unnest, scope)?,
+        Plan::Window(_) => {
             return Err(Error::Evaluation("this operator is not known".to_owned()));
         }
     };

@@ -18,6 +18,11 @@ pub fn base(ty: &str) -> String {
     format!("{}{after}", name.trim_end())
 }
 
+/// The type of an array's elements.
+pub fn element(array: &str) -> String {
+    array.trim_end_matches("[]").to_owned()
+}
+
 /// The type that all of these have or are converted to.
 pub fn common(types: Vec<String>) -> String {
     let known: Vec<String> = types.into_iter().filter(|ty| ty != UNKNOWN).collect();
@@ -74,7 +79,7 @@ pub fn infer(e: &Expr, scope: &Scope) -> Result<String> {
         .to_owned(),
         Generic::Array(items) => format!("{}[]", common(all(items)?)),
         Generic::Row(_) => "record".to_owned(),
-        Generic::Subscript(e, _) => of(e)?.trim_end_matches("[]").to_owned(),
+        Generic::Subscript(e, _) => element(&of(e)?),
         Generic::Scalar(query) => {
             let columns = infer::query(query, scope)?;
             columns.into_iter().next().map_or(UNKNOWN.to_owned(), |(_, ty)| ty)
@@ -130,6 +135,10 @@ fn call(call: &Call, scope: &Scope) -> Result<String> {
         ("string_agg" | "lower" | "upper" | "left" | "right" | "replace" | "substr", _) => "text".to_owned(),
         ("array_agg", _) => format!("{first}[]"),
         ("length" | "scale", _) => "integer".to_owned(),
+        ("generate_series", _) => common(args),
+        ("unnest", _) => element(&first),
+        ("regexp_matches", _) => "text[]".to_owned(),
+        ("jsonb_array_elements", _) => "jsonb".to_owned(),
         ("json_agg", _) => "json".to_owned(),
         ("jsonb_agg", _) => "jsonb".to_owned(),
         ("date_trunc", _) => args.into_iter().nth(1).unwrap_or_default(),

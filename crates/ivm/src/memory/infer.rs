@@ -2,7 +2,8 @@
 
 use super::{MemoryCatalog, expr};
 use crate::error::{Error, Result};
-use crate::sql::ast::{Alias, Body, From, Item, JoinOn, Name, Query, Select};
+use crate::expr::{Expr as Generic, TypeName};
+use crate::sql::ast::{Alias, Body, Expr, From, Item, JoinOn, Name, Query, Select};
 use crate::sql::ident::Ident;
 
 /// A column's name and the name of its type.
@@ -63,11 +64,11 @@ pub fn query(query: &Query, scope: &Scope) -> Result<Vec<Column>> {
 }
 
 fn select(select: &Select, scope: &Scope) -> Result<Vec<Column>> {
-    let mut items = vec![];
+    let mut inner = Scope { catalog: scope.catalog, ctes: scope.ctes.clone(), items: vec![], outer: scope.outer };
     for item in &select.from {
-        items.extend(from(item, scope)?);
+        let items = from(item, &inner)?;
+        inner.items.extend(items);
     }
-    let inner = Scope { catalog: scope.catalog, ctes: scope.ctes.clone(), items, outer: scope.outer };
     let mut conditions = select.filter.iter().chain(&select.having);
     conditions.try_for_each(|condition| expr::infer(condition, &inner).map(drop))?;
     let column = |Item { expr, alias }: &Item| {
@@ -101,10 +102,15 @@ fn from(item: &From, scope: &Scope) -> Result<Vec<(Ident, Vec<Column>)>> {
         From::Derived { query, alias, .. } => {
             vec![aliased(Some(alias), &alias.name, self::query(query, scope)?)]
         }
-        From::Function { .. } => return Err(Error::Catalog("a function in FROM has no known type".to_owned())),
+        From::Function { call, alias, ordinality, .. } => {
+            let alias = alias.as_ref().ok_or(Error::Catalog("a function in FROM without an alias".to_owned()))?;
+            vec![(alias.name.clone(), returned(call, alias, *ordinality, scope)?)]
+        }
         From::Join { left, right, on, alias, .. } => {
             let mut items = from(left, scope)?;
-            items.extend(from(right, scope)?);
+            let mut beside = scope.clone();
+            beside.items.extend(items.clone());
+            items.extend(from(right, &beside)?);
             match (alias, on) {
                 (Some(alias), JoinOn::Using(merged)) => {
                     let all: Vec<Column> = items.into_iter().flat_map(|(_, columns)| columns).collect();
@@ -121,6 +127,22 @@ fn from(item: &From, scope: &Scope) -> Result<Vec<(Ident, Vec<Column>)>> {
             }
         }
     })
+}
+
+/// The columns of a function in FROM: each as its alias declares it, else as the function returns it.
+fn returned(call: &Expr, alias: &Alias, ordinality: bool, scope: &Scope) -> Result<Vec<Column>> {
+    let mut types = match call {
+        Generic::Call(call) if call.name.name.as_str() == "unnest" => {
+            call.args.iter().map(|arg| Ok(expr::element(&expr::infer(&arg.value, scope)?))).collect::<Result<_>>()?
+        }
+        call => vec![expr::infer(call, scope)?],
+    };
+    types.extend(ordinality.then(|| "bigint".to_owned()));
+    let column = |(at, (name, declared)): (usize, &(Ident, Option<TypeName>))| {
+        let ty = declared.as_ref().map(|ty| ty.0.clone()).or_else(|| types.get(at).cloned());
+        Ok((name.clone(), ty.ok_or(Error::Catalog(format!("column {name} of a function has no known type")))?))
+    };
+    alias.columns.iter().enumerate().map(column).collect()
 }
 
 fn aliased(alias: Option<&Alias>, name: &Ident, columns: Vec<Column>) -> (Ident, Vec<Column>) {

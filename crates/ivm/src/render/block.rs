@@ -13,7 +13,7 @@ use crate::sql::ident::Ident;
 /// A SELECT without its select list.
 #[derive(Default)]
 pub struct Block {
-    from: Vec<From>,
+    pub from: Vec<From>,
     filter: Vec<Expr>,
     pub columns: Columns,
     grouping: Option<Grouping>,
@@ -66,16 +66,17 @@ impl Renderer<'_> {
         match plan {
             Plan::Scan(scan) => Ok(self.scan(scan)),
             Plan::Values(values) if values.rows.len() == 1 => self.one_row(values),
-            Plan::Values(_) | Plan::UnionAll(_) | Plan::Distinct(_) | Plan::TopK(_) => self.subquery(plan),
+            Plan::Values(_) | Plan::UnionAll(_) | Plan::Distinct(_) | Plan::TopK(_) | Plan::Expand(_) => {
+                self.subquery(plan)
+            }
             Plan::Semi(semi) => {
                 let mut block = self.flat(&semi.left)?;
                 let condition = self.expr(&semi.condition(), &block.columns)?;
                 block.keep(vec![condition]);
                 Ok(block)
             }
-            Plan::Window(_) | Plan::Expand(_) | Plan::Unnest(_) => {
-                Err(Error::Bug("an operator that cannot be rendered"))
-            }
+            Plan::Unnest(unnest) => self.unnest(unnest),
+            Plan::Window(_) => Err(Error::Bug("an operator that cannot be rendered")),
             Plan::Filter(filter) => {
                 let mut block = self.asked(&filter.input, &[&filter.predicate])?;
                 let conditions = self.conjuncts(std::slice::from_ref(&filter.predicate), &block.columns)?;
@@ -128,7 +129,7 @@ impl Renderer<'_> {
     }
 
     /// The plan as a flat SELECT when that `fits`, else as a subquery in FROM.
-    fn flat_if(&mut self, plan: &Plan, fits: impl Fn(&Block) -> bool) -> Result<Block> {
+    pub fn flat_if(&mut self, plan: &Plan, fits: impl Fn(&Block) -> bool) -> Result<Block> {
         let aliases = self.aliases.clone();
         let block = self.flat(plan)?;
         if fits(&block) {
@@ -158,19 +159,19 @@ impl Renderer<'_> {
         let aliases = self.aliases.clone();
         let asking: Vec<&plan::Expr> = project.columns.iter().map(|(_, e)| e).collect();
         let mut block = self.asked(&project.input, &asking)?;
-        let mut columns = self.computed(project, &block.columns)?;
+        let mut columns = self.computed(&project.columns, &block.columns)?;
         // Each projection may repeat what the one below computes: without a stop, text doubles each time.
         if matches!(project.input, Plan::Project(_)) && columns.values().any(|e| size(e) > SIZE) {
             self.aliases = aliases;
             block = self.subquery(&project.input)?;
-            columns = self.computed(project, &block.columns)?;
+            columns = self.computed(&project.columns, &block.columns)?;
         }
         block.columns = columns;
         Ok(block)
     }
 
-    fn computed(&mut self, project: &Project, columns: &Columns) -> Result<Columns> {
-        project.columns.iter().map(|(column, e)| Ok((column.id, self.expr(e, columns)?))).collect()
+    pub fn computed(&mut self, computed: &[(Column, plan::Expr)], columns: &Columns) -> Result<Columns> {
+        computed.iter().map(|(column, e)| Ok((column.id, self.expr(e, columns)?))).collect()
     }
 
     fn conjuncts(&mut self, predicates: &[plan::Expr], columns: &Columns) -> Result<Vec<Expr>> {
@@ -278,7 +279,7 @@ fn size(e: &Expr) -> usize {
     nodes
 }
 
-fn joined(kind: JoinKind, left: From, right: From, on: JoinOn) -> From {
+pub fn joined(kind: JoinKind, left: From, right: From, on: JoinOn) -> From {
     From::Join { kind, left: Box::new(left), right: Box::new(right), on, alias: None }
 }
 

@@ -8,6 +8,7 @@ mod block;
 mod expr;
 mod names;
 mod top_k;
+mod unnest;
 
 use crate::error::{Error, Result};
 use crate::plan::{ColId, Plan, Relation, UnionAll, Values};
@@ -38,6 +39,7 @@ impl Renderer<'_> {
         match plan {
             Plan::UnionAll(union) => self.union(union, &names),
             Plan::TopK(top) => self.top_k(top, &ids, &names),
+            Plan::Expand(expand) => self.expand(expand, &ids, &names),
             Plan::Distinct(distinct) => self.block(&distinct.input)?.select(&ids, &names, Distinct::Rows),
             _ => self.block(plan)?.select(&ids, &names, Distinct::No),
         }

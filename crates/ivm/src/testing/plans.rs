@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::{TABLES, source};
 use crate::expr::{Case, IsTest};
-use crate::plan::{AggregateCall, ColId, Column, Distinct, Expr, Ids, Plan, Scan, UnionAll};
+use crate::plan::{AggregateCall, ColId, Column, Distinct, Expand, Expr, Ids, Plan, Scan, UnionAll, Unnest};
 use crate::sql::ident::Ident;
 
 /// Random plans of at most this many operators on top of each other, over the scans.
@@ -28,6 +28,8 @@ pub fn arb_plan(depth: u32) -> impl Strategy<Value = Plan> {
             1 => one().prop_map(Shape::Distinct),
             1 => (one(), one(), any::<u64>()).prop_map(|(l, r, seed)| Shape::Outer(l, r, seed)),
             1 => (one(), one(), any::<u64>()).prop_map(|(l, r, seed)| Shape::Semi(l, r, seed)),
+            1 => (one(), any::<u64>()).prop_map(|(input, seed)| Shape::Expand(input, seed)),
+            1 => (one(), any::<u64>()).prop_map(|(input, seed)| Shape::Unnest(input, seed)),
         ]
     });
     shape.prop_map(|shape| Builder::default().plan(&shape))
@@ -44,6 +46,8 @@ enum Shape {
     Distinct(Box<Shape>),
     Outer(Box<Shape>, Box<Shape>, u64),
     Semi(Box<Shape>, Box<Shape>, u64),
+    Expand(Box<Shape>, u64),
+    Unnest(Box<Shape>, u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +122,14 @@ impl Builder {
                 let (left, right, dice) = (self.plan(left), self.plan(right), &mut Dice(*seed));
                 let on = self.on(&left, &right, dice);
                 left.semi_join(right, on, dice.below(2) == 0)
+            }
+            Shape::Expand(input, seed) => {
+                let input = self.plan(input);
+                self.expand(input, &mut Dice(*seed))
+            }
+            Shape::Unnest(input, seed) => {
+                let input = self.plan(input);
+                self.unnest(input, &mut Dice(*seed))
             }
         }
     }
@@ -230,6 +242,36 @@ impl Builder {
         let product = Plan::Join(join.clone());
         join.predicates.push(self.predicate(&product, dice, 1));
         Plan::Join(join)
+    }
+
+    /// A call that returns a few integers.
+    fn numbers(&mut self, input: &Plan, dice: &mut Dice) -> Expr {
+        let integer = self.integer(input, dice);
+        match dice.below(2) {
+            0 => Expr::call(
+                "generate_series",
+                vec![Expr::number(1), Expr::call("least", vec![integer, Expr::number(3)]).cast("integer")],
+            ),
+            _ => Expr::call("unnest", vec![Expr::Array(vec![integer, Expr::number(1)])]),
+        }
+    }
+
+    fn expand(&mut self, input: Plan, dice: &mut Dice) -> Plan {
+        let mut columns: Vec<(Column, Expr)> = input.columns().iter().map(Column::pass).take(2).collect();
+        for _ in 0..=dice.below(2) {
+            let set = self.numbers(&input, dice);
+            let e = if dice.below(3) == 0 { Expr::binary("+", set, Expr::number(1)) } else { set };
+            columns.push((self.column("g", Kind::Int), e));
+        }
+        Plan::Expand(Box::new(Expand { input, columns }))
+    }
+
+    fn unnest(&mut self, input: Plan, dice: &mut Dice) -> Plan {
+        let call = self.numbers(&input, dice);
+        let (ordinality, outer) = (dice.below(3) == 0, dice.below(3) == 0);
+        let names = if ordinality { &["g", "place"][..] } else { &["g"] };
+        let columns = names.iter().map(|name| (self.column(name, Kind::Int), None)).collect();
+        Plan::Unnest(Box::new(Unnest { input, call, columns, ordinality, outer }))
     }
 
     /// Arms of two columns each: a bigint and a text.

@@ -6,6 +6,7 @@
 
 mod catalog;
 mod plans;
+mod queries;
 mod tape;
 mod world;
 
@@ -52,6 +53,10 @@ laws! {
     law_union_all: Shape::Union;
     law_aggregate: Shape::Aggregate;
     law_distinct: Shape::Distinct;
+    law_expand: Shape::Expand;
+    law_unnest: Shape::Unnest;
+    law_intersect_except: Shape::SetOperation;
+    law_grouping_sets: Shape::GroupingSets;
     law_any_plan: Shape::Any(3);
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ivm::expr::{Expr as E, IsTest};
-use ivm::plan::{AggregateCall, ColId, Column, Distinct, Expr, Ids, Plan, Relation, Scan, UnionAll};
+use ivm::plan::{AggregateCall, ColId, Column, Distinct, Expand, Expr, Ids, Plan, Relation, Scan, UnionAll, Unnest};
 use ivm::sql::ident::{Ident, QName};
 
 use crate::tape::Tape;
@@ -20,6 +20,12 @@ pub enum Shape {
     Union,
     Aggregate,
     Distinct,
+    Expand,
+    Unnest,
+    /// INTERSECT and EXCEPT, bound from SQL.
+    SetOperation,
+    /// ROLLUP, CUBE and GROUPING SETS, bound from SQL.
+    GroupingSets,
     /// Anything, to this depth.
     Any(usize),
 }
@@ -43,7 +49,7 @@ pub const TABLES: [Declared; 3] = [
 ];
 
 pub struct Generator<'a, 'b> {
-    tape: &'a mut Tape<'b>,
+    pub tape: &'a mut Tape<'b>,
     ids: Ids,
     types: BTreeMap<ColId, Ty>,
 }
@@ -65,16 +71,20 @@ impl<'a, 'b> Generator<'a, 'b> {
             Shape::Union => self.union(0),
             Shape::Aggregate => self.aggregate(1),
             Shape::Distinct => self.distinct(1),
+            Shape::Expand => self.expand(1),
+            Shape::Unnest => self.unnest(1),
+            Shape::SetOperation => return self.set_operation(),
+            Shape::GroupingSets => return self.grouping_sets(),
             Shape::Any(depth) => self.any(depth),
         };
         (plan, self.ids)
     }
 
-    fn any(&mut self, depth: usize) -> Plan {
+    pub fn any(&mut self, depth: usize) -> Plan {
         if depth == 0 {
             return self.scan();
         }
-        match self.tape.pick(10) {
+        match self.tape.pick(12) {
             0 => self.scan(),
             1 => self.filter(depth - 1),
             2 => self.project(depth - 1),
@@ -83,11 +93,13 @@ impl<'a, 'b> Generator<'a, 'b> {
             6 => self.aggregate(depth - 1),
             7 => self.outer(depth - 1),
             8 => self.semi(depth - 1),
+            9 => self.expand(depth - 1),
+            10 => self.unnest(depth - 1),
             _ => self.distinct(depth - 1),
         }
     }
 
-    fn column(&mut self, name: &str, ty: Ty) -> Column {
+    pub fn column(&mut self, name: &str, ty: Ty) -> Column {
         let column = self.ids.column(name);
         self.types.insert(column.id, ty);
         column
@@ -99,7 +111,7 @@ impl<'a, 'b> Generator<'a, 'b> {
         Plan::Scan(Scan { relation: Relation::Source(QName::qualified("public", name)), columns })
     }
 
-    fn of_type(&self, plan: &Plan, ty: Ty) -> Vec<Column> {
+    pub fn of_type(&self, plan: &Plan, ty: Ty) -> Vec<Column> {
         plan.columns().into_iter().filter(|column| self.types[&column.id] == ty).collect()
     }
 
@@ -205,6 +217,39 @@ impl<'a, 'b> Generator<'a, 'b> {
         });
         let inputs = inputs.collect();
         Plan::UnionAll(UnionAll { columns, inputs })
+    }
+
+    /// A call that returns a few numbers.
+    fn numbers(&mut self, input: &Plan) -> Expr {
+        let ints = self.of_type(input, Ty::Int);
+        let number = if ints.is_empty() { E::number(2) } else { self.tape.of(&ints).expr() };
+        match self.tape.pick(2) {
+            0 => E::call(
+                "generate_series",
+                vec![E::number(1), E::call("least", vec![number, E::number(3)]).cast("integer")],
+            ),
+            _ => E::call("unnest", vec![E::Array(vec![number.clone(), E::number(1), number])]),
+        }
+    }
+
+    fn expand(&mut self, depth: usize) -> Plan {
+        let input = self.any(depth);
+        let mut columns = vec![self.tape.of(&input.columns()).pass()];
+        for _ in 0..=self.tape.pick(2) {
+            let set = self.numbers(&input);
+            let e = if self.tape.flip() { set } else { E::binary("+", set, E::number(1)) };
+            columns.push((self.column("g", Ty::Int), e));
+        }
+        Plan::Expand(Box::new(Expand { input, columns }))
+    }
+
+    fn unnest(&mut self, depth: usize) -> Plan {
+        let input = self.any(depth);
+        let call = self.numbers(&input);
+        let (ordinality, outer) = (self.tape.flip(), self.tape.flip());
+        let names = if ordinality { &["g", "place"][..] } else { &["g"] };
+        let columns = names.iter().map(|name| (self.column(name, Ty::Int), None)).collect();
+        Plan::Unnest(Box::new(Unnest { input, call, columns, ordinality, outer }))
     }
 
     fn distinct(&mut self, depth: usize) -> Plan {

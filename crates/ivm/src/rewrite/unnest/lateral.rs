@@ -1,27 +1,81 @@
-//! LATERAL: a subquery in FROM that reads its neighbours is joined on what it reads of them.
+//! LATERAL: a subquery in FROM that reads its neighbours is joined on what it reads of them; one that reads no
+//! table besides is a part of their row.
 
 use super::lift::unliftable;
 use super::{Lifted, Unnester};
 use crate::catalog::Catalog;
 use crate::error::Result;
 use crate::expr::{Expr as Generic, Literal};
-use crate::plan::{Column, Expr, Ids, Plan};
+use crate::plan::{Column, Expand, Expr, Ids, Plan, Unnest, Values};
 
 /// `left CROSS JOIN LATERAL query`, or with `outer`, `left LEFT JOIN LATERAL query ON on`.
 pub fn lateral(left: Plan, query: Plan, on: Option<Expr>, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan> {
+    if query.free().is_empty() || !is_of_row(&query) {
+        return joined(left, query, on, catalog, ids);
+    }
+    match (query, on) {
+        (query, None) => Ok(beside(left, query)),
+        (Plan::Unnest(u), Some(on)) if is_true(&on) && u.input.columns().is_empty() => {
+            Ok(Plan::Unnest(Box::new(Unnest { input: left, outer: true, ..*u })))
+        }
+        _ => Err(unliftable()),
+    }
+}
+
+/// Whether a plan reads no table and makes its rows of the row around it, one by one.
+fn is_of_row(query: &Plan) -> bool {
+    match query {
+        Plan::Values(values) => values.rows.len() == 1,
+        Plan::Filter(_) | Plan::Project(_) | Plan::Expand(_) | Plan::Unnest(_) | Plan::Join(_) => {
+            query.inputs().into_iter().all(is_of_row)
+        }
+        _ => false,
+    }
+}
+
+/// The rows of `left`, each with those that `query` makes of it: `query` with `left` in the place of its one row.
+fn beside(left: Plan, query: Plan) -> Plan {
+    let shown: Vec<(Column, Expr)> = left.columns().iter().map(Column::pass).collect();
+    let with = |more: Vec<(Column, Expr)>| {
+        let new = more.into_iter().filter(|(column, _)| shown.iter().all(|(known, _)| known.id != column.id));
+        shown.iter().cloned().chain(new).collect::<Vec<_>>()
+    };
+    match query {
+        Plan::Values(Values { columns, rows }) => {
+            let computed: Vec<_> = columns.into_iter().zip(rows.into_iter().flatten()).collect();
+            if computed.is_empty() { left } else { left.project(with(computed)) }
+        }
+        Plan::Project(p) => beside(left, p.input).project(with(p.columns)),
+        Plan::Expand(e) => {
+            let columns = with(e.columns);
+            Plan::Expand(Box::new(Expand { input: beside(left, e.input), columns }))
+        }
+        Plan::Join(j) => {
+            let product = j.inputs.into_iter().fold(left, beside);
+            if j.predicates.is_empty() { product } else { product.filter(Expr::all(j.predicates)) }
+        }
+        other => other.map_inputs(&mut |input| beside(left.clone(), input)),
+    }
+}
+
+fn is_true(e: &Expr) -> bool {
+    *e == Generic::Literal(Literal::Bool(true))
+}
+
+/// A subquery over tables, joined on what it reads of its neighbours.
+fn joined(left: Plan, query: Plan, on: Option<Expr>, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan> {
     let shown: Vec<Column> = left.columns().into_iter().chain(query.columns()).collect();
     let lifted = Unnester { catalog, ids }.lifted(query)?;
     let columns: Vec<(Column, Expr)> = shown.iter().map(|column| (column.clone(), lifted.output(column.id))).collect();
     let computed = !lifted.outputs.is_empty();
     let Lifted { plan, on: mut conditions, single, .. } = lifted;
-    let always = |on: &Expr| *on == Generic::Literal(Literal::Bool(true));
     let joined = match on {
         None if !single || conditions.is_empty() => Plan::join(vec![left, plan], conditions),
         Some(on) if !computed && !single => {
             conditions.push(on);
             left.left_join(plan, Expr::all(conditions))
         }
-        Some(on) if !always(&on) => return Err(unliftable()),
+        Some(on) if !is_true(&on) => return Err(unliftable()),
         Some(_) if computed && !single => return Err(unliftable()),
         None | Some(_) => left.left_join(plan, Expr::all(conditions)),
     };

@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 
 use crate::error::{Error, Result};
 use crate::expr::{Expr as Generic, Over};
-use crate::plan::{Aggregate, AggregateCall, ColId, Column, Distinct, Expr, Ids, Plan, TopK, Values, Window, reads};
+use crate::plan::{
+    Aggregate, AggregateCall, ColId, Column, Distinct, Expr, Ids, Plan, TopK, Unnest, Values, Window, reads,
+};
 
 /// A subquery that reads nothing of the query around it.
 pub struct Lifted {
@@ -135,6 +137,10 @@ impl Lifter<'_> {
             Plan::Outer(o) if self.is_own(&o.right) && self.reads_own(&o.on) => {
                 let left = self.plain(o.left)?;
                 Ok(Lifted { plan: left.plan.left_join(o.right, o.on), ..left })
+            }
+            Plan::Unnest(u) if self.reads_own(&u.call) => {
+                let input = self.plain(u.input)?;
+                Ok(Lifted { plan: Plan::Unnest(Box::new(Unnest { input: input.plan, ..*u })), ..input })
             }
             Plan::Aggregate(a) => self.aggregate(*a),
             Plan::Distinct(d) => {
