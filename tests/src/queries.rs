@@ -1,6 +1,10 @@
 //! Defining queries over the tables of `world`: every construct, and what is to be expected of it.
 
+mod sets;
+
 use crate::exact::Look::{self, Text, TextOnly, Values};
+
+pub use sets::SETS;
 
 /// A stream table.
 pub struct Query {
@@ -323,17 +327,7 @@ pub static QUERIES: &[Query] = &[
 /// Constructs of which only exactness is asked.
 pub static FULL: &[Query] = &[
     any("y_union", Values, "select a from keyless union select grp from items"),
-    any("y_except", Values, "select a, b from keyless except all select grp, cat from items"),
-    any("y_count_distinct", Text, "select grp, count(distinct cat) as n from items group by grp"),
-    any(
-        "y_strings",
-        Text,
-        "select grp, string_agg(cat, ',' order by id) as s, array_agg(id order by id) as a from items group by grp",
-    ),
-    any("y_bools", Text, "select grp, bool_and(flag) as a, stddev(val) as d from items group by grp"),
     any("y_top", Text, "select id, val from items order by val desc nulls last, id limit 5"),
-    any("y_srf", Text, "select id, unnest(tags) as tag from docs"),
-    any("y_sets", Text, "select grp, cat is null as c, count(*) as n from items group by rollup (grp, (cat is null))"),
     any(
         "y_lateral",
         Text,

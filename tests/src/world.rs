@@ -95,6 +95,7 @@ pub fn setup(citext: bool, icu: bool) -> String {
         create table parts_high partition of parts for values from (20) to (maxvalue);
         create table base (a int, b text);
         create table child (extra int default 7) inherits (base);
+        create aggregate total(numeric) (sfunc = numeric_add, stype = numeric, initcond = '0');
         create view items_view as select id, grp, val, amt from items where val is not null;
         create view nested_view as select grp, count(*) as n, sum(amt) as amt from items_view group by grp;
         ";

@@ -31,9 +31,9 @@ with gone as (delete from here where id = 3 returning *) insert into there selec
 select refreshed_how('all_rows');
 select rows_inserted, rows_updated, rows_deleted, delta_rows from pgtrickle.get_refresh_history('all_rows', 1);
 
--- Other set operations are recomputed, but only what differs is written.
+-- A row that comes to one arm only.
 call follow('either', 'select v from here union select v from there', 'DIFFERENTIAL');
-call follow('only_here', 'select v from here except select v from there');
+call follow('only_here', 'select v from here except select v from there', 'DIFFERENTIAL');
 insert into here values (9, 'new'), (10, 'new');
 select refreshed_how('either'), refreshed_how('only_here');
 select * from only_here order by v;
