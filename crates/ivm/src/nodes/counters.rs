@@ -5,6 +5,7 @@
 //! | `count(*)`, `count(x)` | itself | itself |
 //! | `sum(x)`, exact | `count(x)`, `sum(x)`, perhaps values by scale | `sum(x)` |
 //! | `avg(x)`, exact | as `sum(x)` | `sum(x)::numeric / count(x)::numeric` |
+//! | `bool_and(x)`, `bool_or(x)` | `count(x)`, the count of true ones | whether all, or any, are true |
 //! | `min(x)`, `max(x)` | itself | itself |
 //! | any other | itself, recomputed | itself |
 //! | a key whose equals may look different | `min(key::text)` | the key of that text |
@@ -107,6 +108,12 @@ impl Builder<'_, '_> {
                 self.state.outputs.push((column, quotient));
                 return Ok(());
             }
+            ("bool_and" | "every" | "bool_or", [arg]) if plain => {
+                let arg = *arg;
+                let shown = self.truth(arg, call);
+                self.state.outputs.push((column, shown));
+                return Ok(());
+            }
             ("min", [_]) if call.function.schema.is_none() => self.counter(call, ty, Upkeep::Min),
             ("max", [_]) if call.function.schema.is_none() => self.counter(call, ty, Upkeep::Max),
             _ => self.counter(call, ty, Upkeep::Recompute),
@@ -124,6 +131,34 @@ impl Builder<'_, '_> {
             }
             _ => ty,
         })
+    }
+
+    /// Whether all or any values are true, NULL of none: by the counts of values and of true ones.
+    fn truth(&mut self, arg: ColId, call: AggregateCall) -> Expr {
+        let name = call.column.name.clone();
+        let count = self.cx.ids.column(beside(&name, "count"));
+        let count = Expr::Column(self.non_null(arg, AggregateCall { column: count, ..simple("count", &call) }));
+        let value = Expr::case(vec![(Expr::Column(arg), Expr::bool(true))], Expr::null().cast("boolean"));
+        let place = self.counted(value, beside(&name, "true"));
+        let column = self.cx.ids.column(beside(&name, "trues"));
+        let trues = AggregateCall { column, args: vec![place], ..simple("count", &call) };
+        let trues = Expr::Column(self.counter(trues, bigint(), Upkeep::Count));
+        let shown = match call.function.name.as_str() {
+            "bool_or" => Expr::binary(">", trues, Expr::number(0)),
+            _ => Expr::equals(trues, count.clone()),
+        };
+        let none = Expr::equals(count, Expr::number(0));
+        Expr::case(vec![(none, Expr::null().cast("boolean"))], shown)
+    }
+
+    /// The column below the aggregate that computes an argument of counters.
+    fn counted(&mut self, value: Expr, name: String) -> ColId {
+        if let Some((column, _)) = self.state.counted.iter().find(|(_, e)| *e == value) {
+            return column.id;
+        }
+        let column = self.cx.ids.column(name);
+        self.state.counted.push((column.clone(), value));
+        column.id
     }
 
     /// The sum of an argument and the count of its values.
@@ -155,14 +190,7 @@ impl Builder<'_, '_> {
         }
         let name = call.column.name.clone();
         let value = scale::contribution(Expr::Column(arg));
-        let place = match self.state.counted.iter().find(|(_, e)| *e == value) {
-            Some((column, _)) => column.id,
-            None => {
-                let column = self.cx.ids.column(beside(&name, "scale"));
-                self.state.counted.push((column.clone(), value));
-                column.id
-            }
-        };
+        let place = self.counted(value, beside(&name, "scale"));
         let column = self.cx.ids.column(beside(&name, "scales"));
         let sum = AggregateCall { column, args: vec![place], ..simple("sum", call) };
         let ty = simple_type("numeric", Equality::Image);

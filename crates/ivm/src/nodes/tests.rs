@@ -34,6 +34,17 @@ fn a_numeric_without_a_scale_counts_its_scales() {
 }
 
 #[test]
+fn truths_are_counted() {
+    let view = view(
+        "SELECT t.k, bool_and((t.k > 1)) AS a, bool_or((t.k > 1)) AS o, every((t.id > 1)) AS e FROM public.t GROUP BY t.k",
+    );
+    assert_eq!(
+        columns(&view),
+        [vec!["k", "n", "bool_and_count", "bool_and_trues", "every_trues"], vec!["k", "a", "o", "e"]]
+    );
+}
+
+#[test]
 fn a_complete_output_is_its_own_state() {
     let shown = view("SELECT count(*) AS n, t.k, max(t.y) AS m FROM public.t GROUP BY t.k");
     assert_eq!(columns(&shown), [vec!["n", "k", "m"]]);

@@ -285,12 +285,13 @@ impl<'a, 'b> Generator<'a, 'b> {
 
     fn call(&mut self, columns: &[Column], test: &Column) -> AggregateCall {
         let arg = self.tape.of(columns);
-        let (function, args, ty) = match (self.tape.pick(8), self.types[&arg.id]) {
+        let (function, args, ty) = match (self.tape.pick(9), self.types[&arg.id]) {
             (0, _) => ("count", vec![], Ty::Int),
             (1, _) => ("count", vec![arg.id], Ty::Int),
             (2, ty) if ty != Ty::Numeric => ("min", vec![arg.id], ty),
             (3, ty) if ty != Ty::Numeric => ("max", vec![arg.id], ty),
             (4, ty) if ty != Ty::Numeric => ("any_value", vec![arg.id], ty),
+            (8, _) => (self.tape.of(&["bool_and", "bool_or", "every"]), vec![test.id], Ty::Bool),
             (5, Ty::Int | Ty::Numeric) => ("avg", vec![arg.id], Ty::Text),
             (_, ty @ (Ty::Int | Ty::Numeric)) => ("sum", vec![arg.id], ty),
             _ => ("count", vec![], Ty::Int),
