@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use crate::catalog::Catalog;
 use crate::error::Result;
-use crate::plan::{Aggregate, ColId, Plan, Project, Relation, Scan};
+use crate::plan::{Aggregate, ColId, Plan, Project, Relation, Scan, Unnest};
 
 use dependencies::Dependencies;
 
@@ -101,11 +101,24 @@ fn known(plan: &Plan, catalog: &dyn Catalog) -> Result<Known> {
         Plan::TopK(top) => known(&top.input, catalog)?,
         // One row may become many.
         Plan::Expand(_) => Known::default(),
-        Plan::Unnest(unnest) => {
-            let input = known(&unnest.input, catalog)?;
-            Known { not_null: input.not_null, ..Known::default() }
-        }
+        Plan::Unnest(unnest) => unnested(unnest, known(&unnest.input, catalog)?),
     })
+}
+
+/// One row may become many, which their number tells apart.
+fn unnested(unnest: &Unnest, input: Known) -> Known {
+    let mut known = Known { not_null: input.not_null, keys: vec![], dependencies: input.dependencies };
+    let Some((place, _)) = unnest.columns.last().filter(|_| unnest.ordinality) else { return known };
+    if !unnest.outer {
+        known.not_null.insert(place.id);
+    }
+    let all: BTreeSet<ColId> = unnest.columns.iter().map(|(column, _)| column.id).collect();
+    for mut key in input.keys {
+        key.insert(place.id);
+        known.dependencies.add(key.clone(), all.clone());
+        known.add_key(key);
+    }
+    known
 }
 
 fn scanned(scan: &Scan, catalog: &dyn Catalog) -> Result<Known> {
