@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::expr::Direction;
 use crate::nodes::{Scale, Upkeep};
 use crate::plan::{AggregateCall, ColId, Column, Expr, Plan, Relation, TopK};
+use crate::render;
 use crate::sql::ast::{self, bare};
 use crate::sql::ident::{Ident, QName};
 use crate::sql::print;
@@ -179,7 +180,25 @@ fn text(expr: &Expr, names: &Names) -> Result<String> {
         let name = names.get(&id).ok_or(Error::Bug("an expression reads a column that its input has not"))?;
         Ok(bare(name.as_str()))
     };
-    let expr: ast::Expr =
-        expr.clone().try_map(&mut column, &mut |_| Err(Error::Bug("a subquery in a maintained plan")))?;
-    Ok(print::expr(&expr).lines().map(str::trim_start).collect::<Vec<_>>().join(" "))
+    let around = || names.iter().map(|(id, name)| (*id, bare(name.as_str()))).collect();
+    let expr: ast::Expr = expr.clone().try_map(&mut column, &mut |plan| render::of_row(&plan, around()))?;
+    Ok(print::expr(&expr).lines().map(str::trim).collect::<Vec<_>>().join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::MemoryCatalog;
+    use crate::{canon, compile};
+
+    #[test]
+    fn a_subquery_of_the_row_is_shown_in_place() {
+        let name = QName::qualified("public", "t");
+        let catalog = MemoryCatalog::default().table(name.clone(), &[("a", "integer[]", false)]);
+        let sql = "SELECT a FROM public.t WHERE (EXISTS ( SELECT FROM unnest(t.a) i(i) WHERE (i.i > 1)))";
+        let state = |_| QName::bare("state");
+        let view = compile::compile(&canon::parse(sql).unwrap(), &catalog, &QName::bare("v"), &state).unwrap();
+        let shown = "  σ (EXISTS ( SELECT FROM unnest(a) AS unnest(i) WHERE (unnest.i > 1) ))  [linear]";
+        assert_eq!(super::view(&view).unwrap().lines().nth(1), Some(shown));
+    }
 }

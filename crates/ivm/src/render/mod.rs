@@ -10,6 +10,8 @@ mod names;
 mod top_k;
 mod unnest;
 
+use std::collections::BTreeMap;
+
 use crate::error::{Error, Result};
 use crate::plan::{ColId, Plan, Relation, UnionAll, Values};
 use crate::sql::ast::{Body, Distinct, Expr, Item, Query};
@@ -21,6 +23,12 @@ pub use names::unique;
 /// The query of a plan; its output columns are the plan's, their names made unique.
 pub fn query(plan: &Plan, names: &dyn Fn(&Relation) -> QName) -> Result<Query> {
     Renderer { names, aliases: Aliases::default(), outer: vec![] }.query(plan)
+}
+
+/// The query of a plan that reads no table, where `around` says what it reads of the row around it.
+pub fn of_row(plan: &Plan, around: BTreeMap<ColId, Expr>) -> Result<Query> {
+    let none = |_: &Relation| QName::bare("none");
+    Renderer { names: &none, aliases: Aliases::default(), outer: vec![around] }.query(plan)
 }
 
 /// Renders one query: its aliases, nested queries included, are all different.
