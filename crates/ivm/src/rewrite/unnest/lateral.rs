@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::expr::{Expr as Generic, Literal};
 use crate::plan::{Column, Expand, Expr, Ids, Plan, Unnest, Values};
 
-/// `left CROSS JOIN LATERAL query`, or with `outer`, `left LEFT JOIN LATERAL query ON on`.
+/// `left CROSS JOIN LATERAL query`, or with `on`, `left LEFT JOIN LATERAL query ON on`.
 pub fn lateral(left: Plan, query: Plan, on: Option<Expr>, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan> {
     if query.free().is_empty() || !is_of_row(&query) {
         return joined(left, query, on, catalog, ids);
@@ -66,18 +66,24 @@ fn is_true(e: &Expr) -> bool {
 fn joined(left: Plan, query: Plan, on: Option<Expr>, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan> {
     let shown: Vec<Column> = left.columns().into_iter().chain(query.columns()).collect();
     let lifted = Unnester { catalog, ids }.lifted(query)?;
-    let columns: Vec<(Column, Expr)> = shown.iter().map(|column| (column.clone(), lifted.output(column.id))).collect();
-    let computed = !lifted.outputs.is_empty();
-    let Lifted { plan, on: mut conditions, single, .. } = lifted;
-    let joined = match on {
-        None if !single || conditions.is_empty() => Plan::join(vec![left, plan], conditions),
-        Some(on) if !computed && !single => {
-            conditions.push(on);
-            left.left_join(plan, Expr::all(conditions))
+    let after = |lifted: &Lifted| shown.iter().map(|column| (column.clone(), lifted.output(column.id))).collect();
+    let (joined, columns) = match on {
+        None if !lifted.single || lifted.on.is_empty() => {
+            let columns = after(&lifted);
+            (Plan::join(vec![left, lifted.plan], lifted.on), columns)
+        }
+        Some(on) if !lifted.single => {
+            let mut lifted = lifted.marked(ids);
+            lifted.on.push(lifted.after(on));
+            let columns = after(&lifted);
+            (left.left_join(lifted.plan, Expr::all(lifted.on)), columns)
         }
         Some(on) if !is_true(&on) => return Err(unliftable()),
-        Some(_) if computed && !single => return Err(unliftable()),
-        None | Some(_) => left.left_join(plan, Expr::all(conditions)),
+        // The row of a single one is there for every row on the left.
+        None | Some(_) => {
+            let columns = after(&lifted);
+            (left.left_join(lifted.plan, Expr::all(lifted.on)), columns)
+        }
     };
     Ok(joined.project(columns))
 }

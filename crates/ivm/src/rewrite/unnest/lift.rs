@@ -49,6 +49,22 @@ impl Lifted {
         mapped.unwrap_or(e)
     }
 
+    /// With what is computed after an outer join NULL where that found no row.
+    pub fn marked(mut self, ids: &mut Ids) -> Lifted {
+        if self.outputs.is_empty() {
+            return self;
+        }
+        let there = ids.column("there");
+        let mut columns: Vec<(Column, Expr)> = self.plan.columns().iter().map(Column::pass).collect();
+        columns.push((there.clone(), Expr::bool(true)));
+        self.plan = self.plan.project(columns);
+        for (_, value) in &mut self.outputs {
+            let computed = std::mem::replace(value, Expr::null());
+            *value = Expr::case(vec![(there.expr(), computed)], Expr::null());
+        }
+        self
+    }
+
     /// The columns of the plan that a condition compares with a value.
     pub fn compared(&self) -> BTreeSet<ColId> {
         let own: BTreeSet<ColId> = self.plan.columns().iter().map(|column| column.id).collect();
@@ -196,7 +212,7 @@ impl Lifter<'_> {
             let e = input.after(e);
             match self.reads_own(&e) && !input.single {
                 true => shown.push((column, e)),
-                false if e == column.expr() => {}
+                false if self.reads_own(&e) && e == column.expr() => {}
                 false => outputs.push((column.id, e)),
             }
         }

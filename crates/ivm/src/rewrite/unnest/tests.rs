@@ -10,7 +10,7 @@ use crate::testing::{self, arb_tables, catalog};
 use crate::{bind, canon};
 
 /// Over `r(a, b, t, x)`, `s(a, d not null)` and `u(id key, e)`, as PostgreSQL prints them.
-const QUERIES: [&str; 39] = [
+const QUERIES: [&str; 40] = [
     "SELECT r.a FROM public.r WHERE (EXISTS ( SELECT 1 FROM public.s WHERE (s.a = r.a)))",
     "SELECT r.a FROM public.r WHERE (NOT (EXISTS ( SELECT 1 FROM public.s WHERE ((s.a = r.a) AND (s.d > 1)))))",
     "SELECT r.a FROM public.r WHERE (EXISTS ( SELECT 1 FROM public.s WHERE ((s.a = r.a) AND (s.d <> r.b))))",
@@ -48,6 +48,7 @@ const QUERIES: [&str; 39] = [
     "SELECT u.id FROM public.u WHERE (u.id IN ( SELECT s.a FROM public.s WHERE (s.d > ( SELECT max(r.b) AS max FROM public.r WHERE (r.a = s.a)))))",
     "SELECT r.a, x.d FROM (public.r CROSS JOIN LATERAL ( SELECT s.d FROM public.s WHERE (s.a = r.a)) x)",
     "SELECT r.a, x.n FROM (public.r CROSS JOIN LATERAL ( SELECT count(*) AS n FROM public.s WHERE (s.a = r.a)) x)",
+    "SELECT r.a, x.d FROM (public.r LEFT JOIN LATERAL ( SELECT (s.d + r.b) AS d FROM public.s WHERE (s.a = r.a)) x ON ((x.d > 1)))",
     "SELECT r.a, u.e FROM (public.r LEFT JOIN public.u ON (((u.id = r.a) AND (u.e IN ( SELECT s.d FROM public.s)))))",
     "SELECT r.a, s.d FROM (public.r FULL JOIN public.s ON ((r.a = s.a)))",
 ];

@@ -7,7 +7,7 @@ use super::{Unnester, has_subquery, reads_tables};
 use crate::error::{Error, Result};
 use crate::expr::{Expr as Generic, IsTest, Mapper, Step};
 use crate::keys;
-use crate::plan::{AggregateCall, ColId, Column, Expr, Plan, reads};
+use crate::plan::{AggregateCall, ColId, Expr, Plan, reads};
 
 impl Unnester<'_> {
     /// The expression with its subqueries replaced by columns that are joined to `plan`.
@@ -25,23 +25,17 @@ impl Unnester<'_> {
         if !query.single && !self.is_single(&query)? {
             return Err(several_rows());
         }
-        let value = query.output(column.id);
         if query.single && query.on.is_empty() {
+            let value = query.output(column.id);
             *plan = Plan::join(vec![take(plan), query.plan], vec![]);
             return Ok(value);
         }
-        let passed = query.plan.columns().iter().any(|own| value == own.expr());
-        if query.single || passed {
-            *plan = take(plan).left_join(query.plan, Expr::all(query.on));
-            return Ok(value);
+        if !query.single {
+            query = query.marked(self.ids);
         }
-        // What is computed after the join must not show where there is no row.
-        let there = self.ids.column("there");
-        let mut columns: Vec<(Column, Expr)> = query.plan.columns().iter().map(Column::pass).collect();
-        columns.push((there.clone(), Expr::bool(true)));
-        query.plan = query.plan.project(columns);
+        let value = query.output(column.id);
         *plan = take(plan).left_join(query.plan, Expr::all(query.on));
-        Ok(Expr::case(vec![(there.expr(), value)], Expr::null()))
+        Ok(value)
     }
 
     /// Whether a subquery has a row for which `more` holds too.
