@@ -8,12 +8,16 @@ call follow('rolled', 'select region, product, grouping(region, product) as g, s
 call follow('cubed', 'select region, product, count(*) as n from sales group by cube (region, product) having count(*) > 1', 'DIFFERENTIAL');
 call follow('sets', 'select region is null as nowhere, product, max(amount) as m from sales group by grouping sets ((region is null), (product), (), ())', 'DIFFERENTIAL');
 call follow('beside', 'select product, region, sum(amount) + grouping(region) as x from sales group by product, rollup (region)', 'DIFFERENTIAL');
+call follow('unrepeated', 'select region, product, count(*) as n from sales group by distinct rollup (region, product), rollup (product, region)', 'DIFFERENTIAL');
 call follow('once', 'select distinct region, count(*) as n from sales group by cube (region, product)', 'DIFFERENTIAL');
 select * from rolled order by g, region, product;
 select * from sets order by nowhere, product, m;
 
+select count(*) from unrepeated;
+
 update sales set amount = amount + 10 where region = 'n';
 delete from sales where region is null;
+select refreshed_how('unrepeated');
 select refreshed_how('rolled'), refreshed_how('cubed'), refreshed_how('sets'), refreshed_how('beside'), refreshed_how('once');
 select * from rolled order by g, region, product;
 select * from cubed order by region, product, n;

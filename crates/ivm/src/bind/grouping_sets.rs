@@ -2,7 +2,7 @@
 //!
 //! A row counts in a group of every set, and groups of different sets never meet. What a set leaves out is
 //! NULL in its rows, of the key's own type, and GROUPING tells such a NULL from one of the data: within one
-//! set it is a constant. A set that is there twice is shown twice.
+//! set it is a constant. A set that is there twice is shown twice, except by GROUP BY DISTINCT.
 
 use super::scope::Context;
 use super::{Binder, null_of, refuse};
@@ -20,8 +20,9 @@ pub struct Set {
     pub absent: Vec<ast::Expr>,
 }
 
-/// The grouping sets of a GROUP BY clause, a plain list being one: the product of what its entries mean.
-pub fn sets(groups: &[Group]) -> Result<Vec<Set>> {
+/// The grouping sets of a GROUP BY clause, a plain list being one: the product of what its entries mean, each `once`
+/// if that is asked for.
+pub fn sets(groups: &[Group], once: bool) -> Result<Vec<Set>> {
     let mut product: Vec<Vec<ast::Expr>> = vec![vec![]];
     for group in groups {
         let choices = choices(group)?;
@@ -30,6 +31,18 @@ pub fn sets(groups: &[Group]) -> Result<Vec<Set>> {
         }
         let extended = |set: &Vec<ast::Expr>| choices.iter().map(|more| [set.as_slice(), more].concat()).collect();
         product = product.iter().flat_map(|set| -> Vec<Vec<ast::Expr>> { extended(set) }).collect();
+    }
+    if once {
+        let mut kept: Vec<Vec<ast::Expr>> = vec![];
+        for set in product {
+            let same = |other: &Vec<ast::Expr>| {
+                other.iter().all(|key| set.contains(key)) && set.iter().all(|key| other.contains(key))
+            };
+            if !kept.iter().any(same) {
+                kept.push(set);
+            }
+        }
+        product = kept;
     }
     let all: Vec<ast::Expr> = product.iter().flatten().cloned().collect();
     let set = |present: Vec<ast::Expr>| {
@@ -64,7 +77,7 @@ impl Binder<'_> {
     /// The rows of a SELECT without its DISTINCT.
     pub fn every_set(&mut self, select: &Select, context: Context) -> Result<Plan> {
         let mut plan: Option<Plan> = None;
-        for set in sets(&select.group_by)? {
+        for set in sets(&select.group_by, select.group_once)? {
             let arm = self.one_set(select, &set, context)?;
             plan = Some(match plan {
                 None => arm,

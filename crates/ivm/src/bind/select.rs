@@ -27,7 +27,7 @@ impl Binder<'_> {
 
     /// The rows of a SELECT that is grouped, if it is, by one set of keys.
     pub fn one_set(&mut self, select: &Select, set: &Set, context: Context) -> Result<Plan> {
-        let Select { distinct: _, items, from, filter, group_by, having, windows: _ } = select;
+        let Select { distinct: _, items, from, filter, group_once: _, group_by, having, windows: _ } = select;
         let (mut plan, scope) = self.product(from, context)?;
         let place = &Place { scope: &scope, context };
         if let Some(filter) = filter {

@@ -197,7 +197,7 @@ fn sets(group_by: &str) -> Vec<String> {
         let names = set.present.into_iter().map(|key| print::expr(&key));
         names.collect::<Vec<_>>().join(" ")
     };
-    grouping_sets::sets(&select.group_by).unwrap().into_iter().map(keys).collect()
+    grouping_sets::sets(&select.group_by, select.group_once).unwrap().into_iter().map(keys).collect()
 }
 
 #[test]
@@ -206,6 +206,7 @@ fn lists_of_grouping_sets_multiply() {
     assert_eq!(sets("CUBE((id, cid), amount)"), ["id cid amount", "amount", "id cid", ""]);
     assert_eq!(sets("GROUPING SETS (id, (cid, amount), (), id)"), ["id", "cid amount", "", "id"]);
     assert_eq!(sets("ROLLUP(id), CUBE(cid)"), ["id cid", "id", "cid", ""]);
+    assert_eq!(sets("DISTINCT ROLLUP(id, cid), ROLLUP(cid, id)"), ["id cid cid id", "id", "cid", ""]);
     assert_eq!(sets("()"), [""]);
     let many = "SELECT count(*) AS n FROM public.orders GROUP BY CUBE(id, cid, amount, (id + 1), (id + 2), (id + 3), (id + 4))";
     assert_eq!(refused(many), "more than 64 grouping sets");

@@ -6,7 +6,7 @@ use super::call::{mark, marked_arguments};
 use super::expr::{columns, expr, exprs, group, orders, window};
 use super::from::{alias_columns, from_list};
 use super::names::{ident, syntax};
-use super::tokens::TIES;
+use super::tokens::{GROUPED_ONCE, TIES};
 use super::{DEPTH, too_deep};
 use crate::error::Result;
 use crate::expr::Literal;
@@ -182,13 +182,19 @@ fn select(select: ast::Select) -> Result<Select> {
     absent(lateral_views.is_empty() && prewhere.is_none() && connect_by.is_empty(), "word before WHERE")?;
     absent(cluster_by.is_empty() && distribute_by.is_empty() && sort_by.is_empty(), "word after GROUP BY")?;
     absent(qualify.is_none(), "QUALIFY")?;
-    let ast::GroupByExpr::Expressions(keys, modifiers) = group_by else { return syntax("GROUP BY ALL") };
+    let ast::GroupByExpr::Expressions(mut keys, modifiers) = group_by else { return syntax("GROUP BY ALL") };
+    let once = |key: &ast::Expr| matches!(key, ast::Expr::Function(call) if mark(call) == Some(GROUPED_ONCE));
+    let group_once = keys.first().is_some_and(once);
+    if group_once {
+        keys.remove(0);
+    }
     absent(modifiers.is_empty(), "WITH after GROUP BY")?;
     Ok(Select {
         distinct: distinct(duplicates)?,
         items: projection.into_iter().map(item).collect::<Result<_>>()?,
         from: from_list(from)?,
         filter: selection.map(expr).transpose()?,
+        group_once,
         group_by: keys.into_iter().map(group).collect::<Result<_>>()?,
         having: having.map(expr).transpose()?,
         windows: named_window.into_iter().map(named).collect::<Result<_>>()?,

@@ -51,7 +51,7 @@ impl References {
     }
 
     fn select(&mut self, select: &Select) {
-        let Select { distinct, items, from, filter, group_by, having, windows } = select;
+        let Select { distinct, items, from, filter, group_once: _, group_by, having, windows } = select;
         match distinct {
             Distinct::No | Distinct::Rows => {}
             Distinct::On(keys) => keys.iter().for_each(|e| self.expr(e)),

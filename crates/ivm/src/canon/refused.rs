@@ -51,12 +51,6 @@ const REFUSED: &[Refused] = &[
         hint: "Use a frame without EXCLUDE.",
     },
     Refused {
-        keywords: &[&["GROUP", "BY", "DISTINCT"]],
-        construct: "GROUP BY DISTINCT",
-        reason: "duplicate grouping sets cannot be removed incrementally",
-        hint: "Write the grouping sets without duplicates.",
-    },
-    Refused {
         keywords: &[&["SEARCH"], &["CYCLE"]],
         construct: "SEARCH or CYCLE in a recursive query",
         reason: "the order and the paths that they add cannot be maintained row by row",

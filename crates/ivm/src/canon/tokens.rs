@@ -25,6 +25,8 @@ pub const SCHEMA_END: char = '\0';
 
 /// The marked call that stands for `FETCH FIRST … ROWS WITH TIES`.
 pub const TIES: &str = "ties";
+/// The marked call that stands first in the list of GROUP BY DISTINCT.
+pub const GROUPED_ONCE: &str = "distinct";
 
 /// What a list of grouping sets follows.
 const GROUPINGS: [&str; 3] = ["ROLLUP", "CUBE", "SETS"];
@@ -142,6 +144,11 @@ impl Rewriter<'_> {
         if starts_with(rest, &["LIMIT", "ALL"]) {
             self.output.extend([Token::make_keyword("LIMIT"), Token::make_keyword("NULL")]);
             self.at += 2;
+        } else if starts_with(rest, &["GROUP", "BY", "DISTINCT"]) {
+            self.copy(2);
+            let call = [marked(GROUPED_ONCE, CALL), Token::LParen, Token::make_keyword("NULL"), Token::RParen];
+            self.output.extend(call.into_iter().chain([Token::Comma]));
+            self.at += 1;
         } else if starts_with(rest, &["FETCH", "FIRST"]) {
             self.output.extend([Token::make_keyword("LIMIT"), marked(TIES, CALL), Token::LParen]);
             self.at += 2;

@@ -70,6 +70,8 @@ pub struct Select {
     pub items: Vec<Item>,
     pub from: Vec<From>,
     pub filter: Option<Expr>,
+    /// GROUP BY DISTINCT: no grouping set twice.
+    pub group_once: bool,
     pub group_by: Vec<Group>,
     pub having: Option<Expr>,
     pub windows: Vec<(Ident, Window)>,

@@ -113,7 +113,7 @@ impl Printer {
     }
 
     fn select(&mut self, select: &Select) {
-        let Select { distinct, items, from, filter, group_by, having, windows } = select;
+        let Select { distinct, items, from, filter, group_once, group_by, having, windows } = select;
         self.put("SELECT");
         match distinct {
             Distinct::No => {}
@@ -138,7 +138,7 @@ impl Printer {
         self.condition("WHERE", filter);
         if !group_by.is_empty() {
             self.line();
-            self.put("GROUP BY");
+            self.put(if *group_once { "GROUP BY DISTINCT" } else { "GROUP BY" });
             self.list(group_by, Self::group);
         }
         self.condition("HAVING", having);
