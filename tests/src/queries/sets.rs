@@ -73,7 +73,7 @@ pub static SETS: &[Query] = &[
     delta(
         "w_record",
         Text,
-        "select d.id, r.a, r.b from docs d, jsonb_to_recordset(jsonb_build_array(d.js, '{\"b\": 2}')) r(a numeric, b int) where jsonb_typeof(d.js) = 'object'",
+        "select d.id, r.a, r.b from docs d, jsonb_to_recordset(jsonb_build_array(d.js, '{\"b\": 2}'::jsonb)) r(a numeric, b int) where jsonb_typeof(d.js) = 'object'",
     ),
     delta("w_regexp", Text, "select id, m[1] as letter from items, regexp_matches(cat, '([a-z])', 'g') m"),
     delta("w_arrays", Text, "select d.id, u.x, u.y from docs d, unnest(d.tags, array[7, 8]) u(x, y)"),
