@@ -4,25 +4,25 @@ use super::{Query, delta};
 use crate::exact::Look::{Text, Values};
 
 pub static SETS: &[Query] = &[
-    delta("o_intersect", Values, "select grp, cat from items intersect select a, b from keyless"),
-    delta("o_intersect_all", Values, "select a, b from keyless intersect all select grp, cat from items"),
-    delta("o_except", Values, "select grp, cat from items except select a, b from keyless"),
-    delta("o_except_all", Values, "select a, b from keyless except all select grp, cat from items"),
-    delta("o_numeric", Values, "select n from keyless except all select amt from items"),
-    delta("o_mixed", Values, "select grp from items except select n from keyless"),
-    delta("o_folded", Values, "select c, t from folded except all select c, t from folded where v > 1"),
+    delta("ie_intersect", Values, "select grp, cat from items intersect select a, b from keyless"),
+    delta("ie_intersect_all", Values, "select a, b from keyless intersect all select grp, cat from items"),
+    delta("ie_except", Values, "select grp, cat from items except select a, b from keyless"),
+    delta("ie_except_all", Values, "select a, b from keyless except all select grp, cat from items"),
+    delta("ie_numeric", Values, "select n from keyless except all select amt from items"),
+    delta("ie_mixed", Values, "select grp from items except select n from keyless"),
+    delta("ie_folded", Values, "select c, t from folded except all select c, t from folded where v > 1"),
     delta(
-        "o_rich",
+        "ie_rich",
         Values,
         "select mood, pos, flag from items where val > 0 intersect select mood, pos, flag from items where val < 3",
     ),
     delta(
-        "o_chain",
+        "ie_chain",
         Values,
         "(select grp from items union select a from keyless) except all (select qty from link intersect all select ref from link)",
     ),
     delta(
-        "o_below",
+        "ie_below",
         Text,
         "select r.id, count(*) as n from ref r join (select item as k from link except select id from items where flag) x on x.k = r.id group by r.id",
     ),

@@ -12,6 +12,9 @@ use crate::plan::{
     Aggregate, AggregateCall, ColId, Column, Distinct, Expr, Ids, Plan, TopK, Unnest, Values, Window, reads,
 };
 
+/// An outer expression, and one over the subquery's columns that it is compared with.
+pub type Pair = (Expr, Expr);
+
 /// A subquery that reads nothing of the query around it.
 pub struct Lifted {
     pub plan: Plan,
@@ -73,7 +76,7 @@ impl Lifted {
     }
 
     /// The conditions as equalities `outer = inner` and those that read outer columns alone; `None` when there are others.
-    pub fn equalities(&self) -> Option<(Vec<(Expr, Expr)>, Vec<Expr>)> {
+    pub fn equalities(&self) -> Option<(Vec<Pair>, Vec<Expr>)> {
         let own: BTreeSet<ColId> = self.plan.columns().iter().map(|column| column.id).collect();
         let (mut pairs, mut gates) = (vec![], vec![]);
         for e in &self.on {
@@ -207,7 +210,8 @@ impl Lifter<'_> {
     /// Columns that read outer ones are computed after the join, from columns that are passed on; those of
     /// a single row too, because they may show something where there is none.
     fn projected(&mut self, input: Lifted, columns: Vec<(Column, Expr)>) -> Lifted {
-        let (mut shown, mut outputs): (Vec<(Column, Expr)>, Vec<(ColId, Expr)>) = (vec![], vec![]);
+        let mut shown: Vec<(Column, Expr)> = vec![];
+        let mut outputs: Vec<(ColId, Expr)> = vec![];
         for (column, e) in columns {
             let e = input.after(e);
             match self.reads_own(&e) && !input.single {
