@@ -11,14 +11,15 @@ use pgrx::pg_sys;
 use crate::capture::cache::{self, Known};
 use crate::capture::format::{Entry, Format};
 use crate::capture::pending::{self, Destination};
+use crate::capture::stamp::{self, Chunk, Stamp};
 use crate::capture::track::{self, members_changed};
 use crate::capture::trigger::with_pending;
 use crate::catalog::layout::Layout;
 use crate::catalog::source::{self, Source};
 use crate::error::{Error, Result};
-use crate::pg::heap::{Change, Table, Tuple};
+use crate::pg::heap::Table;
 use crate::pg::relation;
-use crate::pg::row::{Aligned, Row, Values, long_header};
+use crate::pg::row::{Aligned, Row, Values};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi;
 use crate::pg::tuplestore::{ColumnDef, Desc, Tuplestore};
@@ -69,12 +70,13 @@ pub fn pending(source: i32, frontier: &Frontier, snapshot: &Snapshot, columns: &
         return Ok(found);
     }
     let mut decoder = Decoder::new(known, columns);
-    buffer.for_each(snapshot, |tuple| {
-        if !frontier.sees(tuple.xid(), tuple.seq()) {
-            found.rows += i64::from(tuple.entries());
-            found.truncated |= !decoder.choose(tuple.layout())?;
+    stamp::for_each(&buffer, snapshot, |chunk| {
+        let stamp = &chunk.stamp;
+        if !frontier.sees(stamp.xid, stamp.seq) {
+            found.rows += i64::from(stamp.entries);
+            found.truncated |= !decoder.choose(stamp.layout)?;
             if !found.truncated {
-                decoder.read(tuple, &found.store)?;
+                decoder.read(chunk, &found.store)?;
             }
         }
         Ok(())
@@ -111,10 +113,9 @@ impl<'a> Decoder<'a> {
         Ok(true)
     }
 
-    fn read(&mut self, tuple: &Tuple, into: &Tuplestore) -> Result<()> {
+    fn read(&mut self, chunk: &Chunk, into: &Tuplestore) -> Result<()> {
         let Some((_, format)) = self.layout.and_then(|layout| self.known.layout(layout)) else { return Ok(()) };
-        tuple.data(&mut self.bytes);
-        let mut reader = format.read(self.bytes.bytes());
+        let mut reader = format.read(chunk.entries(&mut self.bytes));
         let weight = self.columns.len();
         while let Some(entry) = reader.next(&mut self.values, &self.targets)? {
             if let Entry::Weight(w) = entry {
@@ -178,9 +179,7 @@ impl Writer<'_> {
         let start = self.format.append(&mut self.bytes, row, positions, weight);
         self.entries += 1;
         if pending::is_full(&self.bytes) && self.entries > 1 {
-            let mut next = pending::start_chunk();
-            next.extend_from_slice(&self.bytes[start..]);
-            self.bytes.truncate(start);
+            let next = pending::split(&mut self.bytes, start);
             self.entries -= 1;
             let full = std::mem::replace(&mut self.bytes, next);
             self.write(full)?;
@@ -209,9 +208,10 @@ pub fn prune(source: i32, frontiers: &[Frontier], snapshot: &Snapshot) -> Result
     let Some(buffer) = Table::open(known.buffer, pg_sys::RowExclusiveLock) else { return Ok(0) };
     let mut deleted = 0;
     if buffer.pages() > 0 {
-        buffer.for_each(snapshot, |tuple| {
-            let seen = frontiers.iter().all(|frontier| frontier.sees(tuple.xid(), tuple.seq()));
-            if seen && tuple.layout() != SENTINEL && buffer.delete(&tuple.place()) {
+        stamp::for_each(&buffer, snapshot, |chunk| {
+            let stamp = &chunk.stamp;
+            let seen = frontiers.iter().all(|frontier| frontier.sees(stamp.xid, stamp.seq));
+            if seen && stamp.layout != SENTINEL && buffer.delete(&chunk.row.place()) {
                 deleted += 1;
             }
             Ok(())
@@ -244,7 +244,8 @@ pub fn settle(source: &Source, unlogged: bool) -> Result<()> {
         && is_lost(&known)
         && let Some(buffer) = Table::open(known.buffer, pg_sys::RowExclusiveLock)
     {
-        buffer.append(&Change { xid: 0, seq: 0, layout: SENTINEL, entries: 0, data: &long_header(4) });
+        let stamp = Stamp { xid: 0, seq: 0, layout: SENTINEL, entries: 0 };
+        pending::append(&buffer, &stamp, &mut pending::start_chunk());
     }
     Ok(())
 }
@@ -253,8 +254,8 @@ pub fn settle(source: &Source, unlogged: bool) -> Result<()> {
 pub fn is_lost(known: &Known) -> bool {
     let mut found = !relation::is_unlogged(known.buffer);
     if !found && let Some(buffer) = Table::open(known.buffer, pg_sys::AccessShareLock) {
-        let looked = buffer.for_each(&Snapshot::latest(), |tuple| {
-            found |= tuple.layout() == SENTINEL;
+        let looked = stamp::for_each(&buffer, &Snapshot::latest(), |chunk| {
+            found |= chunk.stamp.layout == SENTINEL;
             Ok(())
         });
         found &= looked.is_ok();
@@ -281,8 +282,8 @@ pub fn sizes() -> Result<Vec<Size>> {
         let Some(known) = cache::known(source.id)? else { continue };
         let Some(buffer) = Table::open(known.buffer, pg_sys::AccessShareLock) else { continue };
         let mut rows = 0;
-        buffer.for_each(&snapshot, |tuple| {
-            rows += i64::from(tuple.entries());
+        stamp::for_each(&buffer, &snapshot, |chunk| {
+            rows += i64::from(chunk.stamp.entries);
             Ok(())
         })?;
         let bytes = i64::from(buffer.pages()) * i64::from(pg_sys::BLCKSZ);

@@ -1,20 +1,29 @@
 //! How changes are packed: the entries of a chunk, written and read.
 //!
-//! An entry is a weight (i16), flags (u8), with [`NULLS`] a bitmap, then the values that are not NULL as
-//! they lie in a heap tuple: aligned, varlenas with a short header where they fit. Entries start at
-//! multiples of the largest alignment in the layout, so that chunks of one layout can be joined end to end.
+//! An entry is a byte of flags, with [`WIDE`] a weight, with [`NULLS`] and [`SAME`] a bitmap each, then the
+//! values that are neither NULL nor the same: by-value ones byte after byte, others as they lie in a heap
+//! tuple, aligned, varlenas with a short header where they fit. Whoever moves entries moves them by a
+//! multiple of the largest alignment in the layout.
 //!
-//! **Invariant:** bytes of padding are zero. That is how a reader tells padding from a short header.
+//! **Invariant:** bytes of padding are zero, flags are not. That is how a reader tells padding from an entry
+//! and from a short header.
+//! **Invariant:** an entry with [`SAME`] is in one chunk with the entry before it, which has values.
 
 use crate::error::{Error, Result};
 use crate::pg::row::{Header, Row, Shape, Values, fetch_external, inline_size, long_header, short_header};
 
-/// A bitmap of NULLs follows the flags.
-const NULLS: u8 = 1;
-/// The weight does not fit and follows the flags as an i64.
-const WIDE: u8 = 2;
+/// The weight is 1.
+const PLUS: u8 = 1;
+/// The weight is -1.
+const MINUS: u8 = 2;
+/// The weight is another and follows the flags as an i64.
+const WIDE: u8 = 4;
 /// Nothing that is captured changed, but something else did. No values follow.
-const TOUCH: u8 = 4;
+const TOUCH: u8 = 8;
+/// A bitmap of NULLs follows.
+const NULLS: u8 = 16;
+/// A bitmap follows of the columns that are as in the entry before, and left out here.
+const SAME: u8 = 32;
 
 const LONGEST_SHORT: usize = 127;
 
@@ -42,7 +51,8 @@ pub struct Reader<'a> {
 
 impl Format {
     pub fn new(shapes: Vec<Shape>) -> Format {
-        let align = shapes.iter().map(|shape| shape.align).max().unwrap_or(1);
+        let aligned = shapes.iter().filter(|shape| !shape.by_value);
+        let align = aligned.map(|shape| shape.align).max().unwrap_or(1);
         Format { shapes: shapes.into(), align }
     }
 
@@ -57,24 +67,18 @@ impl Format {
     /// Appends an entry with the columns of `row` at `positions`. Returns where it starts.
     #[inline]
     pub fn append(&self, out: &mut Vec<u8>, row: &Row, positions: &[usize], weight: i64) -> usize {
-        pad(out, self.align);
         let start = out.len();
-        let mut flags = 0;
-        if positions.iter().any(|i| row.is_null(*i)) {
-            flags |= NULLS;
-        }
-        match i16::try_from(weight) {
-            Ok(weight) => {
-                out.extend_from_slice(&weight.to_le_bytes());
-                out.push(flags);
-            }
-            Err(_) => {
-                out.extend_from_slice(&[0, 0, flags | WIDE]);
+        let nulls = if has_nulls(row, positions) { NULLS } else { 0 };
+        match weight {
+            1 => out.push(nulls | PLUS),
+            -1 => out.push(nulls | MINUS),
+            _ => {
+                out.push(nulls | WIDE);
                 out.extend_from_slice(&weight.to_le_bytes());
             }
         }
-        if flags & NULLS != 0 {
-            append_bitmap(out, row, positions);
+        if nulls != 0 {
+            append_bitmap(out, positions, |i| row.is_null(i));
         }
         for (shape, i) in self.shapes.iter().zip(positions) {
             if !row.is_null(*i) {
@@ -84,11 +88,31 @@ impl Format {
         start
     }
 
+    /// Appends two entries: one copy less of `old`, and one more of `new`, of which only what differs is
+    /// written. Returns where the first starts.
+    pub fn append_update(&self, out: &mut Vec<u8>, old: &Row, new: &Row, positions: &[usize]) -> usize {
+        let start = self.append(out, old, positions, -1);
+        let nulls = if has_nulls(new, positions) { NULLS } else { 0 };
+        out.push(nulls | SAME | PLUS);
+        if nulls != 0 {
+            append_bitmap(out, positions, |i| new.is_null(i));
+        }
+        let bitmap = out.len();
+        out.resize(bitmap + positions.len().div_ceil(8), 0);
+        for (column, (shape, &i)) in self.shapes.iter().zip(positions).enumerate() {
+            if same(old, new, i, shape) {
+                out[bitmap + column / 8] |= 1 << (column % 8);
+            } else if !new.is_null(i) {
+                append_value(out, new, i, shape);
+            }
+        }
+        start
+    }
+
     /// Appends an entry that says only that something changed. Returns where it starts.
     pub fn append_touch(&self, out: &mut Vec<u8>) -> usize {
-        pad(out, self.align);
         let start = out.len();
-        out.extend_from_slice(&[0, 0, TOUCH]);
+        out.push(TOUCH);
         start
     }
 
@@ -96,11 +120,7 @@ impl Format {
     /// compared by their pointers: an update that leaves one alone keeps its pointer.
     #[inline]
     pub fn same(&self, a: &Row, b: &Row, positions: &[usize]) -> bool {
-        self.shapes.iter().zip(positions).all(|(shape, &i)| match (a.is_null(i), b.is_null(i)) {
-            (false, false) if shape.by_value => a.word(i) == b.word(i),
-            (false, false) => a.bytes(i, shape) == b.bytes(i, shape),
-            (a_null, b_null) => a_null == b_null,
-        })
+        self.shapes.iter().zip(positions).all(|(shape, &i)| same(a, b, i, shape))
     }
 
     pub fn read<'a>(&'a self, bytes: &'a [u8]) -> Reader<'a> {
@@ -109,14 +129,28 @@ impl Format {
 }
 
 #[inline]
-fn pad(out: &mut Vec<u8>, align: usize) {
+pub fn pad(out: &mut Vec<u8>, align: usize) {
     let end = out.len().next_multiple_of(align);
     out.resize(end, 0);
 }
 
-fn append_bitmap(out: &mut Vec<u8>, row: &Row, positions: &[usize]) {
+#[inline]
+fn has_nulls(row: &Row, positions: &[usize]) -> bool {
+    positions.iter().any(|i| row.is_null(*i))
+}
+
+#[inline]
+fn same(a: &Row, b: &Row, i: usize, shape: &Shape) -> bool {
+    match (a.is_null(i), b.is_null(i)) {
+        (false, false) if shape.by_value => a.word(i) == b.word(i),
+        (false, false) => a.bytes(i, shape) == b.bytes(i, shape),
+        (a_null, b_null) => a_null == b_null,
+    }
+}
+
+fn append_bitmap(out: &mut Vec<u8>, positions: &[usize], is_set: impl Fn(usize) -> bool) {
     for group in positions.chunks(8) {
-        let bits = group.iter().enumerate().fold(0, |bits, (bit, i)| bits | u8::from(row.is_null(*i)) << bit);
+        let bits = group.iter().enumerate().fold(0, |bits, (bit, i)| bits | u8::from(is_set(*i)) << bit);
         out.push(bits);
     }
 }
@@ -124,7 +158,6 @@ fn append_bitmap(out: &mut Vec<u8>, row: &Row, positions: &[usize]) {
 #[inline]
 fn append_value(out: &mut Vec<u8>, row: &Row, i: usize, shape: &Shape) {
     if shape.by_value {
-        pad(out, shape.align);
         let word = (row.word(i) as u64).to_le_bytes();
         match shape.len {
             4 => out.extend_from_slice(&word[..4]),
@@ -160,48 +193,52 @@ fn append_varlena(out: &mut Vec<u8>, value: &[u8], shape: &Shape) {
     }
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// The next entry; its values go into `values` at `targets`, where a column has one. They point into
-    /// the chunk.
+    /// the chunk, and must be left there until the next entry is read.
     pub fn next(&mut self, values: &mut Values, targets: &[Option<usize>]) -> Result<Option<Entry>> {
-        self.at = self.at.next_multiple_of(self.format.align);
-        if self.at >= self.bytes.len() {
-            return Ok(None);
-        }
-        let [low, high, flags] = self.take::<3>()?;
-        let mut weight = i64::from(i16::from_le_bytes([low, high]));
-        if flags & WIDE != 0 {
-            weight = i64::from_le_bytes(self.take::<8>()?);
-        }
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let Some(padding) = rest.iter().position(|byte| *byte != 0) else { return Ok(None) };
+        self.at += padding;
+        let [flags] = self.take::<1>()?;
         if flags & TOUCH != 0 {
             return Ok(Some(Entry::Touch));
         }
-        let bitmap = self.at;
-        if flags & NULLS != 0 {
-            self.slice(self.format.width().div_ceil(8))?;
-        }
+        let weight = match flags & (PLUS | MINUS | WIDE) {
+            PLUS => 1,
+            MINUS => -1,
+            _ => i64::from_le_bytes(self.take::<8>()?),
+        };
+        let (nulls, same) = (self.bitmap(flags & NULLS)?, self.bitmap(flags & SAME)?);
         for (column, target) in targets.iter().enumerate().take(self.format.width()) {
-            let is_null = flags & NULLS != 0 && self.bytes[bitmap + column / 8] & (1 << (column % 8)) != 0;
-            match (is_null, *target) {
-                (true, None) => {}
-                (true, Some(target)) => values.set_null(target),
-                (false, target) => self.value(column, values, target)?,
+            let marked = |bitmap: &[u8]| bitmap.get(column / 8).is_some_and(|bits| bits & (1 << (column % 8)) != 0);
+            match *target {
+                _ if marked(same) => {}
+                target if !marked(nulls) => self.value(column, values, target)?,
+                Some(target) => values.set_null(target),
+                None => {}
             }
         }
         Ok(Some(Entry::Weight(weight)))
     }
 
+    /// A bit for each column where `flag` is set, else none.
+    #[inline]
+    fn bitmap(&mut self, flag: u8) -> Result<&'a [u8]> {
+        self.slice(if flag != 0 { self.format.width().div_ceil(8) } else { 0 })
+    }
+
     #[inline]
     fn value(&mut self, column: usize, values: &mut Values, target: Option<usize>) -> Result<()> {
         let shape = self.format.shapes[column];
-        let len = if shape.len == -1 {
-            if self.bytes.get(self.at).is_none_or(|head| head & 0x01 == 0) {
-                self.at = self.at.next_multiple_of(shape.align);
-            }
-            inline_size(self.bytes.get(self.at..).unwrap_or_default()).ok_or_else(damaged)?
-        } else {
+        let is_short = |head: &u8| shape.len == -1 && head & 0x01 != 0;
+        let packed = shape.by_value || self.bytes.get(self.at).is_some_and(is_short);
+        if !packed {
             self.at = self.at.next_multiple_of(shape.align);
-            shape.len as usize
+        }
+        let len = match shape.len {
+            -1 => inline_size(self.bytes.get(self.at..).unwrap_or_default()).ok_or_else(damaged)?,
+            fixed => fixed as usize,
         };
         let bytes = self.slice(len)?;
         if let Some(target) = target {
@@ -217,7 +254,8 @@ impl Reader<'_> {
         self.slice(N)?.try_into().map_err(|_| damaged())
     }
 
-    fn slice(&mut self, len: usize) -> Result<&[u8]> {
+    #[inline]
+    fn slice(&mut self, len: usize) -> Result<&'a [u8]> {
         let end = self.at.checked_add(len).ok_or_else(damaged)?;
         let slice = self.bytes.get(self.at..end).ok_or_else(damaged)?;
         self.at = end;

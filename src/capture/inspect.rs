@@ -5,6 +5,7 @@ use pgrx::pg_sys;
 
 use crate::capture::cache::{self, Known};
 use crate::capture::format::Entry;
+use crate::capture::stamp;
 use crate::catalog::source::Source;
 use crate::error::{Error, Result};
 use crate::pg::heap::Table;
@@ -92,17 +93,16 @@ fn pending_changes(request: &Request, store: &Tuplestore) -> Result<()> {
     let Some(buffer) = Table::open(known.buffer, pg_sys::AccessShareLock) else { return Ok(()) };
     let types = store.row_type().types();
     let (mut values, mut bytes) = (Values::new(types.len()), Aligned::default());
-    buffer.for_each(&Snapshot::latest(), |tuple| {
-        let Some((targets, format)) = targets(&known, tuple.layout(), &types) else { return Ok(()) };
-        tuple.data(&mut bytes);
-        let mut reader = format.read(bytes.bytes());
+    stamp::for_each(&buffer, &Snapshot::latest(), |chunk| {
+        let Some((targets, format)) = targets(&known, chunk.stamp.layout, &types) else { return Ok(()) };
+        let mut reader = format.read(chunk.entries(&mut bytes));
         (LEADING..types.len()).for_each(|i| values.set_null(i));
         while let Some(entry) = reader.next(&mut values, &targets)? {
             let Entry::Weight(weight) = entry else { continue };
             let action = text(if weight > 0 { "I" } else { "D" });
             values.set_bytes(0, &action);
             values.set_word(1, weight.unsigned_abs() as usize);
-            values.set_word(2, tuple.xid() as usize);
+            values.set_word(2, chunk.stamp.xid as usize);
             store.append(&mut values)?;
         }
         Ok(())

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `trigger` | what runs once per changed row |
 //! | `format` | how entries are packed |
+//! | `stamp` | what a chunk says of itself |
 //! | `pending` | chunks not yet written, by subtransaction level |
 //! | `buffer` | reading, writing and pruning a change buffer |
 //! | `track` | installing capture, and knowing that nothing was missed |
@@ -15,6 +16,7 @@ mod cache;
 mod format;
 mod inspect;
 mod pending;
+mod stamp;
 mod track;
 mod trigger;
 

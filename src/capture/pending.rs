@@ -9,15 +9,17 @@
 //!   with the note that K wrote it. If K aborts the note is taken off, for the written copy is gone with
 //!   K; if K commits the note moves up, and at L the chunk is done.
 
+use crate::capture::format::pad;
+use crate::capture::stamp::Stamp;
 use crate::error::Result;
-use crate::pg::heap::{Change, Table};
+use crate::pg::heap::Table;
 use crate::pg::row::long_header;
 use crate::pg::xact;
 
 /// What a chunk starts with: room for the length word of a `bytea`, placed so that entries are aligned.
 const PREFIX: usize = 8;
-/// A chunk this long, with its tuple header and the columns before it, just fits on a page of 8 kB.
-const CAPACITY: usize = PREFIX + 8112;
+/// A chunk this long, with its tuple header, its length word and its stamp, just fits on a page of 8 kB.
+const CAPACITY: usize = PREFIX + 8132 - Stamp::LONGEST;
 /// Chunks kept for reuse.
 const SPARE: usize = 16;
 
@@ -28,7 +30,7 @@ pub struct Destination {
     /// 0: a mark that the table was truncated.
     pub layout: i32,
     pub buffer: pgrx::pg_sys::Oid,
-    /// Entries start at multiples of this.
+    /// Entries may be moved by multiples of this.
     pub align: usize,
 }
 
@@ -62,10 +64,10 @@ impl Pending {
         Pending { levels: vec![], seq: 0, touched: vec![], spare: vec![] }
     }
 
-    /// Lets `pack` append entries at the end of the chunk for `to`, and writes the chunk out when it is
-    /// full. `pack` returns where the last entry starts.
+    /// Lets `pack` append so many entries, which stay together, at the end of the chunk for `to`, and writes
+    /// the chunk out when it is full. `pack` returns where the first of them starts.
     #[inline]
-    pub fn append(&mut self, to: &Destination, pack: impl FnOnce(&mut Vec<u8>) -> usize) -> Result<()> {
+    pub fn append(&mut self, to: &Destination, entries: i32, pack: impl FnOnce(&mut Vec<u8>) -> usize) -> Result<()> {
         let nest = xact::nest_level();
         if self.levels.last().is_none_or(|level| level.nest != nest) {
             self.levels.push(Level { nest, chunks: vec![] });
@@ -82,24 +84,22 @@ impl Pending {
             };
         let chunk = &mut level.chunks[index];
         let start = pack(&mut chunk.bytes);
-        chunk.entries += 1;
-        if chunk.bytes.len() > CAPACITY { self.overflow(index, start) } else { Ok(()) }
+        chunk.entries += entries;
+        if chunk.bytes.len() > CAPACITY { self.overflow(index, entries, start) } else { Ok(()) }
     }
 
-    /// The last entry of a chunk did not fit: writes those before it, and it too if it is too long for any.
+    /// The last entries of a chunk did not fit: writes those before, and these too if they are too long for any.
     #[cold]
-    fn overflow(&mut self, index: usize, start: usize) -> Result<()> {
+    fn overflow(&mut self, index: usize, entries: i32, start: usize) -> Result<()> {
         let Some(level) = self.levels.last_mut() else { return Ok(()) };
         let chunk = &mut level.chunks[index];
-        let last = chunk.bytes[start..].to_vec();
-        chunk.bytes.truncate(start);
-        chunk.entries -= 1;
+        let next = split(&mut chunk.bytes, start);
+        chunk.entries -= entries;
         if chunk.entries > 0 {
             write(&mut self.seq, &mut self.touched, chunk)?;
         }
-        chunk.restart();
-        chunk.bytes.extend_from_slice(&last);
-        chunk.entries = 1;
+        chunk.bytes = next;
+        chunk.entries = entries;
         if chunk.bytes.len() > CAPACITY {
             write(&mut self.seq, &mut self.touched, chunk)?;
             level.chunks.swap_remove(index);
@@ -242,8 +242,7 @@ impl Chunk {
     }
 
     fn join(&mut self, other: &Chunk) {
-        let end = self.bytes.len().next_multiple_of(self.to.align);
-        self.bytes.resize(end, 0);
+        pad(&mut self.bytes, self.to.align);
         self.bytes.extend_from_slice(&other.bytes[PREFIX..]);
         self.entries += other.entries;
     }
@@ -252,6 +251,15 @@ impl Chunk {
 /// An empty chunk to pack entries into, for [`Pending::write_now`].
 pub fn start_chunk() -> Vec<u8> {
     vec![0; PREFIX]
+}
+
+/// Takes what starts at `start` out of a chunk into one of its own, where it is aligned as it was.
+pub fn split(bytes: &mut Vec<u8>, start: usize) -> Vec<u8> {
+    let mut next = Vec::with_capacity(2 * CAPACITY);
+    next.resize(PREFIX + start % PREFIX, 0);
+    next.extend_from_slice(&bytes[start..]);
+    bytes.truncate(start);
+    next
 }
 
 /// Whether a chunk is full.
@@ -268,18 +276,21 @@ fn recycle(spare: &mut Vec<Vec<u8>>, chunk: Chunk) {
 /// Appends a chunk to its buffer. A buffer that is gone had no readers left.
 fn write(seq: &mut i32, touched: &mut Vec<i32>, chunk: &mut Chunk) -> Result<()> {
     let Some(buffer) = Table::open(chunk.to.buffer, pgrx::pg_sys::RowExclusiveLock) else { return Ok(()) };
-    let header = long_header(chunk.bytes.len() - PREFIX + 4);
-    chunk.bytes[PREFIX - 4..PREFIX].copy_from_slice(&header);
     *seq += 1;
-    buffer.append(&Change {
-        xid: xact::top_xid(),
-        seq: *seq,
-        layout: chunk.to.layout,
-        entries: chunk.entries,
-        data: &chunk.bytes[PREFIX - 4..],
-    });
+    let stamp = Stamp { xid: xact::top_xid(), seq: *seq, layout: chunk.to.layout, entries: chunk.entries };
+    append(&buffer, &stamp, &mut chunk.bytes);
     if !touched.contains(&chunk.to.source) {
         touched.push(chunk.to.source);
     }
     Ok(())
+}
+
+/// Appends the entries of a chunk with their stamp to a buffer.
+pub fn append(buffer: &Table, stamp: &Stamp, bytes: &mut Vec<u8>) {
+    let end = bytes.len();
+    stamp.append(bytes);
+    let header = long_header(bytes.len() - PREFIX + 4);
+    bytes[PREFIX - 4..PREFIX].copy_from_slice(&header);
+    buffer.append(&bytes[PREFIX - 4..]);
+    bytes.truncate(end);
 }

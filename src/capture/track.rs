@@ -249,13 +249,13 @@ fn create(session: &Session, relid: Oid) -> Result<Source> {
     let id = source.id;
     session.execute_once(&format!(
         "create table pgtrickle_changes.changes_{id}
-           (xid xid8 not null, seq integer not null, layout integer not null, n integer not null, data bytea not null)
+           (chunk bytea not null)
          using heap
          with (toast_tuple_target = {INLINE}, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
                autovacuum_vacuum_insert_threshold = -1, autovacuum_vacuum_cost_delay = 0,
                autovacuum_analyze_threshold = 2000000000)"
     ))?;
-    session.execute_once(&format!("alter table pgtrickle_changes.changes_{id} alter data set storage external"))?;
+    session.execute_once(&format!("alter table pgtrickle_changes.changes_{id} alter chunk set storage external"))?;
     match relation::find("pgtrickle_changes", &format!("changes_{id}"))? {
         Some(buffer) => relation::depend_on_extension(buffer)?,
         None => return Err(Error::Bug("the change buffer was just created")),

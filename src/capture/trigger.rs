@@ -44,7 +44,7 @@ fn capture(fired: &Fired) -> Result<()> {
         Event::Update => update(&target, fired),
         Event::Truncate => {
             let to = Destination { layout: 0, align: 1, ..target.to };
-            with_pending(|pending| pending.append(&to, |bytes| bytes.len()))
+            with_pending(|pending| pending.append(&to, 1, |bytes| bytes.len()))
         }
     }
 }
@@ -53,7 +53,7 @@ fn capture(fired: &Fired) -> Result<()> {
 fn record(target: &Target, fired: &Fired, weight: i64) -> Result<()> {
     let row = fired.row(target.width);
     with_pending(|pending| {
-        pending.append(&target.to, |bytes| target.format.append(bytes, &row, &target.positions, weight))
+        pending.append(&target.to, 1, |bytes| target.format.append(bytes, &row, &target.positions, weight))
     })
 }
 
@@ -66,10 +66,9 @@ fn update(target: &Target, fired: &Fired) -> Result<()> {
     }
     with_pending(|pending| {
         if same {
-            return pending.append(&target.to, |bytes| target.format.append_touch(bytes));
+            return pending.append(&target.to, 1, |bytes| target.format.append_touch(bytes));
         }
-        pending.append(&target.to, |bytes| target.format.append(bytes, &old, &target.positions, -1))?;
-        pending.append(&target.to, |bytes| target.format.append(bytes, &new, &target.positions, 1))
+        pending.append(&target.to, 2, |bytes| target.format.append_update(bytes, &old, &new, &target.positions))
     })
 }
 

@@ -1,6 +1,8 @@
 //! A change buffer as a heap: append, scan, delete without the executor. No privileges are checked and no
 //! triggers fire: these tables are ours alone. See `access/heap/heapam.c`.
 
+use std::marker::PhantomData;
+
 use pgrx::pg_sys;
 
 use crate::error::Result;
@@ -12,23 +14,15 @@ pub struct Table {
     raw: pg_sys::Relation,
 }
 
-/// A row of a scan, taken apart; valid until the scan moves on.
+/// A row of a scan; valid until the scan moves on.
 pub struct Tuple<'a> {
-    values: &'a [pg_sys::Datum],
+    stored: *mut pg_sys::varlena,
     place: pg_sys::ItemPointerData,
+    scan: PhantomData<&'a ()>,
 }
 
-/// xid, seq, layout, n, data
-const WIDTH: usize = 5;
-
-/// A row to be appended.
-pub struct Change<'a> {
-    pub xid: u64,
-    pub seq: i32,
-    pub layout: i32,
-    pub entries: i32,
-    pub data: &'a [u8],
-}
+/// A change buffer has one column, a bytea.
+const WIDTH: usize = 1;
 
 impl Table {
     /// `None` if there is no such change buffer (any more). The lock stays until the transaction ends.
@@ -47,18 +41,11 @@ impl Table {
         unsafe { pg_sys::RelationGetNumberOfBlocksInFork(self.raw, pg_sys::ForkNumber::MAIN_FORKNUM) }
     }
 
-    /// Appends a row. `data` is a whole varlena with a four-byte header.
-    pub fn append(&self, change: &Change) {
-        let number = |value: i32| pg_sys::Datum::from(value);
-        let mut values = [
-            pg_sys::Datum::from(change.xid),
-            number(change.seq),
-            number(change.layout),
-            number(change.entries),
-            pg_sys::Datum::from(change.data.as_ptr() as usize),
-        ];
-        // SAFETY: the values are of the types of a change buffer's columns, which `open` has counted;
-        // the tuple is freed after the server has copied it.
+    /// Appends a row: a whole varlena with a four-byte header.
+    pub fn append(&self, chunk: &[u8]) {
+        let mut values = [pg_sys::Datum::from(chunk.as_ptr() as usize); WIDTH];
+        // SAFETY: the value is of the type of a change buffer's column; the tuple is freed after the server
+        // has copied it.
         unsafe {
             let tuple = pg_sys::heap_form_tuple((*self.raw).rd_att, values.as_mut_ptr(), [false; WIDTH].as_mut_ptr());
             let command = pg_sys::GetCurrentCommandId(true);
@@ -85,7 +72,7 @@ impl Table {
                     return Ok(());
                 }
                 pg_sys::heap_deform_tuple(tuple, desc, values.as_mut_ptr(), nulls.as_mut_ptr());
-                f(&Tuple { values: &values, place: (*tuple).t_self })?;
+                f(&Tuple { stored: values[0].cast_mut_ptr(), place: (*tuple).t_self, scan: PhantomData })?;
             }
         }
     }
@@ -105,39 +92,55 @@ impl Table {
 }
 
 impl Tuple<'_> {
-    pub fn xid(&self) -> u64 {
-        self.values[0].value() as u64
-    }
-
-    pub fn seq(&self) -> i32 {
-        self.values[1].value() as i32
-    }
-
-    pub fn layout(&self) -> i32 {
-        self.values[2].value() as i32
-    }
-
-    pub fn entries(&self) -> i32 {
-        self.values[3].value() as i32
-    }
-
     pub fn place(&self) -> pg_sys::ItemPointerData {
         self.place
     }
 
-    /// Copies the packed entries.
+    /// Copies the whole value.
     pub fn data(&self, into: &mut Aligned) {
-        // SAFETY: the column is a bytea; a copy made by the server is freed after it was read.
+        let stored = self.stored;
+        // SAFETY: a varlena of the scan; a copy made by the server is freed after it was read.
         unsafe {
-            let stored: *mut pg_sys::varlena = self.values[4].cast_mut_ptr();
             let plain = pg_sys::pg_detoast_datum_packed(stored);
-            let content = pgrx::vardata_any(plain).cast::<u8>();
-            into.fill(std::slice::from_raw_parts(content, pgrx::varsize_any_exhdr(plain)));
+            into.fill(content(plain));
             if plain != stored {
                 pg_sys::pfree(plain.cast());
             }
         }
     }
+
+    /// The last bytes of the value, as many as there is room for. Where it lies in a TOAST table no more
+    /// of it is read.
+    pub fn tail<'a>(&self, room: &'a mut [u8]) -> &'a [u8] {
+        let stored = self.stored;
+        // SAFETY: as above.
+        unsafe {
+            if !pgrx::varatt_is_1b_e(stored) {
+                return tail_of(content(stored), room);
+            }
+            let size = pg_sys::toast_raw_datum_size(pg_sys::Datum::from(stored)) - pg_sys::VARHDRSZ;
+            let len = size.min(room.len());
+            let slice = pg_sys::pg_detoast_datum_slice(stored, (size - len) as i32, len as i32);
+            let tail = tail_of(content(slice), room);
+            pg_sys::pfree(slice.cast());
+            tail
+        }
+    }
+}
+
+/// What is behind the header of a varlena that is here.
+///
+/// # Safety
+/// It is, for as long as `'a`.
+unsafe fn content<'a>(varlena: *const pg_sys::varlena) -> &'a [u8] {
+    // SAFETY: by contract.
+    unsafe { std::slice::from_raw_parts(pgrx::vardata_any(varlena).cast(), pgrx::varsize_any_exhdr(varlena)) }
+}
+
+fn tail_of<'a>(bytes: &[u8], room: &'a mut [u8]) -> &'a [u8] {
+    let len = bytes.len().min(room.len());
+    room[..len].copy_from_slice(&bytes[bytes.len() - len..]);
+    &room[..len]
 }
 
 impl Drop for Table {

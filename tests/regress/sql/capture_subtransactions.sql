@@ -76,7 +76,8 @@ select count(*), sum(id), sum(v) from vu;
 -- Few chunks, not one for each block.
 select (select count(*) from pgtrickle_changes.pending_2) >= 0 as readable;
 do $$ begin for i in 1 .. 2000 loop begin insert into u values (i, i); exception when others then null; end; end loop; end $$;
-select n > 100 as packed from pgtrickle_changes.changes_2 order by seq desc limit 1;
+select pending_rows, pending_rows / (select count(*) from pgtrickle_changes.changes_2) > 100 as packed
+  from pgtrickle.change_buffer_sizes() where source = 'public.u';
 select refreshed('vu');
 
 -- A refresh between writes of one transaction, and inside a subtransaction that goes away or stays.

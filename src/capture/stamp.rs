@@ -1,0 +1,96 @@
+//! Who wrote a chunk and what it holds: the last bytes of a row of a change buffer, behind the entries.
+//!
+//! A transaction that changes one row writes one chunk of one entry, and what goes with it in the WAL should
+//! not outweigh it: of a heap row's record 55 bytes are PostgreSQL's own, so ours are packed. Numbers
+//! are written in groups of seven bits, to be read from the end: entries keep their alignment that way.
+
+use crate::error::{Error, Result};
+use crate::pg::heap::{Table, Tuple};
+use crate::pg::row::Aligned;
+use crate::pg::snapshot::Snapshot;
+
+/// What is known of a chunk without its entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// The top transaction that wrote it.
+    pub xid: u64,
+    /// Which of that transaction's chunks it is, counted from 1.
+    pub seq: i32,
+    /// How its entries are written; at least -1.
+    pub layout: i32,
+    pub entries: i32,
+}
+
+impl Stamp {
+    /// No stamp is longer: one number of 64 bits and three of up to 33.
+    pub const LONGEST: usize = 10 + 3 * 5;
+
+    pub fn append(&self, out: &mut Vec<u8>) {
+        let only = self.seq == 1;
+        if !only {
+            push(out, u64::from(self.seq as u32));
+        }
+        push(out, (i64::from(self.layout) + 1) as u64);
+        push(out, self.xid);
+        push(out, u64::from(self.entries as u32) << 1 | u64::from(!only));
+    }
+
+    /// Reads the stamp at the end of `bytes`; returns also where it starts.
+    fn read(bytes: &[u8]) -> Result<(Stamp, usize)> {
+        let mut end = bytes.len();
+        let mut number = || pop(bytes, &mut end).ok_or(Error::Bug("a chunk ends with its stamp"));
+        let (head, xid, layout) = (number()?, number()?, number()?);
+        let seq = if head & 1 == 0 { 1 } else { number()? };
+        let stamp = Stamp { xid, seq: seq as i32, layout: (layout as i64 - 1) as i32, entries: (head >> 1) as i32 };
+        Ok((stamp, end))
+    }
+}
+
+/// The byte read first is the last one and has the lowest bits; the highest bit says that more follow.
+fn push(out: &mut Vec<u8>, number: u64) {
+    let rest = number >> 7;
+    if rest > 0 {
+        push(out, rest);
+    }
+    out.push((number & 0x7f) as u8 | if rest > 0 { 0x80 } else { 0 });
+}
+
+fn pop(bytes: &[u8], end: &mut usize) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..u64::BITS).step_by(7) {
+        *end = end.checked_sub(1)?;
+        let byte = *bytes.get(*end)?;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+/// A chunk in a change buffer.
+pub struct Chunk<'a> {
+    pub stamp: Stamp,
+    /// Bytes of the stamp.
+    sealed: usize,
+    pub row: &'a Tuple<'a>,
+}
+
+impl Chunk<'_> {
+    /// Copies the entries.
+    pub fn entries<'a>(&self, into: &'a mut Aligned) -> &'a [u8] {
+        self.row.data(into);
+        let bytes = into.bytes();
+        &bytes[..bytes.len() - self.sealed]
+    }
+}
+
+/// Calls `f` for every chunk that `snapshot` sees.
+pub fn for_each(buffer: &Table, snapshot: &Snapshot, mut f: impl FnMut(&Chunk) -> Result<()>) -> Result<()> {
+    buffer.for_each(snapshot, |row| {
+        let mut room = [0; Stamp::LONGEST];
+        let tail = row.tail(&mut room);
+        let (stamp, start) = Stamp::read(tail)?;
+        f(&Chunk { stamp, sealed: tail.len() - start, row })
+    })
+}
