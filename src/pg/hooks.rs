@@ -5,8 +5,9 @@
 use std::ffi::{CStr, c_char};
 use std::sync::OnceLock;
 
+use pgrx::pg_sys::DropBehavior::DROP_CASCADE;
 use pgrx::pg_sys::NodeTag::*;
-use pgrx::pg_sys::ObjectType::{OBJECT_DATABASE, OBJECT_EXTENSION, OBJECT_TABLE};
+use pgrx::pg_sys::ObjectType::{OBJECT_DATABASE, OBJECT_EXTENSION, OBJECT_SCHEMA, OBJECT_TABLE};
 use pgrx::{pg_guard, pg_sys};
 
 /// What a utility statement means to the workers.
@@ -180,11 +181,16 @@ unsafe fn cells(list: *mut pg_sys::List) -> impl Iterator<Item = *mut std::ffi::
     }
 }
 
+/// By its own name, or with the schema it lives in.
 unsafe fn drops_extension(drop: *mut pg_sys::DropStmt) -> bool {
-    // SAFETY: the objects of DROP EXTENSION are names.
+    // SAFETY: the objects of DROP EXTENSION and DROP SCHEMA are names.
     unsafe {
-        (*drop).removeType == OBJECT_EXTENSION
-            && cells((*drop).objects).any(|name| CStr::from_ptr(string(name.cast())) == c"pg_trickle")
+        let ours = match (*drop).removeType {
+            OBJECT_EXTENSION => c"pg_trickle",
+            OBJECT_SCHEMA if (*drop).behavior == DROP_CASCADE => c"pgtrickle",
+            _ => return false,
+        };
+        cells((*drop).objects).any(|name| CStr::from_ptr(string(name.cast())) == ours)
     }
 }
 
