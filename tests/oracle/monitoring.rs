@@ -1,0 +1,117 @@
+//! What `monitoring` asks can be answered, and its alerts are about what is asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use pg_trickle_tests::{Database, exact};
+
+const QUERIES: &str = include_str!("../../monitoring/queries.yml");
+const ALERTS: &str = include_str!("../../monitoring/alerts.yml");
+const README: &str = include_str!("../../monitoring/README.md");
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A block of the file: the query, and what it says of each column.
+#[derive(Default)]
+struct Question {
+    sql: String,
+    /// Column and usage, in order.
+    columns: Vec<(String, String)>,
+}
+
+/// Reads the little of YAML that the file uses; whatever else is in it fails.
+fn questions() -> BTreeMap<String, Question> {
+    let mut found: BTreeMap<String, Question> = BTreeMap::new();
+    let mut name = String::new();
+    for line in QUERIES.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        if !line.starts_with(' ') {
+            name = line.strip_suffix(':').expect("a block's name").to_owned();
+            assert!(found.insert(name.clone(), Question::default()).is_none(), "{name} twice");
+            continue;
+        }
+        let question = found.get_mut(&name).expect("a block begins with its name");
+        if let Some(metric) = line.strip_prefix("    - ") {
+            let (column, rest) = metric.split_once(": {usage: ").expect(line);
+            let (usage, description) = rest.split_once(", description: \"").expect(line);
+            assert!(description.len() > 2 && description.ends_with("\"}"), "{line}");
+            question.columns.push((column.to_owned(), usage.to_owned()));
+        } else if let Some(sql) = line.strip_prefix("    ") {
+            question.sql.push_str(sql);
+            question.sql.push('\n');
+        } else {
+            assert!(["  query: |", "  metrics:"].contains(&line), "{line}");
+        }
+    }
+    found
+}
+
+fn metrics() -> BTreeSet<String> {
+    let named = |(name, question): (&String, &Question)| {
+        let measured = question.columns.iter().filter(|(_, usage)| usage != "LABEL");
+        measured.map(|(column, _)| format!("{name}_{column}")).collect::<Vec<_>>()
+    };
+    questions().iter().flat_map(named).collect()
+}
+
+/// Words that begin like a metric.
+fn mentioned(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| questions().keys().any(|name| word.starts_with(&format!("{name}_")))).collect()
+}
+
+#[tokio::test]
+async fn every_query_answers_with_the_columns_it_declares() {
+    let database = Database::fresh("monitoring").await;
+    let session = database.connect().await;
+    session
+        .run("create table t (id int primary key, g int); insert into t select n, n % 3 from generate_series(1, 9) n;
+              select pgtrickle.create_stream_table('\"Odd name\"', 'select g, count(*) as n from t group by g', '0s');
+              select pgtrickle.create_stream_table('empty', 'select row_number() over (order by id) as r from t', '1d', 'AUTO', false);
+              insert into t values (10, 1)")
+        .await;
+    session.wait_until("select bool_and(is_populated and refreshes > 0) from pgtrickle.pgt_status()", PATIENCE).await;
+    exact::wait_fresh(&session, PATIENCE).await;
+    session.run("drop role if exists monitoring_watcher; create role monitoring_watcher in role pg_monitor; set role monitoring_watcher").await;
+    for (name, question) in questions() {
+        let sql = question.sql.trim_end();
+        let shape = format!(
+            "select string_agg(format('%s %s', key, jsonb_typeof(value)), ', ' order by place)
+               from (select to_json(q) as j from ({sql}) q limit 1) first,
+                    lateral (select key, value::jsonb, row_number() over () as place from json_each(j)) e"
+        );
+        let kind = |usage: &str| match usage {
+            "LABEL" => "string",
+            "GAUGE" | "COUNTER" => "number",
+            other => panic!("{name}: what is {other}?"),
+        };
+        let declared: Vec<_> =
+            question.columns.iter().map(|(column, usage)| format!("{column} {}", kind(usage))).collect();
+        assert_eq!(session.value(&shape).await, declared.join(", "), "{name}");
+    }
+    let told = |query: &str, what: &str| format!("select {what} from ({}) q", questions()[query].sql.trim_end());
+    let table = "where stream_table = 'public.\"Odd name\"'";
+    let tables =
+        told("pg_trickle_table", "concat_ws(' ', active, suspended, populated, incremental, consecutive_errors)");
+    assert_eq!(session.value(&format!("{tables} {table}")).await, "1 0 1 1 0");
+    assert_eq!(session.value(&format!("{tables} where stream_table = 'public.empty'")).await, "1 0 1 0 0");
+    let differential = told("pg_trickle_recent", "errors = 0 and delta_rows = 1 and longest_seconds < 10");
+    assert!(session.holds(&format!("{differential} {table} and action = 'DIFFERENTIAL'")).await);
+    assert_eq!(session.value(&told("pg_trickle_buffer", "concat_ws(' ', source, consumers)")).await, "public.t 2");
+    assert_eq!(session.value(&told("pg_trickle_workers", "concat_ws(' ', launchers, schedulers)")).await, "1 1");
+    session.run("reset role; drop role monitoring_watcher").await;
+    database.close().await;
+}
+
+#[test]
+fn rules_and_pages_name_only_metrics_that_there_are() {
+    let known = metrics();
+    for (file, text) in [("alerts.yml", ALERTS), ("README.md", README), ("queries.yml", QUERIES)] {
+        let unknown: Vec<_> = mentioned(text).into_iter().filter(|word| !known.contains(*word)).collect();
+        assert!(unknown.is_empty(), "{file} names {unknown:?}");
+    }
+    let rules = ALERTS.lines().filter(|line| line.trim_start().starts_with("- alert:")).count();
+    let expressions: Vec<_> = ALERTS.lines().filter(|line| line.trim_start().starts_with("expr:")).collect();
+    assert_eq!(rules, expressions.len());
+    for expression in expressions {
+        assert!(!mentioned(expression).is_empty(), "no metric of ours in {expression}");
+    }
+}
