@@ -7,8 +7,8 @@ use ivm::view::NodeColumn;
 use pgrx::pg_sys::Oid;
 
 use crate::error::Result;
-use crate::pg::object;
 use crate::pg::spi::{Session, Statement};
+use crate::pg::{object, relation};
 
 /// A user's query without what may end a statement.
 fn body(query: &str) -> &str {
@@ -78,8 +78,12 @@ pub fn create_node(session: &Session, name: &QName, columns: &[NodeColumn], owne
     Ok(())
 }
 
+/// Drops an index if there is one of this name.
 pub fn drop_index(session: &Session, name: &QName) -> Result<()> {
-    session.execute_once(&format!("drop index if exists {name}"))?;
+    let schema = name.schema.as_ref().map_or("", |schema| schema.as_str());
+    if relation::find(schema, name.name.as_str())?.is_some() {
+        session.execute_once(&format!("drop index {name}"))?;
+    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! catalog rows; and takes it down again.
 
 use ivm::sql::ident::QName;
+use ivm::sql::index;
 use ivm::view::{Node, View};
 use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INVALID_OBJECT_DEFINITION};
 
@@ -120,7 +121,7 @@ fn make_node(session: &Session, table: &StreamTable, node: &Node) -> Result<()> 
         ddl::create_node(session, &node.table, &node.columns, table.owner)?;
         object::depend_internally(object::oid(&node.table)?, table.relid);
     }
-    if let Some(index) = ivm::apply::plan(node).index {
+    for index in ivm::apply::plan(node).indexes {
         session.execute_once(&index)?;
     }
     Ok(())
@@ -140,14 +141,15 @@ pub fn rebuild(table: &StreamTable, reason: &str) -> Result<()> {
     })
 }
 
-/// Drops internal nodes and the stream table's own index.
+/// Drops internal nodes and the stream table's own indexes.
 pub fn take_down(session: &Session, table: &StreamTable) -> Result<()> {
     for node in 0..table.node_count {
         let name = frontend::node_table(table.id, node as usize);
         object::drop_internal(object::oid(&name)?);
     }
-    let index = ivm::sql::index::name(&QName::qualified(&table.schema, &table.name));
-    ddl::drop_index(session, &index)
+    let name = QName::qualified(&table.schema, &table.name);
+    ddl::drop_index(session, &index::name(&name, index::IDENTITY))?;
+    ddl::drop_index(session, &index::name(&name, index::LOOKUP))
 }
 
 /// Forgets a stream table whose relation is gone and frees the sources that nobody else reads.

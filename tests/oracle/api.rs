@@ -76,7 +76,7 @@ async fn definitions_change_in_place() {
         "alter_stream_table('st', refresh_mode => 'FULL')",
         "alter_stream_table('st', schedule => '5m', refresh_mode => 'AUTO')",
         "create_or_replace_stream_table('st', 'select g as id, sum(v)::numeric(12,2) as v from t group by g', '1h')",
-        "create_or_replace_stream_table('st', 'select id, v from t where g = 1 limit 3', '1h')",
+        "create_or_replace_stream_table('st', 'select id, v from t where g = 1 order by id limit 3', '1h')",
         "create_or_replace_stream_table('st', 'select id, v from t', '1h', 'DIFFERENTIAL', false)",
     ] {
         session.run(&format!("select pgtrickle.{change}")).await;
@@ -272,7 +272,7 @@ async fn the_status_tells_what_happened() {
     session.run(SETUP).await;
     session.run("select pgtrickle.create_stream_table('sums', 'select g, sum(v) as v from t group by g', '1h')").await;
     session
-        .run("select pgtrickle.create_stream_table('ranks', 'select id, rank() over (order by v) as r from t', '1h')")
+        .run("select pgtrickle.create_stream_table('ranks', 'select id, count(*) over (order by v rows unbounded preceding exclude ties) as r from t', '1h')")
         .await;
     session.run("select pgtrickle.create_stream_table('empty', 'select id from t', '1h', 'AUTO', false)").await;
     session

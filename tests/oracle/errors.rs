@@ -82,7 +82,7 @@ const STATEMENTS: &[Case] = &[
     ("0A000", "select pgtrickle.create_stream_table('n', 'select v from t', '1s', 'IMMEDIATE')", DetailAndHint),
     (
         "0A000",
-        "select pgtrickle.create_stream_table('n', 'select id, row_number() over () as r from t', '1s', 'DIFFERENTIAL')",
+        "select pgtrickle.create_stream_table('n', 'select id, count(*) over (rows unbounded preceding exclude ties) as r from t', '1s', 'DIFFERENTIAL')",
         DetailAndHint,
     ),
     ("42P17", "select pgtrickle.alter_stream_table('st', query => 'select n::int as id, v from on_st')", DetailAndHint),

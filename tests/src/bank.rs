@@ -80,7 +80,7 @@ pub const STREAM_TABLES: [(&str, &str, &str); 16] = [
     (
         "recomputed",
         "1s",
-        "select owner, total, rank() over (order by total desc, owner) as place from (select owner, sum(balance) as total from accounts group by owner) o",
+        "select owner, total, count(*) over (order by total desc, owner rows unbounded preceding exclude ties) as place from (select owner, sum(balance) as total from accounts group by owner) o",
     ),
 ];
 

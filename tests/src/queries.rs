@@ -1,10 +1,12 @@
 //! Defining queries over the tables of `world`: every construct, and what is to be expected of it.
 
 mod sets;
+mod windows;
 
 use crate::exact::Look::{self, Text, TextOnly, Values};
 
 pub use sets::SETS;
+pub use windows::WINDOWS;
 
 /// A stream table.
 pub struct Query {
@@ -254,6 +256,11 @@ pub static QUERIES: &[Query] = &[
     delta("e_in_correlated", Text, "select * from keyless k where a in (select grp from items i where i.cat = k.b)"),
     delta("e_any", Text, "select id, val from items where val > any (select qty from link where ref = 1)"),
     delta("e_all", Text, "select id, val from items i where val >= all (select qty from link l where l.item = i.grp)"),
+    delta(
+        "e_total",
+        Text,
+        "select id from items i where not exists (select from (select max(qty) as most from link) l where l.most <= i.val)",
+    ),
     delta("e_numeric", Text, "select a, n from keyless where n in (select amt from items)"),
     delta("e_or", Text, "select id from items i where flag or exists (select from link l where l.item = i.id)"),
     delta(
@@ -321,23 +328,20 @@ pub static QUERIES: &[Query] = &[
         Text,
         "select i.id, x.qty from items i left join lateral (select qty + i.val as qty from link l where l.item = i.id) x on x.qty > 1",
     ),
-    any("x_window", Values, "select id, row_number() over (partition by grp order by id) as r from items"),
 ];
 
 /// Constructs of which only exactness is asked.
 pub static FULL: &[Query] = &[
-    any("y_union", Values, "select a from keyless union select grp from items"),
-    any("y_top", Text, "select id, val from items order by val desc nulls last, id limit 5"),
     any(
-        "y_lateral",
+        "y_exclude",
         Text,
-        "select i.id, x.qty from items i cross join lateral (select qty from link l where l.item = i.id order by qty limit 1) x",
+        "select id, count(*) over (partition by grp order by val rows unbounded preceding exclude ties) as r from items",
     ),
+    any("y_below_full", Text, "select r, count(*) as n from y_exclude group by r"),
+    any("y_union", Values, "select a from keyless union select grp from items"),
     any(
         "y_recursive",
         Text,
         "with recursive up(a) as (select 1 union select l.ref from up join link l on l.item = up.a) select a from up",
     ),
-    any("y_on_stream", Text, "select grp, rank() over (order by n, grp) as r from a_group"),
-    any("y_below_full", Text, "select r, count(*) as n from x_window group by r"),
 ];

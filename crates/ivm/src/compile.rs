@@ -9,7 +9,7 @@ use crate::catalog::Catalog;
 use crate::delta::{self, Delta, PlanStep, consolidate};
 use crate::error::Result;
 use crate::nodes::{self, Cut};
-use crate::plan::{Column, Expr, Ids, Plan, Relation, Scan, UnionAll};
+use crate::plan::{ColId, Column, Expr, Ids, Plan, Relation, Scan, UnionAll};
 use crate::sql::ast::Query;
 use crate::sql::ident::{Ident, QName};
 use crate::types::Types;
@@ -43,7 +43,7 @@ pub fn opaque(query: &QName, columns: Vec<NodeColumn>, table: &QName) -> View {
     let mut ids = Ids::default();
     let scanned = columns.iter().map(|column| (ids.column(column.name.as_str()), column.name.clone())).collect();
     let plan = Plan::Scan(Scan { relation: Relation::Source(query.clone()), columns: scanned });
-    let cut = Cut { plan, columns, identity: Identity::Bag, upkeep: vec![] };
+    let cut = Cut::new(plan, columns, Identity::Bag);
     View { nodes: vec![Node { inputs: BTreeSet::new(), ..node(table.clone(), cut) }], sources: vec![], ids }
 }
 
@@ -84,12 +84,15 @@ fn weighted(plan: Plan, weight: i64, ids: &mut Ids) -> Plan {
 }
 
 fn node(table: QName, cut: Cut) -> Node {
-    let Cut { plan, columns, identity, upkeep } = cut;
+    let Cut { plan, columns, identity, upkeep, lookup } = cut;
     let mut inputs = BTreeSet::new();
     plan.scans(&mut |scan| {
         inputs.insert(scan.relation.clone());
     });
-    Node { table, columns, identity, plan, inputs, upkeep }
+    let output = plan.columns();
+    let named = |id: &ColId| output.iter().position(|column| column.id == *id).map(|at| columns[at].name.clone());
+    let lookup = lookup.iter().filter_map(named).collect();
+    Node { table, columns, identity, plan, inputs, upkeep, lookup }
 }
 
 /// Before the cut a plan reads sources only.

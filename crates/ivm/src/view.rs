@@ -37,6 +37,8 @@ pub struct Node {
     pub inputs: BTreeSet<Relation>,
     /// For a node with an aggregate on top, how each of its calls follows a delta; else empty.
     pub upkeep: Vec<Upkeep>,
+    /// Columns by which programs look up rows of its table, beside its identity.
+    pub lookup: Vec<Ident>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,8 +96,8 @@ pub struct Apply {
     pub update: Option<Statement>,
     pub delete: Statement,
     pub insert: Statement,
-    /// DDL of the index that `update` and `delete` look rows up by; `None` for a node of one row.
-    pub index: Option<String>,
+    /// DDL of the indexes that `update` and `delete`, and programs, look rows up by.
+    pub indexes: Vec<String>,
 }
 
 /// The name of the weight in a delta with these columns: `w`, lengthened where a column has that name.

@@ -28,7 +28,7 @@ select pgtrickle.create_stream_table('st', 'select id from t', schedule => '5');
 -- expect-error
 select pgtrickle.create_stream_table('st', 'select id from t', refresh_mode => 'IMMEDIATE');
 -- expect-error
-select pgtrickle.create_stream_table('st', 'select id, rank() over (order by v) as r from t', refresh_mode => 'DIFFERENTIAL');
+select pgtrickle.create_stream_table('st', 'select id, count(*) over (order by v rows unbounded preceding exclude ties) as r from t', refresh_mode => 'DIFFERENTIAL');
 -- expect-error
 select pgtrickle.create_stream_table('t', 'select id from t');
 -- expect-error
@@ -38,7 +38,7 @@ select pgtrickle.drop_stream_table('nowhere');
 
 -- The same query without DIFFERENTIAL is recomputed, and says so.
 set client_min_messages = notice;
-select pgtrickle.create_stream_table('ranked', 'select id, rank() over (order by v) as r from t', schedule => '1d');
+select pgtrickle.create_stream_table('ranked', 'select id, count(*) over (order by v rows unbounded preceding exclude ties) as r from t', schedule => '1d');
 select full_reason from pgtrickle.pgt_status();
 
 -- An error in the data is the query's own; it goes with the row.

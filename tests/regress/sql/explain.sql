@@ -12,5 +12,5 @@ call follow('joined', 'select o.id, c.region from orders o join customers c on c
 select pgtrickle.explain_stream_table('joined');
 call follow('counted', 'select region, count(*) as n from customers group by region');
 select pgtrickle.explain_stream_table('counted');
-call follow('ranked', 'select id, rank() over (order by total) as place from orders');
+call follow('ranked', 'select id, count(*) over (order by total rows unbounded preceding exclude ties) as place from orders');
 select pgtrickle.explain_stream_table('ranked');

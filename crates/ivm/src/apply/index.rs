@@ -1,19 +1,43 @@
-//! The index by which a table's rows are found again.
+//! The indexes by which a table's rows are found again.
 
 use crate::identity::{hash, named};
+use crate::nodes::width;
 use crate::sql::ast::{self, bare};
-use crate::sql::ident::QName;
-use crate::sql::index;
-use crate::view::{Identity, NodeColumn};
+use crate::sql::index::{self, Method};
+use crate::view::{Identity, Node, NodeColumn};
 
 /// The index that serves [`crate::identity::same_row`]; `None` for a table of one row, or one that nothing can index.
-pub fn ddl(table: &QName, identity: &Identity, columns: &[NodeColumn]) -> Option<String> {
-    let side = |column: &NodeColumn| bare(column.name.as_str());
-    let keys: Vec<ast::Expr> = match identity {
-        Identity::Key(names) => named(columns, names).into_iter().map(side).collect(),
-        Identity::HashedKey(names) => hash(&named(columns, names), &side).into_iter().collect(),
-        Identity::Bag => hash(&columns.iter().collect::<Vec<_>>(), &side).into_iter().collect(),
+pub fn identity(node: &Node) -> Option<String> {
+    let keys: Vec<ast::Expr> = match &node.identity {
+        Identity::Key(names) => named(&node.columns, names).into_iter().map(side).collect(),
+        Identity::HashedKey(names) => hash(&named(&node.columns, names), &side).into_iter().collect(),
+        Identity::Bag => hash(&node.columns.iter().collect::<Vec<_>>(), &side).into_iter().collect(),
     };
-    let unique = matches!(identity, Identity::Key(_));
-    (!keys.is_empty()).then(|| index::create(table, unique, &keys))
+    let method = if matches!(node.identity, Identity::Key(_)) { Method::Unique } else { Method::Ordered };
+    (!keys.is_empty()).then(|| index::create(&node.table, index::IDENTITY, method, &keys))
+}
+
+/// The index by which programs look rows up, where the first columns of a key do not serve.
+/// A value that may be too long for a b-tree is found by its hash.
+pub fn lookup(node: &Node) -> Option<String> {
+    let columns = named(&node.columns, &node.lookup);
+    let leads = |key: &[crate::sql::ident::Ident]| {
+        key.len() >= columns.len() && key[..columns.len()].iter().all(|name| node.lookup.contains(name))
+    };
+    if matches!(&node.identity, Identity::Key(key) if leads(key)) {
+        return None;
+    }
+    let (short, long): (Vec<&NodeColumn>, Vec<&NodeColumn>) =
+        columns.into_iter().partition(|column| width(&column.ty.name).is_some());
+    let long = long.into_iter().find(|column| column.ty.hashable);
+    let (method, keys) = match (short.is_empty(), long) {
+        (false, _) => (Method::Ordered, short.into_iter().map(side).collect()),
+        (true, Some(long)) => (Method::Hash, vec![side(long)]),
+        (true, None) => return None,
+    };
+    Some(index::create(&node.table, index::LOOKUP, method, &keys))
+}
+
+fn side(column: &NodeColumn) -> ast::Expr {
+    bare(column.name.as_str())
 }

@@ -13,12 +13,12 @@ use crate::view::{Apply, DELTA, Identity, Node};
 
 /// The statements that bring a delta into a node's table.
 pub fn plan(node: &Node) -> Apply {
-    let index = index::ddl(&node.table, &node.identity, &node.columns);
+    let indexes = index::identity(node).into_iter().chain(index::lookup(node)).collect();
     match node.identity {
         Identity::Key(_) | Identity::HashedKey(_) => {
-            Apply { update: keyed::update(node), delete: keyed::delete(node), insert: keyed::insert(node), index }
+            Apply { update: keyed::update(node), delete: keyed::delete(node), insert: keyed::insert(node), indexes }
         }
-        Identity::Bag => Apply { update: None, delete: bag::delete(node), insert: bag::insert(node), index },
+        Identity::Bag => Apply { update: None, delete: bag::delete(node), insert: bag::insert(node), indexes },
     }
 }
 

@@ -42,9 +42,9 @@ impl Mapper<Name, Query> for Names<'_, '_> {
         match &e {
             Generic::ArrayOf(_) => Err(refuse::array_of_query()),
             Generic::Keyword(keyword, _) => Err(refuse::session_value(keyword.text())),
-            Generic::Call(call) if call.over.is_some() => Err(refuse::window()),
+            Generic::Call(call) if call.over.is_some() => Ok(ControlFlow::Continue(e)),
             Generic::Call(call) => match self.binder.function(&call.name)? {
-                FunctionKind::Window => Err(refuse::window()),
+                FunctionKind::Window => Err(refuse::hypothetical(&call.name)),
                 FunctionKind::Scalar | FunctionKind::Set | FunctionKind::Aggregate => Ok(ControlFlow::Continue(e)),
             },
             _ => Ok(ControlFlow::Continue(e)),

@@ -173,7 +173,9 @@ impl Mapper<ColId, Plan> for Grouping<'_, '_> {
         }
         match e {
             Generic::Grouping(keys) => self.grouping(&keys).map(ControlFlow::Break),
-            Generic::Call(call) if self.binder.function(&call.name)? == FunctionKind::Aggregate => {
+            Generic::Call(call)
+                if call.over.is_none() && self.binder.function(&call.name)? == FunctionKind::Aggregate =>
+            {
                 self.call(*call).map(|id| ControlFlow::Break(Expr::Column(id)))
             }
             e => Ok(ControlFlow::Continue(e)),

@@ -5,6 +5,7 @@
 //! set it is a constant. A set that is there twice is shown twice, except by GROUP BY DISTINCT.
 
 use super::scope::Context;
+use super::select::Wanted;
 use super::{Binder, null_of, refuse};
 use crate::error::{Error, Result};
 use crate::plan::{Column, Expr, Plan};
@@ -74,11 +75,15 @@ fn choices(group: &Group) -> Result<Vec<Vec<ast::Expr>>> {
 }
 
 impl Binder<'_> {
-    /// The rows of a SELECT without its DISTINCT.
-    pub fn every_set(&mut self, select: &Select, context: Context) -> Result<Plan> {
+    /// The rows of a SELECT without its DISTINCT and its LIMIT.
+    pub fn every_set(&mut self, select: &Select, wanted: &Wanted, context: Context) -> Result<Plan> {
         let mut plan: Option<Plan> = None;
-        for set in sets(&select.group_by, select.group_once)? {
-            let arm = self.one_set(select, &set, context)?;
+        let sets = sets(&select.group_by, select.group_once)?;
+        if sets.len() > 1 && wanted.windows() {
+            return Err(refuse::window_over_sets());
+        }
+        for set in sets {
+            let arm = self.one_set(select, wanted, &set, context)?;
             plan = Some(match plan {
                 None => arm,
                 Some(others) => self.union_all(others, arm)?,

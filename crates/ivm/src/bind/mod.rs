@@ -1,23 +1,24 @@
 //! Canonical SQL to a plan: names become column ids, clauses become operators.
 //!
-//! The order of a table's rows means nothing, so that an ORDER BY without a LIMIT is dropped. A CTE is a
-//! subquery with a name: every reference gets its own copy. What the laws do not cover is refused in
+//! A CTE is a subquery with a name: every reference gets its own copy. What the laws do not cover is refused in
 //! `refuse`, each construct with the reason that its users read.
 
 mod expr;
 mod from;
 mod group;
 mod grouping_sets;
+mod order;
 mod refuse;
 mod scope;
 mod select;
 mod set_operation;
+mod window;
 
 use std::collections::BTreeMap;
 
 use crate::catalog::{Catalog, ColumnType, FunctionKind};
 use crate::error::{Error, Result};
-use crate::expr::{Expr as Generic, Literal};
+use crate::expr::Expr as Generic;
 use crate::plan::{ColId, Column, Distinct, Expr, Ids, Plan, Relation, UnionAll, Values};
 use crate::sql::ast::{self, Body, Query, SetOp};
 use crate::sql::ident::QName;
@@ -42,31 +43,27 @@ struct Binder<'a> {
 
 impl Binder<'_> {
     fn query(&mut self, query: &Query, context: Context) -> Result<Plan> {
-        let no_limit = |limit: &ast::Limit| match &limit.count {
-            None => true,
-            Some(Generic::Cast(e, _)) => **e == Generic::Literal(Literal::Null),
-            Some(e) => *e == Generic::Literal(Literal::Null),
-        };
-        if query.offset.is_some() || !query.limit.iter().all(no_limit) {
-            return Err(refuse::limit());
-        }
         let context = match &query.with {
             Some(with) => context.within(context.ctes.with(with)),
             None => context,
         };
-        match &query.body {
-            Body::Select(select) => self.select(select, context),
-            Body::Values(rows) => self.values(rows, context),
+        let top = self.top(query, context)?;
+        let plan = match &query.body {
+            Body::Select(select) => return self.select(select, &query.order_by, top, context),
+            Body::Values(rows) => self.values(rows, context)?,
             Body::SetOp { op: SetOp::Union, all, left, right } => {
                 let (left, right) = (self.query(left, context)?, self.query(right, context)?);
                 let union = self.union_all(left, right)?;
-                Ok(if *all { union } else { Plan::Distinct(Box::new(Distinct { input: union })) })
+                if *all { union } else { Plan::Distinct(Box::new(Distinct { input: union })) }
             }
             Body::SetOp { op, all, left, right } => {
                 let (left, right) = (self.query(left, context)?, self.query(right, context)?);
-                self.set_operation(*op, *all, left, right)
+                self.set_operation(*op, *all, left, right)?
             }
-        }
+        };
+        let Some(top) = top else { return Ok(plan) };
+        let order = order::by_output(&query.order_by, &plan)?;
+        Ok(order::limited(plan, order, top))
     }
 
     fn values(&mut self, rows: &[Vec<ast::Expr>], context: Context) -> Result<Plan> {

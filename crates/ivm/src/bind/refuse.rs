@@ -24,27 +24,35 @@ pub fn array_of_query() -> Error {
     )
 }
 
-pub fn window() -> Error {
+pub fn hypothetical(function: &QName) -> Error {
     Error::unsupported(
-        "a window function",
-        "one changed row can change the result of every other row of its partition",
+        &format!("the hypothetical-set aggregate {function}"),
+        "it is told from the window function of the same name only by what follows it",
         VIEW_ON_TOP,
     )
 }
 
-pub fn distinct_on() -> Error {
+pub fn window_aggregate(function: &QName) -> Error {
     Error::unsupported(
-        "DISTINCT ON",
-        "when a shown row goes, the next one in order takes its place, and it is not among the changes",
-        "Use min or max with GROUP BY if the order is that of a shown column.",
+        &format!("DISTINCT or ORDER BY in the window aggregate {function}"),
+        "PostgreSQL has no such window aggregates",
+        "Use the ORDER BY of the window.",
+    )
+}
+
+pub fn window_over_sets() -> Error {
+    Error::unsupported(
+        "a window function in a query with several grouping sets",
+        "its partitions hold rows of all the sets, each of which is computed apart",
+        "Group in a subquery in FROM, and use the window function around it.",
     )
 }
 
 pub fn limit() -> Error {
     Error::unsupported(
-        "LIMIT or OFFSET",
-        "when a shown row goes, the next one in order takes its place, and it is not among the changes",
-        "Maintain all rows as a stream table, and apply the limit when reading it.",
+        "a LIMIT or OFFSET that is not a constant",
+        "how many rows are shown changes with the rows that it is computed from",
+        "Compare row_number() with it in a query around this one.",
     )
 }
 

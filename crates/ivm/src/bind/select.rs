@@ -1,39 +1,42 @@
-//! SELECT: FROM, WHERE, grouping, select list, DISTINCT, in this order.
+//! SELECT: FROM, WHERE, grouping, windows, select list, DISTINCT, LIMIT, in this order.
 
 use std::collections::BTreeSet;
 
 use super::group::{self, Grouped};
 use super::grouping_sets::Set;
+use super::order::Top;
 use super::scope::{Context, Place};
-use super::{Binder, refuse};
+use super::{Binder, order, window};
 use crate::catalog::FunctionKind;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::expr::Expr as Generic;
 use crate::plan::{Column, Distinct, Expand, Expr, Plan};
 use crate::sql::ast::{self, Item, Select};
 use crate::sql::ident::Ident;
 
 impl Binder<'_> {
-    pub fn select(&mut self, select: &Select, context: Context) -> Result<Plan> {
-        if let ast::Distinct::On(_) = select.distinct {
-            return Err(refuse::distinct_on());
-        }
-        let plan = self.every_set(select, context)?;
-        Ok(match select.distinct {
-            ast::Distinct::Rows => Plan::Distinct(Box::new(Distinct { input: plan })),
-            _ => plan,
-        })
+    pub fn select(
+        &mut self,
+        select: &Select,
+        order_by: &[ast::Order],
+        top: Option<Top>,
+        context: Context,
+    ) -> Result<Plan> {
+        let decides = top.is_some() || matches!(select.distinct, ast::Distinct::On(_));
+        let wanted = Wanted::of(select, if decides { order_by } else { &[] })?;
+        let plan = self.every_set(select, &wanted, context)?;
+        Ok(wanted.shown(plan, top))
     }
 
     /// The rows of a SELECT that is grouped, if it is, by one set of keys.
-    pub fn one_set(&mut self, select: &Select, set: &Set, context: Context) -> Result<Plan> {
-        let Select { distinct: _, items, from, filter, group_once: _, group_by, having, windows: _ } = select;
+    pub fn one_set(&mut self, select: &Select, wanted: &Wanted, set: &Set, context: Context) -> Result<Plan> {
+        let Select { distinct: _, items: _, from, filter, group_once: _, group_by, having, windows: _ } = select;
         let (mut plan, scope) = self.product(from, context)?;
         let place = &Place { scope: &scope, context };
         if let Some(filter) = filter {
             plan = plan.filter(self.expr(filter, place)?);
         }
-        let outputs = items.iter().map(|item| self.expr(&item.expr, place)).collect::<Result<Vec<Expr>>>()?;
+        let outputs = wanted.exprs.iter().map(|e| self.expr(e, place)).collect::<Result<Vec<Expr>>>()?;
         let having = having.as_ref().map(|having| self.expr(having, place)).transpose()?;
         let keys = set.present.iter().map(|key| self.expr(key, place)).collect::<Result<Vec<Expr>>>()?;
         let absent = set.absent.iter().map(|key| self.expr(key, place)).collect::<Result<Vec<Expr>>>()?;
@@ -45,7 +48,9 @@ impl Binder<'_> {
                 (having.into_iter().fold(plan, Plan::filter), outputs)
             }
         };
-        let named = items.iter().map(output_name).zip(outputs).collect();
+        let (plan, outputs) = window::lift(self, plan, outputs)?;
+        let hidden = std::iter::repeat(Ident::new("sort"));
+        let named = select.items.iter().map(output_name).chain(hidden).zip(outputs).collect();
         let outputs = self.outputs(named);
         self.projection(plan, outputs)
     }
@@ -63,7 +68,9 @@ impl Binder<'_> {
         let mut names = vec![];
         for e in exprs {
             e.visit(&mut |e| {
-                if let Generic::Call(call) = e {
+                if let Generic::Call(call) = e
+                    && call.over.is_none()
+                {
                     names.push(&call.name);
                 }
             });
@@ -84,6 +91,70 @@ impl Binder<'_> {
             e => (self.ids.column(name.as_str()), e),
         };
         named.into_iter().map(column).collect()
+    }
+}
+
+/// The expressions that a SELECT computes: those that it shows, then those that only order its rows.
+pub struct Wanted<'a> {
+    exprs: Vec<ast::Expr>,
+    shown: usize,
+    distinct: &'a ast::Distinct,
+    /// The places of the keys of DISTINCT ON.
+    on: Vec<usize>,
+    order_by: &'a [ast::Order],
+    /// The places of the sort keys.
+    order: Vec<usize>,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(select: &'a Select, order_by: &'a [ast::Order]) -> Result<Wanted<'a>> {
+        let spelled_out = |e| window::spelled_out(e, &select.windows);
+        let exprs = select.items.iter().map(|item| spelled_out(&item.expr)).collect::<Result<Vec<_>>>()?;
+        let (shown, distinct) = (exprs.len(), &select.distinct);
+        let mut wanted = Wanted { exprs, shown, distinct, on: vec![], order_by, order: vec![] };
+        if let ast::Distinct::On(keys) = distinct {
+            wanted.on = keys.iter().map(|key| Ok(wanted.place(spelled_out(key)?))).collect::<Result<_>>()?;
+        }
+        wanted.order = order_by.iter().map(|key| Ok(wanted.place(spelled_out(&key.expr)?))).collect::<Result<_>>()?;
+        match (distinct, wanted.exprs.len() > shown) {
+            (ast::Distinct::Rows, true) => Err(Error::Syntax("DISTINCT ordered by what it does not show".to_owned())),
+            _ => Ok(wanted),
+        }
+    }
+
+    /// The place of an expression, which is added where it is new.
+    fn place(&mut self, e: ast::Expr) -> usize {
+        let known = order::position(&e).filter(|at| *at < self.shown);
+        known.or_else(|| self.exprs.iter().position(|known| *known == e)).unwrap_or_else(|| {
+            self.exprs.push(e);
+            self.exprs.len() - 1
+        })
+    }
+
+    /// Whether an expression has a window call.
+    pub fn windows(&self) -> bool {
+        let windowed = |e: &ast::Expr| matches!(e, Generic::Call(call) if call.over.is_some());
+        self.exprs.iter().any(|e| e.any(&mut { windowed }))
+    }
+
+    /// The rows and columns of a plan of the expressions that are shown.
+    fn shown(self, mut plan: Plan, top: Option<Top>) -> Plan {
+        let columns = plan.columns();
+        let keys = self.order_by.iter().zip(&self.order);
+        let order: Vec<_> = keys.map(|(key, at)| order::sorted(key, columns[*at].expr())).collect();
+        plan = match self.distinct {
+            ast::Distinct::No => plan,
+            ast::Distinct::Rows => Plan::Distinct(Box::new(Distinct { input: plan })),
+            ast::Distinct::On(_) => {
+                let partition = self.on.iter().map(|at| columns[*at].id).collect();
+                order::first_of_each(plan, partition, order.clone())
+            }
+        };
+        if let Some(top) = top {
+            plan = order::limited(plan, order, top);
+        }
+        let shown = columns[..self.shown].iter().map(Column::pass).collect();
+        if columns.len() > self.shown { plan.project(shown) } else { plan }
     }
 }
 

@@ -164,7 +164,66 @@ fn unions_of_unions_are_flat() {
 #[test]
 fn order_without_limit_is_dropped() {
     assert_eq!(simple("SELECT id FROM public.big ORDER BY id LIMIT ALL"), "SELECT big.id\nFROM public.big AS big");
-    assert_eq!(refused("SELECT id FROM public.big ORDER BY id LIMIT 1"), "LIMIT or OFFSET");
+}
+
+#[test]
+fn windows_are_one_operator_for_each_partition() {
+    let sql = "SELECT id, sum((amount * 2::numeric)) OVER w AS s, rank() OVER (w ORDER BY id DESC) AS r,
+            (count(*) OVER () + 1) AS n, row_number() OVER (PARTITION BY (cid % 2) ORDER BY id) AS p
+        FROM public.orders WINDOW w AS (PARTITION BY cid)";
+    assert_eq!(
+        simple(sql),
+        "SELECT\n  t2.id,\n  t2.sum AS s,\n  t2.rank AS r,\n  (t2.count + 1) AS n,\n  \
+         row_number() OVER (PARTITION BY t2.key ORDER BY t2.id) AS p\n\
+         FROM (\n    SELECT t1.id, t1.key, t1.sum, t1.rank, count(*) OVER () AS count\n    \
+         FROM (\n        SELECT\n          orders.id,\n          (orders.cid % 2) AS key,\n          \
+         sum((orders.amount * 2::numeric)) OVER (PARTITION BY orders.cid) AS sum,\n          \
+         rank() OVER (PARTITION BY orders.cid ORDER BY orders.id DESC) AS rank\n        \
+         FROM public.orders AS orders\n      ) AS t1\n  ) AS t2"
+    );
+}
+
+#[test]
+fn windows_look_at_groups() {
+    assert_eq!(
+        simple("SELECT cid, rank() OVER (ORDER BY (sum(amount)) DESC) AS r FROM public.orders GROUP BY cid"),
+        "SELECT t1.cid, rank() OVER (ORDER BY t1.sum DESC) AS r\n\
+         FROM (\n    SELECT orders.cid, sum(orders.amount) AS sum\n    \
+         FROM public.orders AS orders\n    GROUP BY orders.cid\n  ) AS t1"
+    );
+}
+
+#[test]
+fn limits_order_by_what_is_not_shown() {
+    assert_eq!(
+        simple("SELECT cid FROM public.orders ORDER BY amount DESC, cid FETCH FIRST 3 ROWS WITH TIES"),
+        "SELECT t1.cid\n\
+         FROM (\n    SELECT orders.cid, orders.amount AS sort\n    FROM public.orders AS orders\n    \
+         ORDER BY orders.amount DESC, orders.cid\n    FETCH FIRST (3) ROWS WITH TIES\n  ) AS t1"
+    );
+    assert_eq!(
+        simple("(SELECT id FROM public.big UNION ALL SELECT id FROM public.big) ORDER BY 1 LIMIT 2 OFFSET 1"),
+        "SELECT t1.id\n\
+         FROM (\n    SELECT big.id\n    FROM public.big AS big\n    UNION ALL\n    \
+         SELECT big_2.id\n    FROM public.big AS big_2\n  ) AS t1\nORDER BY t1.id\nOFFSET 1\nLIMIT 2"
+    );
+    assert_eq!(
+        refused("SELECT id FROM public.big LIMIT (SELECT count(*) AS n FROM public.orders)"),
+        "a LIMIT or OFFSET that is not a constant"
+    );
+}
+
+#[test]
+fn distinct_on_shows_the_first_of_each() {
+    assert_eq!(
+        simple("SELECT DISTINCT ON (cid) cid, id FROM public.orders ORDER BY cid, amount DESC"),
+        "SELECT t2.cid, t2.id\n\
+         FROM (\n    SELECT t1.cid, t1.id, t1.sort\n    \
+         FROM (\n        SELECT\n          orders.cid,\n          orders.id,\n          \
+         orders.amount AS sort,\n          \
+         row_number() OVER (PARTITION BY orders.cid ORDER BY orders.cid, orders.amount DESC) AS place\n        \
+         FROM public.orders AS orders\n      ) AS t1\n    WHERE (t1.place <= 1)\n  ) AS t2"
+    );
 }
 
 #[test]
@@ -288,9 +347,10 @@ fn what_is_refused() {
     let from = "FROM public.orders";
     for (sql, construct) in [
         ("SELECT ARRAY( SELECT big.id FROM public.big) AS m", "ARRAY(subquery)"),
-        (&format!("SELECT row_number() OVER (ORDER BY id) AS n {from}"), "a window function"),
-        (&format!("SELECT sum(id) OVER () AS n {from}"), "a window function"),
-        (&format!("SELECT DISTINCT ON (cid) id {from}"), "DISTINCT ON"),
+        (
+            &format!("SELECT cid, rank() OVER (ORDER BY cid) AS r {from} GROUP BY ROLLUP(cid)"),
+            "a window function in a query with several grouping sets",
+        ),
         (&format!("SELECT o.*::public.orders AS o {from} o"), "a whole row used as a value"),
         (&format!("SELECT ctid {from}"), "the system column ctid"),
         (&format!("SELECT CURRENT_DATE AS d {from}"), "CURRENT_DATE"),

@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | linear | `Δop(R) = op(ΔR)` | scan, σ, π, ⊎, set-returning functions |
 //! | bilinear | `Δ(R⋈S) = ΔR⋈S + R⋈ΔS − ΔR⋈ΔS` | ⋈ |
-//! | key-local | with K the touched keys: `Δop = op(R↾K) − old output↾K` | γ, δ |
+//! | key-local | with K the touched keys: `Δop = op(R↾K) − old output↾K` | γ, δ, ω, τ |
 //!
 //! Deltas are compiled for the inputs that changed: an input outside the mask has no delta, and its
 //! terms vanish. A delta that is used more than once becomes a step: computed once, read by name.
@@ -20,11 +20,15 @@ mod expand;
 mod filter;
 mod join;
 mod outer;
+mod partition;
 mod project;
+mod restrict;
 mod scan;
 mod semi;
+mod top_k;
 mod union;
 mod unnest;
+mod window;
 
 use std::collections::BTreeMap;
 
@@ -34,6 +38,8 @@ use crate::plan::{ColId, Column, Ids, Plan, Relation, Scan};
 use crate::render;
 use crate::sql::ident::Ident;
 use crate::view::{DELTA, Mask, Node, NodeColumn, Program, Step, View};
+
+use partition::Partitioned;
 
 /// The change of a plan: its columns, under their own ids, and the weight.
 #[derive(Clone)]
@@ -134,6 +140,12 @@ impl Cx<'_> {
 
     /// The delta of a plan under the mask; `None` when it cannot have changed.
     pub fn delta(&mut self, plan: &Plan) -> Result<Option<Delta>> {
+        if let Some(operator) = Partitioned::of(plan) {
+            return match operator.top() {
+                Some(top) => top_k::delta(&operator, top, self),
+                None => window::delta(&operator, self),
+            };
+        }
         match plan {
             Plan::Scan(s) => Ok(scan::delta(s, self)),
             Plan::Values(_) => Ok(None),
@@ -147,9 +159,7 @@ impl Cx<'_> {
             Plan::Semi(s) => semi::delta(s, self),
             Plan::Expand(e) => expand::delta(e, self),
             Plan::Unnest(u) => unnest::delta(u, self),
-            Plan::Window(_) | Plan::TopK(_) => {
-                Err(Error::Bug("an operator without a delta rule reached the delta compiler"))
-            }
+            Plan::Window(_) | Plan::TopK(_) => Err(Error::Bug("a partitioned operator that is none")),
         }
     }
 

@@ -10,6 +10,7 @@ mod number;
 mod set;
 mod top_k;
 mod value;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -96,9 +97,7 @@ fn rows(plan: &Plan, scope: &Scope) -> Result<Rows> {
         Plan::TopK(top) => top_k::eval(top, scope)?,
         Plan::Expand(expand) => set::expand(expand, scope)?,
         Plan::Unnest(unnest) => set::unnest(unnest, scope)?,
-        Plan::Window(_) => {
-            return Err(Error::Evaluation("this operator is not known".to_owned()));
-        }
+        Plan::Window(window) => window::eval(window, scope)?,
     };
     Ok(Rows { columns, rows })
 }

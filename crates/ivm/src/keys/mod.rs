@@ -7,6 +7,7 @@
 mod dependencies;
 mod join;
 mod not_null;
+mod window;
 
 use std::collections::BTreeSet;
 
@@ -37,6 +38,7 @@ pub fn determined(plan: &Plan, given: &BTreeSet<ColId>, catalog: &dyn Catalog) -
 }
 
 pub use not_null::{implied as implied_not_null, is_not_null};
+pub use window::count;
 
 /// Keys beyond this many are forgotten.
 const MOST: usize = 8;
@@ -97,8 +99,8 @@ fn known(plan: &Plan, catalog: &dyn Catalog) -> Result<Known> {
             known
         }
         Plan::Semi(semi) => known(&semi.left, catalog)?,
-        Plan::Window(window) => known(&window.input, catalog)?,
-        Plan::TopK(top) => known(&top.input, catalog)?,
+        Plan::Window(window) => window::windowed(window, known(&window.input, catalog)?),
+        Plan::TopK(top) => window::limited(top, known(&top.input, catalog)?),
         // One row may become many.
         Plan::Expand(_) => Known::default(),
         Plan::Unnest(unnest) => unnested(unnest, known(&unnest.input, catalog)?),

@@ -120,6 +120,9 @@ fn call(call: &Call, scope: &Scope) -> Result<String> {
     Ok(match (name, first.as_str()) {
         ("coalesce" | "greatest" | "least", _) => common(args),
         ("nullif" | "min" | "max" | "abs" | "any_value" | "mode", _) => first,
+        ("lag" | "lead" | "first_value" | "last_value" | "nth_value", _) => first,
+        ("ntile", _) => "integer".to_owned(),
+        ("percent_rank" | "cume_dist", _) => "double precision".to_owned(),
         ("count" | "hash_record_extended" | "row_number" | "rank" | "dense_rank", _) => "bigint".to_owned(),
         ("sum", "smallint" | "integer") => "bigint".to_owned(),
         ("sum", "bigint") => "numeric".to_owned(),

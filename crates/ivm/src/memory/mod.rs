@@ -112,8 +112,19 @@ const AGGREGATES: &[&str] = &[
     "variance",
 ];
 
-const WINDOW_FUNCTIONS: &[&str] =
-    &["dense_rank", "first_value", "lag", "last_value", "lead", "nth_value", "ntile", "rank", "row_number"];
+const WINDOW_FUNCTIONS: &[&str] = &[
+    "cume_dist",
+    "dense_rank",
+    "first_value",
+    "lag",
+    "last_value",
+    "lead",
+    "nth_value",
+    "ntile",
+    "percent_rank",
+    "rank",
+    "row_number",
+];
 
 const SET_FUNCTIONS: &[&str] = &["generate_series", "jsonb_array_elements", "regexp_matches", "unnest"];
 

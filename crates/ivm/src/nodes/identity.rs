@@ -68,7 +68,7 @@ fn fits(plan: &Plan, key: &BTreeSet<ColId>, catalog: &dyn Catalog, types: &Types
 }
 
 /// The most bytes that a value of a type takes, for types with a bound that matters.
-fn width(name: &str) -> Option<usize> {
+pub fn width(name: &str) -> Option<usize> {
     let (base, modifier) = name.split_once('(').unwrap_or((name, ""));
     let modifier: Option<usize> = modifier.split([',', ')']).next().and_then(|digits| digits.parse().ok());
     match base {

@@ -2,14 +2,15 @@
 //!
 //! An aggregate's table is its *state table*: the group keys and the counters from which the next state
 //! follows by adding a delta. What the query shows of it is a projection over that table. A `DISTINCT` is
-//! an aggregate without calls. After the cut every node is linear and bilinear work with at most one
-//! aggregate on top, so the old output of that aggregate is simply the node's own table.
+//! an aggregate without calls. A window or a top-k has what the query shows of it in its table. After the cut every node is linear and bilinear work with at most one
+//! stateful operator on top, so the old output of that operator is simply the node's own table.
 //!
 //! A cut keeps column ids: a column means the same value in the node that computes it and in those that
 //! read it.
 
 mod counters;
 mod identity;
+mod partitioned;
 pub mod scale;
 
 use crate::catalog::{Catalog, ColumnType, Equality};
@@ -21,6 +22,7 @@ pub use crate::render::unique;
 use crate::sql::ident::{Ident, QName};
 use crate::types::Types;
 use crate::view::{Identity, NodeColumn};
+pub use identity::width;
 
 /// Bytes that a name keeps when something is appended to it: PostgreSQL cuts names at 63.
 const STEM: usize = 46;
@@ -59,6 +61,14 @@ pub struct Cut {
     pub columns: Vec<NodeColumn>,
     pub identity: Identity,
     pub upkeep: Vec<Upkeep>,
+    /// Columns by which programs look rows up, beside the identity.
+    pub lookup: Vec<ColId>,
+}
+
+impl Cut {
+    pub fn new(plan: Plan, columns: Vec<NodeColumn>, identity: Identity) -> Cut {
+        Cut { plan, columns, identity, upkeep: vec![], lookup: vec![] }
+    }
 }
 
 /// What cutting asks about the plan.
@@ -81,11 +91,12 @@ pub fn cut(plan: Plan, catalog: &dyn Catalog, types: &Types, ids: &mut Ids) -> R
     }
     let plan = cutter.below(plan)?;
     let mut nodes = cutter.nodes;
-    let (plan, upkeep) = match own_state(&plan, &nodes) {
-        Some(own) => (own, nodes.pop().map(|state| state.upkeep).unwrap_or_default()),
-        None => (plan, vec![]),
-    };
-    nodes.push(Cut { plan, columns, identity, upkeep });
+    let own = own_state(&plan, &nodes);
+    let state = if own.is_some() { nodes.pop() } else { None };
+    nodes.push(match own.zip(state) {
+        Some((plan, state)) => Cut { plan, columns, identity, ..state },
+        None => Cut::new(plan, columns, identity),
+    });
     Ok(nodes)
 }
 
@@ -97,6 +108,13 @@ impl Cutter<'_> {
             Plan::Distinct(d) => {
                 let keys = d.input.columns();
                 self.node(Aggregate { input: d.input, keys, calls: vec![] })?
+            }
+            Plan::Window(_) | Plan::TopK(_) => {
+                let shown = plan.columns().iter().map(Column::pass).collect();
+                self.partitioned(plan, shown)?
+            }
+            Plan::Project(p) if matches!(p.input, Plan::Window(_) | Plan::TopK(_)) => {
+                self.partitioned(p.input, p.columns)?
             }
             other => other.try_map_inputs(&mut |input| self.below(input))?,
         })
@@ -120,10 +138,15 @@ impl Cutter<'_> {
         }
         let plan = below_state(self.below(state.input)?, state.counted).aggregate(keys, state.calls);
         let shown: Vec<_> = plan.columns().iter().map(Column::pass).collect();
-        let columns_read = plan.columns().into_iter().zip(names).collect();
-        let index = self.place(Cut { plan, columns, identity, upkeep: state.upkeep })?;
-        let scan = Plan::Scan(Scan { relation: Relation::Node(index), columns: columns_read });
+        let scan = self.read(Cut { upkeep: state.upkeep, ..Cut::new(plan, columns, identity) })?;
         Ok(if shown == state.outputs { scan } else { scan.project(state.outputs) })
+    }
+
+    /// Makes a node and returns a scan of its columns.
+    fn read(&mut self, node: Cut) -> Result<Plan> {
+        let names = node.columns.iter().map(|column| column.name.clone());
+        let columns = node.plan.columns().into_iter().zip(names).collect();
+        Ok(Plan::Scan(Scan { relation: Relation::Node(self.place(node)?), columns }))
     }
 
     /// The index of a node: that of one that computes the same, or a new one.

@@ -3,6 +3,7 @@
 //! **Invariant:** a grouped block takes no more joins and no more grouping; its filters are HAVING.
 
 use super::expr::Columns;
+use super::window::is_windowed;
 use super::{Renderer, item};
 use crate::error::{Error, Result};
 use crate::expr::Argument;
@@ -76,9 +77,12 @@ impl Renderer<'_> {
                 Ok(block)
             }
             Plan::Unnest(unnest) => self.unnest(unnest),
-            Plan::Window(_) => Err(Error::Bug("an operator that cannot be rendered")),
+            Plan::Window(window) => self.window(window),
             Plan::Filter(filter) => {
-                let mut block = self.asked(&filter.input, &[&filter.predicate])?;
+                let mut block = match is_windowed(&filter.input) {
+                    true => self.subquery(&filter.input)?,
+                    false => self.asked(&filter.input, &[&filter.predicate])?,
+                };
                 let conditions = self.conjuncts(std::slice::from_ref(&filter.predicate), &block.columns)?;
                 block.keep(conditions);
                 Ok(block)
@@ -122,7 +126,7 @@ impl Renderer<'_> {
 
     /// The plan as a SELECT that can be joined or grouped.
     pub fn flat(&mut self, plan: &Plan) -> Result<Block> {
-        match is_grouped(plan) {
+        match is_grouped(plan) || is_windowed(plan) {
             true => self.subquery(plan),
             false => self.block(plan),
         }

@@ -9,6 +9,7 @@ mod expr;
 mod names;
 mod top_k;
 mod unnest;
+mod window;
 
 use std::collections::BTreeMap;
 

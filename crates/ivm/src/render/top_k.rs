@@ -38,40 +38,40 @@ impl Renderer<'_> {
     fn numbered(&mut self, top: &TopK, ids: &[ColId], names: &[Ident]) -> Result<Query> {
         let block = self.flat(&top.input)?;
         let columns = block.columns.clone();
-        let place = super::names::fresh(PLACE, names);
-        let partition_by = top.partition.iter().filter_map(|id| columns.get(id).cloned()).collect();
+        let partition_by: Vec<Expr> = top.partition.iter().filter_map(|id| columns.get(id).cloned()).collect();
         let order_by = self.sort_keys(top, &columns)?;
-        let mut call = Call::new(QName::bare(if top.ties { "rank" } else { "row_number" }), vec![]);
-        call.over = Some(Over::Window(Window { base: None, partition_by, order_by, frame: None }));
         let (limit, offset) = (top.limit.as_ref(), top.offset.as_ref());
         let limit = limit.map(|e| self.expr(e, &columns)).transpose()?;
         let offset = offset.map(|e| self.expr(e, &columns)).transpose()?;
+        let alias = self.aliases.subquery();
+        let mut taken = names.to_vec();
+        let mut places = vec![];
+        let mut place = |function: &str| {
+            let name = super::names::fresh(PLACE, &taken);
+            taken.push(name.clone());
+            let mut call = Call::new(QName::bare(function), vec![]);
+            let (partition_by, order_by) = (partition_by.clone(), order_by.clone());
+            call.over = Some(Over::Window(Window { base: None, partition_by, order_by, frame: None }));
+            places.push(item(Generic::Call(Box::new(call)), &name));
+            col(alias.as_str(), name.as_str())
+        };
+        let row_number = (offset.is_some() || !top.ties).then(|| place("row_number"));
+        // Rows equal to the last one in the order have its rank, or one before.
+        let last = if top.ties && limit.is_some() { Some(place("rank")) } else { row_number.clone() };
+        let conditions = [
+            last.zip(limit).map(|(place, limit)| {
+                let end = offset.clone().map_or(limit.clone(), |offset| Expr::binary("+", offset, limit));
+                Expr::binary("<=", place, end)
+            }),
+            row_number.zip(offset.clone()).map(|(place, offset)| Expr::binary(">", place, offset)),
+        ];
+        let filter = Some(Expr::all(conditions.into_iter().flatten().collect()));
         let mut inner = block.select(ids, names, Distinct::No)?;
         if let crate::sql::ast::Body::Select(select) = &mut inner.body {
-            select.items.push(item(Generic::Call(Box::new(call)), &place));
+            select.items.extend(places);
         }
-        let alias = self.aliases.subquery();
-        let own = |name: &Ident| col(alias.as_str(), name.as_str());
-        let select = Select {
-            items: names.iter().map(|name| item(own(name), name)).collect(),
-            from: vec![From::derived(inner, alias.as_str())],
-            filter: Some(within(own(&place), limit, offset)),
-            ..Select::default()
-        };
-        Ok(Query::select(select))
+        let shown = names.iter().map(|name| item(col(alias.as_str(), name.as_str()), name)).collect();
+        let from = vec![From::derived(inner, alias.as_str())];
+        Ok(Query::select(Select { items: shown, from, filter, ..Select::default() }))
     }
-}
-
-/// `offset < place <= offset + limit`.
-fn within(place: Expr, limit: Option<Expr>, offset: Option<Expr>) -> Expr {
-    let mut conditions = vec![];
-    if let Some(limit) = limit {
-        let last = match &offset {
-            Some(offset) => Expr::binary("+", offset.clone(), limit),
-            None => limit,
-        };
-        conditions.push(Expr::binary("<=", place.clone(), last));
-    }
-    conditions.extend(offset.map(|offset| Expr::binary(">", place, offset)));
-    Expr::all(conditions)
 }

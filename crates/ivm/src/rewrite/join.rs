@@ -1,6 +1,6 @@
 //! ⋈ flattens: `π(R) ⋈ S = π(R ⋈ S)`, `(R ⋈p S) ⋈q T = ⋈(p∧q)(R, S, T)`.
 
-use super::{project, substitute, substituted};
+use super::{movable, project, substitute, substituted};
 use crate::plan::{Column, Expr, Join, Plan, Project};
 
 pub fn join(inputs: Vec<Plan>, predicates: Vec<Expr>) -> Plan {
@@ -29,7 +29,7 @@ pub fn join(inputs: Vec<Plan>, predicates: Vec<Expr>) -> Plan {
 /// without.
 fn lifted(input: Plan, predicates: &[Expr]) -> (Plan, Vec<(Column, Expr)>) {
     match input {
-        Plan::Project(p) if predicates.iter().all(|predicate| substituted(predicate, &p.columns).is_some()) => {
+        Plan::Project(p) if movable(&p) && predicates.iter().all(|e| substituted(e, &p.columns).is_some()) => {
             let Project { input, columns } = *p;
             (input, columns)
         }

@@ -8,7 +8,7 @@
 //! | projections rise out of the left of semi joins | `semi` |
 //! | filters sink into the left of semi and outer joins; an outer join whose NULLs are filtered is an inner one | `filter` |
 //! | unions of unions become one; a DISTINCT needs none below | `union` |
-//! | what nobody reads is not computed | `prune` |
+//! | what nobody reads is not computed; windows and top-k keep on top the projection that says what is read | `prune` |
 //!
 //! Views, CTEs and subqueries in FROM thus vanish into one flat join over scans, so that a delta joins
 //! base tables, never intermediate results.
@@ -23,7 +23,7 @@ pub mod unnest;
 
 use crate::error::Result;
 use crate::expr::Expr as Generic;
-use crate::plan::{ColId, Column, Distinct, Expr, Plan};
+use crate::plan::{ColId, Column, Distinct, Expr, Plan, Project};
 
 /// The plan in the shape that the laws like best.
 pub fn simplify(plan: Plan) -> Plan {
@@ -42,6 +42,11 @@ fn bottom_up(plan: Plan) -> Plan {
         Plan::Distinct(d) => Plan::Distinct(Box::new(Distinct { input: union::without_distinct(d.input) })),
         other => other,
     }
+}
+
+/// Whether a projection may go elsewhere: the one on top of a window or a top-k is what its node holds.
+fn movable(project: &Project) -> bool {
+    !matches!(project.input, Plan::Window(_) | Plan::TopK(_))
 }
 
 /// Expressions grow no larger than this many nodes by putting others into them.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::project;
+use super::{project, semi};
 use crate::plan::{
     Aggregate, ColId, Column, Distinct, Expr, Filter, Join, Outer, Plan, Project, Semi, UnionAll, Window,
 };
@@ -55,7 +55,7 @@ pub fn prune(plan: Plan, needed: &BTreeSet<ColId>) -> Plan {
         Plan::Semi(s) => {
             let Semi { left, right, on, anti } = *s;
             let read = with(needed, [&on]);
-            prune(left, &read).semi_join(prune(right, &read), on, anti)
+            semi::semi(Semi { left: prune(left, &read), right: prune(right, &read), on, anti })
         }
         Plan::Window(w) => {
             let Window { input, partition, mut calls } = *w;
@@ -65,7 +65,7 @@ pub fn prune(plan: Plan, needed: &BTreeSet<ColId>) -> Plan {
                 return prune(input, &read);
             }
             read.extend(&partition);
-            Plan::Window(Box::new(Window { input: prune(input, &read), partition, calls }))
+            narrow(Plan::Window(Box::new(Window { input: prune(input, &read), partition, calls })), needed)
         }
         // Every column of an expansion, and of what a function returns, may decide how many rows there are.
         Plan::TopK(_) | Plan::Expand(_) | Plan::Unnest(_) => {
@@ -73,9 +73,18 @@ pub fn prune(plan: Plan, needed: &BTreeSet<ColId>) -> Plan {
             if let Plan::TopK(top) = &plan {
                 read.extend(&top.partition);
             }
-            plan.map_inputs(&mut |input| prune(input, &read))
+            let is_node = matches!(plan, Plan::TopK(_));
+            let plan = plan.map_inputs(&mut |input| prune(input, &read));
+            if is_node { narrow(plan, needed) } else { plan }
         }
     }
+}
+
+/// Without the columns that only the operator itself reads: a node does not keep them.
+fn narrow(plan: Plan, needed: &BTreeSet<ColId>) -> Plan {
+    let (columns, all) = (plan.columns(), plan.columns().len());
+    let kept: Vec<_> = columns.iter().filter(|column| needed.contains(&column.id)).map(Column::pass).collect();
+    if kept.len() < all { plan.project(kept) } else { plan }
 }
 
 fn union(union: UnionAll, needed: &BTreeSet<ColId>) -> Plan {

@@ -1,12 +1,12 @@
 //! ⋉: `π(L) ⋉ R = π(L ⋉ R)`, so that a projection does not stand between a join and the scans below.
 
-use super::{project, substituted};
+use super::{movable, project, substituted};
 use crate::plan::{Plan, Project, Semi};
 
 pub fn semi(semi: Semi) -> Plan {
     let Semi { left, right, on, anti } = semi;
     if let Plan::Project(p) = left {
-        if let Some(on) = substituted(&on, &p.columns) {
+        if let Some(on) = substituted(&on, &p.columns).filter(|_| movable(&p)) {
             let Project { input, columns } = *p;
             return project::project(self::semi(Semi { left: input, right, on, anti }), columns);
         }

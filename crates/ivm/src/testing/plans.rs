@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::{TABLES, source};
-use crate::expr::{Case, IsTest};
-use crate::plan::{AggregateCall, ColId, Column, Distinct, Expand, Expr, Ids, Plan, Scan, UnionAll, Unnest};
-use crate::sql::ident::Ident;
+use crate::expr::{Call, Case, Direction, IsTest, Over, Window};
+use crate::plan::{
+    self, AggregateCall, ColId, Column, Distinct, Expand, Expr, Ids, Order, Plan, Scan, TopK, UnionAll, Unnest,
+};
+use crate::sql::ident::{Ident, QName};
 
 /// Random plans of at most this many operators on top of each other, over the scans.
 pub fn arb_plan(depth: u32) -> impl Strategy<Value = Plan> {
@@ -28,6 +30,8 @@ pub fn arb_plan(depth: u32) -> impl Strategy<Value = Plan> {
             1 => one().prop_map(Shape::Distinct),
             1 => (one(), one(), any::<u64>()).prop_map(|(l, r, seed)| Shape::Outer(l, r, seed)),
             1 => (one(), one(), any::<u64>()).prop_map(|(l, r, seed)| Shape::Semi(l, r, seed)),
+            1 => (one(), any::<u64>()).prop_map(|(input, seed)| Shape::Window(input, seed)),
+            1 => (one(), any::<u64>()).prop_map(|(input, seed)| Shape::TopK(input, seed)),
             1 => (one(), any::<u64>()).prop_map(|(input, seed)| Shape::Expand(input, seed)),
             1 => (one(), any::<u64>()).prop_map(|(input, seed)| Shape::Unnest(input, seed)),
         ]
@@ -43,6 +47,8 @@ enum Shape {
     Join(Vec<Shape>, u64),
     UnionAll(Vec<Shape>, u64),
     Aggregate(Box<Shape>, u64),
+    Window(Box<Shape>, u64),
+    TopK(Box<Shape>, u64),
     Distinct(Box<Shape>),
     Outer(Box<Shape>, Box<Shape>, u64),
     Semi(Box<Shape>, Box<Shape>, u64),
@@ -107,6 +113,14 @@ impl Builder {
             Shape::Aggregate(input, seed) => {
                 let input = self.plan(input);
                 self.aggregate(input, &mut Dice(*seed))
+            }
+            Shape::Window(input, seed) => {
+                let input = self.plan(input);
+                self.window(input, &mut Dice(*seed))
+            }
+            Shape::TopK(input, seed) => {
+                let input = self.plan(input);
+                self.top_k(input, &mut Dice(*seed))
             }
             Shape::Distinct(input) => {
                 let input = self.plan(input);
@@ -286,6 +300,49 @@ impl Builder {
             (input.project(fed), ids)
         };
         Plan::UnionAll(UnionAll { columns, inputs: inputs.into_iter().map(arm).collect() })
+    }
+
+    /// An order in which no two different rows are equal, and the columns that it sorts by.
+    fn total_order(&mut self, input: Plan, dice: &mut Dice) -> (Plan, Vec<Column>, Vec<Order>) {
+        let input = self.groupable(input);
+        let columns = input.columns();
+        let by = |column: &Column| {
+            let direction = if dice.below(2) == 0 { Direction::Descending } else { Direction::Ascending };
+            Order { direction, ..Order::ascending(column.expr()) }
+        };
+        let order = columns.iter().map(by).collect();
+        (input, columns, order)
+    }
+
+    fn window(&mut self, input: Plan, dice: &mut Dice) -> Plan {
+        let (input, columns, order_by) = self.total_order(input, dice);
+        let partition: Vec<ColId> = columns.iter().filter(|_| dice.below(3) == 0).map(|column| column.id).collect();
+        let spec = |order_by| Window {
+            base: None,
+            partition_by: partition.iter().map(|id| Expr::Column(*id)).collect(),
+            order_by,
+            frame: None,
+        };
+        let argument = self.integer(&input, dice);
+        let (name, args, ordered) = match dice.below(4) {
+            0 => ("row_number", vec![], true),
+            1 => ("lag", vec![argument], true),
+            2 => ("sum", vec![argument], dice.below(2) == 0),
+            _ => ("rank", vec![], true),
+        };
+        let mut call = Call::new(QName::bare(name), args);
+        call.over = Some(Over::Window(spec(if ordered { order_by } else { vec![] })));
+        let calls = vec![(self.column(name, Kind::Int), Expr::Call(Box::new(call)))];
+        Plan::Window(Box::new(plan::Window { input, partition, calls }))
+    }
+
+    fn top_k(&mut self, input: Plan, dice: &mut Dice) -> Plan {
+        let (input, columns, order) = self.total_order(input, dice);
+        let partition = columns.iter().filter(|_| dice.below(4) == 0).map(|column| column.id).collect();
+        let limit = (dice.below(4) > 0).then(|| Expr::number(1 + dice.below(3) as i64));
+        let offset = (limit.is_none() || dice.below(3) == 0).then(|| Expr::number(1));
+        let ties = limit.is_some() && dice.below(3) == 0;
+        Plan::TopK(Box::new(TopK { input, partition, order, limit, offset, ties }))
     }
 
     fn aggregate(&mut self, input: Plan, dice: &mut Dice) -> Plan {

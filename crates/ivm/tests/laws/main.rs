@@ -8,6 +8,7 @@ mod catalog;
 mod plans;
 mod queries;
 mod tape;
+mod windows;
 mod world;
 
 use proptest::prelude::*;
@@ -53,6 +54,8 @@ laws! {
     law_union_all: Shape::Union;
     law_aggregate: Shape::Aggregate;
     law_distinct: Shape::Distinct;
+    law_window: Shape::Window;
+    law_top_k: Shape::TopK;
     law_expand: Shape::Expand;
     law_unnest: Shape::Unnest;
     law_intersect_except: Shape::SetOperation;

@@ -7,6 +7,7 @@ use ivm::plan::{AggregateCall, ColId, Column, Distinct, Expand, Expr, Ids, Plan,
 use ivm::sql::ident::{Ident, QName};
 
 use crate::tape::Tape;
+use crate::windows;
 
 /// What is on top of the plan.
 #[derive(Clone, Copy)]
@@ -20,6 +21,8 @@ pub enum Shape {
     Union,
     Aggregate,
     Distinct,
+    Window,
+    TopK,
     Expand,
     Unnest,
     /// INTERSECT and EXCEPT, bound from SQL.
@@ -71,6 +74,8 @@ impl<'a, 'b> Generator<'a, 'b> {
             Shape::Union => self.union(0),
             Shape::Aggregate => self.aggregate(1),
             Shape::Distinct => self.distinct(1),
+            Shape::Window => windows::window(&mut self, 1),
+            Shape::TopK => windows::top_k(&mut self, 1),
             Shape::Expand => self.expand(1),
             Shape::Unnest => self.unnest(1),
             Shape::SetOperation => return self.set_operation(),
@@ -84,7 +89,7 @@ impl<'a, 'b> Generator<'a, 'b> {
         if depth == 0 {
             return self.scan();
         }
-        match self.tape.pick(12) {
+        match self.tape.pick(14) {
             0 => self.scan(),
             1 => self.filter(depth - 1),
             2 => self.project(depth - 1),
@@ -95,6 +100,8 @@ impl<'a, 'b> Generator<'a, 'b> {
             8 => self.semi(depth - 1),
             9 => self.expand(depth - 1),
             10 => self.unnest(depth - 1),
+            11 => windows::window(self, depth - 1),
+            12 => windows::top_k(self, depth - 1),
             _ => self.distinct(depth - 1),
         }
     }
@@ -103,6 +110,11 @@ impl<'a, 'b> Generator<'a, 'b> {
         let column = self.ids.column(name);
         self.types.insert(column.id, ty);
         column
+    }
+
+    /// The type of a column of one of its plans.
+    pub fn ty(&self, column: &Column) -> Ty {
+        self.types[&column.id]
     }
 
     fn scan(&mut self) -> Plan {
@@ -116,7 +128,7 @@ impl<'a, 'b> Generator<'a, 'b> {
     }
 
     /// A condition on a plan's columns.
-    fn condition(&mut self, plan: &Plan) -> Expr {
+    pub fn condition(&mut self, plan: &Plan) -> Expr {
         let ints = self.of_type(plan, Ty::Int);
         let column = self.tape.of(&plan.columns());
         match self.tape.pick(4) {

@@ -16,6 +16,7 @@ use crate::expr::{Expr as E, IsTest};
 use crate::plan::{Aggregate, ColId, Column, Expr, Plan, UnionAll};
 use crate::view::NodeColumn;
 
+use super::restrict::Key;
 use super::{Cx, Delta};
 
 pub fn delta(aggregate: &Aggregate, cx: &mut Cx) -> Result<Option<Delta>> {
@@ -51,13 +52,6 @@ struct Groups {
     /// The calls, the row count first.
     calls: Vec<Group>,
     stale: Stale,
-}
-
-/// A key of the aggregate: the input's column, and the one among the touched groups.
-struct Key {
-    input: Column,
-    touched: Column,
-    known: NodeColumn,
 }
 
 /// One call of a touched group. The new value means nothing in a stale group.

@@ -10,9 +10,10 @@ use crate::nodes::{Scale, Upkeep, beside, scale};
 use crate::plan::{Aggregate, AggregateCall, ColId, Column, Expr};
 use crate::view::NodeColumn;
 
+use super::super::restrict::Key;
 use super::super::{Cx, Delta};
 use super::touched::{Change, Touched, touched};
-use super::{Group, Groups, Key, Stale};
+use super::{Group, Groups, Stale};
 
 /// Old and new values while the step is being put together.
 struct Next<'a> {

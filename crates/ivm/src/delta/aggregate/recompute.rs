@@ -1,17 +1,13 @@
 //! Stale groups: recomputed from the input, restricted to their keys.
-//!
-//! The restriction is an equality on the input's own key columns, so that PostgreSQL can use their index.
-//! Keys with a NULL equal nothing; they are joined apart, and only when there are any.
 
 use crate::error::{Error, Result};
-use crate::expr::{Expr as E, IsTest};
-use crate::identity;
+use crate::expr::Expr as E;
 use crate::plan::{Aggregate, Column, Expr, Plan, UnionAll};
 use crate::sql::ident::Ident;
-use crate::view::NodeColumn;
 
+use super::super::restrict::{self, restricted};
 use super::super::{Cx, Delta, consolidate};
-use super::{Groups, Key, Rows, Which, output};
+use super::{Groups, Rows, Which, output};
 
 const LAW: &str = "key-local: stale groups, recomputed";
 
@@ -40,11 +36,9 @@ fn rows(aggregate: &Aggregate, groups: &Groups, cx: &mut Cx) -> Result<(Vec<Rows
     let old = groups.rows([stale.clone(), vec![groups.existed()]].concat(), Which::Old, cx);
     let (keys, name) = stale_keys(groups, stale, cx)?;
     let mut inputs = vec![old];
-    let restrict = groups.keys.iter().map(|key| E::equals(key.input.expr(), key.touched.expr())).collect();
-    inputs.push(recomputed(aggregate, restricted(aggregate, &keys, restrict), name.clone(), cx));
-    let nullable: Vec<&Key> = groups.keys.iter().filter(|key| !key.known.not_null).collect();
-    if !nullable.is_empty() {
-        let null = E::any_of(nullable.iter().map(|key| key.touched.expr().is(IsTest::Null)).collect());
+    let met = restricted(&aggregate.input, &groups.keys, &keys, restrict::equal(&groups.keys));
+    inputs.push(recomputed(aggregate, met, name.clone(), cx));
+    if let Some(null) = restrict::null(&groups.keys) {
         let keys = cx.step_if(
             "stale_null",
             "key-local: stale groups with a NULL in their key",
@@ -52,7 +46,7 @@ fn rows(aggregate: &Aggregate, groups: &Groups, cx: &mut Cx) -> Result<(Vec<Rows
             Some(name.clone()),
         );
         let needs = last(cx)?;
-        let input = restricted(aggregate, &keys, with_nulls(groups, &nullable));
+        let input = restricted(&aggregate.input, &groups.keys, &keys, restrict::with_nulls(&groups.keys));
         inputs.push(recomputed(aggregate, input, needs, cx));
     }
     Ok((inputs, name))
@@ -75,34 +69,6 @@ fn stale_keys(groups: &Groups, stale: Vec<Expr>, cx: &mut Cx) -> Result<(Plan, I
 
 fn last(cx: &Cx) -> Result<Ident> {
     cx.last_step().ok_or(Error::Bug("a program without steps"))
-}
-
-/// R↾K; all of R when the aggregate has no keys.
-fn restricted(aggregate: &Aggregate, keys: &Plan, conditions: Vec<Expr>) -> Plan {
-    match aggregate.keys.is_empty() {
-        true => aggregate.input.clone(),
-        false => Plan::join(vec![keys.clone(), aggregate.input.clone()], conditions),
-    }
-}
-
-/// Meets keys with a NULL. With one nullable key that is the key itself; with several, a hash keeps the
-/// join from comparing every row with every key.
-fn with_nulls(groups: &Groups, nullable: &[&Key]) -> Vec<Expr> {
-    let rest = groups.keys.iter().filter(|key| key.known.not_null);
-    let mut conditions: Vec<Expr> = rest.map(|key| E::equals(key.input.expr(), key.touched.expr())).collect();
-    if let [key] = nullable {
-        conditions.push(key.input.expr().is(IsTest::Null));
-        return conditions;
-    }
-    let side = |column: &NodeColumn, input: bool| {
-        let key = nullable.iter().find(|key| key.known.name == column.name);
-        key.map_or(E::null(), |key| if input { key.input.expr() } else { key.touched.expr() })
-    };
-    let known: Vec<&NodeColumn> = nullable.iter().map(|key| &key.known).collect();
-    conditions.extend(identity::same_hash(&known, &|c| side(c, true), &|c| side(c, false)));
-    conditions
-        .extend(known.into_iter().map(|column| identity::same_value(column, &|c| side(c, true), &|c| side(c, false))));
-    conditions
 }
 
 /// γ of the restricted input, coming.

@@ -38,7 +38,7 @@ impl Unnester<'_> {
 
     fn exists(&mut self, plan: Plan, query: Plan, anti: bool) -> Result<Plan> {
         let query = self.lifted(query)?;
-        if query.single && !query.on.is_empty() {
+        if query.may_miss() {
             // A row is always there, whatever it is computed from.
             return Ok(if anti { plan.filter(Expr::bool(false)) } else { plan });
         }
@@ -106,7 +106,7 @@ impl Unnester<'_> {
     /// A subquery whose rows are all there to be compared with.
     fn comparable(&mut self, query: Plan) -> Result<Lifted> {
         let query = self.lifted(query)?;
-        match query.single && !query.on.is_empty() {
+        match query.may_miss() {
             true => Err(super::lift::unliftable()),
             false => Ok(query),
         }

@@ -39,6 +39,11 @@ impl Lifted {
         Lifted { plan, on: vec![], outputs: vec![], single }
     }
 
+    /// Whether its one row has nothing in `plan` to come from where `on` is not true.
+    pub fn may_miss(&self) -> bool {
+        self.single && !self.on.is_empty()
+    }
+
     /// What a column of the subquery is after the join.
     pub fn output(&self, id: ColId) -> Expr {
         let computed = self.outputs.iter().find(|(column, _)| *column == id);
@@ -123,7 +128,7 @@ impl Lifter<'_> {
         match plan {
             Plan::Filter(f) => {
                 let input = self.lift(f.input)?;
-                if input.single {
+                if input.may_miss() {
                     return Err(unliftable());
                 }
                 let conditions = f.predicate.conjuncts().into_iter().map(|e| input.after(e)).collect();
@@ -137,10 +142,11 @@ impl Lifter<'_> {
                 let (mut all, mut inputs) = (Lifted::of(Plan::join(vec![], vec![])), vec![]);
                 for input in j.inputs {
                     let correlated = !input.free().is_disjoint(&self.outer);
-                    let Lifted { plan, on, outputs, single } = self.lift(input)?;
-                    if correlated && single {
+                    let input = self.lift(input)?;
+                    if correlated && input.may_miss() {
                         return Err(unliftable());
                     }
+                    let Lifted { plan, on, outputs, .. } = input;
                     inputs.push(plan);
                     all.on.extend(on);
                     all.outputs.extend(outputs);
@@ -185,8 +191,8 @@ impl Lifter<'_> {
     /// A lifted input whose columns are all its own.
     fn plain(&mut self, input: Plan) -> Result<Lifted> {
         let input = self.lift(input)?;
-        match input.outputs.is_empty() && !input.single {
-            true => Ok(input),
+        match input.outputs.is_empty() && !input.may_miss() {
+            true => Ok(Lifted { single: false, ..input }),
             false => Err(unliftable()),
         }
     }

@@ -41,7 +41,7 @@ impl Unnester<'_> {
     /// Whether a subquery has a row for which `more` holds too.
     fn mark(&mut self, plan: &mut Plan, query: Plan, more: Vec<Expr>) -> Result<Expr> {
         let mut query = self.lifted(query)?;
-        if query.single && !query.on.is_empty() {
+        if query.may_miss() {
             return if more.is_empty() { Ok(Expr::bool(true)) } else { Err(unliftable()) };
         }
         query.on.extend(more.into_iter().map(|e| query.after(e)).collect::<Vec<_>>());

@@ -1,0 +1,182 @@
+//! Window calls: `ω(ω(π(input)))`, one ω for each list of partition keys.
+//!
+//! The projection below computes keys, arguments and sort keys; above, a call is a column. Windows that the query
+//! names are spelled out first.
+
+use std::ops::ControlFlow;
+
+use super::{Binder, refuse};
+use crate::error::{Error, Result};
+use crate::expr::{self, Expr as Generic, Mapper, Order, Over, Step};
+use crate::plan::{ColId, Column, Expr, Plan, Window};
+use crate::sql::ast::{self, Name, Query};
+use crate::sql::ident::Ident;
+
+/// An expression whose window calls spell out their windows.
+pub fn spelled_out(e: &ast::Expr, windows: &[(Ident, ast::Window)]) -> Result<ast::Expr> {
+    e.clone().map_with(&mut Spelled { windows })
+}
+
+struct Spelled<'a> {
+    windows: &'a [(Ident, ast::Window)],
+}
+
+impl Spelled<'_> {
+    fn named(&self, name: &Ident) -> Result<ast::Window> {
+        let found = self.windows.iter().find(|(known, _)| known == name);
+        let (_, window) = found.ok_or_else(|| Error::Syntax(format!("window {name} does not exist")))?;
+        self.complete(window.clone())
+    }
+
+    /// A window with the keys of the one that it refines.
+    fn complete(&self, window: ast::Window) -> Result<ast::Window> {
+        let Some(base) = &window.base else { return Ok(window) };
+        let base = self.named(base)?;
+        let order_by = if window.order_by.is_empty() { base.order_by } else { window.order_by };
+        Ok(ast::Window { base: None, partition_by: base.partition_by, order_by, frame: window.frame })
+    }
+}
+
+impl Mapper<Name, Query> for Spelled<'_> {
+    type C2 = Name;
+    type Q2 = Query;
+
+    fn column(&mut self, name: Name) -> Result<ast::Expr> {
+        Ok(Generic::Column(name))
+    }
+
+    fn query(&mut self, query: Query) -> Result<Query> {
+        Ok(query)
+    }
+
+    fn whole_row(&mut self, relation: Ident) -> Result<ast::Expr> {
+        Ok(Generic::WholeRow(relation))
+    }
+
+    fn node(&mut self, e: ast::Expr) -> Result<Step<Name, Query, Name, Query>> {
+        let Generic::Call(mut call) = e else { return Ok(ControlFlow::Continue(e)) };
+        call.over = match call.over {
+            None => None,
+            Some(Over::Named(name)) => Some(Over::Window(self.named(&name)?)),
+            Some(Over::Window(window)) => Some(Over::Window(self.complete(window)?)),
+        };
+        Ok(ControlFlow::Continue(Generic::Call(call)))
+    }
+}
+
+/// The window calls of some expressions as columns of a plan.
+pub fn lift(binder: &mut Binder, input: Plan, outputs: Vec<Expr>) -> Result<(Plan, Vec<Expr>)> {
+    let own = input.columns();
+    let mut windows = Windows { binder, own, below: vec![], partitions: vec![] };
+    let outputs = outputs.into_iter().map(|e| e.map_with(&mut windows)).collect::<Result<_>>()?;
+    let Windows { own, below, partitions, .. } = windows;
+    let passed = own.iter().map(Column::pass);
+    let input = if below.is_empty() { input } else { input.project(passed.chain(below).collect()) };
+    let over = |input: Plan, Partition { keys, calls }: Partition| {
+        Plan::Window(Box::new(Window { input, partition: keys, calls }))
+    };
+    Ok((partitions.into_iter().fold(input, over), outputs))
+}
+
+/// The calls that share their partition keys.
+struct Partition {
+    keys: Vec<ColId>,
+    calls: Vec<(Column, Expr)>,
+}
+
+struct Windows<'a, 'b> {
+    binder: &'a mut Binder<'b>,
+    /// The columns of the input.
+    own: Vec<Column>,
+    /// What the projection adds to them.
+    below: Vec<(Column, Expr)>,
+    partitions: Vec<Partition>,
+}
+
+type Call = expr::Call<ColId, Plan>;
+
+impl Windows<'_, '_> {
+    /// Whether an expression is the same in every row.
+    fn is_constant(&self, e: &Expr) -> bool {
+        e.subqueries().is_empty() && e.columns().into_iter().all(|id| self.own.iter().all(|column| column.id != *id))
+    }
+
+    /// A column of the input that has this value; a constant stays what it is.
+    fn computed(&mut self, e: Expr, name: &str) -> Expr {
+        if matches!(e, Generic::Column(_)) || self.is_constant(&e) {
+            return e;
+        }
+        if let Some((column, _)) = self.below.iter().find(|(_, known)| *known == e) {
+            return column.expr();
+        }
+        let column = self.binder.ids.column(name);
+        self.below.push((column.clone(), e));
+        column.expr()
+    }
+
+    /// The output column of a call; equal calls share one.
+    fn call(&mut self, mut call: Call, window: expr::Window<ColId, Plan>) -> Result<ColId> {
+        if !call.order_by.is_empty() || call.distinct {
+            return Err(refuse::window_aggregate(&call.name));
+        }
+        let mut keys: Vec<ColId> = vec![];
+        for key in window.partition_by {
+            if self.is_constant(&key) {
+                continue;
+            }
+            let Generic::Column(id) = self.computed(key, "key") else { continue };
+            if !keys.contains(&id) {
+                keys.push(id);
+            }
+        }
+        call.args.iter_mut().for_each(|arg| arg.value = self.computed(arg.value.clone(), "arg"));
+        call.filter = call.filter.map(|filter| self.computed(filter, "filter"));
+        let sorted = |order: Order<ColId, Plan>| Order { expr: self.computed(order.expr, "sort"), ..order };
+        let order_by = window.order_by.into_iter().map(sorted).collect();
+        let at = self.partition(keys);
+        let Partition { keys, calls } = &mut self.partitions[at];
+        let partition_by = keys.iter().map(|id| Expr::Column(*id)).collect();
+        call.over = Some(Over::Window(expr::Window { base: None, partition_by, order_by, frame: window.frame }));
+        let name = call.name.name.clone();
+        let call = Generic::Call(Box::new(call));
+        if let Some((column, _)) = calls.iter().find(|(_, known)| *known == call) {
+            return Ok(column.id);
+        }
+        let column = self.binder.ids.column(name.as_str());
+        calls.push((column.clone(), call));
+        Ok(column.id)
+    }
+
+    /// The place of the partition with these keys, in any order.
+    fn partition(&mut self, keys: Vec<ColId>) -> usize {
+        let same = |known: &Partition| known.keys.len() == keys.len() && keys.iter().all(|id| known.keys.contains(id));
+        self.partitions.iter().position(same).unwrap_or_else(|| {
+            self.partitions.push(Partition { keys, calls: vec![] });
+            self.partitions.len() - 1
+        })
+    }
+}
+
+impl Mapper<ColId, Plan> for Windows<'_, '_> {
+    type C2 = ColId;
+    type Q2 = Plan;
+
+    fn column(&mut self, id: ColId) -> Result<Expr> {
+        Ok(Generic::Column(id))
+    }
+
+    fn query(&mut self, plan: Plan) -> Result<Plan> {
+        Ok(plan)
+    }
+
+    fn node(&mut self, e: Expr) -> Result<Step<ColId, Plan, ColId, Plan>> {
+        let Generic::Call(mut call) = e else { return Ok(ControlFlow::Continue(e)) };
+        match call.over.take() {
+            Some(Over::Window(window)) => Ok(ControlFlow::Break(Expr::Column(self.call(*call, window)?))),
+            over => {
+                call.over = over;
+                Ok(ControlFlow::Continue(Generic::Call(call)))
+            }
+        }
+    }
+}

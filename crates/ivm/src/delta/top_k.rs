@@ -1,0 +1,151 @@
+//! τ, top-k.   Key-local:  Δτ(R) = τ(R↾K) − old τ↾K,  with K the partitions that ΔR touches
+//!
+//! Without a partition K is everything, but the table itself mostly knows the answer. Say it is full, with `b` its
+//! last row in the order. Every row before `b` is in it, and of those equal to `b` it has some; so the rows of
+//! `T ⊎ ΔR` up to `b`, those with a positive weight, are rows of the new R and are all of those before `b`. If they
+//! are `limit` or more, the first of them are the answer. If they are fewer, R must be asked. A table that is not
+//! full holds all of R, and `T ⊎ ΔR` is the new R.
+
+use crate::error::Result;
+use crate::expr::{Bound, Call, Expr as E, Frame, FrameUnit, Over, Window as Spec};
+use crate::keys;
+use crate::plan::{AggregateCall, ColId, Column, Expr, Order, Plan, TopK, UnionAll, Window};
+use crate::sql::ident::{Ident, QName};
+
+use super::partition::{self, Partitioned, Rows, last, weighted};
+use super::{Cx, Delta, consolidate};
+
+pub fn delta(operator: &Partitioned, top: &TopK, cx: &mut Cx) -> Result<Option<Delta>> {
+    let Some(input) = cx.delta(&top.input)? else { return Ok(None) };
+    match First::of(operator, top) {
+        Some(first) => first.delta(input, cx).map(Some),
+        None => partition::replaced(operator, input, cx).map(Some),
+    }
+}
+
+/// The first `limit` rows of all.
+struct First<'a> {
+    operator: &'a Partitioned<'a>,
+    top: &'a TopK,
+    limit: i64,
+    /// The columns of the table.
+    shown: Vec<Column>,
+}
+
+impl<'a> First<'a> {
+    fn of(operator: &'a Partitioned, top: &'a TopK) -> Option<First<'a>> {
+        let shown = operator.columns();
+        let held = |key: &Order| matches!(key.expr, E::Column(id) if shown.iter().any(|column| column.id == id));
+        let limit = top.limit.as_ref().and_then(keys::count).filter(|limit| *limit > 0)?;
+        let whole = top.partition.is_empty() && top.offset.is_none() && top.order.iter().all(held);
+        whole.then_some(First { operator, top, limit, shown })
+    }
+
+    fn delta(&self, input: Delta, cx: &mut Cx) -> Result<Delta> {
+        let changes = self.operator.shown(input.plan, std::slice::from_ref(&input.w));
+        let changes = cx.step("changes", "linear", changes);
+        let needs = last(cx)?;
+        let (state, old) = cx.old_state();
+        let held = cx.step_if("held", "key-local: the rows shown so far", state, Some(needs.clone()));
+        let old: Vec<Column> = self.shown.iter().filter_map(|column| old.get(&column.id).cloned()).collect();
+        let near = self.near((&held, &old), (changes, &input.w), needs.clone(), cx)?;
+        let short = self.short(&held, &near, needs, cx);
+        let again = last(cx)?;
+        let law = "key-local: all rows, because too few are left";
+        let all = cx.step_if("recomputed", law, self.operator.over(self.top.input.clone()), Some(again));
+        let rows = vec![self.kept(near, short, cx), weighted(all, &self.shown, 1, cx), weighted(held, &old, -1, cx)];
+        Ok(partition::sum(self.shown.clone(), rows, cx))
+    }
+
+    /// The rows of `T ⊎ ΔR` that are not behind the last one of a full table, by weight, which comes last.
+    fn near(
+        &self,
+        (held, old): (&Plan, &[Column]),
+        (changes, w): (Plan, &Column),
+        needs: Ident,
+        cx: &mut Cx,
+    ) -> Result<Plan> {
+        let (total, was) = (cx.ids.column("w"), cx.ids.column("was"));
+        let mut arm = |plan: Plan, columns: &[Column], w: Expr, was: bool| {
+            let more = [(cx.ids.column("w"), w), (cx.ids.column("was"), E::bool(was))];
+            let columns: Vec<_> = columns.iter().map(Column::pass).chain(more).collect();
+            let ids = columns.iter().map(|(column, _)| column.id).collect();
+            (plan.project(columns), ids)
+        };
+        let inputs =
+            vec![arm(held.clone(), old, E::number(1).cast("bigint"), true), arm(changes, &self.shown, w.expr(), false)];
+        let columns = self.shown.iter().cloned().chain([total.clone(), was.clone()]).collect();
+        let place = cx.ids.column("place");
+        let rank = over(Call::new(QName::bare("rank"), vec![]), self.top.order.clone(), None);
+        let placed = windowed(Plan::UnionAll(UnionAll { columns, inputs }), vec![(place.clone(), rank)]);
+        let (bound, held) = (cx.ids.column("bound"), cx.ids.column("held"));
+        let of_old = |name: &str, args: Vec<Expr>| {
+            let call = Call { star: args.is_empty(), filter: Some(was.expr()), ..Call::new(QName::bare(name), args) };
+            over(call, vec![], None)
+        };
+        let calls = vec![(bound.clone(), of_old("max", vec![place.expr()])), (held.clone(), of_old("count", vec![]))];
+        let near = E::any_of(vec![
+            E::binary("<", held.expr(), E::number(self.limit)),
+            E::binary("<=", place.expr(), bound.expr()),
+        ]);
+        let plan = windowed(placed, calls).filter(near);
+        let known = self.shown.iter().map(|column| Ok((column.clone(), cx.known(column.id)?.clone())));
+        let known = known.collect::<Result<Vec<_>>>()?;
+        let sum = consolidate::plan(Delta { plan, w: total, consolidated: false }, &known, &mut cx.ids);
+        let positive = sum.columns().last().map(|w| E::binary(">", w.expr(), E::number(0)));
+        let sum = positive.into_iter().fold(sum, Plan::filter);
+        Ok(cx.step_if("near", "key-local: rows up to the last one shown so far", sum, Some(needs)))
+    }
+
+    /// A row if the table was full and too few rows are near.
+    fn short(&self, held: &Plan, near: &Plan, needs: Ident, cx: &mut Cx) -> Plan {
+        let held_rows = AggregateCall::new(cx.ids.column("held"), "count", vec![]);
+        let weight = near.columns().last().map(|w| w.id);
+        let near_rows = AggregateCall::new(cx.ids.column("near"), "sum", weight.into_iter().collect());
+        let (old, new) = (held_rows.column.clone(), near_rows.column.clone());
+        let left = E::call("coalesce", vec![new.expr(), E::number(0).cast("numeric")]);
+        let conditions = vec![
+            E::binary(">=", old.expr(), E::number(self.limit)),
+            E::binary("<", left, E::number(self.limit).cast("numeric")),
+        ];
+        let both =
+            vec![held.clone().aggregate(vec![], vec![held_rows]), near.clone().aggregate(vec![], vec![near_rows])];
+        let plan = Plan::join(both, conditions).project(vec![old.pass()]);
+        cx.step_if("short", "key-local: whether too few rows are left", plan, Some(needs))
+    }
+
+    /// The first rows of those that are near, if they are enough.
+    fn kept(&self, near: Plan, short: Plan, cx: &mut Cx) -> Rows {
+        let mut columns = near.columns();
+        let limit = || E::number(self.limit).cast("bigint");
+        let (before, rows, w) = (cx.ids.column("before"), cx.ids.column("rows"), cx.ids.column("w"));
+        let weight = columns.pop().map_or(E::null(), |w| w.expr());
+        let unit = if self.top.ties { FrameUnit::Groups } else { FrameUnit::Rows };
+        let end = Some(Bound::Preceding(E::number(1)));
+        let frame = Frame { unit, start: Bound::UnboundedPreceding, end };
+        let total = over(Call::new(QName::bare("sum"), vec![weight.clone()]), self.top.order.clone(), Some(frame));
+        let some = E::call("coalesce", vec![before.expr(), E::number(0).cast("numeric")]).cast("bigint");
+        let mut shown: Vec<_> = columns.iter().map(Column::pass).collect();
+        let with = |more: Vec<(Column, Expr)>| shown.iter().cloned().chain(more).collect::<Vec<_>>();
+        let all = cx.ids.column("all");
+        let counted =
+            windowed(near, vec![(before, total)]).project(with(vec![(all.clone(), weight), (rows.clone(), some)]));
+        let copies = match self.top.ties {
+            true => all.expr(),
+            false => E::call("least", vec![all.expr(), E::binary("-", limit(), rows.expr())]),
+        };
+        let first = counted.filter(E::binary("<", rows.expr(), limit())).semi_join(short, E::bool(true), true);
+        shown.push((w, copies));
+        let ids = shown.iter().map(|(column, _)| column.id).collect();
+        (first.project(shown), ids)
+    }
+}
+
+fn windowed(input: Plan, calls: Vec<(Column, Expr)>) -> Plan {
+    Plan::Window(Box::new(Window { input, partition: vec![], calls }))
+}
+
+fn over(call: Call<ColId, Plan>, order_by: Vec<Order>, frame: Option<Frame<ColId, Plan>>) -> Expr {
+    let window = Spec { base: None, partition_by: vec![], order_by, frame };
+    E::Call(Box::new(Call { over: Some(Over::Window(window)), ..call }))
+}
