@@ -17,6 +17,7 @@ mod sample;
 mod server;
 mod session;
 mod timing;
+mod tree;
 mod watch;
 
 use std::error::Error;
@@ -57,6 +58,7 @@ async fn run(options: &Options) -> Result<()> {
             Bench::Freshness => freshness::run(&server, options, &mut report).await,
             Bench::Idle => idle::run(&server, options, &mut report).await,
             Bench::Churn => churn::run(&server, options, &mut report).await,
+            Bench::Tree => tree::run(&server, options, &mut report).await,
         }?;
         if options.report {
             eprintln!("bench: wrote {}", report.write()?.display());

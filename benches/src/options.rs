@@ -8,10 +8,11 @@ pub enum Bench {
     Freshness,
     Idle,
     Churn,
+    Tree,
 }
 
 impl Bench {
-    const ALL: [Bench; 5] = [Bench::OneRow, Bench::Latency, Bench::Freshness, Bench::Idle, Bench::Churn];
+    const ALL: [Bench; 6] = [Bench::OneRow, Bench::Latency, Bench::Freshness, Bench::Idle, Bench::Churn, Bench::Tree];
 
     /// As typed, and as the results call it.
     pub fn name(self) -> &'static str {
@@ -21,6 +22,7 @@ impl Bench {
             Bench::Freshness => "freshness",
             Bench::Idle => "idle",
             Bench::Churn => "churn",
+            Bench::Tree => "tree",
         }
     }
 }
@@ -42,6 +44,7 @@ pub const USAGE: &str = "usage: pg_trickle_benches NAME [--rows N] [--rounds N] 
   freshness   staleness with schedule '1s' and a commit every 20 ms, for N seconds (30)
   idle        what happens in N seconds (60) without changes; a refresh of nothing, N rounds (2000)
   churn       1 % of N rows (100000) changed: differential beside full, N rounds (20)
+  tree        a leaf and a subtree move in a recursion over N nodes (100000), N rounds (100)
   all         all of them
 Runs against the server that PG_TRICKLE_URL names, in a database of its own, which it replaces.
 Prints one JSON object a line. --report also writes benches/reports/DATE-NAME.json; --keep leaves the database.";

@@ -328,6 +328,46 @@ pub static QUERIES: &[Query] = &[
         Text,
         "select i.id, x.qty from items i left join lateral (select qty + i.val as qty from link l where l.item = i.id) x on x.qty > 1",
     ),
+    delta(
+        "r_reached",
+        Values,
+        "with recursive up(a) as (select 1 union select l.ref from up join link l on l.item = up.a) select a from up",
+    ),
+    delta(
+        "r_pairs",
+        Values,
+        "with recursive w(a, b) as (select a, b from keyless union select l.ref, w.b from w join link l on l.item = w.a where l.qty > 1) select b, a from w",
+    ),
+    delta(
+        "r_counted",
+        Text,
+        "with recursive w(a, d) as (select grp, 0 from items where flag union all select l.ref, d + 1 from w join link l on l.item = w.a and l.ref > w.a where d < 2) select a, d, count(*) as n from w group by a, d",
+    ),
+    delta(
+        "r_bag",
+        Values,
+        "with recursive w(a, n) as (select a, n from keyless where a < 3 union all select i.id, w.n + i.amt from w join items i on i.grp = w.a and i.id > w.a + 20) select a, n from w",
+    ),
+    delta(
+        "r_parts",
+        Values,
+        "with recursive w(id, v) as (select id, val from items where flag union select i.id, r.id from w join link l on l.item = w.id join items i on i.id = l.ref join ref r on r.id = i.grp) select id, v from w",
+    ),
+    delta(
+        "r_semi",
+        Values,
+        "with recursive w(a) as (select id from ref where region = 'north' union select l.ref from w join link l on l.item = w.a where exists (select from items i where i.id = l.ref and i.val > 1)) select a from w",
+    ),
+    delta(
+        "r_groups",
+        Values,
+        "with recursive w(a) as (select min(id) from items union select g.r from w join (select item, max(ref) as r from link group by item) g on g.item = w.a) select a from w",
+    ),
+    delta(
+        "r_functions",
+        Values,
+        "with recursive w(id, tag) as (select id, tags[1] from docs union select d.id, u.x from w join docs d on d.id = w.tag cross join lateral unnest(d.tags) as u(x)) select id, tag from w",
+    ),
 ];
 
 /// Constructs of which only exactness is asked.
@@ -338,10 +378,4 @@ pub static FULL: &[Query] = &[
         "select id, count(*) over (partition by grp order by val rows unbounded preceding exclude ties) as r from items",
     ),
     any("y_below_full", Text, "select r, count(*) as n from y_exclude group by r"),
-    any("y_union", Values, "select a from keyless union select grp from items"),
-    any(
-        "y_recursive",
-        Text,
-        "with recursive up(a) as (select 1 union select l.ref from up join link l on l.item = up.a) select a from up",
-    ),
 ];

@@ -14,7 +14,7 @@ use crate::sql::ast::Query;
 use crate::sql::ident::{Ident, QName};
 use crate::types::Types;
 use crate::view::{DELTA, Identity, Node, NodeColumn, Program, Source, View};
-use crate::{bind, render, rewrite};
+use crate::{bind, recursion, render, rewrite};
 
 /// Compiles a query. `table` is the stream table, `state(k)` the table of its internal node `k`.
 pub fn compile(query: &Query, catalog: &dyn Catalog, table: &QName, state: &dyn Fn(usize) -> QName) -> Result<View> {
@@ -84,15 +84,17 @@ fn weighted(plan: Plan, weight: i64, ids: &mut Ids) -> Plan {
 }
 
 fn node(table: QName, cut: Cut) -> Node {
-    let Cut { plan, columns, identity, upkeep, lookup } = cut;
+    let Cut { plan, columns, identity, upkeep, parts, lookup } = cut;
     let mut inputs = BTreeSet::new();
     plan.scans(&mut |scan| {
-        inputs.insert(scan.relation.clone());
+        if !matches!(scan.relation, Relation::Recursion(_)) {
+            inputs.insert(scan.relation.clone());
+        }
     });
     let output = plan.columns();
     let named = |id: &ColId| output.iter().position(|column| column.id == *id).map(|at| columns[at].name.clone());
     let lookup = lookup.iter().filter_map(named).collect();
-    Node { table, columns, identity, plan, inputs, upkeep, lookup }
+    Node { table, columns, identity, plan, inputs, upkeep, parts, lookup }
 }
 
 /// Before the cut a plan reads sources only.
@@ -101,6 +103,7 @@ fn source_name(relation: &Relation) -> QName {
         Relation::Source(name) | Relation::SourceDelta(name) => name.clone(),
         Relation::Node(_) | Relation::NodeDelta(_) => QName::bare("node"),
         Relation::Step(name) => QName { schema: None, name: name.clone() },
+        Relation::Recursion(number) => QName { schema: None, name: recursion::free_name(*number) },
     }
 }
 

@@ -105,6 +105,8 @@ fn head(plan: &Plan, upkeep: &[Upkeep], relations: &dyn Fn(&Relation) -> QName, 
             format!("γ {}", keys.chain(calls).collect::<Result<Vec<_>>>()?.join(", "))
         }
         Plan::Distinct(distinct) => format!("δ {}", list(&distinct.input.columns())),
+        Plan::Fixpoint(fixpoint) if fixpoint.all => format!("μ {}, each derivation", list(&fixpoint.columns)),
+        Plan::Fixpoint(fixpoint) => format!("μ {}", list(&fixpoint.columns)),
         Plan::Semi(semi) => format!("{} {}", if semi.anti { "▷" } else { "⋉" }, text(&semi.on, names)?),
         Plan::Window(window) => {
             let calls = window.calls.iter().map(|(column, e)| shown(column, e, names));

@@ -18,6 +18,7 @@ pub mod keys;
 pub mod memory;
 pub mod nodes;
 pub mod plan;
+pub mod recursion;
 pub mod render;
 pub mod rewrite;
 pub mod schedule;

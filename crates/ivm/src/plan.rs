@@ -44,6 +44,7 @@ pub enum Plan {
     TopK(Box<TopK>),
     Expand(Box<Expand>),
     Unnest(Box<Unnest>),
+    Fixpoint(Box<Fixpoint>),
 }
 
 /// What a scan reads.
@@ -59,6 +60,8 @@ pub enum Relation {
     NodeDelta(usize),
     /// The result of an earlier step of the same program.
     Step(Ident),
+    /// The rows of the fixpoint with this number, inside of its own step.
+    Recursion(u32),
 }
 
 /// Reads columns of a relation: each output column and the name it has there.
@@ -194,6 +197,20 @@ pub struct Unnest {
     pub outer: bool,
 }
 
+/// μ: the rows of `base` and, again and again, those that `step` makes of the ones found last.
+///
+/// Each column is fed by one of `base` and one of `step`, at the same place. Inside of `step` a scan of
+/// [`Relation::Recursion`] reads the rows, by the columns' names, made unique.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fixpoint {
+    pub number: u32,
+    pub columns: Vec<Column>,
+    pub base: (Plan, Vec<ColId>),
+    pub step: (Plan, Vec<ColId>),
+    /// UNION ALL: a row is there once for each of its derivations, else once.
+    pub all: bool,
+}
+
 /// Gives out column ids. One per view, so that ids never meet again.
 #[derive(Clone, Debug, Default)]
 pub struct Ids(u32);
@@ -202,6 +219,12 @@ impl Ids {
     pub fn column(&mut self, name: impl Into<String>) -> Column {
         self.0 += 1;
         Column { id: ColId(self.0), name: Ident::new(name) }
+    }
+
+    /// The number of a new fixpoint.
+    pub fn recursion(&mut self) -> u32 {
+        self.0 += 1;
+        self.0
     }
 }
 
@@ -232,6 +255,7 @@ impl Plan {
                 let returned = unnest.columns.iter().map(|(column, _)| column.clone());
                 unnest.input.columns().into_iter().chain(returned).collect()
             }
+            Plan::Fixpoint(fixpoint) => fixpoint.columns.clone(),
         }
     }
 
@@ -251,6 +275,7 @@ impl Plan {
             Plan::TopK(top) => vec![&top.input],
             Plan::Expand(expand) => vec![&expand.input],
             Plan::Unnest(unnest) => vec![&unnest.input],
+            Plan::Fixpoint(fixpoint) => vec![&fixpoint.base.0, &fixpoint.step.0],
         }
     }
 
@@ -276,6 +301,11 @@ impl Plan {
             Plan::TopK(x) => Plan::TopK(Box::new(TopK { input: f(x.input)?, ..*x })),
             Plan::Expand(x) => Plan::Expand(Box::new(Expand { input: f(x.input)?, ..*x })),
             Plan::Unnest(x) => Plan::Unnest(Box::new(Unnest { input: f(x.input)?, ..*x })),
+            Plan::Fixpoint(x) => {
+                let Fixpoint { base, step, .. } = *x;
+                let (base, step) = ((f(base.0)?, base.1), (f(step.0)?, step.1));
+                Plan::Fixpoint(Box::new(Fixpoint { base, step, ..*x }))
+            }
         })
     }
 
@@ -288,7 +318,7 @@ impl Plan {
     /// The expressions of this operator, in reading order, without those of its inputs.
     pub fn expressions(&self) -> Vec<&Expr> {
         match self {
-            Plan::Scan(_) | Plan::UnionAll(_) | Plan::Distinct(_) => vec![],
+            Plan::Scan(_) | Plan::UnionAll(_) | Plan::Distinct(_) | Plan::Fixpoint(_) => vec![],
             Plan::Values(values) => values.rows.iter().flatten().collect(),
             Plan::Filter(filter) => vec![&filter.predicate],
             Plan::Project(project) => project.columns.iter().map(|(_, e)| e).collect(),

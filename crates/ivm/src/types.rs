@@ -5,13 +5,18 @@ use std::collections::BTreeMap;
 
 use crate::catalog::{Catalog, ColumnType};
 use crate::error::{Error, Result};
-use crate::plan::{ColId, Column, Expr, Plan, Relation, Scan};
-use crate::render;
-use crate::sql::ident::QName;
+use crate::plan::{ColId, Column, Expr, Fixpoint, Plan, Relation, Scan};
+use crate::sql::ast::{self, Cte, Item, Query, Select, With};
+use crate::sql::ident::{Ident, QName};
+use crate::{recursion, render};
 
 /// Column types by column id.
 #[derive(Clone, Debug, Default)]
-pub struct Types(BTreeMap<ColId, ColumnType>);
+pub struct Types {
+    columns: BTreeMap<ColId, ColumnType>,
+    /// The row types of recursions, whose scans no catalog knows.
+    recursions: BTreeMap<u32, Vec<(Ident, ColumnType)>>,
+}
 
 impl Types {
     /// The types of every column of every operator of a plan.
@@ -24,6 +29,9 @@ impl Types {
     /// Adds the columns of another plan; columns that are known keep their type, so that a scan of a
     /// relation that does not exist yet needs nothing of the catalog.
     pub fn extend(&mut self, plan: &Plan, catalog: &dyn Catalog, names: &dyn Fn(&Relation) -> QName) -> Result<()> {
+        if let Plan::Fixpoint(fixpoint) = plan {
+            return self.extend_fixpoint(fixpoint, catalog, names);
+        }
         for input in plan.inputs() {
             self.extend(input, catalog, names)?;
         }
@@ -40,7 +48,7 @@ impl Types {
                         && rest.iter().all(|ty| ty == first)
                     {
                         let ty = (*first).clone();
-                        self.0.entry(column.id).or_insert(ty);
+                        self.columns.entry(column.id).or_insert(ty);
                     }
                 }
                 self.describe(plan, catalog, names)
@@ -54,23 +62,37 @@ impl Types {
             Plan::Filter(_) | Plan::Join(_) | Plan::Outer(_) | Plan::Semi(_) | Plan::Distinct(_) | Plan::TopK(_) => {
                 Ok(())
             }
+            Plan::Fixpoint(_) => Ok(()),
         }
     }
 
     pub fn insert(&mut self, id: ColId, ty: ColumnType) {
-        self.0.insert(id, ty);
+        self.columns.insert(id, ty);
+    }
+
+    /// Says what a scan of a recursion reads, before its step is looked at.
+    pub fn declare(&mut self, number: u32, columns: Vec<(Ident, ColumnType)>) {
+        self.recursions.insert(number, columns);
     }
 
     pub fn get(&self, id: ColId) -> Result<&ColumnType> {
-        self.0.get(&id).ok_or(Error::Bug("a column of the plan has no type"))
+        self.columns.get(&id).ok_or(Error::Bug("a column of the plan has no type"))
     }
 
     fn knows(&self, column: &Column) -> bool {
-        self.0.contains_key(&column.id)
+        self.columns.contains_key(&column.id)
     }
 
     fn extend_scan(&mut self, scan: &Scan, catalog: &dyn Catalog, names: &dyn Fn(&Relation) -> QName) -> Result<()> {
         if scan.columns.iter().all(|(column, _)| self.knows(column)) {
+            return Ok(());
+        }
+        if let Relation::Recursion(number) = &scan.relation {
+            let known = self.recursions.get(number).ok_or(Error::Bug("a recursion has no row type"))?;
+            for (column, own) in &scan.columns {
+                let (_, ty) = known.iter().find(|(name, _)| name == own).ok_or(Error::Bug("no such column"))?;
+                self.columns.entry(column.id).or_insert(ty.clone());
+            }
             return Ok(());
         }
         let relation = names(&scan.relation);
@@ -79,9 +101,42 @@ impl Types {
             let source = declared.iter().find(|source| source.name == *own);
             let missing = || Error::Catalog(format!("column \"{own}\" of relation \"{relation}\" does not exist"));
             let ty = source.ok_or_else(missing)?.ty.clone();
-            self.0.entry(column.id).or_insert(ty);
+            self.columns.entry(column.id).or_insert(ty);
         }
         Ok(())
+    }
+
+    /// The first arm decides the types: the second must have the same.
+    fn extend_fixpoint(
+        &mut self,
+        fixpoint: &Fixpoint,
+        catalog: &dyn Catalog,
+        names: &dyn Fn(&Relation) -> QName,
+    ) -> Result<()> {
+        let (base, ids) = &fixpoint.base;
+        self.extend(base, catalog, names)?;
+        let types = ids.iter().map(|id| self.get(*id).cloned()).collect::<Result<Vec<_>>>()?;
+        for (column, ty) in fixpoint.columns.iter().zip(&types) {
+            self.columns.entry(column.id).or_insert(ty.clone());
+        }
+        self.declare(fixpoint.number, fixpoint.names().into_iter().zip(types).collect());
+        self.extend(&fixpoint.step.0, catalog, names)
+    }
+
+    /// A query with a relation of NULLs of the right types for every recursion that it reads from outside.
+    fn closed(&self, plan: &Plan, mut query: Query) -> Query {
+        for (number, columns) in self.recursions.iter().filter(|(number, _)| recursion::reads(plan, **number)) {
+            let items = columns.iter().map(|(name, ty)| {
+                let null = ast::Expr::null().cast(&ty.name);
+                let typed = ty.collation.iter().fold(null, |e, c| ast::Expr::Collate(Box::new(e), c.clone()));
+                Item::named(typed, name.as_str())
+            });
+            let nulls = Query::select(Select { items: items.collect(), ..Select::default() });
+            let name = recursion::free_name(*number);
+            let cte = Cte { name, columns: vec![], materialized: None, query: nulls, comment: None };
+            query.with.get_or_insert(With { recursive: false, ctes: vec![] }).ctes.insert(0, cte);
+        }
+        query
     }
 
     /// Asks for the types of all output columns unless they are known.
@@ -91,19 +146,19 @@ impl Types {
             for (column, e) in &project.columns {
                 if let Expr::Column(original) = e {
                     let ty = self.get(*original)?.clone();
-                    self.0.entry(column.id).or_insert(ty);
+                    self.columns.entry(column.id).or_insert(ty);
                 }
             }
         }
         if columns.iter().all(|column| self.knows(column)) {
             return Ok(());
         }
-        let described = catalog.describe(&render::query(plan, names)?)?;
+        let described = catalog.describe(&self.closed(plan, render::query(plan, names)?))?;
         if described.len() != columns.len() {
             return Err(Error::Bug("a description has another number of columns than its query"));
         }
         for (column, ty) in columns.iter().zip(described) {
-            self.0.entry(column.id).or_insert(ty);
+            self.columns.entry(column.id).or_insert(ty);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::catalog::ColumnType;
 use crate::nodes::Upkeep;
 use crate::plan::{Ids, Plan, Relation};
+use crate::recursion::RECURSION;
 use crate::sql::ast::{Query, Statement};
 use crate::sql::ident::{Ident, QName};
 
@@ -37,8 +38,19 @@ pub struct Node {
     pub inputs: BTreeSet<Relation>,
     /// For a node with an aggregate on top, how each of its calls follows a delta; else empty.
     pub upkeep: Vec<Upkeep>,
+    /// For a node with a fixpoint on top, what its step joins its own rows with; else empty.
+    pub parts: Vec<Part>,
     /// Columns by which programs look up rows of its table, beside its identity.
     pub lookup: Vec<Ident>,
+}
+
+/// An input of a recursive step, other than the recursion itself.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub plan: Plan,
+    pub columns: Vec<NodeColumn>,
+    /// How a row of it is told from the others.
+    pub identity: Identity,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +108,8 @@ pub struct Apply {
     pub update: Option<Statement>,
     pub delete: Statement,
     pub insert: Statement,
-    /// DDL of the indexes that `update` and `delete`, and programs, look rows up by.
+    /// DDL of the indexes: first the one that `update` and `delete` look rows up by, which a node of one
+    /// row does not have, then those that only programs need.
     pub indexes: Vec<String>,
 }
 
@@ -119,7 +132,7 @@ impl View {
                 weight_name(source.iter().flat_map(|source| &source.columns))
             }
             Relation::Node(index) | Relation::NodeDelta(index) => self.nodes[*index].weight(),
-            Relation::Step(_) => weight_name([]),
+            Relation::Step(_) | Relation::Recursion(_) => weight_name([]),
         }
     }
 
@@ -136,6 +149,7 @@ impl View {
             }
             Relation::NodeDelta(index) => QName::bare(format!("dn{}", index + 1)),
             Relation::Step(name) => QName { schema: None, name: name.clone() },
+            Relation::Recursion(_) => QName::bare(RECURSION),
         }
     }
 }

@@ -73,6 +73,18 @@ const INCREMENTAL: &[(&str, &str)] = &[
         "SELECT o.customer, sum(o.amount) AS s FROM public.orders o GROUP BY ROLLUP(o.customer)",
     ),
     ("SELECT DISTINCT", "SELECT DISTINCT o.customer FROM public.orders o"),
+    (
+        "DISTINCT ON",
+        "SELECT DISTINCT ON (o.customer) o.customer, o.id FROM public.orders o ORDER BY o.customer, o.amount DESC",
+    ),
+    (
+        "window functions, frames, WINDOW",
+        "SELECT o.id, rank() OVER w AS r, sum(o.amount) OVER (w ROWS 2 PRECEDING) AS s FROM public.orders o WINDOW w AS (PARTITION BY o.customer ORDER BY o.amount)",
+    ),
+    (
+        "ORDER BY with LIMIT, OFFSET, WITH TIES",
+        "SELECT o.id, o.amount FROM public.orders o ORDER BY o.amount DESC FETCH FIRST 10 ROWS WITH TIES",
+    ),
     ("set-returning functions", "SELECT o.id, generate_series(1, 3) AS n FROM public.orders o"),
     (
         "functions in FROM, WITH ORDINALITY",
@@ -82,6 +94,10 @@ const INCREMENTAL: &[(&str, &str)] = &[
     (
         "CTEs and subqueries in FROM",
         "WITH big AS (SELECT o.id FROM public.orders o WHERE (o.amount > 100.00)) SELECT count(*) AS n FROM big",
+    ),
+    (
+        "WITH RECURSIVE, UNION and UNION ALL",
+        "WITH RECURSIVE w(id) AS (SELECT c.id FROM public.customers c UNION SELECT o.customer FROM (w w_1 JOIN public.orders o ON ((o.id = w_1.id)))) SELECT w.id FROM w",
     ),
 ];
 
@@ -93,6 +109,15 @@ const REFUSED: &[&str] = &[
     "SELECT c.id, ( SELECT count(*) AS count FROM public.orders o WHERE (o.amount > c.credit)) AS n FROM public.customers c",
     "SELECT c.id FROM public.customers c WHERE ((c.id = 1) OR (c.credit > ALL ( SELECT o.amount FROM public.orders o)))",
     "SELECT o.customer, count(*) AS n FROM public.orders o GROUP BY o.customer HAVING (EXISTS ( SELECT 1 FROM public.customers c GROUP BY c.id HAVING (sum(o.amount) > 1::numeric)))",
+    "SELECT o.customer, rank() OVER (ORDER BY (count(*))) AS r FROM public.orders o GROUP BY ROLLUP(o.customer)",
+    "SELECT o.id, count(*) OVER (ORDER BY o.id ROWS UNBOUNDED PRECEDING EXCLUDE TIES) AS n FROM public.orders o",
+    "SELECT o.id FROM public.orders o ORDER BY o.id LIMIT ( SELECT count(*) AS count FROM public.customers c)",
+    "WITH RECURSIVE w(id) AS (SELECT c.id FROM public.customers c UNION SELECT o.customer FROM (w w_1 LEFT JOIN public.orders o ON ((o.id = w_1.id)))) SELECT w.id FROM w",
+    "WITH RECURSIVE w(id) AS (SELECT c.id FROM public.customers c UNION SELECT x.id FROM w x, w y WHERE (x.id = y.id)) SELECT w.id FROM w",
+    "WITH RECURSIVE w(id) AS (SELECT c.id FROM public.customers c UNION (SELECT o.customer FROM (w w_1 JOIN public.orders o ON ((o.id = w_1.id))) UNION ALL SELECT w_2.id FROM w w_2)) SELECT w.id FROM w",
+    "WITH RECURSIVE w(id, n) AS (SELECT c.id, 1::bigint AS n FROM public.customers c UNION SELECT w_1.id, count(*) OVER () AS count FROM w w_1) SELECT w.id FROM w",
+    "WITH RECURSIVE w(n) AS (SELECT o.amount FROM public.orders o UNION SELECT (w_1.n + 1.0) FROM w w_1 WHERE (w_1.n < 5.0)) SELECT w.n FROM w",
+    "WITH RECURSIVE w(n) AS (SELECT 1 AS n UNION ALL SELECT (w_1.n + 1) FROM w w_1) SELECT w.n FROM w LIMIT 5",
     "SELECT o.*::public.orders AS o FROM public.orders o",
     "SELECT o.ctid FROM public.orders o",
     "SELECT CURRENT_DATE AS today FROM public.orders o",

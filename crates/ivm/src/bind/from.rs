@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::scope::{Context, Place, Scope};
+use super::scope::{Context, Found, Place, Scope};
 use super::{Binder, null_of};
 use crate::error::{Error, Result};
 use crate::plan::{ColId, Column, Expr, Plan, Relation, Scan, Unnest, Values};
@@ -37,7 +37,8 @@ impl Binder<'_> {
     fn from(&mut self, item: &From, context: Context) -> Result<(Plan, Scope)> {
         match item {
             From::Table { name, alias } => match context.ctes.find(name)? {
-                Some((cte, visible)) => self.cte(cte, context.within(visible), alias.as_ref()),
+                Some(Found::Cte(cte, visible)) => self.cte(cte, context.within(visible), alias.as_ref()),
+                Some(Found::Own(own)) => self.own_rows(own, alias.as_ref()),
                 None => self.table(name, alias.as_ref()),
             },
             From::Derived { query, alias, .. } => {
@@ -89,7 +90,10 @@ impl Binder<'_> {
     }
 
     fn cte(&mut self, cte: &Cte, context: Context, alias: Option<&Alias>) -> Result<(Plan, Scope)> {
-        let plan = self.query(&cte.query, context)?;
+        let plan = match context.ctes.recursive {
+            true => self.recursive(cte, context)?,
+            false => self.query(&cte.query, context)?,
+        };
         let columns = renamed(named_columns(&plan), cte.columns.iter())?;
         Ok((plan, named(columns, alias, &cte.name)?))
     }
@@ -203,12 +207,12 @@ fn ids(plan: &Plan) -> BTreeSet<ColId> {
     plan.columns().iter().map(|column| column.id).collect()
 }
 
-fn named_columns(plan: &Plan) -> Vec<(Ident, ColId)> {
+pub fn named_columns(plan: &Plan) -> Vec<(Ident, ColId)> {
     plan.columns().into_iter().map(|column| (column.name, column.id)).collect()
 }
 
 /// A FROM item by its alias, or by its own name.
-fn named(columns: Vec<(Ident, ColId)>, alias: Option<&Alias>, own: &Ident) -> Result<Scope> {
+pub fn named(columns: Vec<(Ident, ColId)>, alias: Option<&Alias>, own: &Ident) -> Result<Scope> {
     match alias {
         None => Ok(Scope::item(own.clone(), columns)),
         Some(alias) => {
@@ -218,7 +222,7 @@ fn named(columns: Vec<(Ident, ColId)>, alias: Option<&Alias>, own: &Ident) -> Re
 }
 
 /// The first columns under other names.
-fn renamed<'a>(
+pub fn renamed<'a>(
     mut columns: Vec<(Ident, ColId)>,
     names: impl Iterator<Item = &'a Ident>,
 ) -> Result<Vec<(Ident, ColId)>> {

@@ -8,7 +8,8 @@ mod from;
 mod group;
 mod grouping_sets;
 mod order;
-mod refuse;
+mod recursive;
+pub(crate) mod refuse;
 mod scope;
 mod select;
 mod set_operation;
@@ -53,8 +54,7 @@ impl Binder<'_> {
             Body::Values(rows) => self.values(rows, context)?,
             Body::SetOp { op: SetOp::Union, all, left, right } => {
                 let (left, right) = (self.query(left, context)?, self.query(right, context)?);
-                let union = self.union_all(left, right)?;
-                if *all { union } else { Plan::Distinct(Box::new(Distinct { input: union })) }
+                self.union(left, right, *all)?
             }
             Body::SetOp { op, all, left, right } => {
                 let (left, right) = (self.query(left, context)?, self.query(right, context)?);
@@ -77,6 +77,11 @@ impl Binder<'_> {
             return Err(Error::Syntax("rows of VALUES differ in length".to_owned()));
         }
         Ok(Plan::Values(Values { columns, rows }))
+    }
+
+    fn union(&mut self, left: Plan, right: Plan, all: bool) -> Result<Plan> {
+        let union = self.union_all(left, right)?;
+        Ok(if all { union } else { Plan::Distinct(Box::new(Distinct { input: union })) })
     }
 
     /// Both arms with the types of the union: it is PostgreSQL that finds them, and each arm must have

@@ -75,8 +75,57 @@ pub fn too_many_grouping_sets(most: usize) -> Error {
 pub fn recursion(name: &Ident) -> Error {
     Error::unsupported(
         &format!("the recursive query {name}"),
-        "one changed row can change rows that are any number of steps away",
-        "Write a fixed number of steps as joins.",
+        "it is read before it is complete, outside of the second arm of its own UNION",
+        "Put queries before those that read them, and let a recursion read itself once, in its second arm.",
+    )
+}
+
+pub fn recursion_twice() -> Error {
+    Error::unsupported(
+        "a recursive query that joins its rows with each other",
+        "each round joins the rows of one round only, so that the result depends on when a row is found",
+        "Join with the table that the recursion walks along instead.",
+    )
+}
+
+pub fn recursion_union() -> Error {
+    Error::unsupported(
+        "a union in the recursive part of a query",
+        "it follows its rows along one path of joins",
+        "Move arms that do not read the recursion to the first part; make one join of the others, over a UNION ALL \
+         of what they join with.",
+    )
+}
+
+pub fn recursion_matched() -> Error {
+    Error::unsupported(
+        "an outer, semi or anti join in the recursive part of a query",
+        "a row that comes to the joined table can take rows from the recursion, or change how often they count",
+        "Join in the recursive part, and do the rest outside of it, over all its rows.",
+    )
+}
+
+pub fn recursion_under(operator: &str) -> Error {
+    Error::unsupported(
+        &format!("recursion under {operator}"),
+        "it sees the rows of one round only, so that the result depends on when a row is found",
+        "Do it outside of the recursive query, over all its rows.",
+    )
+}
+
+pub fn recursion_limited() -> Error {
+    Error::unsupported(
+        "LIMIT without ORDER BY over a recursive UNION ALL",
+        "it may be all that ends the recursion, whose rows are kept as a whole",
+        "End the recursion in its second arm, with WHERE, or say in which ORDER BY its rows are the first.",
+    )
+}
+
+pub fn recursion_looks(column: &Ident) -> Error {
+    Error::unsupported(
+        &format!("the column {column} of a recursive UNION"),
+        "equal values of its type may look different, and which one is kept depends on when it is found",
+        "Cast it to a type whose equal values look alike, such as text or numeric with a fixed scale, or use UNION ALL.",
     )
 }
 

@@ -1,5 +1,7 @@
 //! What names mean at one place of a query.
 
+use std::cell::Cell;
+
 use super::refuse;
 use crate::error::{Error, Result};
 use crate::plan::ColId;
@@ -137,17 +139,43 @@ pub struct Ctes<'a> {
     visible: &'a [Cte],
     /// Those of WITH RECURSIVE that are not complete where this is: a reference is a recursion.
     open: &'a [Cte],
-    recursive: bool,
+    /// The recursive CTE in whose second arm this is.
+    own: Option<&'a Recursion>,
+    pub recursive: bool,
+}
+
+/// A recursive CTE while its second arm is bound.
+pub struct Recursion {
+    pub name: Ident,
+    pub number: u32,
+    /// Its columns by the names of the CTE, and by the names under which a scan reads them.
+    pub columns: Vec<(Ident, Ident)>,
+    pub used: Cell<bool>,
+}
+
+/// What the name of a CTE stands for.
+pub enum Found<'a> {
+    Cte(&'a Cte, Ctes<'a>),
+    Own(&'a Recursion),
 }
 
 impl<'a> Ctes<'a> {
     pub fn with(&'a self, with: &'a With) -> Ctes<'a> {
-        Ctes { outer: Some(self), visible: &with.ctes, open: &[], recursive: with.recursive }
+        Ctes { outer: Some(self), visible: &with.ctes, open: &[], own: None, recursive: with.recursive }
+    }
+
+    /// The same, where a recursive CTE can refer to itself.
+    pub fn within(&self, own: &'a Recursion) -> Ctes<'a> {
+        Ctes { own: Some(own), ..*self }
     }
 
     /// The CTE of this name and what its own query can refer to.
-    pub fn find(&self, name: &QName) -> Result<Option<(&'a Cte, Ctes<'a>)>> {
+    pub fn find(&self, name: &QName) -> Result<Option<Found<'a>>> {
         let named = |cte: &Cte| name.schema.is_none() && cte.name == name.name;
+        if let Some(own) = self.own.filter(|own| name.schema.is_none() && own.name == name.name) {
+            own.used.set(true);
+            return Ok(Some(Found::Own(own)));
+        }
         if self.open.iter().any(named) {
             return Err(refuse::recursion(&name.name));
         }
@@ -155,7 +183,7 @@ impl<'a> Ctes<'a> {
             Some(at) => {
                 let (visible, rest) = self.visible.split_at(at);
                 let open = if self.recursive { rest } else { &[] };
-                Ok(rest.first().map(|cte| (cte, Ctes { visible, open, ..*self })))
+                Ok(rest.first().map(|cte| Found::Cte(cte, Ctes { visible, open, own: None, ..*self })))
             }
             None => self.outer.map_or(Ok(None), |outer| outer.find(name)),
         }

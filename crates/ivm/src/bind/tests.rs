@@ -80,6 +80,20 @@ fn each_reference_to_a_cte_is_its_own() {
 }
 
 #[test]
+fn a_recursion_reads_itself_in_its_second_arm() {
+    let sql = "WITH RECURSIVE up(k, n) AS (
+        SELECT big.id, 0 FROM public.big UNION SELECT o.cid, (u.n + 1) FROM (up u JOIN public.orders o ON ((o.id = u.k)))
+      ), once(k) AS (SELECT up.k FROM up) SELECT o.k FROM once o";
+    assert_eq!(
+        simple(sql),
+        "SELECT t1.k\nFROM (\n    WITH RECURSIVE\n    recursion(k, n) AS (\n      SELECT big.id AS k, 0 AS n\n      \
+         FROM public.big AS big\n      UNION\n      SELECT (orders.cid)::bigint AS k, (recursion_2.n + 1) AS n\n      \
+         FROM recursion AS recursion_2, public.orders AS orders\n      WHERE (orders.id = recursion_2.k)\n    )\n    \
+         SELECT recursion.k, recursion.n\n    FROM recursion\n  ) AS t1"
+    );
+}
+
+#[test]
 fn using_merges_columns() {
     let sql = "SELECT id, o.amount, j.name FROM (public.orders o JOIN public.customers j USING (id))";
     assert_eq!(
@@ -355,8 +369,8 @@ fn what_is_refused() {
         (&format!("SELECT ctid {from}"), "the system column ctid"),
         (&format!("SELECT CURRENT_DATE AS d {from}"), "CURRENT_DATE"),
         (
-            "WITH RECURSIVE t(n) AS (SELECT 1 AS n UNION ALL SELECT (t_1.n + 1) FROM t t_1) SELECT t.n FROM t",
-            "the recursive query t",
+            "WITH RECURSIVE t(n) AS (SELECT u.n FROM u), u(n) AS (SELECT 1 AS n) SELECT t.n FROM t",
+            "the recursive query u",
         ),
     ] {
         assert_eq!(refused(sql), construct, "{sql}");

@@ -9,6 +9,7 @@
 //! | linear | `Δop(R) = op(ΔR)` | scan, σ, π, ⊎, set-returning functions |
 //! | bilinear | `Δ(R⋈S) = ΔR⋈S + R⋈ΔS − ΔR⋈ΔS` | ⋈ |
 //! | key-local | with K the touched keys: `Δop = op(R↾K) − old output↾K` | γ, δ, ω, τ |
+//! | fixpoint | out with what follows from deletions, in with what follows from insertions | μ |
 //!
 //! Deltas are compiled for the inputs that changed: an input outside the mask has no delta, and its
 //! terms vanish. A delta that is used more than once becomes a step: computed once, read by name.
@@ -22,6 +23,7 @@ mod join;
 mod outer;
 mod partition;
 mod project;
+mod recursive;
 mod restrict;
 mod scan;
 mod semi;
@@ -105,13 +107,14 @@ pub fn law(plan: &Plan) -> &'static str {
         Plan::Join(_) => "bilinear",
         Plan::Outer(_) | Plan::Semi(_) => "key-local",
         Plan::Aggregate(_) | Plan::Distinct(_) | Plan::Window(_) | Plan::TopK(_) => "key-local",
+        Plan::Fixpoint(_) => "fixpoint",
     }
 }
 
 /// The law of the operator that needs most: a step follows all the linear ones around it, too.
 fn strongest(plan: &Plan) -> &'static str {
     let below = plan.inputs().into_iter().map(strongest);
-    let rank = |law: &&str| ["linear", "bilinear", "key-local"].iter().position(|known| known == law);
+    let rank = |law: &&str| ["linear", "bilinear", "key-local", "fixpoint"].iter().position(|known| known == law);
     below.chain([law(plan)]).max_by_key(rank).unwrap_or("linear")
 }
 
@@ -159,6 +162,7 @@ impl Cx<'_> {
             Plan::Semi(s) => semi::delta(s, self),
             Plan::Expand(e) => expand::delta(e, self),
             Plan::Unnest(u) => unnest::delta(u, self),
+            Plan::Fixpoint(f) => recursive::delta(f, self),
             Plan::Window(_) | Plan::TopK(_) => Err(Error::Bug("a partitioned operator that is none")),
         }
     }

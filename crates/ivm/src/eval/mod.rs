@@ -5,6 +5,7 @@
 
 mod aggregate;
 mod expr;
+mod fixpoint;
 mod function;
 mod number;
 mod set;
@@ -97,6 +98,7 @@ fn rows(plan: &Plan, scope: &Scope) -> Result<Rows> {
         Plan::TopK(top) => top_k::eval(top, scope)?,
         Plan::Expand(expand) => set::expand(expand, scope)?,
         Plan::Unnest(unnest) => set::unnest(unnest, scope)?,
+        Plan::Fixpoint(fixpoint) => fixpoint::rows(fixpoint, scope)?,
         Plan::Window(window) => window::eval(window, scope)?,
     };
     Ok(Rows { columns, rows })

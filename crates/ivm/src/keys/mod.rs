@@ -5,6 +5,7 @@
 //! drop their columns. "Agree" is the type's equality, as in GROUP BY: nulls agree with each other.
 
 mod dependencies;
+mod fixpoint;
 mod join;
 mod not_null;
 mod window;
@@ -104,6 +105,7 @@ fn known(plan: &Plan, catalog: &dyn Catalog) -> Result<Known> {
         // One row may become many.
         Plan::Expand(_) => Known::default(),
         Plan::Unnest(unnest) => unnested(unnest, known(&unnest.input, catalog)?),
+        Plan::Fixpoint(fixpoint) => fixpoint::found(fixpoint, catalog)?,
     })
 }
 

@@ -42,7 +42,12 @@ impl<'a> Scope<'a> {
 pub fn query(query: &Query, scope: &Scope) -> Result<Vec<Column>> {
     let mut inner = scope.inner();
     for cte in query.with.iter().flat_map(|with| &with.ctes) {
-        let columns = self::query(&cte.query, &inner)?;
+        // The first arm of a recursive query has the columns of all of it.
+        let named = match &cte.query.body {
+            Body::SetOp { left, .. } if query.with.iter().any(|with| with.recursive) => left,
+            _ => &cte.query,
+        };
+        let columns = self::query(named, &inner)?;
         inner.ctes.push((cte.name.clone(), renamed(columns, cte.columns.iter())));
     }
     match &query.body {

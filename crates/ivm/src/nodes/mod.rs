@@ -9,6 +9,7 @@
 //! read it.
 
 mod counters;
+mod fixpoint;
 mod identity;
 mod partitioned;
 pub mod scale;
@@ -21,7 +22,7 @@ use crate::render;
 pub use crate::render::unique;
 use crate::sql::ident::{Ident, QName};
 use crate::types::Types;
-use crate::view::{Identity, NodeColumn};
+use crate::view::{Identity, NodeColumn, Part};
 pub use identity::width;
 
 /// Bytes that a name keeps when something is appended to it: PostgreSQL cuts names at 63.
@@ -61,13 +62,14 @@ pub struct Cut {
     pub columns: Vec<NodeColumn>,
     pub identity: Identity,
     pub upkeep: Vec<Upkeep>,
+    pub parts: Vec<Part>,
     /// Columns by which programs look rows up, beside the identity.
     pub lookup: Vec<ColId>,
 }
 
 impl Cut {
     pub fn new(plan: Plan, columns: Vec<NodeColumn>, identity: Identity) -> Cut {
-        Cut { plan, columns, identity, upkeep: vec![], lookup: vec![] }
+        Cut { plan, columns, identity, upkeep: vec![], parts: vec![], lookup: vec![] }
     }
 }
 
@@ -116,6 +118,7 @@ impl Cutter<'_> {
             Plan::Project(p) if matches!(p.input, Plan::Window(_) | Plan::TopK(_)) => {
                 self.partitioned(p.input, p.columns)?
             }
+            Plan::Fixpoint(f) => self.fixpoint(*f)?,
             other => other.try_map_inputs(&mut |input| self.below(input))?,
         })
     }

@@ -1,15 +1,22 @@
 //! Windows and top-k: their table holds what the query shows of them, and the columns that find their rows.
 
+use crate::bind::refuse;
 use crate::error::Result;
 use crate::expr::Expr as E;
-use crate::keys;
 use crate::plan::{ColId, Column, Expr, Plan};
+use crate::{keys, recursion};
 
 use super::{Cut, Cutter, identity, unique};
 
 impl Cutter<'_> {
     /// Makes a node of a window or a top-k, of which `shown` is read, and returns what reads it.
     pub fn partitioned(&mut self, operator: Plan, shown: Vec<(Column, Expr)>) -> Result<Plan> {
+        if let Plan::TopK(top) = &operator
+            && top.order.is_empty()
+            && recursion::may_be_endless(&top.input)
+        {
+            return Err(refuse::recursion_limited());
+        }
         let (lookup, order) = located(&operator);
         let available = operator.columns();
         let mut kept = shown.clone();

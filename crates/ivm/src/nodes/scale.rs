@@ -75,6 +75,8 @@ pub fn fixed(plan: &Plan, id: ColId, cx: &Cutter) -> Option<u32> {
             let (_, expr) = e.columns.iter().find(|(column, _)| column.id == id)?;
             of_expr(expr, &e.input, cx)
         }
+        // Both arms have the modifier of the first.
+        Plan::Fixpoint(_) => of_type(id, cx.types),
     }
 }
 

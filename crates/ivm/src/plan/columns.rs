@@ -116,7 +116,7 @@ impl Copier<'_> {
                 Plan::Expand(Box::new(Expand { columns, ..*x }))
             }
             Plan::Unnest(x) => Plan::Unnest(Box::new(Unnest { call: self.expr(x.call), ..*x })),
-            Plan::Scan(_) | Plan::UnionAll(_) | Plan::Aggregate(_) | Plan::Distinct(_) => plan,
+            Plan::Scan(_) | Plan::UnionAll(_) | Plan::Aggregate(_) | Plan::Distinct(_) | Plan::Fixpoint(_) => plan,
         }
     }
 
@@ -142,6 +142,10 @@ impl Copier<'_> {
                 x.calls = self.named(std::mem::take(&mut x.calls));
             }
             Plan::TopK(x) => x.partition.iter_mut().for_each(|id| *id = self.id(*id)),
+            Plan::Fixpoint(x) => {
+                x.base.1.iter_mut().chain(&mut x.step.1).for_each(|id| *id = self.id(*id));
+                x.columns.iter_mut().for_each(|column| *column = self.column(column.clone()));
+            }
             Plan::Unnest(x) => x.columns.iter_mut().for_each(|(column, _)| *column = self.column(column.clone())),
             Plan::Filter(_) | Plan::Join(_) | Plan::Outer(_) | Plan::Semi(_) | Plan::Distinct(_) => {}
         }

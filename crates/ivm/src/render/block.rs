@@ -67,9 +67,12 @@ impl Renderer<'_> {
         match plan {
             Plan::Scan(scan) => Ok(self.scan(scan)),
             Plan::Values(values) if values.rows.len() == 1 => self.one_row(values),
-            Plan::Values(_) | Plan::UnionAll(_) | Plan::Distinct(_) | Plan::TopK(_) | Plan::Expand(_) => {
-                self.subquery(plan)
-            }
+            Plan::Values(_)
+            | Plan::UnionAll(_)
+            | Plan::Distinct(_)
+            | Plan::TopK(_)
+            | Plan::Expand(_)
+            | Plan::Fixpoint(_) => self.subquery(plan),
             Plan::Semi(semi) => {
                 let mut block = self.flat(&semi.left)?;
                 let condition = self.expr(&semi.condition(), &block.columns)?;
@@ -144,7 +147,7 @@ impl Renderer<'_> {
     }
 
     fn scan(&mut self, scan: &Scan) -> Block {
-        let name = (self.names)(&scan.relation);
+        let name = self.relation(&scan.relation);
         let alias = self.aliases.take(&name.name);
         let column = |(column, own): &(Column, Ident)| (column.id, col(alias.as_str(), own.as_str()));
         let columns = scan.columns.iter().map(column).collect();

@@ -6,6 +6,7 @@
 
 mod block;
 mod expr;
+mod fixpoint;
 mod names;
 mod top_k;
 mod unnest;
@@ -23,13 +24,13 @@ pub use names::unique;
 
 /// The query of a plan; its output columns are the plan's, their names made unique.
 pub fn query(plan: &Plan, names: &dyn Fn(&Relation) -> QName) -> Result<Query> {
-    Renderer { names, aliases: Aliases::default(), outer: vec![] }.query(plan)
+    Renderer { names, aliases: Aliases::default(), outer: vec![], recursions: BTreeMap::new() }.query(plan)
 }
 
 /// The query of a plan that reads no table, where `around` says what it reads of the row around it.
 pub fn of_row(plan: &Plan, around: BTreeMap<ColId, Expr>) -> Result<Query> {
     let none = |_: &Relation| QName::bare("none");
-    Renderer { names: &none, aliases: Aliases::default(), outer: vec![around] }.query(plan)
+    Renderer { names: &none, aliases: Aliases::default(), outer: vec![around], recursions: BTreeMap::new() }.query(plan)
 }
 
 /// Renders one query: its aliases, nested queries included, are all different.
@@ -38,6 +39,8 @@ struct Renderer<'a> {
     aliases: Aliases,
     /// What the columns of the enclosing queries are, for the subqueries of expressions.
     outer: Vec<expr::Columns>,
+    /// The fixpoints around, by number: the names of their CTEs.
+    recursions: BTreeMap<u32, Ident>,
 }
 
 impl Renderer<'_> {
@@ -50,6 +53,7 @@ impl Renderer<'_> {
             Plan::TopK(top) => self.top_k(top, &ids, &names),
             Plan::Expand(expand) => self.expand(expand, &ids, &names),
             Plan::Distinct(distinct) => self.block(&distinct.input)?.select(&ids, &names, Distinct::Rows),
+            Plan::Fixpoint(fixpoint) => self.fixpoint(fixpoint, &names),
             _ => self.block(plan)?.select(&ids, &names, Distinct::No),
         }
     }

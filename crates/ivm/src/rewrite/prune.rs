@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::{project, semi};
 use crate::plan::{
-    Aggregate, ColId, Column, Distinct, Expr, Filter, Join, Outer, Plan, Project, Semi, UnionAll, Window,
+    Aggregate, ColId, Column, Distinct, Expr, Filter, Fixpoint, Join, Outer, Plan, Project, Semi, UnionAll, Window,
 };
 
 /// The plan with the `needed` columns among its output, and as few others as its operators allow.
@@ -76,6 +76,12 @@ pub fn prune(plan: Plan, needed: &BTreeSet<ColId>) -> Plan {
             let is_node = matches!(plan, Plan::TopK(_));
             let plan = plan.map_inputs(&mut |input| prune(input, &read));
             if is_node { narrow(plan, needed) } else { plan }
+        }
+        // What a round makes of a row may depend on any of its columns.
+        Plan::Fixpoint(f) => {
+            let arm = |(plan, ids): (Plan, Vec<ColId>)| (prune(plan, &ids.iter().copied().collect()), ids);
+            let Fixpoint { number, columns, base, step, all } = *f;
+            Plan::Fixpoint(Box::new(Fixpoint { number, columns, base: arm(base), step: arm(step), all }))
         }
     }
 }

@@ -25,6 +25,8 @@ pub enum Shape {
     TopK,
     Expand,
     Unnest,
+    /// WITH RECURSIVE.
+    Fixpoint,
     /// INTERSECT and EXCEPT, bound from SQL.
     SetOperation,
     /// ROLLUP, CUBE and GROUPING SETS, bound from SQL.
@@ -53,7 +55,7 @@ pub const TABLES: [Declared; 3] = [
 
 pub struct Generator<'a, 'b> {
     pub tape: &'a mut Tape<'b>,
-    ids: Ids,
+    pub ids: Ids,
     types: BTreeMap<ColId, Ty>,
 }
 
@@ -78,6 +80,7 @@ impl<'a, 'b> Generator<'a, 'b> {
             Shape::TopK => windows::top_k(&mut self, 1),
             Shape::Expand => self.expand(1),
             Shape::Unnest => self.unnest(1),
+            Shape::Fixpoint => self.fixpoint(1),
             Shape::SetOperation => return self.set_operation(),
             Shape::GroupingSets => return self.grouping_sets(),
             Shape::Any(depth) => self.any(depth),
@@ -89,7 +92,7 @@ impl<'a, 'b> Generator<'a, 'b> {
         if depth == 0 {
             return self.scan();
         }
-        match self.tape.pick(14) {
+        match self.tape.pick(15) {
             0 => self.scan(),
             1 => self.filter(depth - 1),
             2 => self.project(depth - 1),
@@ -102,6 +105,7 @@ impl<'a, 'b> Generator<'a, 'b> {
             10 => self.unnest(depth - 1),
             11 => windows::window(self, depth - 1),
             12 => windows::top_k(self, depth - 1),
+            13 => self.fixpoint(depth - 1),
             _ => self.distinct(depth - 1),
         }
     }

@@ -8,7 +8,7 @@ use ivm::plan::{Ids, Plan, Relation, UnionAll};
 use ivm::sql::ident::{Ident, QName};
 use ivm::view::{DELTA, Identity, Mask, Node, View};
 use ivm::zset::{Row, Zset};
-use ivm::{compile, rewrite};
+use ivm::{Error, compile, rewrite};
 
 use crate::plans::{TABLES, Ty};
 use crate::tape::Tape;
@@ -22,38 +22,36 @@ pub struct World {
     nodes: Vec<Zset>,
     tables: Tables,
     /// Breaks the programs on purpose.
-    pub drop_last_terms: bool,
+    pub broken: Option<fn(&mut PlanStep)>,
 }
 
 impl World {
-    pub fn new((plan, ids): (Plan, Ids), tape: &mut Tape) -> Result<World, String> {
+    /// `None` when the query is a recursion that does not end.
+    pub fn new((plan, ids): (Plan, Ids), tape: &mut Tape) -> Result<Option<World>, String> {
         let catalog = crate::catalog::catalog();
         let state = |k: usize| QName::qualified("pgtrickle_state", format!("n_1_{k}"));
         let tables = (&QName::qualified("public", "view"), &state as &dyn Fn(usize) -> QName);
         let simplified = if tape.flip() { rewrite::simplify(plan.clone()) } else { plan.clone() };
         let view = compile::of_plan(simplified, &catalog, tables, ids).map_err(|e| format!("{e} in {plan:?}"))?;
-        let mut world = World {
-            plan,
-            view,
-            sources: BTreeMap::new(),
-            nodes: vec![],
-            tables: Tables::new(),
-            drop_last_terms: false,
-        };
+        let mut world =
+            World { plan, view, sources: BTreeMap::new(), nodes: vec![], tables: Tables::new(), broken: None };
         for (name, _) in TABLES {
             let rows = (0..tape.pick(6)).map(|_| fresh(name, tape)).collect();
             world.set_source(name, rows);
+        }
+        if !world.ends()? {
+            return Ok(None);
         }
         for k in 0..world.view.nodes.len() {
             let rows = world.eval(&world.view.nodes[k].plan)?;
             world.set_node(k, rows)?;
         }
         world.check()?;
-        Ok(world)
+        Ok(Some(world))
     }
 
-    /// Changes some sources and lets every node follow.
-    pub fn round(&mut self, tape: &mut Tape) -> Result<(), String> {
+    /// Changes some sources and lets every node follow; whether the query is still a recursion that ends.
+    pub fn round(&mut self, tape: &mut Tape) -> Result<bool, String> {
         let mut changed = Mask::new();
         for (name, _) in TABLES {
             if tape.pick(3) == 0 {
@@ -64,6 +62,9 @@ impl World {
             let weight = self.view.weight(&Relation::Source(source.clone()));
             self.tables.insert(Relation::SourceDelta(source.clone()), weighted(columns(name), weight, delta));
             changed.insert(Relation::Source(source));
+        }
+        if !self.ends()? {
+            return Ok(false);
         }
         for k in 0..self.view.nodes.len() {
             let node = &self.view.nodes[k];
@@ -85,15 +86,34 @@ impl World {
             self.set_node(k, followed)?;
             changed.insert(Relation::Node(k));
         }
-        self.check()
+        self.check()?;
+        Ok(true)
+    }
+
+    /// Whether the query and every recursion in it, which a node computes whole, has an answer. What follows
+    /// them must have one then, too.
+    fn ends(&self) -> Result<bool, String> {
+        let mut asked = vec![&self.plan];
+        while let Some(plan) = asked.pop() {
+            asked.extend(plan.inputs());
+            if !std::ptr::eq(plan, &self.plan) && !matches!(plan, Plan::Fixpoint(_)) {
+                continue;
+            }
+            match eval(plan, &self.tables) {
+                Err(Error::Evaluation(why)) if why.contains("does not end") => return Ok(false),
+                Err(other) => return Err(other.to_string()),
+                Ok(_) => {}
+            }
+        }
+        Ok(true)
     }
 
     /// The consolidated delta of a program.
     fn run(&mut self, steps: Vec<PlanStep>) -> Result<Zset, String> {
         let mut delta = Zset::default();
         for mut step in steps {
-            if self.drop_last_terms {
-                drop_last_term(&mut step.plan);
+            if let Some(broken) = self.broken {
+                broken(&mut step);
             }
             let skipped =
                 step.needs.as_ref().is_some_and(|needs| self.tables[&Relation::Step(needs.clone())].rows.is_empty());
@@ -227,7 +247,7 @@ fn weighted(mut columns: Vec<Ident>, weight: Ident, rows: Vec<(Row, i64)>) -> Ta
 }
 
 /// Forgets the last term of every union of three.
-fn drop_last_term(plan: &mut Plan) {
+pub fn drop_last_term(plan: &mut Plan) {
     match plan {
         Plan::UnionAll(UnionAll { inputs, .. }) if inputs.len() == 3 => drop(inputs.pop()),
         Plan::Filter(f) => drop_last_term(&mut f.input),

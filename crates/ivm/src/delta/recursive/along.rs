@@ -1,0 +1,95 @@
+//! `S` over other relations: the step's path, with what is given in the place of its own rows and its parts.
+
+use crate::error::{Error, Result};
+use crate::plan::{Column, Expand, Plan, Scan, Unnest};
+use crate::recursion;
+
+use super::super::Cx;
+use super::Change;
+use super::parts::State;
+use super::rows::Rows;
+
+/// What a step reads as its own rows.
+pub type Own<'r> = &'r dyn Fn(&Scan, &mut Cx) -> Rows;
+
+/// A plan and the weights of its rows: their product counts.
+type Weighed = (Plan, Vec<Column>);
+
+impl Change<'_> {
+    /// The rows that a step makes of its `own` with every part in the state that `state` says.
+    pub fn step(&self, own: Own, state: &dyn Fn(usize) -> State, cx: &mut Cx) -> Result<Rows> {
+        let (plan, ids) = &self.fixpoint.step;
+        let (plan, weights) = Walk { change: self, own, state, parts: 0 }.along(plan, cx)?;
+        Ok(self.fed(plan, ids, weights, cx))
+    }
+
+    /// What a step makes of its `own` rows because a part `moved`: one term for each part that did, with
+    /// those before it in the state `before`, and those after it in the state `after`.
+    pub fn terms(&self, own: Own, states: [State; 3], cx: &mut Cx) -> Result<Vec<Rows>> {
+        let [before, moved, after] = states;
+        let changed = (0..self.parts.len()).filter(|at| self.parts[*at].moves());
+        let term = |at: usize| {
+            let state = move |part: usize| match part.cmp(&at) {
+                std::cmp::Ordering::Less => before,
+                std::cmp::Ordering::Equal => moved,
+                std::cmp::Ordering::Greater => after,
+            };
+            self.step(own, &state, cx)
+        };
+        changed.map(term).collect()
+    }
+}
+
+struct Walk<'w, 'a> {
+    change: &'w Change<'a>,
+    own: Own<'w>,
+    state: &'w dyn Fn(usize) -> State,
+    /// How many parts there were on the way.
+    parts: usize,
+}
+
+impl Walk<'_, '_> {
+    fn along(&mut self, plan: &Plan, cx: &mut Cx) -> Result<Weighed> {
+        if !recursion::reads(plan, self.change.fixpoint.number) {
+            return self.part(cx);
+        }
+        let mut next = |input: &Plan| self.along(input, cx);
+        Ok(match plan {
+            Plan::Scan(scan) => {
+                let Rows { plan, w, .. } = (self.own)(scan, cx);
+                (plan, w.into_iter().collect())
+            }
+            Plan::Filter(filter) => {
+                let (input, weights) = next(&filter.input)?;
+                (input.filter(filter.predicate.clone()), weights)
+            }
+            Plan::Project(project) => {
+                let (input, weights) = next(&project.input)?;
+                let columns = project.columns.iter().cloned().chain(weights.iter().map(Column::pass)).collect();
+                (input.project(columns), weights)
+            }
+            Plan::Expand(expand) => {
+                let (input, weights) = next(&expand.input)?;
+                let columns = expand.columns.iter().cloned().chain(weights.iter().map(Column::pass)).collect();
+                (Plan::Expand(Box::new(Expand { input, columns })), weights)
+            }
+            Plan::Unnest(unnest) => {
+                let (input, weights) = next(&unnest.input)?;
+                (Plan::Unnest(Box::new(Unnest { input, ..(**unnest).clone() })), weights)
+            }
+            Plan::Join(join) => {
+                let inputs = join.inputs.iter().map(next).collect::<Result<Vec<Weighed>>>()?;
+                let (inputs, weights): (Vec<Plan>, Vec<Vec<Column>>) = inputs.into_iter().unzip();
+                (Plan::join(inputs, join.predicates.clone()), weights.concat())
+            }
+            _ => return Err(Error::Bug("a recursive step that is not linear")),
+        })
+    }
+
+    fn part(&mut self, cx: &mut Cx) -> Result<Weighed> {
+        let at = self.parts;
+        self.parts += 1;
+        let part = self.change.parts.get(at).ok_or(Error::Bug("a recursive step has more parts than its node"))?;
+        part.read((self.state)(at), cx)
+    }
+}

@@ -1,0 +1,45 @@
+//! Facts of a fixpoint: a column is never null when the base never makes it so, nor a step from rows
+//! that have it; a set has its whole rows as a key.
+
+use std::collections::BTreeSet;
+
+use super::Known;
+use crate::catalog::Catalog;
+use crate::error::Result;
+use crate::expr::IsTest;
+use crate::plan::{ColId, Expr, Fixpoint, Plan, Scan};
+use crate::recursion;
+
+pub fn found(fixpoint: &Fixpoint, catalog: &dyn Catalog) -> Result<Known> {
+    let places = |plan: &Plan, ids: &[ColId]| -> Result<BTreeSet<usize>> {
+        let known = super::known(plan, catalog)?;
+        Ok((0..ids.len()).filter(|at| known.not_null.contains(&ids[*at])).collect())
+    };
+    let mut not_null = places(&fixpoint.base.0, &fixpoint.base.1)?;
+    loop {
+        let step = assuming(fixpoint, &not_null);
+        let kept: BTreeSet<usize> = places(&step, &fixpoint.step.1)?.intersection(&not_null).copied().collect();
+        if kept == not_null {
+            break;
+        }
+        not_null = kept;
+    }
+    let all: BTreeSet<ColId> = fixpoint.columns.iter().map(|column| column.id).collect();
+    Ok(Known {
+        not_null: not_null.into_iter().map(|at| fixpoint.columns[at].id).collect(),
+        keys: if fixpoint.all { vec![] } else { vec![all] },
+        ..Known::default()
+    })
+}
+
+/// The step over rows whose columns at these places are not null.
+fn assuming(fixpoint: &Fixpoint, not_null: &BTreeSet<usize>) -> Plan {
+    let restricted = |scan: &Scan| {
+        let known =
+            scan.columns.iter().filter(|(_, name)| fixpoint.place(name).is_some_and(|at| not_null.contains(&at)));
+        let conditions: Vec<Expr> = known.map(|(column, _)| column.expr().is(IsTest::NotNull)).collect();
+        let rows = Plan::Scan(scan.clone());
+        if conditions.is_empty() { rows } else { rows.filter(Expr::all(conditions)) }
+    };
+    recursion::replaced(&fixpoint.step.0, fixpoint.number, &restricted)
+}

@@ -1,0 +1,50 @@
+//! A fixpoint's node: its table holds the rows that the recursion finds.
+
+use super::{Cut, Cutter, identity};
+use crate::bind::refuse;
+use crate::catalog::Equality;
+use crate::error::Result;
+use crate::keys;
+use crate::plan::{Fixpoint, Plan};
+use crate::recursion;
+use crate::render::unique;
+use crate::view::Part;
+
+impl Cutter<'_> {
+    /// Makes a node of a fixpoint and returns what reads it.
+    pub fn fixpoint(&mut self, fixpoint: Fixpoint) -> Result<Plan> {
+        let image = |plan: &Plan, id| self.ty(plan, id).is_ok_and(|ty| ty.equality == Equality::Image);
+        let fixpoint = fixpoint.on_a_path(&|plan| plan.columns().iter().all(|column| image(plan, column.id)));
+        recursion::check(&fixpoint)?;
+        let whole = Plan::Fixpoint(Box::new(fixpoint.clone()));
+        let facts = keys::facts(&whole, self.catalog)?;
+        let mut columns = vec![];
+        for (column, name) in fixpoint.columns.iter().zip(unique(&fixpoint.columns)) {
+            let known = self.column(column, name, &whole, &facts)?;
+            if !fixpoint.all && known.ty.equality != Equality::Image {
+                return Err(refuse::recursion_looks(&known.name));
+            }
+            columns.push(known);
+        }
+        let identity = identity::choose(&whole, &facts, self.catalog, self.types)?;
+        let lookup = recursion::lookup(&fixpoint).into_iter().map(|at| fixpoint.columns[at].id).collect();
+        let parts = fixpoint.parts().into_iter().map(|part| self.part(part)).collect::<Result<Vec<_>>>()?;
+        let Fixpoint { base, step, .. } = fixpoint;
+        let (base, step) = ((self.below(base.0)?, base.1), (self.below(step.0)?, step.1));
+        let fixpoint = Fixpoint { base, step, ..fixpoint };
+        // The same parts, their aggregates replaced by reads of nodes.
+        let parts = fixpoint.parts().into_iter().zip(parts).map(|(plan, part)| Part { plan: plan.clone(), ..part });
+        let parts = parts.collect();
+        let plan = Plan::Fixpoint(Box::new(fixpoint));
+        self.read(Cut { parts, lookup, ..Cut::new(plan, columns, identity) })
+    }
+
+    fn part(&self, plan: &Plan) -> Result<Part> {
+        let facts = keys::facts(plan, self.catalog)?;
+        let identity = identity::choose(plan, &facts, self.catalog, self.types)?;
+        let columns = plan.columns();
+        let columns =
+            columns.iter().zip(unique(&columns)).map(|(column, name)| self.column(column, name, plan, &facts));
+        Ok(Part { plan: plan.clone(), columns: columns.collect::<Result<_>>()?, identity })
+    }
+}

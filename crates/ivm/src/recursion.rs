@@ -1,0 +1,162 @@
+//! The shape of a recursive step.
+//!
+//! A step reads its own rows along a *path* of filters, projections and joins, none of which meets them
+//! twice: `S(T)` is linear in `T`. What the path joins them with are the *parts* of the step; whatever
+//! operators a part is made of, only its rows matter, and `S` is linear in each part as well. So more rows
+//! in `T` or in a part never mean fewer rows in `S(T)`.
+
+use std::collections::BTreeSet;
+
+use crate::bind::refuse;
+use crate::error::Result;
+use crate::plan::{ColId, Column, Expr, Fixpoint, Plan, Relation, Scan};
+use crate::render::unique;
+use crate::sql::ident::Ident;
+
+/// The name of a recursive CTE, numbered where several are nested.
+pub const RECURSION: &str = "recursion";
+
+/// What a recursion is called outside of its fixpoint, where only its row type matters.
+pub fn free_name(number: u32) -> Ident {
+    Ident::new(format!("{RECURSION}{number}"))
+}
+
+impl Fixpoint {
+    /// The names by which its step reads the columns.
+    pub fn names(&self) -> Vec<Ident> {
+        unique(&self.columns)
+    }
+
+    /// The place of a column that its step reads by this name.
+    pub fn place(&self, name: &Ident) -> Option<usize> {
+        self.names().iter().position(|own| own == name)
+    }
+
+    /// What its step joins its own rows with.
+    pub fn parts(&self) -> Vec<&Plan> {
+        let mut parts = vec![];
+        along(&self.step.0, self.number, &mut |input| parts.push(input));
+        parts
+    }
+
+    /// Its step without the operators on the path that change nothing for a set: how often a row is made does
+    /// not matter, so that a semi join is the join, and a duplicate elimination its input, where duplicates are
+    /// `alike`: else the step could tell them apart.
+    pub fn on_a_path(mut self, alike: &dyn Fn(&Plan) -> bool) -> Fixpoint {
+        if !self.all {
+            self.step.0 = plain(self.step.0, self.number, alike);
+        }
+        self
+    }
+}
+
+/// Whether a plan reads the rows of this recursion.
+pub fn reads(plan: &Plan, number: u32) -> bool {
+    let mut found = false;
+    plan.scans(&mut |scan| found |= scan.relation == Relation::Recursion(number));
+    found
+}
+
+/// Whether a plan has a recursion in it that a LIMIT may be needed to end.
+pub fn may_be_endless(plan: &Plan) -> bool {
+    matches!(plan, Plan::Fixpoint(f) if f.all) || plan.inputs().into_iter().any(may_be_endless)
+}
+
+/// Calls `f` for every part beside the path.
+fn along<'a>(plan: &'a Plan, number: u32, f: &mut impl FnMut(&'a Plan)) {
+    match reads(plan, number) {
+        true => plan.inputs().into_iter().for_each(|input| along(input, number, f)),
+        false => f(plan),
+    }
+}
+
+fn plain(plan: Plan, number: u32, alike: &dyn Fn(&Plan) -> bool) -> Plan {
+    if !reads(&plan, number) {
+        return plan;
+    }
+    match plan.map_inputs(&mut |input| plain(input, number, alike)) {
+        Plan::Distinct(d) if alike(&d.input) => d.input,
+        Plan::Semi(s) if !s.anti && reads(&s.left, number) => {
+            let columns = s.left.columns().iter().map(Column::pass).collect();
+            Plan::join(vec![s.left, s.right], vec![s.on]).project(columns)
+        }
+        other => other,
+    }
+}
+
+/// The step with its scans of the recursion replaced.
+pub fn replaced(plan: &Plan, number: u32, f: &dyn Fn(&Scan) -> Plan) -> Plan {
+    match plan {
+        Plan::Scan(scan) if scan.relation == Relation::Recursion(number) => f(scan),
+        other => other.clone().map_inputs(&mut |input| replaced(&input, number, f)),
+    }
+}
+
+/// Refuses a step that is not linear in its own rows.
+pub fn check(fixpoint: &Fixpoint) -> Result<()> {
+    path(&fixpoint.step.0, fixpoint)
+}
+
+fn path(plan: &Plan, fixpoint: &Fixpoint) -> Result<()> {
+    let mut own = plan.inputs().into_iter().filter(|input| reads(input, fixpoint.number));
+    match plan {
+        Plan::Scan(_) | Plan::Values(_) | Plan::Filter(_) | Plan::Project(_) => {}
+        Plan::Expand(_) | Plan::Unnest(_) | Plan::Join(_) => {}
+        Plan::UnionAll(_) => return Err(refuse::recursion_union()),
+        Plan::Aggregate(_) => return Err(refuse::recursion_under("an aggregate")),
+        Plan::Distinct(_) => return Err(refuse::recursion_under("DISTINCT")),
+        Plan::Fixpoint(_) => return Err(refuse::recursion_under("another recursive query")),
+        Plan::Window(_) => return Err(refuse::recursion_under("a window function")),
+        Plan::TopK(_) => return Err(refuse::recursion_under("LIMIT or DISTINCT ON")),
+        Plan::Outer(_) | Plan::Semi(_) => return Err(refuse::recursion_matched()),
+    }
+    match (own.next(), own.next()) {
+        (_, Some(_)) => Err(refuse::recursion_twice()),
+        (Some(input), None) => path(input, fixpoint),
+        (None, None) => Ok(()),
+    }
+}
+
+/// The places by which a step looks its own rows up when a part changes: those of the columns that it
+/// compares with something else by `=`.
+pub fn lookup(fixpoint: &Fixpoint) -> BTreeSet<usize> {
+    let mut places = BTreeSet::new();
+    fixpoint.step.0.scans(&mut |scan| {
+        if scan.relation == Relation::Recursion(fixpoint.number) {
+            compared(&fixpoint.step.0, scan, &mut |id| {
+                let column = scan.columns.iter().find(|(column, _)| column.id == id);
+                places.extend(column.and_then(|(_, name)| fixpoint.place(name)));
+            });
+        }
+    });
+    places
+}
+
+/// Calls `f` for every column of `own` that a predicate over it compares with an expression without it.
+fn compared(plan: &Plan, own: &Scan, f: &mut impl FnMut(ColId)) {
+    let predicates: Vec<&Expr> = match plan {
+        Plan::Join(join) => join.predicates.iter().collect(),
+        Plan::Filter(filter) => vec![&filter.predicate],
+        _ => vec![],
+    };
+    let below = |id: &ColId| own.columns.iter().any(|(column, _)| column.id == *id);
+    for predicate in predicates.into_iter().flat_map(|predicate| predicate.clone().conjuncts()) {
+        let Expr::Binary(op, l, r) = predicate else { continue };
+        if !op.is("=") {
+            continue;
+        }
+        for (one, other) in [(&*l, &*r), (&*r, &*l)] {
+            if let Expr::Column(id) = one
+                && below(id)
+                && !other.columns().is_empty()
+                && !other.columns().into_iter().any(below)
+            {
+                f(*id);
+            }
+        }
+    }
+    plan.inputs().into_iter().for_each(|input| compared(input, own, f));
+}
+
+#[cfg(test)]
+mod tests;
