@@ -36,7 +36,8 @@ create table pgtrickle.pgt_frontiers (
   last_error         text,
   last_error_at      timestamptz,
   refreshes          bigint not null default 0,
-  rows_changed       bigint not null default 0
+  rows_changed       bigint not null default 0,
+  rates              double precision[]           -- milliseconds per unit of the planner's cost: of recomputing, then of deltas by magnitude
 ) with (fillfactor = 50);
 
 -- Tables (and stream tables) that are read by some stream table, each with one change buffer.
@@ -74,7 +75,9 @@ create table pgtrickle.pgt_refresh_history (
   rows_deleted       bigint not null default 0,
   delta_rows         bigint not null default 0,   -- change rows read from the sources
   duration_ms        double precision not null,
-  error              text
+  error              text,
+  delta_cost         double precision,            -- expected milliseconds of following the changes, and
+  full_cost          double precision             -- of recomputing; null where there was no choice
 );
 create index on pgtrickle.pgt_refresh_history (pgt_id, refresh_id desc);
 

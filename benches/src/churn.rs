@@ -1,7 +1,8 @@
-//! One per cent of a table changed: a differential refresh beside a full one and beside plain SQL.
+//! Part of a table changed: a differential refresh beside a full one, beside what AUTO makes of it, and beside
+//! plain SQL.
 //!
-//! Each round changes the table once (70 % updates, 15 % inserts, 15 % deletes); then every query is
-//! brought up to date in three ways, which take turns in going first.
+//! Each round changes one, ten, fifty or all of every hundred rows (70 % updates, 15 % inserts, 15 % deletes);
+//! then every query is brought up to date in four ways, which take turns in going first.
 
 use serde_json::json;
 
@@ -9,7 +10,7 @@ use crate::Result;
 use crate::dataset::{Dataset, views};
 use crate::options::Options;
 use crate::report::Report;
-use crate::sample::{ratio, rounded};
+use crate::sample::{ratio, rounded, within};
 use crate::server::Server;
 use crate::session::{BY_HAND, Session, Table};
 use crate::timing::{Commit, Timed, Timings};
@@ -17,51 +18,63 @@ use crate::timing::{Commit, Timed, Timings};
 const ROWS: u32 = 100_000;
 const ROUNDS: u32 = 20;
 const WARM_UP: u32 = 3;
+/// Changed rows of every hundred.
+const SHARES: [u32; 4] = [1, 10, 50, 100];
+/// AUTO beside the better of the two modes that it chooses from.
+const TARGET_RATIO: f64 = 1.1;
 
-/// One query, kept in three ways.
+/// One query, kept in four ways.
 struct Case {
     differential: Table,
     full: Table,
+    auto: Table,
     plain: &'static str,
-    timings: [Timings; 3],
+    timings: [Timings; 4],
 }
 
-const fn differential(name: &'static str, query: &'static str) -> Table {
-    Table { name, query, schedule: BY_HAND, mode: "DIFFERENTIAL" }
+const fn table(name: &'static str, query: &'static str, mode: &'static str) -> Table {
+    Table { name, query, schedule: BY_HAND, mode }
 }
 
-const fn full(name: &'static str, query: &'static str) -> Table {
-    Table { name, query, schedule: BY_HAND, mode: "FULL" }
-}
-
-/// The stream tables, differential and full, and the name of the plain table.
-const CASES: [(Table, Table, &str); 5] = [
-    (differential("scan", views::SCAN), full("scan_full", views::SCAN), "scan_plain"),
-    (differential("filter", views::FILTER), full("filter_full", views::FILTER), "filter_plain"),
-    (differential("aggregate", views::FIVE_GROUPS), full("aggregate_full", views::FIVE_GROUPS), "aggregate_plain"),
-    (differential("join2", views::JOIN2), full("join2_full", views::JOIN2), "join2_plain"),
+/// The names of a case: differential, full, by choice, and plain.
+const CASES: [([&str; 4], &str); 5] = [
+    (["scan", "scan_full", "scan_auto", "scan_plain"], views::SCAN),
+    (["filter", "filter_full", "filter_auto", "filter_plain"], views::FILTER),
+    (["aggregate", "aggregate_full", "aggregate_auto", "aggregate_plain"], views::FIVE_GROUPS),
+    (["join2", "join2_full", "join2_auto", "join2_plain"], views::JOIN2),
     (
-        differential("join2_aggregate", views::JOIN2_AGGREGATE),
-        full("join2_aggregate_full", views::JOIN2_AGGREGATE),
-        "join2_aggregate_plain",
+        ["join2_aggregate", "join2_aggregate_full", "join2_aggregate_auto", "join2_aggregate_plain"],
+        views::JOIN2_AGGREGATE,
     ),
 ];
 
 impl Case {
-    async fn create(session: &Session, (differential, full, plain): (Table, Table, &'static str)) -> Result<Case> {
-        session.create(&differential).await?;
-        session.create(&full).await?;
-        Ok(Case { differential, full, plain, timings: Default::default() })
+    async fn create(
+        session: &Session,
+        ([name, full, auto, plain], query): ([&'static str; 4], &'static str),
+    ) -> Result<Case> {
+        let case = Case {
+            differential: table(name, query, "DIFFERENTIAL"),
+            full: table(full, query, "FULL"),
+            auto: table(auto, query, "AUTO"),
+            plain,
+            timings: Default::default(),
+        };
+        for table in [&case.differential, &case.full, &case.auto] {
+            session.create(table).await?;
+        }
+        Ok(case)
     }
 
-    /// Brings all three up to date, beginning with another each round.
+    /// Brings all four up to date, beginning with another each round.
     async fn step(&mut self, timed: &Timed, round: u32) -> Result<()> {
-        for offset in 0..3 {
-            let way = (round as usize + offset) % 3;
+        for offset in 0..4 {
+            let way = (round as usize + offset) % 4;
             let timings = &mut self.timings[way];
             match way {
                 0 => timed.refresh(self.differential.name, timings).await?,
                 1 => timed.refresh(self.full.name, timings).await?,
+                2 => timed.refresh(self.auto.name, timings).await?,
                 _ => {
                     let create = format!("create table {} as {}", self.plain, self.differential.query);
                     timed.run(&create, timings).await?;
@@ -75,66 +88,75 @@ impl Case {
     async fn verify(&self, session: &Session, rounds: u32) -> Result<()> {
         for (table, action) in [(&self.differential, "DIFFERENTIAL"), (&self.full, "FULL")] {
             session.history(table, action, rounds).await?;
+        }
+        for table in [&self.differential, &self.full, &self.auto] {
             session.exact(table).await?;
         }
         Ok(())
     }
 
-    fn tell(&self, rows: u32, report: &mut Report) {
-        let [differential, full, plain] = &self.timings;
-        let beside = |other: &Timings| {
+    /// How many of the last `rounds` refreshes by choice were differential.
+    async fn chosen(&self, session: &Session, rounds: u32) -> Result<i64> {
+        let query = "select count(*) from pgtrickle.get_refresh_history($1, $2) where action = 'DIFFERENTIAL'";
+        Ok(session.client.query_one(query, &[&self.auto.name, &i32::try_from(rounds)?]).await?.get(0))
+    }
+
+    async fn tell(&self, session: &Session, (rows, share, rounds): (u32, u32, u32), report: &mut Report) -> Result<()> {
+        let [differential, full, auto, plain] = &self.timings;
+        let beside = |one: &Timings, other: &Timings| {
             json!({
-                "client_p50": rounded(ratio(&differential.client_async, &other.client_async)),
-                "cpu_p50": rounded(ratio(&differential.cpu, &other.cpu)),
+                "client_p50": rounded(ratio(&one.client_async, &other.client_async)),
+                "cpu_p50": rounded(ratio(&one.cpu, &other.cpu)),
             })
         };
+        let better = if differential.cpu.median() < full.cpu.median() { differential } else { full };
         report.add(json!({
             "view": self.differential.name,
             "rows": rows,
-            "changed_rows": rows / 100,
+            "changed_rows": rows / 100 * share,
             "differential": differential.summary(),
             "full": full.summary(),
+            "auto": auto.summary(),
             "create_table_as": plain.summary(),
-            "differential_to_full": beside(full),
-            "differential_to_create_table_as": beside(plain),
+            "differential_to_full": beside(differential, full),
+            "differential_to_create_table_as": beside(differential, plain),
+            "auto_to_better": beside(auto, better),
+            "auto_chose_differential": self.chosen(session, rounds).await?,
+            "of": rounds,
+            "target": { "auto_to_better_cpu_p50": TARGET_RATIO },
+            "met": within(ratio(&auto.cpu, &better.cpu), TARGET_RATIO),
         }));
+        Ok(())
     }
 }
 
-/// Changes one row in a hundred, other ones each round.
+/// Changes some of every hundred rows, other ones each round.
 struct Churn {
     session: Session,
-    rows: i64,
-    round: i64,
+    round: u32,
 }
 
 impl Churn {
-    async fn over(session: Session, dataset: Dataset) -> Result<Churn> {
+    async fn over(session: Session) -> Result<Churn> {
         session.batch("set synchronous_commit = off").await?;
-        Ok(Churn { session, rows: dataset.rows.into(), round: 0 })
+        Ok(Churn { session, round: 0 })
     }
 
-    /// Three statements in one transaction. Of every hundred rows a round touches one, each round another,
-    /// and not the same one of each hundred: what the rows have in common with their neighbours is evened out.
-    async fn apply(&mut self) -> Result<()> {
-        let (hundreds, mark) = (self.rows / 100, self.round % 100);
-        let (updated, deleted) = (hundreds * 70 / 100, hundreds * 85 / 100);
-        let chosen = |from: i64, to: i64| {
-            format!(
-                r"any (array(select 1 + 100 * k + ({mark} + 7 * k) % 100 from generate_series({from}, {to} - 1) k))"
-            )
-        };
-        let (update, delete, copy) = (chosen(0, updated), chosen(updated, deleted), chosen(deleted, hundreds));
-        let fresh = self.rows * (10 + self.round);
+    /// Three statements in one transaction. A row's turn comes by its number, and what happens to it by its
+    /// hundred, so that rows which are neighbours fare differently and the table keeps its size.
+    async fn apply(&mut self, share: u32) -> Result<()> {
+        let round = self.round;
+        let chosen = format!("(id * 37 + {round} * 61) % 100 < {share} and (id / 100 + id + {round} * 7) % 20");
         self.round += 1;
         self.session
             .batch(&format!(
                 r"
 begin;
-update orders set amount = amount + 1, quantity = quantity + 1 where id = {update};
-delete from orders where id = {delete};
+update orders set amount = amount + 1, quantity = quantity + 1 where {chosen} < 14;
+delete from orders where {chosen} between 14 and 16;
 insert into orders (id, customer_id, product_id, key, quantity, amount, status, placed_at)
-select {fresh} + id, customer_id, product_id, key, quantity, amount, status, placed_at from orders where id = {copy};
+select (select max(id) from orders) + row_number() over (), customer_id, product_id, key, quantity, amount, status, placed_at
+  from orders where {chosen} > 16;
 commit"
             ))
             .await
@@ -144,31 +166,30 @@ commit"
 pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Result<()> {
     let dataset = Dataset::new("book", options.rows.unwrap_or(ROWS))?;
     let rounds = options.rounds.unwrap_or(ROUNDS);
-    if WARM_UP + rounds > 100 {
-        return Err("after 100 rounds there is nothing left to delete".into());
-    }
     dataset.load(server).await?;
     let session = server.session(dataset.schema).await?;
     let mut cases = vec![];
     for case in CASES {
         cases.push(Case::create(&session, case).await?);
     }
-    let mut churn = Churn::over(server.session(dataset.schema).await?, dataset).await?;
+    let mut churn = Churn::over(server.session(dataset.schema).await?).await?;
     let mut timed = Timed::over(session).await?;
     timed.commit(Commit::Async).await?;
-    server.outside.batch_execute("checkpoint").await?;
-    for round in 0..WARM_UP + rounds {
-        if round == WARM_UP {
-            cases.iter_mut().for_each(|case| case.timings = Default::default());
+    for share in SHARES {
+        server.outside.batch_execute("checkpoint").await?;
+        for round in 0..WARM_UP + rounds {
+            if round == WARM_UP {
+                cases.iter_mut().for_each(|case| case.timings = Default::default());
+            }
+            churn.apply(share).await?;
+            for case in &mut cases {
+                case.step(&timed, round).await?;
+            }
         }
-        churn.apply().await?;
-        for case in &mut cases {
-            case.step(&timed, round).await?;
+        for case in &cases {
+            case.verify(&timed.session, rounds).await?;
+            case.tell(&timed.session, (dataset.rows, share, rounds), report).await?;
         }
-    }
-    for case in &cases {
-        case.verify(&timed.session, rounds).await?;
-        case.tell(dataset.rows, report);
     }
     Ok(())
 }

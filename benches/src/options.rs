@@ -43,7 +43,7 @@ pub const USAGE: &str = "usage: pg_trickle_benches NAME [--rows N] [--rounds N] 
   latency     commit to visible with schedule '0s': N rows (1000000), N rounds (1500) of a commit
   freshness   staleness with schedule '1s' and a commit every 20 ms, for N seconds (30)
   idle        what happens in N seconds (60) without changes; a refresh of nothing, N rounds (2000)
-  churn       1 % of N rows (100000) changed: differential beside full, N rounds (20)
+  churn       1, 10, 50, 100 % of N rows (100000) changed: differential, full and AUTO, N rounds (20) each
   tree        a leaf and a subtree move in a recursion over N nodes (100000), N rounds (100)
   all         all of them
 Runs against the server that PG_TRICKLE_URL names, in a database of its own, which it replaces.

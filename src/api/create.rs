@@ -138,6 +138,7 @@ fn create(request: &Request) -> Result<()> {
     if request.initialize {
         refresh_now(id)?;
     }
+    advise(&built)?;
     wake::catalog_changed();
     Ok(())
 }
@@ -164,6 +165,23 @@ fn announce(table: &StreamTable) {
         };
         notice.report(PgLogLevel::NOTICE);
     }
+}
+
+/// Says which indexes would make small deltas cheap.
+fn advise(table: &StreamTable) -> Result<()> {
+    let refresh::Ready::Yes(loaded) = quietly(|| spi::connect(None, |session| refresh::load(session, table.id)))?
+    else {
+        return Ok(());
+    };
+    for missing in refresh::missing_indexes(&loaded)? {
+        let what = format!("{} ({})", missing.table, missing.keys.join(", "));
+        let message = format!("stream table {} needs an index on {what}", table.display());
+        ErrorReport::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message, "pg_trickle")
+            .set_detail("Without it a refresh reads the whole table for a few changed rows.")
+            .set_hint(format!("{};", missing.statement))
+            .report(PgLogLevel::NOTICE);
+    }
+    Ok(())
 }
 
 fn evaluation_settings() -> Result<BTreeMap<String, String>> {

@@ -4,7 +4,8 @@ use pgrx::pg_extern;
 use pgrx::pg_sys::panic::ErrorReport;
 
 use crate::api::named;
-use crate::catalog::quietly;
+use crate::catalog::stream_table::StreamTable;
+use crate::catalog::{history, quietly};
 use crate::error::Result;
 use crate::pg::{guard, spi};
 use crate::refresh;
@@ -39,11 +40,36 @@ fn explain(name: &str) -> Result<String> {
             }
         }
         None => {
+            text += &last_choice(&table)?;
             text += &ivm::explain::view(&loaded.view)?;
             let settings = table.evaluation();
             let programs = guard::with_settings(&settings, || refresh::explain_programs(&loaded))?;
             text += &programs.join("\n");
+            text += &advice(&loaded)?;
         }
     }
     Ok(text)
+}
+
+/// What the last refresh that had a choice expected, and did.
+fn last_choice(table: &StreamTable) -> Result<String> {
+    let last = quietly(|| spi::connect(None, |session| history::last_choice(session, table.id)))?;
+    Ok(last.map_or_else(String::new, |(action, expected)| {
+        let (delta, full) = (expected.delta_ms, expected.full_ms);
+        let why = match (action.as_str(), delta > full) {
+            ("FULL", _) => "recomputing is cheaper",
+            (_, true) => "recomputing would save too little to be sure of it",
+            (_, false) => "the delta is cheaper",
+        };
+        format!("last choice: {action}: {why}: expected {delta:.3} ms for the delta, {full:.3} ms for recomputing\n")
+    }))
+}
+
+/// The indexes that would make a delta cheap.
+fn advice(loaded: &refresh::Loaded) -> Result<String> {
+    let lines = refresh::missing_indexes(loaded)?.into_iter().map(|missing| {
+        let (table, keys) = (missing.table, missing.keys.join(", "));
+        format!("\nmissing index: {table} ({keys}) is read as a whole for a few changed rows: {};", missing.statement)
+    });
+    Ok(lines.collect())
 }

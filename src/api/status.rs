@@ -116,9 +116,11 @@ fn status() -> Result<Vec<StatusRow>> {
     })
 }
 
-type HistoryRow = (i64, TimestampWithTimeZone, String, i64, i64, i64, i64, f64, Option<String>);
+type HistoryRow =
+    (i64, TimestampWithTimeZone, String, i64, i64, i64, i64, f64, Option<String>, Option<f64>, Option<f64>);
 
-/// The latest refreshes of a stream table, newest first.
+/// The latest refreshes of a stream table, newest first; where there was a choice, the milliseconds that its
+/// delta and recomputing it were expected to take.
 #[pg_extern]
 fn get_refresh_history(
     name: &str,
@@ -136,6 +138,8 @@ fn get_refresh_history(
             name!(delta_rows, i64),
             name!(duration_ms, f64),
             name!(error, Option<String>),
+            name!(delta_cost, Option<f64>),
+            name!(full_cost, Option<f64>),
         ),
     >,
     ErrorReport,
@@ -149,7 +153,7 @@ fn history(name: &str, max_rows: i32) -> Result<Vec<HistoryRow>> {
         spi::connect(None, |session| {
             session.query(
                 "select refresh_id, started_at, action, rows_inserted, rows_updated, rows_deleted, delta_rows,
-                        duration_ms, error
+                        duration_ms, error, delta_cost, full_cost
                    from pgtrickle.pgt_refresh_history
                   where pgt_id = $1
                   order by refresh_id desc
@@ -166,6 +170,8 @@ fn history(name: &str, max_rows: i32) -> Result<Vec<HistoryRow>> {
                         row.require(7)?,
                         row.require(8)?,
                         row.get(9),
+                        row.get(10),
+                        row.get(11),
                     ))
                 },
             )

@@ -42,6 +42,15 @@ fn known(source: i32) -> Result<Rc<Known>> {
     cache::known(source)?.ok_or(Error::Bug("the source has no change buffer"))
 }
 
+/// The delta of a source that has not changed.
+pub fn empty(source: i32, columns: &[String]) -> Result<Tuplestore> {
+    typed(&*self::known(source)?, columns)
+}
+
+fn typed(known: &Known, columns: &[String]) -> Result<Tuplestore> {
+    Ok(Tuplestore::new(Desc::new(&column_defs(known, columns)?)?))
+}
+
 fn column_defs(known: &Known, columns: &[String]) -> Result<Vec<ColumnDef>> {
     let mut defs = Vec::with_capacity(columns.len() + 1);
     for name in columns {
@@ -56,7 +65,7 @@ fn column_defs(known: &Known, columns: &[String]) -> Result<Vec<ColumnDef>> {
 /// Reads what `snapshot` sees and `frontier` does not.
 pub fn pending(source: i32, frontier: &Frontier, snapshot: &Snapshot, columns: &[String]) -> Result<Pending> {
     let known = self::known(source)?;
-    let store = Tuplestore::new(Desc::new(&column_defs(&known, columns)?)?);
+    let store = typed(&known, columns)?;
     // Whatever the caller has verified before: a doubt that came up since is a change of its own.
     let broken = members_changed(source)?.is_some();
     if broken {

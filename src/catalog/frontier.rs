@@ -48,6 +48,14 @@ pub fn of_source(session: &Session, source: i32) -> Result<Vec<(i32, Frontier)>>
     )
 }
 
+/// What refreshes took, as it was last written down.
+pub fn rates(session: &Session, id: i32) -> Result<Vec<Option<f64>>> {
+    let rows = session.query("select rates from pgtrickle.pgt_frontiers where pgt_id = $1", &[id.into()], |row| {
+        Ok(row.get::<Vec<Option<f64>>>(1))
+    })?;
+    Ok(rows.into_iter().next().flatten().unwrap_or_default())
+}
+
 /// Moves the frontier after a refresh that did work. The data is as old as the snapshot, which was taken no
 /// earlier than `taken`, however long the refresh took.
 pub fn advance(
@@ -55,6 +63,7 @@ pub fn advance(
     id: i32,
     (frontier, taken): (&Frontier, TimestampWithTimeZone),
     rows_changed: i64,
+    rates: Option<Vec<Option<f64>>>,
 ) -> Result<()> {
     let (own_xid, own_seq) = frontier.own().unzip();
     session.execute(
@@ -62,7 +71,7 @@ pub fn advance(
             set frontier = $2::pg_snapshot, own_xid = $3::xid8, own_seq = $4,
                 data_timestamp = $6, reinitialize = null, consecutive_errors = 0,
                 last_error = null, refreshes = refreshes + 1,
-                rows_changed = rows_changed + $5
+                rows_changed = rows_changed + $5, rates = coalesce($7, rates)
           where pgt_id = $1",
         &[
             id.into(),
@@ -71,6 +80,7 @@ pub fn advance(
             own_seq.into(),
             rows_changed.into(),
             taken.into(),
+            rates.into(),
         ],
     )?;
     Ok(())
@@ -86,10 +96,11 @@ pub fn set_own(session: &Session, id: i32, own: Option<(u64, i32)>) -> Result<()
     Ok(())
 }
 
-/// Asks for a new start at the next refresh; the first reason stays.
+/// Asks for a new start at the next refresh; the first reason stays. What refreshes took says nothing of what
+/// comes then.
 pub fn reinitialize(session: &Session, id: i32, reason: &str) -> Result<()> {
     session.execute(
-        "update pgtrickle.pgt_frontiers set reinitialize = coalesce(reinitialize, $2) where pgt_id = $1",
+        "update pgtrickle.pgt_frontiers set reinitialize = coalesce(reinitialize, $2), rates = null where pgt_id = $1",
         &[id.into(), reason.into()],
     )?;
     Ok(())

@@ -12,6 +12,13 @@ pub enum Action {
     Reinitialize,
 }
 
+/// Where there was a choice, what following the changes and what recomputing was expected to take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Expected {
+    pub delta_ms: f64,
+    pub full_ms: f64,
+}
+
 /// One refresh: rows of the stream table changed, change rows read, time taken.
 #[derive(Clone, Debug)]
 pub struct Refresh {
@@ -21,6 +28,7 @@ pub struct Refresh {
     pub deleted: i64,
     pub delta_rows: i64,
     pub duration_ms: f64,
+    pub expected: Option<Expected>,
     pub error: Option<String>,
 }
 
@@ -45,6 +53,7 @@ impl Refresh {
             deleted: 0,
             delta_rows: 0,
             duration_ms: 0.0,
+            expected: None,
             error: None,
         }
     }
@@ -59,8 +68,9 @@ const BETWEEN: i64 = 499;
 pub fn insert(session: &Session, id: i32, refresh: &Refresh) -> Result<()> {
     let ids = session.query(
         "insert into pgtrickle.pgt_refresh_history
-                (pgt_id, started_at, action, rows_inserted, rows_updated, rows_deleted, delta_rows, duration_ms, error)
-         values ($1, clock_timestamp() - make_interval(secs => $7 / 1000), $2, $3, $4, $5, $6, $7, $8)
+                (pgt_id, started_at, action, rows_inserted, rows_updated, rows_deleted, delta_rows, duration_ms, error,
+                 delta_cost, full_cost)
+         values ($1, clock_timestamp() - make_interval(secs => $7 / 1000), $2, $3, $4, $5, $6, $7, $8, $9, $10)
          returning refresh_id",
         &[
             id.into(),
@@ -71,6 +81,8 @@ pub fn insert(session: &Session, id: i32, refresh: &Refresh) -> Result<()> {
             refresh.delta_rows.into(),
             refresh.duration_ms.into(),
             refresh.error.as_deref().into(),
+            refresh.expected.map(|expected| expected.delta_ms).into(),
+            refresh.expected.map(|expected| expected.full_ms).into(),
         ],
         |row| row.require::<i64>(1),
     )?;
@@ -78,6 +90,18 @@ pub fn insert(session: &Session, id: i32, refresh: &Refresh) -> Result<()> {
         prune(session, id)?;
     }
     Ok(())
+}
+
+/// The last refresh of `id` that had a choice: what it did, and what it expected.
+pub fn last_choice(session: &Session, id: i32) -> Result<Option<(String, Expected)>> {
+    let rows = session.query(
+        "select action, delta_cost, full_cost from pgtrickle.pgt_refresh_history
+          where pgt_id = $1 and delta_cost is not null
+          order by refresh_id desc limit 1",
+        &[id.into()],
+        |row| Ok((row.require(1)?, Expected { delta_ms: row.require(2)?, full_ms: row.require(3)? })),
+    )?;
+    Ok(rows.into_iter().next())
 }
 
 /// Keeps the newest rows of a stream table.

@@ -7,6 +7,7 @@ pub mod ddl;
 pub mod dependency;
 pub mod frontier;
 pub mod history;
+pub mod index;
 pub mod layout;
 pub mod source;
 pub mod stream_table;

@@ -6,6 +6,7 @@ pub mod guard;
 pub mod heap;
 pub mod hooks;
 pub mod object;
+pub mod plan;
 pub mod query;
 pub mod relation;
 pub mod row;

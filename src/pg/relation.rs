@@ -81,6 +81,34 @@ pub fn kind(oid: pg_sys::Oid) -> Option<Kind> {
     })
 }
 
+/// The pages of a table: none if it is gone, or has members only.
+pub fn pages(oid: pg_sys::Oid) -> u32 {
+    let pages = |relation: &Open| {
+        // SAFETY: open; a partitioned table has no file to ask.
+        unsafe {
+            let stored = matches!((*(*relation.0).rd_rel).relkind as u8, b'r' | b'm');
+            if stored {
+                pg_sys::RelationGetNumberOfBlocksInFork(relation.0, pg_sys::ForkNumber::MAIN_FORKNUM)
+            } else {
+                0
+            }
+        }
+    };
+    Open::new(oid).as_ref().map_or(0, pages)
+}
+
+/// The rows of a table, as the planner estimates them; but where it takes a table that was never analyzed for
+/// larger than it is, to be careful, that much less.
+pub fn estimated_rows(oid: pg_sys::Oid) -> f64 {
+    let rows = |relation: &Open| {
+        let (mut pages, mut rows, mut visible) = (0, 0.0, 0.0);
+        // SAFETY: open; the server writes the three results.
+        unsafe { pg_sys::estimate_rel_size(relation.0, std::ptr::null_mut(), &mut pages, &mut rows, &mut visible) };
+        if pages == 0 { 0.0 } else { rows * f64::from(self::pages(oid)) / f64::from(pages) }
+    };
+    Open::new(oid).as_ref().map_or(0.0, rows)
+}
+
 /// Whether a crash empties a relation.
 pub fn is_unlogged(oid: pg_sys::Oid) -> bool {
     kind(oid).is_some_and(|kind| kind.persistence == b'u')
@@ -100,14 +128,18 @@ mod raw {
 }
 
 /// Locks a relation and everything below it, partitions and inheritance children, until the transaction ends.
-pub fn lock_tree(oid: pg_sys::Oid, mode: u32) {
+/// What that is: nothing, if the relation is gone.
+pub fn lock_tree(oid: pg_sys::Oid, mode: u32) -> Vec<pg_sys::Oid> {
     // The server locks what is below a relation, not the relation itself; and it wants that to be there.
     if Open::locked(oid, mode).is_none() {
-        return;
+        return vec![];
     }
-    // SAFETY: locks only; the list is left to the current memory context.
+    // SAFETY: a list of oids in the current memory context, copied at once.
     unsafe {
-        pg_sys::ffi::pg_guard_ffi_boundary(|| raw::find_all_inheritors(oid, mode as i32, std::ptr::null_mut()));
+        let list =
+            pg_sys::ffi::pg_guard_ffi_boundary(|| raw::find_all_inheritors(oid, mode as i32, std::ptr::null_mut()));
+        let count = if list.is_null() { 0 } else { (*list).length as usize };
+        (0..count).map(|i| (*(*list).elements.add(i)).oid_value).collect()
     }
 }
 
@@ -115,6 +147,11 @@ pub fn lock_tree(oid: pg_sys::Oid, mode: u32) {
 /// read, and from everything below it.
 pub fn lock_for_reading(oid: pg_sys::Oid) {
     lock_tree(oid, pg_sys::AccessShareLock);
+}
+
+/// A relation and everything below it, which may be read.
+pub fn members(oid: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    lock_tree(oid, pg_sys::AccessShareLock)
 }
 
 /// Learns what others have changed about relations.

@@ -253,7 +253,11 @@ impl Statement {
         Ok(Tuplestore::new(unsafe { Desc::copy(self.result_desc()?) }))
     }
 
-    fn source(&self) -> Result<*mut pg_sys::CachedPlanSource> {
+    pub(super) fn raw(&self) -> pg_sys::SPIPlanPtr {
+        self.plan
+    }
+
+    pub(super) fn source(&self) -> Result<*mut pg_sys::CachedPlanSource> {
         // SAFETY: the plan is alive and holds at least one source after a successful prepare.
         unsafe {
             let sources = pg_sys::SPI_plan_get_plan_sources(self.plan);

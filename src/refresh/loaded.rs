@@ -18,7 +18,8 @@ use crate::catalog::stream_table::{self, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::spi::Session;
 use crate::pg::{guard, object, relation, types};
-use crate::refresh::program::Programs;
+use crate::refresh::adaptive::Experience;
+use crate::refresh::planned::Programs;
 use crate::{capture, frontend};
 
 /// Everything a refresh needs to know of one stream table.
@@ -27,6 +28,7 @@ pub struct Loaded {
     pub view: View,
     pub dependencies: Vec<Dependency>,
     pub programs: Programs,
+    pub experience: Experience,
     /// What the sources are called in the view, by source id.
     pub names: HashMap<i32, QName>,
 }
@@ -143,7 +145,8 @@ pub fn load(session: &Session, id: i32) -> Result<Ready> {
         return Ok(Ready::Yes(found));
     }
     let names = dependencies.iter().map(|d| (d.source, object::name(d.relid))).collect();
-    let loaded = Rc::new(Loaded { table, view, dependencies, programs: Programs::default(), names });
+    let experience = Experience::load(session, id)?;
+    let loaded = Rc::new(Loaded { table, view, dependencies, programs: Programs::default(), experience, names });
     LOADED.with_borrow_mut(|kept| kept.insert(id, Rc::clone(&loaded)));
     Ok(Ready::Yes(loaded))
 }

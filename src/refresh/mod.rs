@@ -3,15 +3,20 @@
 //! **Invariant:** source deltas, base tables and node tables are read under one snapshot S plus the
 //! transaction's own writes, and S becomes the new frontier. The laws of `ivm::delta` hold for nothing else.
 
+mod adaptive;
+mod advice;
 mod build;
+mod estimate;
 mod guarded;
 mod loaded;
+mod planned;
 mod program;
 mod table;
 mod tick;
 
+pub use advice::missing_indexes;
 pub use build::{build, dismantle, rebuild};
 pub use guarded::guard_trigger;
-pub use loaded::{Ready, load};
-pub use program::explain_programs;
+pub use loaded::{Loaded, Ready, load};
+pub use planned::explain as explain_programs;
 pub use tick::{Outcome, behind, lock, record_failure, tick};

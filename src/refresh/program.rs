@@ -1,20 +1,23 @@
 //! Runs the programs that `ivm` compiles: each step into a tuplestore that later steps read as an
 //! ephemeral relation, the last one into the node's table.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
+use ivm::choice::{STATEMENT, WRITE};
 use ivm::plan::Relation;
 use ivm::sql::ast::Statement as Sql;
 use ivm::sql::print;
-use ivm::view::{Mask, Program};
+use ivm::view::{Mask, Step};
 
 use crate::catalog::ddl;
 use crate::error::{Error, Result};
 use crate::pg::spi::{Session, Statement};
 use crate::pg::tuplestore::Tuplestore;
 use crate::refresh::loaded::Loaded;
+use crate::refresh::planned::{Compiled, NEAR, Planned, told};
 
 /// What a refresh changed in the stream table.
 pub struct Changes {
@@ -25,247 +28,194 @@ pub struct Changes {
     pub delta: Tuplestore,
 }
 
-/// The prepared programs of one stream table, by node, change mask and size class.
-#[derive(Default)]
-pub struct Programs {
-    steps: RefCell<HashMap<(usize, Mask, Size), Rc<Prepared>>>,
-    apply: RefCell<HashMap<(usize, Size), Rc<PreparedApply>>>,
+/// A refresh at work, and what it has taken: the planner's cost of what ran, and the time, planning left out.
+pub struct Work<'a> {
+    pub session: &'a Session,
+    pub loaded: &'a Loaded,
+    cost: Cell<f64>,
+    time: Cell<Duration>,
 }
 
-/// A plan made for a handful of rows is wrong for a hundred thousand: each class has plans of its own,
-/// and what is larger is planned for its true size every time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Size {
-    Few,
-    Many,
-    Bulk,
-}
-
-impl Size {
-    fn of(rows: i64) -> Size {
-        match rows {
-            ..=64 => Size::Few,
-            65..=4096 => Size::Many,
-            _ => Size::Bulk,
-        }
+impl<'a> Work<'a> {
+    pub fn new(session: &'a Session, loaded: &'a Loaded) -> Work<'a> {
+        Work { session, loaded, cost: Cell::new(0.0), time: Cell::new(Duration::ZERO) }
     }
 
-    /// What the planner is told.
-    fn rows(self, rows: i64) -> f64 {
-        match self {
-            Size::Few => 2.0,
-            Size::Many => 500.0,
-            Size::Bulk => rows as f64,
-        }
+    pub fn cost(&self) -> f64 {
+        self.cost.get()
+    }
+
+    pub fn milliseconds(&self) -> f64 {
+        self.time.get().as_secs_f64() * 1e3
+    }
+
+    fn timed<R>(&self, statement: &Statement, run: impl FnOnce() -> Result<R>) -> Result<R> {
+        let planned = statement.planned()?;
+        let began = Instant::now();
+        let result = run();
+        self.time.set(self.time.get() + began.elapsed());
+        self.cost.set(self.cost.get() + STATEMENT + planned.cost);
+        result
+    }
+
+    /// Runs a statement that writes; the number of rows.
+    fn write(&self, statement: &Statement) -> Result<i64> {
+        let rows = self.timed(statement, || self.session.run(statement, &[]))?;
+        self.cost.set(self.cost.get() + WRITE * rows as f64);
+        Ok(rows as i64)
+    }
+
+    /// Makes the delta of a source or node readable under the name that the compiler gave it.
+    fn register_delta(&self, relation: &Relation, store: &Tuplestore) -> Result<()> {
+        register_delta(self.session, self.loaded, relation, store, told(store.rows() as f64))
     }
 }
 
-struct Prepared {
-    program: Program,
-    statements: RefCell<Vec<Rc<Statement>>>,
+/// The same, for a delta that the planner is told has `rows` rows.
+pub fn register_delta(
+    session: &Session,
+    loaded: &Loaded,
+    relation: &Relation,
+    store: &Tuplestore,
+    rows: f64,
+) -> Result<()> {
+    let (name, weight) = (loaded.view.relation_name(relation).name, loaded.view.weight(relation));
+    session.register(name.as_str(), store, weight.as_str(), rows)
 }
 
-#[derive(Default)]
-struct PreparedApply {
-    update: RefCell<Option<Rc<Statement>>>,
-    delete: RefCell<Option<Rc<Statement>>>,
-    insert: RefCell<Option<Rc<Statement>>>,
+/// Makes the result of a step readable by later ones.
+pub fn register_step(session: &Session, step: &Step, store: &Tuplestore, rows: f64) -> Result<()> {
+    let last = store.row_type().names().pop().unwrap_or_default();
+    session.register(step.name.as_str(), store, &last, rows)
 }
 
 /// Follows the given source deltas through all nodes.
-pub fn differential(
-    session: &Session,
-    loaded: &Rc<Loaded>,
-    mut changed: BTreeMap<Relation, Tuplestore>,
-) -> Result<Changes> {
+pub fn differential(work: &Work, mut changed: BTreeMap<Relation, Tuplestore>) -> Result<Changes> {
     for (relation, store) in &changed {
-        register_delta(session, loaded, relation, store)?;
+        work.register_delta(relation, store)?;
     }
-    let last = loaded.view.nodes.len() - 1;
+    let last = work.loaded.view.nodes.len() - 1;
     for node in 0..=last {
-        let mask: Mask = mask_of(loaded, node, &changed);
+        let (mask, deltas) = mask_of(work.loaded, node, |delta| changed.contains_key(delta));
         if mask.is_empty() {
             continue;
         }
-        let rows = mask.iter().filter_map(|relation| changed.get(relation)).map(Tuplestore::rows).max().unwrap_or(0);
-        let Some(prepared) = prepared(loaded, node, mask, Size::of(rows))? else {
-            continue;
-        };
-        let changes = run(session, loaded, node, &prepared)?;
+        let sizes =
+            deltas.iter().filter_map(|delta| changed.get(delta)).map(|store| told(store.rows() as f64)).collect();
+        let Some(compiled) = work.loaded.programs.delta(work.loaded, node, mask)? else { continue };
+        let changes = run(work, node, &compiled, sizes)?;
         if node == last {
             return Ok(changes);
         }
         if changes.delta.rows() > 0 {
             let relation = Relation::NodeDelta(node);
-            register_delta(session, loaded, &relation, &changes.delta)?;
+            work.register_delta(&relation, &changes.delta)?;
             changed.insert(relation, changes.delta);
         }
     }
-    unchanged(session, loaded)
+    unchanged(work)
 }
 
-/// The deltas that node `node` reads.
-fn mask_of(loaded: &Loaded, node: usize, changed: &BTreeMap<Relation, Tuplestore>) -> Mask {
+/// The inputs of node `node` that changed, and their deltas, in the same order.
+pub fn mask_of(loaded: &Loaded, node: usize, changed: impl Fn(&Relation) -> bool) -> (Mask, Vec<Relation>) {
     let delta_of = |relation: &Relation| match relation {
         Relation::Source(name) => Some(Relation::SourceDelta(name.clone())),
         Relation::Node(index) => Some(Relation::NodeDelta(*index)),
         _ => None,
     };
     let inputs = loaded.view.nodes[node].inputs.iter();
-    inputs.filter(|input| delta_of(input).is_some_and(|delta| changed.contains_key(&delta))).cloned().collect()
-}
-
-fn prepared(loaded: &Loaded, node: usize, mask: Mask, size: Size) -> Result<Option<Rc<Prepared>>> {
-    let key = (node, mask, size);
-    if let Some(found) = loaded.programs.steps.borrow().get(&key) {
-        return Ok(Some(Rc::clone(found)));
-    }
-    let Some(program) = ivm::delta::program(&loaded.view, node, &key.1)? else {
-        return Ok(None);
-    };
-    let prepared = Rc::new(Prepared { program, statements: RefCell::default() });
-    if size != Size::Bulk {
-        loaded.programs.steps.borrow_mut().insert(key, Rc::clone(&prepared));
-    }
-    Ok(Some(prepared))
+    let pairs = inputs.filter_map(|input| Some((input.clone(), delta_of(input).filter(&changed)?)));
+    pairs.unzip()
 }
 
 /// Recomputes every node from its inputs and writes the differences.
-pub fn full(session: &Session, loaded: &Rc<Loaded>) -> Result<Changes> {
-    let last = loaded.view.nodes.len() - 1;
+pub fn full(work: &Work) -> Result<Changes> {
+    let last = work.loaded.view.nodes.len() - 1;
     for node in 0..=last {
-        let program = ivm::compile::full_program(&loaded.view, node)?;
-        let prepared = Prepared { program, statements: RefCell::default() };
-        let changes = run(session, loaded, node, &prepared)?;
+        let compiled = work.loaded.programs.full(work.loaded, node)?;
+        let changes = run(work, node, &compiled, vec![])?;
         if node == last {
             return Ok(changes);
         }
     }
-    unchanged(session, loaded)
+    unchanged(work)
 }
 
 /// Fills empty tables: nothing to compare with, and nobody to tell.
-pub fn fill(session: &Session, loaded: &Rc<Loaded>) -> Result<Changes> {
+pub fn fill(work: &Work) -> Result<Changes> {
     let mut inserted = 0;
-    for node in 0..loaded.view.nodes.len() {
-        let target = &loaded.view.nodes[node];
+    for node in 0..work.loaded.view.nodes.len() {
+        let target = &work.loaded.view.nodes[node];
         let columns = target.columns.iter().map(|column| column.name.clone()).collect();
-        let query = ivm::compile::full_query(&loaded.view, node)?;
+        let query = ivm::compile::full_query(&work.loaded.view, node)?;
         let fill = Sql::Insert { table: target.table.clone(), columns, query };
-        inserted = session.execute_once(&print::statement(&fill))? as i64;
-        ddl::analyze(session, &target.table)?;
+        inserted = work.write(&work.session.prepare(&print::statement(&fill), &[])?)?;
+        ddl::analyze(work.session, &target.table)?;
     }
-    Ok(Changes { inserted, ..unchanged(session, loaded)? })
+    // Plans that were made while the tables were empty are of no use any more.
+    work.loaded.programs.forget();
+    Ok(Changes { inserted, ..unchanged(work)? })
 }
 
-fn unchanged(session: &Session, loaded: &Loaded) -> Result<Changes> {
-    let Some(node) = loaded.view.nodes.last() else {
+fn unchanged(work: &Work) -> Result<Changes> {
+    let Some(node) = work.loaded.view.nodes.last() else {
         return Err(Error::Bug("a view has a last node"));
     };
-    let delta = ddl::prepare_empty_delta(session, &node.table)?.store()?;
+    let delta = ddl::prepare_empty_delta(work.session, &node.table)?.store()?;
     Ok(Changes { inserted: 0, updated: 0, deleted: 0, delta })
 }
 
-/// Runs one program and applies its delta.
-fn run(session: &Session, loaded: &Loaded, node: usize, prepared: &Prepared) -> Result<Changes> {
+/// Runs one program, which reads deltas of these sizes, and applies its delta.
+fn run(work: &Work, node: usize, compiled: &Compiled, mut sizes: Vec<f64>) -> Result<Changes> {
+    let steps = &compiled.program.steps;
     let mut stores: Vec<Tuplestore> = vec![];
-    for (index, step) in prepared.program.steps.iter().enumerate() {
-        let statement = match prepared.statements.borrow().get(index) {
-            Some(found) => Some(Rc::clone(found)),
-            None => None,
-        };
-        let statement = match statement {
-            Some(found) => found,
-            None => {
-                let made = Rc::new(session.prepare(&print::query(&step.query), &[])?);
-                prepared.statements.borrow_mut().push(Rc::clone(&made));
-                made
-            }
-        };
+    for (step, planned) in steps.iter().zip(&compiled.steps) {
+        let statement = planned.get(&sizes, NEAR, || work.session.prepare(&print::query(&step.query), &[]))?;
         let store = statement.store()?;
-        let needed = step.needs.as_ref().and_then(|name| prepared.program.steps.iter().position(|s| s.name == *name));
+        let needed = step.needs.as_ref().and_then(|name| steps.iter().position(|s| s.name == *name));
         if needed.is_none_or(|earlier| stores[earlier].rows() > 0) {
-            session.materialise(&statement, &store)?;
+            work.timed(&statement, || work.session.materialise(&statement, &store))?;
         }
-        let (rows, last) = (store.rows(), store.row_type().names().pop().unwrap_or_default());
-        session.register(step.name.as_str(), &store, &last, Size::of(rows).rows(rows))?;
+        let rows = told(store.rows() as f64);
+        register_step(work.session, step, &store, rows)?;
+        sizes.push(rows);
         stores.push(store);
     }
     let delta = stores.pop().ok_or(Error::Bug("a program ends in its delta"))?;
-    let changes = apply(session, loaded, node, delta)?;
-    for step in &prepared.program.steps {
-        session.unregister(step.name.as_str())?;
+    let changes = apply(work, node, delta)?;
+    for step in steps {
+        work.session.unregister(step.name.as_str())?;
     }
     Ok(changes)
 }
 
 /// Writes a delta into the node's table and checks that the table agreed with it.
-fn apply(session: &Session, loaded: &Loaded, node: usize, delta: Tuplestore) -> Result<Changes> {
+fn apply(work: &Work, node: usize, delta: Tuplestore) -> Result<Changes> {
     let (minus, plus) = delta.weights()?;
     let (mut inserted, mut updated, mut deleted) = (0, 0, 0);
     if minus + plus > 0 {
-        let plan = ivm::apply::plan(&loaded.view.nodes[node]);
-        let size = Size::of(delta.rows());
-        let kept = match size {
-            Size::Bulk => Rc::default(),
-            _ => Rc::clone(loaded.programs.apply.borrow_mut().entry((node, size)).or_default()),
+        let applied = work.loaded.programs.apply(work.loaded, node);
+        let sizes = [told(delta.rows() as f64)];
+        let execute = |planned: &Planned, sql: &Sql| {
+            let prepare = || work.session.prepare(&print::statement(sql), &[]);
+            let statement: Rc<Statement> = planned.get(&sizes, NEAR, prepare)?;
+            work.write(&statement)
         };
-        let execute = |slot: &RefCell<Option<Rc<Statement>>>, statement| -> Result<i64> {
-            let known = slot.borrow().clone();
-            let ready = match known {
-                Some(found) => found,
-                None => {
-                    let made = Rc::new(session.prepare(&print::statement(statement), &[])?);
-                    slot.borrow_mut().replace(Rc::clone(&made));
-                    made
-                }
-            };
-            Ok(session.run(&ready, &[])? as i64)
-        };
-        if let Some(update) = plan.update.as_ref().filter(|_| minus > 0 && plus > 0) {
-            updated = execute(&kept.update, update)?;
+        if let Some(update) = applied.plan.update.as_ref().filter(|_| minus > 0 && plus > 0) {
+            updated = execute(&applied.update, update)?;
         }
         if updated < minus {
-            deleted = execute(&kept.delete, &plan.delete)?;
+            deleted = execute(&applied.delete, &applied.plan.delete)?;
         }
         if updated < plus {
-            inserted = execute(&kept.insert, &plan.insert)?;
+            inserted = execute(&applied.insert, &applied.plan.insert)?;
         }
         if deleted + updated != minus || inserted + updated != plus {
-            let table = &loaded.view.nodes[node].table;
+            let table = &work.loaded.view.nodes[node].table;
             let done = format!("{deleted} rows were deleted, {updated} updated and {inserted} inserted");
             let figures = format!("Table {table}: the weights are -{minus} and +{plus}, but {done}.");
             return Err(Error::Broken("a delta does not fit the table it is for", figures));
         }
     }
     Ok(Changes { inserted, updated, deleted, delta })
-}
-
-/// Makes the delta of a source or node readable under the names that the compiler gave it.
-fn register_delta(session: &Session, loaded: &Loaded, relation: &Relation, store: &Tuplestore) -> Result<()> {
-    let (name, weight) = (loaded.view.relation_name(relation).name, loaded.view.weight(relation));
-    session.register(name.as_str(), store, weight.as_str(), Size::of(store.rows()).rows(store.rows()))
-}
-
-/// The SQL of every program that one changed source needs, for `explain`.
-pub fn explain_programs(loaded: &Loaded) -> Result<Vec<String>> {
-    let mut texts = vec![];
-    for (index, node) in loaded.view.nodes.iter().enumerate() {
-        for input in &node.inputs {
-            let mask: Mask = [input.clone()].into();
-            if let Some(program) = ivm::delta::program(&loaded.view, index, &mask)? {
-                let changed = loaded.view.relation_name(input);
-                for step in &program.steps {
-                    texts.push(format!(
-                        "-- {}: {changed} changed: {}: {}\n{}",
-                        node.table,
-                        step.name,
-                        step.law,
-                        print::query(&step.query)
-                    ));
-                }
-            }
-        }
-    }
-    Ok(texts)
 }

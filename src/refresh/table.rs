@@ -3,22 +3,22 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use ivm::choice::Choice;
 use ivm::frontier::Frontier;
 use ivm::plan::Relation;
 
 use crate::capture;
-use crate::catalog::history::{Action, Refresh};
-use crate::catalog::stream_table::Mode;
+use crate::catalog::history::{Action, Expected, Refresh};
 use crate::catalog::{dependency, frontier, history, quietly};
 use crate::error::{Error, Result};
 use crate::pg::guard;
 use crate::pg::spi::{self, Session};
 use crate::pg::tuplestore::Tuplestore;
-use crate::refresh::build;
 use crate::refresh::guarded::applying;
 use crate::refresh::loaded::{self, Loaded, Ready};
-use crate::refresh::program::{self, Changes};
+use crate::refresh::program::Changes;
 use crate::refresh::tick::Tick;
+use crate::refresh::{adaptive, build};
 
 /// Pending changes of the sources of one stream table.
 struct Input {
@@ -26,6 +26,14 @@ struct Input {
     rows: i64,
     /// A source was truncated: rows left without a change row.
     truncated: bool,
+}
+
+/// What was done: how, what it changed, what made it so.
+struct Done {
+    action: Action,
+    changes: Changes,
+    choice: Option<Choice>,
+    error: Option<String>,
 }
 
 /// Brings stream table `id` to the tick's snapshot; with `restart`, the error of a first try, from the start.
@@ -43,27 +51,22 @@ pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Erro
         }
     };
     let Some(seen_frontier) = seen.frontier else {
-        let changes = as_owner(tick, &loaded, |session| program::fill(session, &loaded))?;
-        return finish(tick, &loaded, (Action::Full, changes, None), 0, started);
+        let changes = as_owner(tick, &loaded, |session| adaptive::fill(session, &loaded))?;
+        let done = Done { action: Action::Full, changes, choice: None, error: None };
+        return finish(tick, &loaded, done, 0, started);
     };
     let input = pending(tick, &loaded, &seen_frontier)?;
     if seen.reinitialize.is_some() || input.truncated || restart.is_some() {
-        let changes = as_owner(tick, &loaded, |session| program::full(session, &loaded))?;
-        let done = (Action::Reinitialize, changes, restart.map(Error::to_string));
+        let changes = as_owner(tick, &loaded, |session| adaptive::full(session, &loaded))?;
+        let done = Done { action: Action::Reinitialize, changes, choice: None, error: restart.map(Error::to_string) };
         return finish(tick, &loaded, done, input.rows, started);
     }
     if input.rows == 0 {
         return Ok(Refresh::nothing());
     }
-    let incremental = loaded.table.full_reason.is_none() && loaded.table.mode != Mode::Full;
-    let (action, changes) = match incremental {
-        true => {
-            let deltas = input.deltas;
-            (Action::Differential, as_owner(tick, &loaded, |session| program::differential(session, &loaded, deltas))?)
-        }
-        false => (Action::Full, as_owner(tick, &loaded, |session| program::full(session, &loaded))?),
-    };
-    finish(tick, &loaded, (action, changes, None), input.rows, started)
+    let (deltas, rows) = (input.deltas, input.rows);
+    let (action, changes, choice) = as_owner(tick, &loaded, |session| adaptive::bring(session, &loaded, deltas))?;
+    finish(tick, &loaded, Done { action, changes, choice, error: None }, rows, started)
 }
 
 /// Reads what each source has pending behind the frontier: from this tick's memory for stream tables that
@@ -95,13 +98,8 @@ fn as_owner<R>(tick: &Tick, loaded: &Loaded, f: impl FnOnce(&Session) -> Result<
 }
 
 /// Hands the applied changes to the table's consumers, moves the frontier, writes the history.
-fn finish(
-    tick: &mut Tick,
-    loaded: &Loaded,
-    (action, changes, error): (Action, Changes, Option<String>),
-    delta_rows: i64,
-    started: Instant,
-) -> Result<Refresh> {
+fn finish(tick: &mut Tick, loaded: &Loaded, done: Done, delta_rows: i64, started: Instant) -> Result<Refresh> {
+    let Done { action, changes, choice, error } = done;
     let consumers =
         quietly(|| spi::connect(Some(&tick.snapshot), |session| dependency::consumers(session, loaded.table.relid)))?;
     let consumers = consumers.filter(|_| changes.delta.rows() > 0);
@@ -113,6 +111,7 @@ fn finish(
         deleted: changes.deleted,
         delta_rows,
         duration_ms: started.elapsed().as_secs_f64() * 1e3,
+        expected: choice.map(|choice| Expected { delta_ms: choice.delta_ms, full_ms: choice.full_ms }),
         error,
     };
     quietly(|| {
@@ -126,6 +125,7 @@ fn finish(
                 loaded.table.id,
                 (&frontier, tick.taken),
                 refresh.inserted + refresh.updated + refresh.deleted,
+                loaded.experience.to_store(),
             )?;
             history::insert(session, loaded.table.id, &refresh)
         })

@@ -195,6 +195,7 @@ fn failure(error: &Error, started: Instant) -> Refresh {
         deleted: 0,
         delta_rows: 0,
         duration_ms: started.elapsed().as_secs_f64() * 1e3,
+        expected: None,
         error: Some(error.in_full()),
     }
 }

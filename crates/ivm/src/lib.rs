@@ -5,6 +5,7 @@ pub mod apply;
 pub mod bind;
 pub mod canon;
 pub mod catalog;
+pub mod choice;
 pub mod compile;
 pub mod dag;
 pub mod delta;

@@ -3,7 +3,7 @@
 \i tests/regress/preamble.sql
 \set ECHO all
 create table t (id integer primary key, v integer, unread text);
-call follow('v', 'select id, v from t');
+call follow('v', 'select id, v from t', 'DIFFERENTIAL');
 copy t (id, v) from stdin;
 1	1
 2	2

@@ -1,0 +1,316 @@
+//! What the planner made of a statement: its cost, and the tables that it reads from end to end although
+//! an index could have led to the rows. See `nodes/plannodes.h` and `optimizer/plan/setrefs.c`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CStr;
+
+use pgrx::pg_sys::{self, NodeTag};
+
+use crate::error::{Error, Result};
+use crate::pg::spi::Statement;
+
+/// The planner's idea of a statement.
+#[derive(Clone, Copy, Debug)]
+pub struct Planned {
+    pub cost: f64,
+    /// Of the result.
+    pub rows: f64,
+}
+
+/// A table that is read from end to end and joined on what an index could find.
+#[derive(Clone, Debug)]
+pub struct Unindexed {
+    pub relation: pg_sys::Oid,
+    /// Columns and expressions of them as `pg_get_indexdef` prints them.
+    pub keys: BTreeSet<String>,
+}
+
+impl Statement {
+    /// Whether the statement has a plan that nothing has put in doubt.
+    pub fn is_planned(&self) -> Result<bool> {
+        let source = self.source()?;
+        // SAFETY: the source is alive, and so is the plan it points to.
+        unsafe { Ok((*source).is_valid && !(*source).gplan.is_null() && (*(*source).gplan).is_valid) }
+    }
+
+    /// Plans the statement unless it is. The ephemeral relations that it reads must be registered.
+    pub fn planned(&self) -> Result<Planned> {
+        let statement = self.plan_tree()?;
+        // SAFETY: the plan was just made or found valid, and lives as long as the statement.
+        unsafe {
+            let plan = &*(*statement).planTree;
+            Ok(Planned { cost: plan.total_cost, rows: plan.plan_rows })
+        }
+    }
+
+    /// Tables that the plan joins with an ephemeral relation, reading them whole.
+    pub fn unindexed(&self) -> Result<Vec<Unindexed>> {
+        let reader = Reader { statement: self.plan_tree()? };
+        // SAFETY: as above.
+        unsafe { Ok(reader.unindexed()) }
+    }
+
+    fn plan_tree(&self) -> Result<*mut pg_sys::PlannedStmt> {
+        // SAFETY: without parameters every plan is the generic one, which the source keeps after it is
+        // released here.
+        // SAFETY: nodes of the plan, by contract; the tag says what each is.
+        unsafe {
+            if !self.is_planned()? {
+                let plan = pg_sys::SPI_plan_get_cached_plan(self.raw());
+                if plan.is_null() {
+                    return Err(Error::Bug("a statement could not be planned"));
+                }
+                pg_sys::ReleaseCachedPlan(plan, pg_sys::CurrentResourceOwner);
+            }
+            let plan = (*self.source()?).gplan;
+            if plan.is_null() {
+                return Err(Error::Bug("a planned statement has a plan"));
+            }
+            elements((*plan).stmt_list).next().ok_or(Error::Bug("a planned statement has a plan"))
+        }
+    }
+}
+
+/// The pointers of a list.
+///
+/// # Safety
+/// A list of pointers to `T`, or NULL, that outlives the iterator.
+unsafe fn elements<T>(list: *mut pg_sys::List) -> impl Iterator<Item = *mut T> {
+    // SAFETY: by contract; an empty list is a null pointer.
+    let length = if list.is_null() { 0 } else { unsafe { (*list).length as usize } };
+    // SAFETY: by contract.
+    (0..length).map(move |i| unsafe { (*(*list).elements.add(i)).ptr_value.cast() })
+}
+
+/// Walks the plan of one statement, which outlives it. All its functions take nodes of that plan.
+struct Reader {
+    statement: *mut pg_sys::PlannedStmt,
+}
+
+type Plan = *mut pg_sys::Plan;
+type Node = *mut pg_sys::Node;
+
+/// A column where it is read: the scan and the number of the column.
+type Leaf = (Plan, i16);
+
+impl Reader {
+    unsafe fn unindexed(&self) -> Vec<Unindexed> {
+        let mut keys: BTreeMap<Plan, BTreeSet<String>> = BTreeMap::new();
+        // SAFETY: nodes of the plan, by contract; the tag says what each is.
+        unsafe {
+            let roots = elements((*self.statement).subplans).chain([(*self.statement).planTree]);
+            for root in roots.filter(|root: &Plan| !root.is_null()) {
+                self.collect(root, &mut keys);
+            }
+            let found = keys.into_iter();
+            found.map(|(scan, keys)| Unindexed { relation: self.relation(scan), keys }).collect()
+        }
+    }
+
+    /// The keys of every sequential scan below `plan`, by scan.
+    unsafe fn collect(&self, plan: Plan, keys: &mut BTreeMap<Plan, BTreeSet<String>>) {
+        // SAFETY: nodes of the plan, by contract; the tag says what each is.
+        unsafe {
+            for (expr, side, other) in self.conditions(plan) {
+                if !self.has_delta(side) && other.is_none_or(|other| self.has_delta(other)) {
+                    for (scan, key) in self.keys(plan, expr) {
+                        keys.entry(scan).or_default().insert(key);
+                    }
+                }
+            }
+            self.inputs(plan).into_iter().for_each(|input| self.collect(input, keys));
+        }
+    }
+
+    /// The sides of the equalities of one plan node: an expression, the input that it is computed from, and
+    /// the input that it is compared with; for a scan, compared with what an outer query gave.
+    unsafe fn conditions(&self, plan: Plan) -> Vec<(Node, Plan, Option<Plan>)> {
+        // SAFETY: nodes of the plan, by contract; the tag says what each is.
+        unsafe {
+            let (outer, inner) = ((*plan).lefttree, (*plan).righttree);
+            let clauses = match (*plan).type_ {
+                NodeTag::T_HashJoin => (*plan.cast::<pg_sys::HashJoin>()).hashclauses,
+                NodeTag::T_MergeJoin => (*plan.cast::<pg_sys::MergeJoin>()).mergeclauses,
+                NodeTag::T_NestLoop => (*plan.cast::<pg_sys::NestLoop>()).join.joinqual,
+                NodeTag::T_SeqScan => {
+                    let sides = elements((*plan).qual)
+                        .filter_map(|clause| equality(clause))
+                        .flat_map(|(a, b)| [(a, b), (b, a)]);
+                    let given = sides.filter(|(this, other)| has_var(*this) && !has_var(*other) && is_given(*other));
+                    return given.map(|(this, _)| (this, plan, None)).collect();
+                }
+                _ => return vec![],
+            };
+            let sides = elements(clauses).filter_map(|clause| equality(clause)).flat_map(|(a, b)| [a, b]);
+            let placed = sides.filter_map(|expr| match input_of(expr)? {
+                pg_sys::OUTER_VAR => Some((expr, outer, Some(inner))),
+                _ => Some((expr, inner, Some(outer))),
+            });
+            placed.collect()
+        }
+    }
+
+    /// The plans that feed `plan`.
+    unsafe fn inputs(&self, plan: Plan) -> Vec<Plan> {
+        // SAFETY: nodes of the plan, by contract; the tag says what each is.
+        unsafe {
+            let direct = [(*plan).lefttree, (*plan).righttree];
+            let more: Vec<Plan> = match (*plan).type_ {
+                NodeTag::T_Append => elements((*plan.cast::<pg_sys::Append>()).appendplans).collect(),
+                NodeTag::T_MergeAppend => elements((*plan.cast::<pg_sys::MergeAppend>()).mergeplans).collect(),
+                NodeTag::T_SubqueryScan => vec![(*plan.cast::<pg_sys::SubqueryScan>()).subplan],
+                _ => vec![],
+            };
+            direct.into_iter().chain(more).filter(|input| !input.is_null()).collect()
+        }
+    }
+
+    /// The plan of the common table expression that `plan` scans.
+    unsafe fn shared(&self, plan: Plan) -> Option<Plan> {
+        // SAFETY: nodes of the plan, by contract; the tag says what each is.
+        unsafe {
+            let scan = plan.cast::<pg_sys::CteScan>();
+            let known = (*plan).type_ == NodeTag::T_CteScan;
+            known.then(|| elements((*self.statement).subplans).nth((*scan).ctePlanId as usize - 1)).flatten()
+        }
+    }
+
+    /// Whether an ephemeral relation is read at or below `plan`.
+    unsafe fn has_delta(&self, plan: Plan) -> bool {
+        // SAFETY: nodes of the plan, by contract; the tag says what each is.
+        unsafe {
+            (*plan).type_ == NodeTag::T_NamedTuplestoreScan
+                || self.shared(plan).is_some_and(|shared| self.has_delta(shared))
+                || self.inputs(plan).into_iter().any(|input| self.has_delta(input))
+        }
+    }
+
+    /// An expression of the node `plan` as a key of each sequential scan that alone provides its columns.
+    unsafe fn keys(&self, plan: Plan, expr: Node) -> Vec<(Plan, String)> {
+        // SAFETY: nodes of the plan, by contract; the tag says what each is.
+        unsafe {
+            let columns: Vec<Vec<Leaf>> = variables(expr).map(|var| self.origins(plan, var)).collect();
+            let scans: BTreeSet<Plan> = columns.iter().flatten().map(|(scan, _)| *scan).collect();
+            let key = |scan: Plan| {
+                let numbers = columns.iter().map(|c| c.iter().find(|(at, _)| *at == scan).map(|(_, number)| *number));
+                Some((scan, self.text(scan, expr, numbers.collect::<Option<Vec<i16>>>()?)))
+            };
+            scans.into_iter().filter_map(key).collect()
+        }
+    }
+
+    /// Where the column that `var` names in the node `plan` is read by a sequential scan: in several places
+    /// for the members of a partitioned table.
+    unsafe fn origins(&self, plan: Plan, var: *mut pg_sys::Var) -> Vec<Leaf> {
+        // SAFETY: nodes of the plan, by contract; the tag says what each is.
+        unsafe {
+            let number = (*var).varattno;
+            let below: Vec<Plan> = match (*var).varno {
+                pg_sys::INNER_VAR => vec![(*plan).righttree],
+                pg_sys::OUTER_VAR if (*plan).lefttree.is_null() => self.inputs(plan),
+                pg_sys::OUTER_VAR => vec![(*plan).lefttree],
+                _ => match (*plan).type_ {
+                    NodeTag::T_SeqScan => return vec![(plan, number)],
+                    NodeTag::T_SubqueryScan => self.inputs(plan),
+                    NodeTag::T_CteScan => self.shared(plan).into_iter().collect(),
+                    _ => vec![],
+                },
+            };
+            let column = |input: Plan| {
+                let entry = elements::<pg_sys::TargetEntry>((*input).targetlist).nth(number as usize - 1)?;
+                let expr = plain((*entry).expr.cast());
+                ((*expr).type_ == NodeTag::T_Var).then(|| self.origins(input, expr.cast()))
+            };
+            below.into_iter().filter(|_| number > 0).filter_map(column).flatten().collect()
+        }
+    }
+
+    /// An expression over columns of one table, these by their numbers in order, as the server prints it.
+    unsafe fn text(&self, scan: Plan, expr: Node, numbers: Vec<i16>) -> String {
+        // SAFETY: nodes of the plan, by contract; the tag says what each is.
+        unsafe {
+            let relation = self.relation(scan);
+            let copy = plain(pg_sys::copyObjectImpl(expr.cast_const().cast()).cast());
+            for (var, number) in variables(copy).zip(numbers) {
+                (*var).varno = 1;
+                (*var).varattno = number;
+                // What the deparser prefers to show.
+                (*var).varnosyn = 1;
+                (*var).varattnosyn = number;
+            }
+            let bare = match (*copy).type_ {
+                NodeTag::T_Var => true,
+                NodeTag::T_FuncExpr => {
+                    (*copy.cast::<pg_sys::FuncExpr>()).funcformat == pg_sys::CoercionForm::COERCE_EXPLICIT_CALL
+                }
+                _ => false,
+            };
+            let context = pg_sys::deparse_context_for(pg_sys::get_rel_name(relation), relation);
+            let text = pg_sys::deparse_expression(copy, context, false, false);
+            let text = CStr::from_ptr(text).to_string_lossy().into_owned();
+            if bare { text } else { format!("({text})") }
+        }
+    }
+
+    /// The table of a sequential scan.
+    unsafe fn relation(&self, scan: Plan) -> pg_sys::Oid {
+        // SAFETY: nodes of the plan, by contract; the tag says what each is.
+        unsafe {
+            let index = (*scan.cast::<pg_sys::SeqScan>()).scan.scanrelid as usize;
+            let entry = elements::<pg_sys::RangeTblEntry>((*self.statement).rtable).nth(index - 1);
+            entry.map_or(pg_sys::InvalidOid, |entry| (*entry).relid)
+        }
+    }
+}
+
+/// Without changes of type that change nothing.
+unsafe fn plain(expr: Node) -> Node {
+    // SAFETY: nodes of the plan, by contract; the tag says what each is.
+    unsafe {
+        match (*expr).type_ {
+            NodeTag::T_RelabelType => plain((*expr.cast::<pg_sys::RelabelType>()).arg.cast()),
+            _ => expr,
+        }
+    }
+}
+
+/// The two sides of a condition that an index can serve.
+unsafe fn equality(clause: Node) -> Option<(Node, Node)> {
+    // SAFETY: nodes of the plan, by contract; the tag says what each is.
+    unsafe {
+        let operator = clause.cast::<pg_sys::OpExpr>();
+        let known =
+            (*clause).type_ == NodeTag::T_OpExpr && !pg_sys::get_mergejoin_opfamilies((*operator).opno).is_null();
+        let mut args = elements((*operator).args);
+        known.then(|| args.next().zip(args.next())).flatten()
+    }
+}
+
+/// The columns in an expression, in order.
+unsafe fn variables(expr: Node) -> impl Iterator<Item = *mut pg_sys::Var> {
+    // SAFETY: an expression of a plan: no aggregates, windows or outer levels.
+    unsafe { elements(pg_sys::pull_var_clause(expr, 0)) }
+}
+
+unsafe fn has_var(expr: Node) -> bool {
+    // SAFETY: as above.
+    unsafe { variables(expr).next().is_some() }
+}
+
+/// The input that all columns of an expression come from.
+unsafe fn input_of(expr: Node) -> Option<i32> {
+    // SAFETY: nodes of the plan, by contract; the tag says what each is.
+    unsafe {
+        let inputs: BTreeSet<i32> = variables(expr).map(|var| (*var).varno).collect();
+        inputs.first().copied().filter(|_| inputs.len() == 1)
+    }
+}
+
+/// Whether an expression is a value that an outer query gives.
+unsafe fn is_given(expr: Node) -> bool {
+    // SAFETY: nodes of the plan, by contract; the tag says what each is.
+    unsafe {
+        let expr = plain(expr);
+        (*expr).type_ == NodeTag::T_Param && (*expr.cast::<pg_sys::Param>()).paramkind == pg_sys::ParamKind::PARAM_EXEC
+    }
+}

@@ -1,0 +1,78 @@
+//! Indexes that small deltas need and do not find.
+//!
+//! The evidence is the planner's: for a few changed rows of one source it still reads another table from end
+//! to end, and joins it on something that an index could find.
+
+use std::collections::{BTreeSet, HashSet};
+
+use ivm::plan::Relation;
+use ivm::sql::ident::QName;
+use pgrx::pg_sys::Oid;
+
+use crate::capture;
+use crate::catalog::stream_table::Mode;
+use crate::catalog::{index, quietly};
+use crate::error::Result;
+use crate::pg::plan::Unindexed;
+use crate::pg::{guard, object, relation, spi};
+use crate::refresh::estimate;
+use crate::refresh::loaded::Loaded;
+use crate::refresh::planned::told;
+
+/// An index that is not there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Missing {
+    pub table: QName,
+    /// Columns, or expressions of them.
+    pub keys: Vec<String>,
+    /// What makes it.
+    pub statement: String,
+}
+
+/// A table up to this size is read as fast as its index.
+const TINY: f64 = 1000.0;
+
+/// The indexes that the deltas of `loaded` lack, a few changed rows of one source at a time.
+pub fn missing_indexes(loaded: &Loaded) -> Result<Vec<Missing>> {
+    if loaded.table.full_reason.is_some() || loaded.table.mode == Mode::Full {
+        return Ok(vec![]);
+    }
+    let settings = loaded.table.evaluation();
+    let unindexed = guard::as_role(loaded.table.owner, true, || {
+        guard::with_settings(&settings, || spi::connect(None, |session| unindexed(session, loaded)))
+    })?;
+    quietly(|| spi::connect(None, |session| missing(session, unindexed)))
+}
+
+fn unindexed(session: &spi::Session, loaded: &Loaded) -> Result<Vec<Unindexed>> {
+    estimate::heed_sizes(loaded)?;
+    let mut found = vec![];
+    for dependency in &loaded.dependencies {
+        let delta = Relation::SourceDelta(loaded.names[&dependency.source].clone());
+        let store = capture::empty(dependency.source, &dependency.columns)?;
+        estimate::rehearse(session, loaded, [(&delta, &store, told(1.0))], &mut |statement| {
+            found.extend(statement.unindexed()?);
+            Ok(())
+        })?;
+    }
+    Ok(found)
+}
+
+fn missing(session: &spi::Session, unindexed: Vec<Unindexed>) -> Result<Vec<Missing>> {
+    let mut tables: HashSet<(Oid, Vec<String>)> = HashSet::new();
+    for Unindexed { relation, keys } in unindexed {
+        // Keys that may be NULL are looked for by the hash of a row; those are few.
+        let ours = keys.iter().any(|key| key.starts_with("hash_record_extended("));
+        if !ours && relation::estimated_rows(relation) > TINY {
+            tables.insert((index::root(session, relation)?, keys.into_iter().collect()));
+        }
+    }
+    let mut missing = BTreeSet::new();
+    for (table, keys) in tables {
+        if !index::exists(session, table, &keys)? {
+            let name = object::name(table);
+            missing.insert(Missing { statement: index::creation(&name, &keys), table: name, keys });
+        }
+    }
+    Ok(missing.into_iter().collect())
+}

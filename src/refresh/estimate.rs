@@ -1,0 +1,220 @@
+//! What a refresh would cost, by the planner: following the changes, and recomputing.
+//!
+//! An estimate is a rehearsal: the program is prepared as for a run, with empty deltas of which the planner
+//! is told how many rows they have, and what it expects of one step is what the next one is told. That is
+//! some planning; an estimate is kept for deltas of about these sizes until a plan is invalidated or a
+//! table has another size. With one at hand it costs microseconds.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashSet};
+
+use ivm::choice::{Costs, STATEMENT, WRITE};
+use ivm::plan::Relation;
+use ivm::sql::print;
+use pgrx::pg_sys::Oid;
+
+use crate::error::{Error, Result};
+use crate::pg::spi::{Session, Statement};
+use crate::pg::tuplestore::Tuplestore;
+use crate::pg::{object, relation};
+use crate::refresh::loaded::Loaded;
+use crate::refresh::planned::{Compiled, NEAR, distance, told};
+use crate::refresh::program::{mask_of, register_delta, register_step};
+
+/// Estimates of one stream table.
+#[derive(Default)]
+pub struct Estimates {
+    kept: RefCell<Vec<Estimate>>,
+    /// The pages that tables had when plans were made.
+    pages: RefCell<Vec<(Oid, u32)>>,
+}
+
+struct Estimate {
+    relations: Vec<Relation>,
+    rows: Vec<f64>,
+    costs: Costs,
+}
+
+/// Estimates that are kept: those used last.
+const KEPT: usize = 16;
+/// From here on a delta is estimated for nearly its true size: the choice is a close one, and planning is
+/// short beside it.
+const MANY: f64 = 64.0;
+const NEARLY: f64 = 1.5;
+/// Tables whose size is watched: the largest.
+const WATCHED: usize = 16;
+/// Another size: grown or shrunk by this factor, beyond a few pages.
+const NOTABLY: u32 = 2;
+const PAGES: u32 = 16;
+
+/// How far the sizes of an estimate may be off.
+fn near(rows: &[f64]) -> f64 {
+    if rows.iter().any(|rows| *rows > MANY) { NEARLY } else { NEAR }
+}
+
+impl Estimates {
+    pub fn forget(&self) {
+        self.kept.borrow_mut().clear();
+        self.pages.borrow_mut().clear();
+    }
+
+    fn find(&self, relations: &[&Relation], rows: &[f64]) -> Option<Costs> {
+        let mut kept = self.kept.borrow_mut();
+        let fits = |estimate: &Estimate| {
+            estimate.relations.iter().eq(relations.iter().copied())
+                && distance(&estimate.rows, rows).is_some_and(|apart| apart <= near(rows))
+        };
+        let at = kept.iter().position(fits)?;
+        kept[..=at].rotate_right(1);
+        Some(kept[0].costs)
+    }
+
+    fn keep(&self, estimate: Estimate) {
+        let mut kept = self.kept.borrow_mut();
+        kept.insert(0, estimate);
+        kept.truncate(KEPT);
+    }
+}
+
+/// Forgets all plans and estimates when a table has another size than they were made for. The server makes
+/// them anew when a table was analyzed, which may be long after it was filled.
+pub fn heed_sizes(loaded: &Loaded) -> Result<()> {
+    let other = |(oid, then): &(Oid, u32)| {
+        let now = relation::pages(*oid);
+        now > NOTABLY * then + PAGES || *then > NOTABLY * now + PAGES
+    };
+    let known = loaded.programs.estimates.pages.borrow();
+    if !known.is_empty() && !known.iter().any(other) {
+        return Ok(());
+    }
+    drop(known);
+    loaded.programs.forget();
+    let mut tables: HashSet<Oid> = loaded.dependencies.iter().flat_map(|d| relation::members(d.relid)).collect();
+    for node in &loaded.view.nodes {
+        tables.insert(object::oid(&node.table)?);
+    }
+    let mut pages: Vec<(Oid, u32)> = tables.into_iter().map(|oid| (oid, relation::pages(oid))).collect();
+    pages.sort_by_key(|(_, pages)| std::cmp::Reverse(*pages));
+    pages.truncate(WATCHED);
+    *loaded.programs.estimates.pages.borrow_mut() = pages;
+    Ok(())
+}
+
+/// What following these deltas costs, and what recomputing costs.
+pub fn costs(session: &Session, loaded: &Loaded, changed: &BTreeMap<Relation, Tuplestore>) -> Result<Costs> {
+    let estimates = &loaded.programs.estimates;
+    if !is_current(loaded)? {
+        estimates.kept.borrow_mut().clear();
+    }
+    let relations: Vec<&Relation> = changed.keys().collect();
+    let rows: Vec<f64> = changed.values().map(|store| told(store.rows() as f64)).collect();
+    if let Some(found) = estimates.find(&relations, &rows) {
+        return Ok(found);
+    }
+    let deltas = changed.iter().zip(&rows).map(|((relation, store), rows)| (relation, store, *rows));
+    let mut cost = 0.0;
+    let shared = rehearse(session, loaded, deltas, &mut |statement| {
+        cost += STATEMENT + statement.planned()?.cost;
+        Ok(())
+    })?;
+    let costs = Costs { delta: cost + shared, full: full_cost(session, loaded)? + shared };
+    let relations = relations.into_iter().cloned().collect();
+    estimates.keep(Estimate { relations, rows, costs });
+    Ok(costs)
+}
+
+/// Whether recomputing is planned and nothing has put the plans in doubt: they read every table.
+fn is_current(loaded: &Loaded) -> Result<bool> {
+    for node in 0..loaded.view.nodes.len() {
+        let compiled = loaded.programs.full(loaded, node)?;
+        for step in &compiled.steps {
+            if !step.find(&[], NEAR).map_or(Ok(false), |statement| statement.is_planned())? {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// What computing every node and comparing it with its table costs.
+fn full_cost(session: &Session, loaded: &Loaded) -> Result<f64> {
+    let mut cost = 0.0;
+    for node in 0..loaded.view.nodes.len() {
+        let compiled = loaded.programs.full(loaded, node)?;
+        for (step, planned) in compiled.program.steps.iter().zip(&compiled.steps) {
+            let statement = planned.get(&[], NEAR, || session.prepare(&print::query(&step.query), &[]))?;
+            cost += STATEMENT + statement.planned()?.cost;
+        }
+    }
+    Ok(cost)
+}
+
+/// Looks at the statement of a step.
+type Visit<'v> = &'v mut dyn FnMut(&Statement) -> Result<()>;
+
+/// Prepares everything that follows these deltas, without running it; `visit` sees each step's statement.
+/// What writing costs, which is the same for every way to come by the differences.
+pub fn rehearse<'a>(
+    session: &Session,
+    loaded: &Loaded,
+    deltas: impl IntoIterator<Item = (&'a Relation, &'a Tuplestore, f64)>,
+    visit: Visit,
+) -> Result<f64> {
+    let mut changed: BTreeMap<Relation, f64> = BTreeMap::new();
+    for (relation, store, rows) in deltas {
+        register_delta(session, loaded, relation, store, rows)?;
+        changed.insert(relation.clone(), rows);
+    }
+    // Registered relations point to them.
+    let mut stores = vec![];
+    let mut writing = 0.0;
+    for node in 0..loaded.view.nodes.len() {
+        let (mask, deltas) = mask_of(loaded, node, |delta| changed.contains_key(delta));
+        let Some(compiled) = (if mask.is_empty() { None } else { loaded.programs.delta(loaded, node, mask)? }) else {
+            continue;
+        };
+        let sizes = deltas.iter().filter_map(|delta| changed.get(delta)).copied().collect();
+        let (delta, rows) = rehearse_steps(session, &compiled, sizes, (&mut stores, visit))?;
+        writing += apply_cost(session, loaded, node, rows)?;
+        compiled.program.steps.iter().try_for_each(|step| session.unregister(step.name.as_str()))?;
+        let relation = Relation::NodeDelta(node);
+        register_delta(session, loaded, &relation, &delta, rows)?;
+        stores.push(delta);
+        changed.insert(relation, rows);
+    }
+    changed.keys().try_for_each(|relation| session.unregister(loaded.view.relation_name(relation).name.as_str()))?;
+    Ok(writing)
+}
+
+/// The steps of one program; its delta, empty, and the rows that are expected of it.
+fn rehearse_steps(
+    session: &Session,
+    compiled: &Compiled,
+    mut sizes: Vec<f64>,
+    (stores, visit): (&mut Vec<Tuplestore>, Visit),
+) -> Result<(Tuplestore, f64)> {
+    for (step, planned) in compiled.program.steps.iter().zip(&compiled.steps) {
+        let statement = planned.get(&sizes, near(&sizes), || session.prepare(&print::query(&step.query), &[]))?;
+        let rows = told(statement.planned()?.rows);
+        visit(&statement)?;
+        let store = statement.store()?;
+        register_step(session, step, &store, rows)?;
+        sizes.push(rows);
+        stores.push(store);
+    }
+    let rows = sizes.pop();
+    stores.pop().zip(rows).ok_or(Error::Bug("a program ends in its delta"))
+}
+
+/// What bringing a delta of so many rows into a node's table costs.
+fn apply_cost(session: &Session, loaded: &Loaded, node: usize, rows: f64) -> Result<f64> {
+    let applied = loaded.programs.apply(loaded, node);
+    let update = applied.plan.update.as_ref().map(|update| (&applied.update, update));
+    let rest = [(&applied.delete, &applied.plan.delete), (&applied.insert, &applied.plan.insert)];
+    let mut cost = WRITE * rows;
+    for (planned, sql) in update.into_iter().chain(rest) {
+        let statement = planned.get(&[rows], near(&[rows]), || session.prepare(&print::statement(sql), &[]))?;
+        cost += STATEMENT + statement.planned()?.cost;
+    }
+    Ok(cost)
+}

@@ -1,0 +1,158 @@
+//! Prepared statements, each kept in the plans that were made for several sizes of what it reads.
+//!
+//! A plan made for a handful of rows is wrong for a hundred thousand. The planner is told how many rows
+//! each delta has; a plan serves again where every one of them has about as many.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use ivm::sql::print;
+use ivm::view::{Apply, Mask, Program};
+
+use crate::error::Result;
+use crate::pg::spi::Statement;
+use crate::refresh::estimate::Estimates;
+use crate::refresh::loaded::Loaded;
+
+/// The least that the planner is told, so that one plan serves up to eight rows.
+const FEW: f64 = 3.0;
+/// How far a plan's sizes may be off, each.
+pub const NEAR: f64 = 2.9;
+/// Plans of one statement: those used last. And programs of one stream table, of which there could be one for
+/// every set of its inputs.
+const KEPT: usize = 16;
+const PROGRAMS: usize = 256;
+
+/// What the planner is told of a relation with so many rows.
+pub fn told(rows: f64) -> f64 {
+    rows.max(FEW)
+}
+
+/// By what factor sizes are apart at most; `None` when they are not of the same relations.
+pub fn distance(ours: &[f64], theirs: &[f64]) -> Option<f64> {
+    let apart = |(a, b): (&f64, &f64)| (a / b).max(b / a);
+    (ours.len() == theirs.len()).then(|| ours.iter().zip(theirs).map(apart).fold(1.0, f64::max))
+}
+
+/// A statement in the plans that were made for it.
+#[derive(Default)]
+pub struct Planned {
+    plans: RefCell<Vec<(Vec<f64>, Rc<Statement>)>>,
+}
+
+impl Planned {
+    /// The plan for these sizes, or one for sizes within the factor `near` of them.
+    pub fn get(&self, told: &[f64], near: f64, prepare: impl FnOnce() -> Result<Statement>) -> Result<Rc<Statement>> {
+        if let Some(found) = self.find(told, near) {
+            return Ok(found);
+        }
+        let statement = Rc::new(prepare()?);
+        let mut plans = self.plans.borrow_mut();
+        plans.insert(0, (told.to_vec(), Rc::clone(&statement)));
+        plans.truncate(KEPT);
+        Ok(statement)
+    }
+
+    /// The plan for sizes within the factor `near` of these, if there is one.
+    pub fn find(&self, told: &[f64], near: f64) -> Option<Rc<Statement>> {
+        let mut plans = self.plans.borrow_mut();
+        let apart = plans.iter().map(|(sizes, _)| distance(sizes, told)).enumerate();
+        let near = apart.filter_map(|(at, apart)| Some((at, apart.filter(|apart| *apart <= near)?)));
+        let (at, _) = near.min_by(|(_, a), (_, b)| a.total_cmp(b))?;
+        plans[..=at].rotate_right(1);
+        Some(Rc::clone(&plans[0].1))
+    }
+}
+
+/// A program and its statements.
+pub struct Compiled {
+    pub program: Program,
+    pub steps: Vec<Planned>,
+}
+
+impl Compiled {
+    fn new(program: Program) -> Rc<Compiled> {
+        let steps = program.steps.iter().map(|_| Planned::default()).collect();
+        Rc::new(Compiled { program, steps })
+    }
+}
+
+/// How a node takes its delta, and the statements of that.
+pub struct Applied {
+    pub plan: Apply,
+    pub update: Planned,
+    pub delete: Planned,
+    pub insert: Planned,
+}
+
+/// The program of a node and a change mask; `None` where there is nothing to follow.
+type Deltas = HashMap<(usize, Mask), Option<Rc<Compiled>>>;
+
+/// Everything prepared for one stream table.
+#[derive(Default)]
+pub struct Programs {
+    deltas: RefCell<Deltas>,
+    full: RefCell<HashMap<usize, Rc<Compiled>>>,
+    apply: RefCell<HashMap<usize, Rc<Applied>>>,
+    pub estimates: Estimates,
+}
+
+impl Programs {
+    /// How a node follows a change mask; `None` if it need not.
+    pub fn delta(&self, loaded: &Loaded, node: usize, mask: Mask) -> Result<Option<Rc<Compiled>>> {
+        let key = (node, mask);
+        if let Some(found) = self.deltas.borrow().get(&key) {
+            return Ok(found.clone());
+        }
+        let compiled = ivm::delta::program(&loaded.view, node, &key.1)?.map(Compiled::new);
+        let mut deltas = self.deltas.borrow_mut();
+        if deltas.len() == PROGRAMS {
+            deltas.clear();
+        }
+        deltas.insert(key, compiled.clone());
+        Ok(compiled)
+    }
+
+    /// How a node is recomputed.
+    pub fn full(&self, loaded: &Loaded, node: usize) -> Result<Rc<Compiled>> {
+        if let Some(found) = self.full.borrow().get(&node) {
+            return Ok(Rc::clone(found));
+        }
+        let compiled = Compiled::new(ivm::compile::full_program(&loaded.view, node)?);
+        self.full.borrow_mut().insert(node, Rc::clone(&compiled));
+        Ok(compiled)
+    }
+
+    pub fn apply(&self, loaded: &Loaded, node: usize) -> Rc<Applied> {
+        let make = || {
+            let (update, delete, insert) = Default::default();
+            Rc::new(Applied { plan: ivm::apply::plan(&loaded.view.nodes[node]), update, delete, insert })
+        };
+        Rc::clone(self.apply.borrow_mut().entry(node).or_insert_with(make))
+    }
+
+    /// Forgets every plan: what they were made for is not there any more.
+    pub fn forget(&self) {
+        self.deltas.borrow_mut().clear();
+        self.full.borrow_mut().clear();
+        self.apply.borrow_mut().clear();
+        self.estimates.forget();
+    }
+}
+
+/// The SQL of every program that one changed source needs, for `explain`.
+pub fn explain(loaded: &Loaded) -> Result<Vec<String>> {
+    let mut texts = vec![];
+    for (index, node) in loaded.view.nodes.iter().enumerate() {
+        for input in &node.inputs {
+            let Some(compiled) = loaded.programs.delta(loaded, index, [input.clone()].into())? else { continue };
+            let changed = loaded.view.relation_name(input);
+            for step in &compiled.program.steps {
+                let query = print::query(&step.query);
+                texts.push(format!("-- {}: {changed} changed: {}: {}\n{query}", node.table, step.name, step.law));
+            }
+        }
+    }
+    Ok(texts)
+}

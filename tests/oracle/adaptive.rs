@@ -1,0 +1,138 @@
+//! Mode AUTO: whichever way is cheaper, the same rows, and both figures told. The other modes never choose.
+
+use pg_trickle_tests::exact;
+use pg_trickle_tests::{Database, Session};
+
+/// Sums over 20,000 rows in five groups, in every mode, and a stream table on top of the one in mode AUTO.
+const SETUP: &str = "
+    create table t (id int primary key, g int not null, v int not null);
+    insert into t select n, n % 5, n from generate_series(1, 20000) n;
+    analyze t;
+    select pgtrickle.create_stream_table(mode || '_sums', 'select g, count(*) as n, sum(v) as s from t group by g', '1d', mode)
+      from unnest(array['auto', 'differential', 'full']) mode;
+    select pgtrickle.create_stream_table('total', 'select sum(n) as n, sum(s) as s from auto_sums', '1d', 'differential');
+";
+const TABLES: [&str; 3] = ["auto_sums", "differential_sums", "full_sums"];
+
+const MOST: &str = "update t set v = v + 1, g = (g + 1) % 5 where id % 50 > 0";
+const ONE: &str = "update t set v = v + 1 where id = 7";
+
+/// What the last refresh of a table did, and which figures it left.
+async fn last(session: &Session, table: &str) -> String {
+    let history = format!(
+        "select concat_ws(' ', action, case when delta_cost is null and full_cost is null then 'no choice'
+                                            when delta_cost <= full_cost then 'delta cheaper'
+                                            when delta_cost > full_cost then 'full cheaper' end)
+           from pgtrickle.get_refresh_history('{table}', 1)"
+    );
+    session.value(&history).await
+}
+
+async fn refresh_all(session: &Session) -> Vec<String> {
+    let mut done = vec![];
+    for table in TABLES {
+        exact::refresh_and_check(session, table).await;
+        done.push(last(session, table).await);
+    }
+    done
+}
+
+/// Before anything was measured it is the planner's costs that decide, whatever the machine is like.
+#[tokio::test]
+async fn auto_takes_the_cheaper_way_and_the_other_modes_their_own() {
+    let database = Database::fresh("adaptive").await;
+    let session = database.connect().await;
+    session.run(SETUP).await;
+    assert_eq!(last(&session, "auto_sums").await, "FULL no choice", "the first fill");
+    session.run(MOST).await;
+    assert_eq!(refresh_all(&session).await, ["FULL full cheaper", "DIFFERENTIAL no choice", "FULL no choice"]);
+    session.run(ONE).await;
+    assert_eq!(refresh_all(&session).await, ["DIFFERENTIAL delta cheaper", "DIFFERENTIAL no choice", "FULL no choice"]);
+    database.close().await;
+}
+
+/// What AUTO recomputes reaches those who read it as a delta.
+#[tokio::test]
+async fn a_recomputation_passes_its_changes_on() {
+    let database = Database::fresh("adaptive_chain").await;
+    let session = database.connect().await;
+    session.run(SETUP).await;
+    for (change, how) in [(MOST, "FULL full cheaper"), (ONE, "DIFFERENTIAL delta cheaper"), (MOST, "")] {
+        session.run(change).await;
+        exact::refresh_and_check(&session, "total").await;
+        exact::check(&session, "auto_sums", exact::Look::Text).await;
+        assert_eq!(last(&session, "total").await, "DIFFERENTIAL no choice");
+        let seen = last(&session, "auto_sums").await;
+        assert!(seen.starts_with(how), "{seen} after {change}");
+    }
+    database.close().await;
+}
+
+#[tokio::test]
+async fn explain_tells_the_last_choice_and_why() {
+    let database = Database::fresh("adaptive_explain").await;
+    let session = database.connect().await;
+    session.run(SETUP).await;
+    let choice = async || {
+        let text = session.value("select pgtrickle.explain_stream_table('auto_sums')").await;
+        text.lines().filter(|line| line.starts_with("last choice")).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(choice().await, "");
+    for (change, words) in [(MOST, "FULL: recomputing is cheaper"), (ONE, "DIFFERENTIAL: the delta is cheaper")] {
+        session.run(change).await;
+        exact::refresh(&session, "auto_sums").await;
+        let text = choice().await;
+        assert!(text.starts_with(&format!("last choice: {words}: expected ")), "{text}");
+    }
+    database.close().await;
+}
+
+/// What refreshes took outlives the backend that saw it, and is not written where nothing was refreshed.
+#[tokio::test]
+async fn experience_is_kept_in_the_catalog() {
+    const RATES: &str = "select rates::text || ' ' || f.xmin from pgtrickle.pgt_frontiers f
+                           join pgtrickle.pgt_stream_tables using (pgt_id) where pgt_relid = 'auto_sums'::regclass";
+    let database = Database::fresh("adaptive_kept").await;
+    let session = database.connect().await;
+    session.run(SETUP).await;
+    let filled = session.value(RATES).await;
+    assert!(filled.starts_with('{') && !filled.starts_with("{NULL"), "{filled}");
+    exact::refresh(&session, "auto_sums").await;
+    assert_eq!(session.value(RATES).await, filled);
+    // What was kept overrules the costs: recomputing is said to take ages.
+    session.run(MOST).await;
+    session.run("update pgtrickle.pgt_frontiers set rates = '{1000, 0.001, 0.001, 0.001, 0.001, 0.001, 0.001, 0.001, 0.001}'").await;
+    let other = database.connect().await;
+    exact::refresh_and_check(&other, "auto_sums").await;
+    assert_eq!(last(&other, "auto_sums").await, "DIFFERENTIAL delta cheaper");
+    database.close().await;
+}
+
+/// A table that was empty when plans were made and has grown since is read by its index.
+#[tokio::test]
+async fn plans_do_not_outlive_the_sizes_they_were_made_for() {
+    let database = Database::fresh("adaptive_sizes").await;
+    let session = database.connect().await;
+    session
+        .run(
+            "create table a (id int primary key, b int not null) with (autovacuum_enabled = off);
+             create table b (id int primary key, v text) with (autovacuum_enabled = off);
+             insert into a values (1, 1);
+             insert into b values (1, 'one');
+             analyze a, b;
+             select pgtrickle.create_stream_table('ab', 'select a.id, b.v from a join b on b.id = a.b', '1d', 'differential');
+             update a set b = b;
+             update a set id = 2;
+             select pgtrickle.refresh_stream_table('ab');
+             insert into b select n, repeat('x', 100) from generate_series(2, 30000) n;
+             select pgtrickle.refresh_stream_table('ab');",
+        )
+        .await;
+    const SCANS: &str = "select pg_stat_get_xact_tuples_returned('b'::regclass)";
+    session.run("begin; update a set id = 3").await;
+    exact::refresh(&session, "ab").await;
+    assert!(session.number(SCANS).await < 100, "the table was read from end to end");
+    session.run("commit").await;
+    exact::check(&session, "ab", exact::Look::Text).await;
+    database.close().await;
+}
