@@ -397,7 +397,9 @@ async fn clear(session: &Session) {
 async fn play(session: &Session, case: &Case, refresh_each: bool) -> Result<(), String> {
     clear(session).await;
     session.run(case.before).await;
-    session.run(&format!("select pgtrickle.create_stream_table('st', $q${}$q$, '1h')", case.query)).await;
+    // In mode AUTO many changed rows may be recomputed.
+    let mode = if case.action == Some("DIFFERENTIAL") { "DIFFERENTIAL" } else { "AUTO" };
+    session.run(&format!("select pgtrickle.create_stream_table('st', $q${}$q$, '1h', '{mode}')", case.query)).await;
     for (at, step) in case.steps.iter().enumerate() {
         session.attempt(step).await.map_err(|failure| format!("{failure}\nin: {step}"))?;
         if refresh_each || at + 1 == case.steps.len() {
