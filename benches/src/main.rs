@@ -3,12 +3,14 @@
 //! Law: no figure is printed of a stream table that was not equal to its query before the clock
 //! started and after it stopped. Ratios come from one interleaved run.
 
+mod beside;
 mod churn;
 mod dataset;
 mod facts;
 mod freshness;
 mod idle;
 mod latency;
+mod nexmark;
 mod one_row;
 mod options;
 mod process;
@@ -17,6 +19,7 @@ mod sample;
 mod server;
 mod session;
 mod timing;
+mod tpch;
 mod tree;
 mod watch;
 
@@ -59,6 +62,8 @@ async fn run(options: &Options) -> Result<()> {
             Bench::Idle => idle::run(&server, options, &mut report).await,
             Bench::Churn => churn::run(&server, options, &mut report).await,
             Bench::Tree => tree::run(&server, options, &mut report).await,
+            Bench::Tpch => tpch::run(&server, options, &mut report).await,
+            Bench::Nexmark => nexmark::run(&server, options, &mut report).await,
         }?;
         if options.report {
             eprintln!("bench: wrote {}", report.write()?.display());

@@ -9,10 +9,21 @@ pub enum Bench {
     Idle,
     Churn,
     Tree,
+    Tpch,
+    Nexmark,
 }
 
 impl Bench {
-    const ALL: [Bench; 6] = [Bench::OneRow, Bench::Latency, Bench::Freshness, Bench::Idle, Bench::Churn, Bench::Tree];
+    const ALL: [Bench; 8] = [
+        Bench::OneRow,
+        Bench::Latency,
+        Bench::Freshness,
+        Bench::Idle,
+        Bench::Churn,
+        Bench::Tree,
+        Bench::Tpch,
+        Bench::Nexmark,
+    ];
 
     /// As typed, and as the results call it.
     pub fn name(self) -> &'static str {
@@ -23,6 +34,8 @@ impl Bench {
             Bench::Idle => "idle",
             Bench::Churn => "churn",
             Bench::Tree => "tree",
+            Bench::Tpch => "tpch",
+            Bench::Nexmark => "nexmark",
         }
     }
 }
@@ -34,17 +47,23 @@ pub struct Options {
     pub rows: Option<u32>,
     pub rounds: Option<u32>,
     pub seconds: Option<u32>,
+    pub scale: Option<f64>,
+    pub growth: bool,
     pub report: bool,
     pub keep: bool,
 }
 
-pub const USAGE: &str = "usage: pg_trickle_benches NAME [--rows N] [--rounds N] [--seconds N] [--report] [--keep]
+pub const USAGE: &str =
+    "usage: pg_trickle_benches NAME [--rows N] [--rounds N] [--seconds N] [--scale S] [--growth] [--report] [--keep]
   one_row     refresh after one changed row, at N rows (1000000) and at N/10
   latency     commit to visible with schedule '0s': N rows (1000000), N rounds (1500) of a commit
   freshness   staleness with schedule '1s' and a commit every 20 ms, for N seconds (30)
   idle        what happens in N seconds (60) without changes; a refresh of nothing, N rounds (2000)
   churn       1, 10, 50, 100 % of N rows (100000) changed: differential, full and AUTO, N rounds (20) each
   tree        a leaf and a subtree move in a recursion over N nodes (100000), N rounds (100)
+  tpch        22 queries at scale S (0.1), 1000 changed rows: refresh beside recomputation, N rounds (5);
+              --growth: S/10 and S take turns
+  nexmark     10 queries over N events (500000): the same, N rounds (10); then live for N seconds (20)
   all         all of them
 Runs against the server that PG_TRICKLE_URL names, in a database of its own, which it replaces.
 Prints one JSON object a line. --report also writes benches/reports/DATE-NAME.json; --keep leaves the database.";
@@ -61,10 +80,13 @@ impl Options {
         let mut options = Options { benches, ..Options::default() };
         while let Some(argument) = arguments.next() {
             let number = |value: Option<String>| value.and_then(|v| v.parse().ok()).filter(|n| *n > 0).ok_or(USAGE);
+            let scale = |value: Option<String>| value.and_then(|v| v.parse().ok()).filter(|s| *s >= 0.01).ok_or(USAGE);
             match argument.as_str() {
                 "--rows" => options.rows = Some(number(arguments.next())?),
                 "--rounds" => options.rounds = Some(number(arguments.next())?),
                 "--seconds" => options.seconds = Some(number(arguments.next())?),
+                "--scale" => options.scale = Some(scale(arguments.next())?),
+                "--growth" => options.growth = true,
                 "--report" => options.report = true,
                 "--keep" => options.keep = true,
                 _ => return Err(USAGE),

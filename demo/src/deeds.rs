@@ -9,7 +9,10 @@ use std::collections::HashMap;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Statement, Transaction};
 
-use crate::orders::{Dice, KEY_SPAN, OrderStream};
+use pg_trickle_workloads::Dice;
+use pg_trickle_workloads::tpch::{OrderStream, key_span};
+
+use crate::load::SCALE;
 
 /// One kind of transaction.
 #[derive(Clone, Copy)]
@@ -233,7 +236,7 @@ impl Desk {
     }
 
     async fn pick(&self, transaction: &Transaction<'_>, dice: &mut Dice) -> Result<Option<Order>, Error> {
-        let from = i64::from(dice.roll(KEY_SPAN));
+        let from = i64::from(dice.roll(key_span(SCALE)));
         let row = transaction.query_opt(&self.statements[PICK], &[&from]).await?;
         Ok(row.map(|row| Order { key: row.get(0), lines: row.get(1) }))
     }

@@ -6,7 +6,6 @@
 mod board;
 mod deeds;
 mod load;
-mod orders;
 mod queries;
 mod screen;
 mod server;

@@ -6,12 +6,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use pg_trickle_workloads::Dice;
+use pg_trickle_workloads::tpch::OrderStream;
 use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, IsolationLevel};
 
 use crate::deeds::{Deed, Desk, Outcome};
-use crate::orders::{Dice, OrderStream};
+use crate::load::SCALE;
 use crate::server::{Result, Server};
 
 /// The writers and how each of them sees the others.
@@ -53,7 +55,7 @@ impl Writers {
         for (part, isolation) in (1..).zip(ISOLATION) {
             let client = server.connect().await?;
             let writer = Writer {
-                desk: Desk::open(&client, OrderStream::new(part, ISOLATION.len() as i32)).await?,
+                desk: Desk::open(&client, OrderStream::new(SCALE, part, ISOLATION.len() as i32)).await?,
                 client,
                 isolation,
                 dice: Dice(part as u64),

@@ -1,4 +1,4 @@
-//! New orders and chance: what the writers write.
+//! New orders: what the writers write.
 //!
 //! Invariant: no two orders made here share a key, nor does one with a loaded order. TPC-H uses
 //! eight of every 32 order keys; the n-th copy of an order takes one of the other 24, and after
@@ -10,10 +10,20 @@ use tpchgen::generators::{
     LineItemGenerator, LineItemGeneratorIterator, Order, OrderGenerator, OrderGeneratorIterator,
 };
 
-use crate::load::SCALE;
+/// How many orders are loaded.
+pub fn loaded_orders(scale: f64) -> u32 {
+    (1_500_000.0 * scale) as u32
+}
+
+/// The key of the n-th loaded order, counted from one.
+pub fn loaded_key(n: u32) -> i64 {
+    OrderGenerator::make_order_key(i64::from(n))
+}
 
 /// Above every key of the loaded orders and of the copies that fill their gaps.
-pub const KEY_SPAN: u32 = 600_032;
+pub fn key_span(scale: f64) -> u32 {
+    (loaded_orders(scale) / 8 + 1) * 32
+}
 
 /// An order and its line items, column by column as text.
 pub struct NewOrder {
@@ -25,6 +35,7 @@ pub struct NewOrder {
 /// An endless stream of new orders with the distributions of TPC-H: the loaded orders again,
 /// under fresh keys.
 pub struct OrderStream {
+    scale: f64,
     part: i32,
     parts: i32,
     copy: i64,
@@ -34,13 +45,14 @@ pub struct OrderStream {
 
 impl OrderStream {
     /// The stream of writer `part` of `parts`, counted from one.
-    pub fn new(part: i32, parts: i32) -> OrderStream {
+    pub fn new(scale: f64, part: i32, parts: i32) -> OrderStream {
         OrderStream {
+            scale,
             part,
             parts,
             copy: 1,
-            orders: OrderGenerator::new(SCALE, part, parts).iter(),
-            lines: LineItemGenerator::new(SCALE, part, parts).iter().peekable(),
+            orders: OrderGenerator::new(scale, part, parts).iter(),
+            lines: LineItemGenerator::new(scale, part, parts).iter().peekable(),
         }
     }
 
@@ -54,12 +66,12 @@ impl OrderStream {
     }
 
     fn start_over(&mut self) {
-        let again = OrderStream::new(self.part, self.parts);
+        let again = OrderStream::new(self.scale, self.part, self.parts);
         *self = OrderStream { copy: self.copy + 1, ..again };
     }
 
     fn renumbered(&mut self, order: &Order<'_>) -> NewOrder {
-        let key = fresh_key(order.o_orderkey, self.copy);
+        let key = fresh_key(order.o_orderkey, self.copy, key_span(self.scale));
         let mut lines = Vec::new();
         while let Some(line) = self.lines.next_if(|line| line.l_orderkey == order.o_orderkey) {
             lines.push(columns(&line.to_string(), key));
@@ -68,8 +80,8 @@ impl OrderStream {
     }
 }
 
-fn fresh_key(key: i64, copy: i64) -> i64 {
-    key + copy % 4 * 8 + copy / 4 * i64::from(KEY_SPAN)
+fn fresh_key(key: i64, copy: i64, span: u32) -> i64 {
+    key + copy % 4 * 8 + copy / 4 * i64::from(span)
 }
 
 /// The columns of a generated row, under another order key.
@@ -79,22 +91,6 @@ fn columns(row: &str, key: i64) -> Vec<String> {
     columns
 }
 
-/// A small random source (splitmix64): the same seed gives the same day.
-pub struct Dice(pub u64);
-
-impl Dice {
-    /// A number from 0 to `sides - 1`.
-    pub fn roll(&mut self, sides: u32) -> u32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^= bits >> 31;
-        // The high half scaled down: below `sides`, so it fits.
-        (((bits >> 32) * u64::from(sides)) >> 32) as u32
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,11 +98,11 @@ mod tests {
 
     #[test]
     fn no_two_copies_share_a_key() {
-        let loaded = (1..=150_000).map(OrderGenerator::make_order_key);
+        let span = key_span(0.01);
         let mut keys = HashSet::new();
-        for key in loaded {
+        for key in (1..=loaded_orders(0.01)).map(loaded_key) {
             for copy in 0..9 {
-                let fresh = fresh_key(key, copy);
+                let fresh = fresh_key(key, copy, span);
                 assert!(keys.insert(fresh), "key {fresh} twice");
             }
         }
@@ -114,7 +110,7 @@ mod tests {
 
     #[test]
     fn an_order_comes_with_its_lines() {
-        let mut stream = OrderStream::new(2, 2);
+        let mut stream = OrderStream::new(0.1, 2, 2);
         for order in (0..1000).map(|_| stream.next_order()) {
             assert_eq!(order.order.len(), 9);
             assert!((1..=7).contains(&order.lines.len()));
@@ -122,12 +118,5 @@ mod tests {
                 assert_eq!((line.len(), &line[0]), (16, &order.order[0]));
             }
         }
-    }
-
-    #[test]
-    fn dice_show_every_side() {
-        let mut dice = Dice(1);
-        let seen: HashSet<u32> = (0..1000).map(|_| dice.roll(6)).collect();
-        assert_eq!(seen, (0..6).collect());
     }
 }

@@ -1,0 +1,166 @@
+//! Queries kept as stream tables, each refreshed beside its recomputation.
+//!
+//! Law: after every refresh the stream table is compared with what the recomputation of the same round
+//! answered, off the clock; where a LIMIT leaves several right answers it must be one of them (see `Query`).
+
+use std::collections::BTreeMap;
+
+use pg_trickle_workloads::Query;
+use serde_json::{Value, json};
+
+use crate::Result;
+use crate::sample::{Sample, ratio, rounded};
+use crate::session::{BY_HAND, Session};
+
+/// One query, its stream table, and what was measured.
+pub struct Kept {
+    pub query: Query,
+    /// Why it cannot be incremental.
+    reason: Option<String>,
+    /// The actions of its refreshes, as the history calls them.
+    actions: BTreeMap<String, u32>,
+    /// The most rows that it had at a comparison.
+    rows: i64,
+    pub refresh: Sample,
+    pub recompute: Sample,
+}
+
+/// The history's name for a refresh that found nothing to do.
+const NOTHING: &str = "NO_DATA";
+
+impl Kept {
+    /// Creates the stream table under the query's name, in the mode that AUTO finds.
+    pub async fn create(session: &Session, query: Query) -> Result<Kept> {
+        session
+            .client
+            .execute(
+                "select pgtrickle.create_stream_table($1, $2, schedule => $3)",
+                &[&query.name, &query.sql, &BY_HAND],
+            )
+            .await
+            .map_err(|error| format!("{}: {}", query.name, crate::chain(&error)))?;
+        session.batch(&format!("vacuum analyze {}", query.name)).await?;
+        let reason: Option<String> = session
+            .client
+            .query_one(
+                "select full_reason from pgtrickle.pgt_stream_tables where pgt_relid = $1::text::regclass",
+                &[&query.name],
+            )
+            .await?
+            .get(0);
+        let kept = Kept {
+            query,
+            reason,
+            actions: BTreeMap::new(),
+            rows: 0,
+            refresh: Sample::default(),
+            recompute: Sample::default(),
+        };
+        session.batch(&format!("create temporary table recomputed as {}", query.sql)).await?;
+        kept.compare(session).await?;
+        Ok(kept)
+    }
+
+    pub async fn create_all(session: &Session, queries: &[Query]) -> Result<Vec<Kept>> {
+        let mut all = vec![];
+        for query in queries {
+            all.push(Kept::create(session, *query).await?);
+        }
+        Ok(all)
+    }
+
+    pub fn incremental(&self) -> bool {
+        self.reason.is_none()
+    }
+
+    /// Refreshes and recomputes, taking turns in going first, and compares.
+    pub async fn step(&mut self, session: &Session, round: u32) -> Result<()> {
+        for turn in 0..2 {
+            if (round + turn).is_multiple_of(2) {
+                let row = session.client.query_one("select bench_refresh($1)", &[&self.query.name]).await?;
+                self.refresh.push(row.get(0));
+            } else {
+                let row = session.client.query_one("select bench_recompute($1)", &[&self.query.sql]).await?;
+                self.recompute.push(row.get(0));
+            }
+        }
+        *self.actions.entry(self.last_action(session).await?).or_default() += 1;
+        self.rows = self.rows.max(self.compare(session).await?);
+        Ok(())
+    }
+
+    /// Forgets what was measured, as after a warm-up.
+    pub fn forget(&mut self) {
+        self.actions.clear();
+        self.refresh = Sample::default();
+        self.recompute = Sample::default();
+    }
+
+    /// An error unless the stream table holds what table `recomputed` does, which goes; how many rows it has.
+    async fn compare(&self, session: &Session) -> Result<i64> {
+        let name = self.query.name;
+        let differences = session.client.query(&self.query.differences(name, "table recomputed"), &[]).await?;
+        if !differences.is_empty() {
+            let lines: Vec<&str> = differences.iter().map(|row| row.get(0)).collect();
+            return Err(format!("{name} is not its query:\n{}", lines.join("\n")).into());
+        }
+        let rows = session.one("select count(*) from recomputed").await?.get(0);
+        session.batch("drop table recomputed").await?;
+        Ok(rows)
+    }
+
+    async fn last_action(&self, session: &Session) -> Result<String> {
+        let query = "select action, error from pgtrickle.get_refresh_history($1, 1)";
+        let row = session.client.query_one(query, &[&self.query.name]).await?;
+        match row.get::<_, Option<&str>>(1) {
+            None => Ok(row.get(0)),
+            Some(error) => Err(format!("a refresh of {} failed: {error}", self.query.name).into()),
+        }
+    }
+
+    /// Whether some refresh had something to do.
+    pub fn was_changed(&self) -> bool {
+        self.actions.keys().any(|action| action != NOTHING)
+    }
+
+    /// Whether recomputing would have been cheaper.
+    fn is_slower(&self) -> bool {
+        ratio(&self.refresh, &self.recompute).is_some_and(|ratio| ratio > 1.0)
+    }
+
+    pub fn summary(&self) -> Value {
+        json!({
+            "query": self.query.name,
+            "incremental": self.incremental(),
+            "reason": self.reason,
+            "actions": self.actions,
+            "rows": self.rows,
+            "ties": self.query.ties,
+            "refresh_ms": { "p50": rounded(self.refresh.median()), "max": rounded(self.refresh.max()) },
+            "recompute_ms": { "p50": rounded(self.recompute.median()), "max": rounded(self.recompute.max()) },
+            "ratio": rounded(ratio(&self.refresh, &self.recompute)),
+        })
+    }
+}
+
+/// What all of some queries amount to.
+pub fn totals<'a>(all: impl Iterator<Item = &'a Kept>) -> Value {
+    let all: Vec<&Kept> = all.collect();
+    let (mut medians, mut worst) = (Sample::default(), Sample::default());
+    for kept in &all {
+        kept.refresh.median().into_iter().for_each(|value| medians.push(value));
+        kept.refresh.max().into_iter().for_each(|value| worst.push(value));
+    }
+    let names = |test: fn(&Kept) -> bool| -> Vec<&str> {
+        all.iter().filter(|kept| test(kept)).map(|kept| kept.query.name).collect()
+    };
+    json!({
+        "queries": all.len(),
+        "median_ms": rounded(medians.median()),
+        "worst_median_ms": rounded(medians.max()),
+        "worst_ms": rounded(worst.max()),
+        "slower_than_recomputing": names(Kept::is_slower),
+        "recomputed_as_a_whole": names(|kept| !kept.incremental()),
+        "always_empty": names(|kept| kept.rows == 0),
+    })
+}

@@ -1,0 +1,141 @@
+//! TPC-H: 22 stream tables under batches of changed orders and line items, each beside its recomputation.
+//!
+//! A round is one batch of 1,000 changed rows; then every query is refreshed alone. Afterwards the same for
+//! batches that change everything but orders and line items, so that the queries over parts and suppliers have
+//! something to do. With `--growth` a tenth of the scale takes turns with the whole.
+
+use pg_trickle_workloads::tpch::{self, Changes};
+use serde_json::{Value, json};
+
+use crate::Result;
+use crate::beside::{Kept, totals};
+use crate::options::Options;
+use crate::report::Report;
+use crate::sample::{ratio, rounded, within};
+use crate::server::Server;
+use crate::session::Session;
+
+const SCALE: f64 = 0.1;
+const ROUNDS: u32 = 5;
+const WARM_UP: u32 = 1;
+const CHANGED_ROWS: u64 = 1_000;
+
+/// Milliseconds of a refresh: in the median over the queries, and of the slowest; growth from a tenth.
+const TARGET_MEDIAN_MS: f64 = 20.0;
+const TARGET_WORST_MS: f64 = 250.0;
+const TARGET_RATIO: f64 = 1.5;
+
+/// What a batch changes.
+#[derive(Clone, Copy, PartialEq)]
+enum Batch {
+    Orders,
+    Catalogue,
+}
+
+impl Batch {
+    const ALL: [Batch; 2] = [Batch::Orders, Batch::Catalogue];
+
+    fn name(self) -> &'static str {
+        match self {
+            Batch::Orders => "orders and line items",
+            Batch::Catalogue => "parts, suppliers, customers",
+        }
+    }
+}
+
+/// A loaded scale and its 22 stream tables.
+struct Side {
+    scale: f64,
+    session: Session,
+    writer: Session,
+    changes: Changes,
+    kept: Vec<Kept>,
+}
+
+impl Side {
+    async fn set_up(server: &Server, schema: &str, scale: f64, report: &mut Report) -> Result<Side> {
+        let session = server.session(schema).await?;
+        session.batch(&format!("create schema {schema}")).await?;
+        let rows = tpch::load(&session.client, scale).await?;
+        session.batch("vacuum analyze").await?;
+        report.add(json!({ "scale": scale, "rows": rows, "bytes": session.sizes().await? }));
+        let kept = Kept::create_all(&session, &tpch::QUERIES).await?;
+        let writer = server.session(schema).await?;
+        writer.batch("set synchronous_commit = off").await?;
+        session.batch("set synchronous_commit = off").await?;
+        Ok(Side { scale, session, writer, changes: Changes::new(scale), kept })
+    }
+
+    async fn round(&mut self, batch: Batch, round: u32) -> Result<()> {
+        match batch {
+            Batch::Orders => {
+                let changed = self.changes.orders(&self.writer.client, CHANGED_ROWS).await?;
+                if changed != CHANGED_ROWS {
+                    return Err(format!("a batch changed {changed} rows instead of {CHANGED_ROWS}").into());
+                }
+            }
+            Batch::Catalogue => self.changes.catalogue(&self.writer.client).await?,
+        }
+        for kept in &mut self.kept {
+            kept.step(&self.session, round).await?;
+        }
+        Ok(())
+    }
+}
+
+pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Result<()> {
+    let scale = options.scale.unwrap_or(SCALE);
+    let rounds = options.rounds.unwrap_or(ROUNDS);
+    let mut sides = vec![Side::set_up(server, "large", scale, report).await?];
+    if options.growth {
+        sides.push(Side::set_up(server, "small", scale / 10.0, report).await?);
+    }
+    server.outside.batch_execute("checkpoint").await?;
+    for batch in Batch::ALL {
+        for round in 0..WARM_UP + rounds {
+            if round == WARM_UP {
+                sides.iter_mut().flat_map(|side| &mut side.kept).for_each(Kept::forget);
+            }
+            for side in &mut sides {
+                side.round(batch, round).await?;
+            }
+        }
+        tell(&sides, batch, report);
+        sides.iter_mut().flat_map(|side| &mut side.kept).for_each(Kept::forget);
+    }
+    Ok(())
+}
+
+fn tell(sides: &[Side], batch: Batch, report: &mut Report) {
+    for side in sides {
+        let mut add = |mut result: Value| {
+            result["scale"] = json!(side.scale);
+            result["changed"] = json!(batch.name());
+            report.add(result);
+        };
+        side.kept.iter().map(Kept::summary).for_each(&mut add);
+        let mut all = totals(side.kept.iter());
+        all["of"] = json!("all queries");
+        if batch == Batch::Orders {
+            all["target"] = json!({ "median_ms": TARGET_MEDIAN_MS, "worst_median_ms": TARGET_WORST_MS, "slower": 0 });
+        }
+        let mut changed = totals(side.kept.iter().filter(|kept| kept.was_changed()));
+        changed["of"] = json!("queries that read what changed");
+        add(all);
+        add(changed);
+    }
+    if let [large, small] = sides {
+        for (many, few) in large.kept.iter().zip(&small.kept).filter(|(many, _)| many.was_changed()) {
+            let growth = ratio(&many.refresh, &few.refresh);
+            report.add(json!({
+                "query": many.query.name,
+                "changed": batch.name(),
+                "scale": [small.scale, large.scale],
+                "refresh_p50_ms": [rounded(few.refresh.median()), rounded(many.refresh.median())],
+                "growth": rounded(growth),
+                "target": TARGET_RATIO,
+                "met": within(growth, TARGET_RATIO),
+            }));
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! TPC-H and Nexmark: the data, the queries, and the changes that happen to the data.
+//!
+//! Law: everything here is a function of a scale and a seed. It knows no stream tables: whoever uses it
+//! says how a query is kept, this crate says what its right answer is.
+
+pub mod copy;
+pub mod dice;
+pub mod nexmark;
+pub mod query;
+pub mod tpch;
+
+pub use dice::Dice;
+pub use query::Query;
