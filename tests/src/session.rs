@@ -71,6 +71,11 @@ impl Session {
         Ok(session)
     }
 
+    /// What speaks the protocol: for COPY and parameters.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Runs statements; one that fails is the result.
     pub async fn attempt(&self, sql: &str) -> Result<(), Failure> {
         Ok(self.client.batch_execute(sql).await?)
