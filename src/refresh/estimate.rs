@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashSet};
 use ivm::choice::{Costs, STATEMENT, WRITE};
 use ivm::plan::Relation;
 use ivm::sql::print;
+use ivm::view::{Program, Step};
 use pgrx::pg_sys::Oid;
 
 use crate::error::{Error, Result};
@@ -195,8 +196,11 @@ fn rehearse_steps(
 ) -> Result<(Tuplestore, f64)> {
     for (step, planned) in compiled.program.steps.iter().zip(&compiled.steps) {
         let statement = planned.get(&sizes, near(&sizes), || session.prepare(&print::query(&step.query), &[]))?;
-        let rows = told(statement.planned()?.rows);
-        visit(&statement)?;
+        let unlikely = step.seldom || is_unlikely(&compiled.program, step);
+        let rows = told(if unlikely { 0.0 } else { statement.planned()?.rows });
+        if !is_unlikely(&compiled.program, step) {
+            visit(&statement)?;
+        }
         let store = statement.store()?;
         register_step(session, step, &store, rows)?;
         sizes.push(rows);
@@ -204,6 +208,13 @@ fn rehearse_steps(
     }
     let rows = sizes.pop();
     stores.pop().zip(rows).ok_or(Error::Bug("a program ends in its delta"))
+}
+
+/// Whether a step needs one that is empty most of the time. Where it runs all the same, that is learned from
+/// the time it takes.
+fn is_unlikely(program: &Program, step: &Step) -> bool {
+    let needed = step.needs.as_ref().and_then(|name| program.steps.iter().find(|step| step.name == *name));
+    needed.is_some_and(|needed| needed.seldom || is_unlikely(program, needed))
 }
 
 /// What bringing a delta of so many rows into a node's table costs.

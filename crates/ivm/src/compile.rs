@@ -73,7 +73,13 @@ pub fn full_step(view: &View, index: usize) -> PlanStep {
     let plan = Plan::UnionAll(UnionAll { columns, inputs: inputs.into() });
     let output: Vec<_> = output.into_iter().zip(node.columns.clone()).collect();
     let plan = consolidate::plan(Delta { plan, w, consolidated: false }, &output, &mut ids);
-    PlanStep { name: Ident::new(DELTA), law: "full: the query − the table".to_owned(), plan, needs: None }
+    PlanStep {
+        name: Ident::new(DELTA),
+        law: "full: the query − the table".to_owned(),
+        plan,
+        needs: None,
+        seldom: false,
+    }
 }
 
 /// A plan with the same weight on every row, last.

@@ -94,6 +94,8 @@ pub struct Step {
     pub query: Query,
     /// Skip this step, and leave its result empty, when that earlier step has no rows.
     pub needs: Option<Ident>,
+    /// Its result is empty most of the time: what needs it is left out of estimates.
+    pub seldom: bool,
 }
 
 /// Brings [`DELTA`] into a node's table, in this order: update, delete, insert.

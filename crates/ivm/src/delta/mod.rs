@@ -59,6 +59,7 @@ pub struct PlanStep {
     pub law: String,
     pub plan: Plan,
     pub needs: Option<Ident>,
+    pub seldom: bool,
 }
 
 /// What the rules of one program share.
@@ -86,16 +87,17 @@ pub fn steps(view: &View, index: usize, mask: &Mask) -> Result<Option<Vec<PlanSt
         true => consolidate::named(delta, &output),
         false => consolidate::plan(delta, &output, &mut cx.ids),
     };
-    cx.steps.push(PlanStep { name: Ident::new(DELTA), law: strongest(&node.plan).to_owned(), plan, needs: None });
+    let law = strongest(&node.plan).to_owned();
+    cx.steps.push(PlanStep { name: Ident::new(DELTA), law, plan, needs: None, seldom: false });
     Ok(Some(cx.steps))
 }
 
 /// Steps as SQL.
 pub fn rendered(view: &View, steps: Vec<PlanStep>) -> Result<Program> {
     let names = |relation: &Relation| view.relation_name(relation);
-    let steps = steps
-        .into_iter()
-        .map(|PlanStep { name, law, plan, needs }| Ok(Step { name, law, query: render::query(&plan, &names)?, needs }));
+    let steps = steps.into_iter().map(|PlanStep { name, law, plan, needs, seldom }| {
+        Ok(Step { name, law, query: render::query(&plan, &names)?, needs, seldom })
+    });
     Ok(Program { steps: steps.collect::<Result<_>>()? })
 }
 
@@ -192,8 +194,13 @@ impl Cx<'_> {
         let distinct = columns.iter().zip(&names).all(|(column, name)| column.name == *name);
         let plan = if distinct { plan } else { plan.project(renamed.collect()) };
         let scan = Scan { relation: Relation::Step(name.clone()), columns: columns.into_iter().zip(names).collect() };
-        self.steps.push(PlanStep { name, law: law.to_owned(), plan, needs });
+        self.steps.push(PlanStep { name, law: law.to_owned(), plan, needs, seldom: false });
         Plan::Scan(scan)
+    }
+
+    /// Says that the step that was added last is empty most of the time.
+    pub fn seldom(&mut self) {
+        self.steps.iter_mut().next_back().into_iter().for_each(|step| step.seldom = true);
     }
 
     /// The name of the step that was added last.

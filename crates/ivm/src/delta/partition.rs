@@ -94,6 +94,7 @@ pub fn replaced(operator: &Partitioned, input: Delta, cx: &mut Cx) -> Result<Del
     if let Some(null) = restrict::null(&keys) {
         let law = "key-local: partitions touched that have a NULL in their key";
         let touched = cx.step_if("touched_null", law, touched.filter(null), Some(name));
+        cx.seldom();
         let needs = last(cx)?;
         rows.extend(exchanged(operator, &keys, (touched, restrict::with_nulls), needs, cx)?);
     }

@@ -111,7 +111,9 @@ impl<'a> First<'a> {
         let both =
             vec![held.clone().aggregate(vec![], vec![held_rows]), near.clone().aggregate(vec![], vec![near_rows])];
         let plan = Plan::join(both, conditions).project(vec![old.pass()]);
-        cx.step_if("short", "key-local: whether too few rows are left", plan, Some(needs))
+        let short = cx.step_if("short", "key-local: whether too few rows are left", plan, Some(needs));
+        cx.seldom();
+        short
     }
 
     /// The first rows of those that are near, if they are enough.

@@ -6,7 +6,7 @@
 //! from [`CAP`] on share a place, and a group that has such values is recomputed.
 
 use crate::catalog::FunctionKind;
-use crate::expr::{Call, IsTest, Literal, TypeName};
+use crate::expr::{Call, IsTest, Literal, Special, TypeName};
 use crate::plan::{ColId, Expr, Plan, Relation};
 use crate::types::Types;
 
@@ -118,9 +118,32 @@ fn of_expr(expr: &Expr, input: &Plan, cx: &Cutter) -> Option<u32> {
             same(arms.filter(|arm| !is_null(arm)).map(|arm| of_expr(arm, input, cx)))
         }
         Expr::Call(call) => of_call(call, input, cx),
+        Expr::Special(special) => match &**special {
+            Special::Extract(field, _) => WHOLE_FIELDS.contains(&field.as_str()).then_some(0),
+            _ => None,
+        },
         _ => None,
     }
 }
+
+/// Fields of dates, times and intervals that are whole numbers.
+const WHOLE_FIELDS: [&str; 15] = [
+    "century",
+    "day",
+    "decade",
+    "dow",
+    "doy",
+    "hour",
+    "isodow",
+    "isoyear",
+    "microseconds",
+    "millennium",
+    "minute",
+    "month",
+    "quarter",
+    "week",
+    "year",
+];
 
 fn of_call(call: &Call<ColId, Plan>, input: &Plan, cx: &Cutter) -> Option<u32> {
     let plain = call.name.schema.is_none() && call.over.is_none();

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::expr::Expr as E;
+use crate::nodes::Upkeep;
 use crate::plan::{Aggregate, Column, Expr, Plan, UnionAll};
 use crate::sql::ident::Ident;
 
@@ -45,6 +46,7 @@ fn rows(aggregate: &Aggregate, groups: &Groups, cx: &mut Cx) -> Result<(Vec<Rows
             keys.filter(null),
             Some(name.clone()),
         );
+        cx.seldom();
         let needs = last(cx)?;
         let input = restricted(&aggregate.input, &groups.keys, &keys, restrict::with_nulls(&groups.keys));
         inputs.push(recomputed(aggregate, input, needs, cx));
@@ -54,6 +56,9 @@ fn rows(aggregate: &Aggregate, groups: &Groups, cx: &mut Cx) -> Result<(Vec<Rows
 
 /// The keys of the groups to recompute: those that are still there.
 fn stale_keys(groups: &Groups, stale: Vec<Expr>, cx: &mut Cx) -> Result<(Plan, Ident)> {
+    // NaN and infinities are rare; that an extremum leaves is not.
+    let extrema = cx.node().upkeep.iter().any(|upkeep| matches!(upkeep, Upkeep::Min | Upkeep::Max));
+    let seldom = !stale.is_empty() && !extrema;
     let conditions = if stale.is_empty() { groups.remains().into_iter().collect() } else { stale };
     let rows = match conditions.is_empty() {
         true => groups.plan.clone(),
@@ -64,6 +69,9 @@ fn stale_keys(groups: &Groups, stale: Vec<Expr>, cx: &mut Cx) -> Result<(Plan, I
         false => groups.keys.iter().map(|key| key.touched.pass()).collect(),
     };
     let plan = cx.step("stale", "key-local: groups to recompute", rows.project(columns));
+    if seldom {
+        cx.seldom();
+    }
     Ok((plan, last(cx)?))
 }
 

@@ -65,6 +65,7 @@ impl Change<'_> {
         if !null.is_empty() {
             let nulls = rows.plan.filter(E::any_of(null));
             let nulls = Stored::of(cx.step_if("nulls", "fixpoint: what is gone and has a NULL", nulls, needs))?;
+            cx.seldom();
             let needs = cx.last_step();
             let same = |known: &NodeColumn, l: Expr, r: Expr| match known.not_null {
                 true => E::equals(l, r),
