@@ -21,10 +21,9 @@ pub fn delta(join: &Join, cx: &mut Cx) -> Result<Option<Delta>> {
 }
 
 /// The delta of a join of inputs whose deltas are known.
-pub fn of(mut inputs: Vec<Input>, predicates: &[Expr], cx: &mut Cx) -> Option<Delta> {
-    // Unchanged inputs first: the sooner they restrict ΔP, the less there is to write down.
-    inputs.sort_by_key(|input| input.delta.is_some());
-    let inputs = linked(inputs, predicates, |input| &input.state);
+pub fn of(inputs: Vec<Input>, predicates: &[Expr], cx: &mut Cx) -> Option<Delta> {
+    // After the first change: the sooner unchanged inputs restrict ΔP, the less there is to write down.
+    let inputs = linked(inputs, predicates, |input| (&input.state, input.delta.is_some()));
     let mut chain = Chain { predicates, states: vec![], delta: None };
     for input in inputs {
         chain.add(input, cx);
@@ -121,7 +120,7 @@ impl Term {
             |e: &&Expr| joined.as_ref().is_some_and(|joined| e.columns().into_iter().all(|id| joined.contains(id)));
         let restrict: Vec<Expr> = predicates.iter().filter(decided).filter(|e| !held(e)).cloned().collect();
         let mut columns: Vec<Column> = inputs.iter().flat_map(Plan::columns).collect();
-        let mut inputs = linked(inputs, &restrict, |input| input);
+        let mut inputs = linked(inputs, &restrict, |input| (input, false));
         let plan = match (inputs.len(), restrict.is_empty()) {
             (1, true) => inputs.remove(0),
             _ => Plan::join(inputs, restrict),
@@ -139,23 +138,45 @@ impl Term {
     }
 }
 
-/// The items in an order in which each is linked to those before it by a predicate, where there is one:
-/// otherwise a chain of joins would begin with a product.
-fn linked<T>(mut items: Vec<T>, predicates: &[Expr], plan: impl Fn(&T) -> &Plan) -> Vec<T> {
-    let mut seen: BTreeSet<ColId> = BTreeSet::new();
+/// The items in an order in which each is linked to those before it by a predicate, where there is one, if
+/// possible by an equality: otherwise a chain of joins would have products on its way. A changed item, as `seen`
+/// tells, comes first, and the others after all that can be linked without them.
+fn linked<T>(mut items: Vec<T>, predicates: &[Expr], seen: impl Fn(&T) -> (&Plan, bool)) -> Vec<T> {
+    let first = items.iter().position(|item| seen(item).1).unwrap_or(0);
+    let mut known: BTreeSet<ColId> = BTreeSet::new();
     let mut ordered = vec![];
     while !items.is_empty() {
-        let at = items.iter().position(|item| {
-            let own: BTreeSet<ColId> = plan(item).columns().iter().map(|column| column.id).collect();
-            predicates.iter().any(|e| {
-                let columns: Vec<&ColId> = e.columns();
-                let known = columns.iter().all(|id| own.contains(id) || seen.contains(id));
-                known && columns.iter().any(|id| own.contains(id)) && columns.iter().any(|id| seen.contains(id))
-            })
-        });
-        let item = items.remove(at.unwrap_or(0));
-        seen.extend(plan(&item).columns().iter().map(|column| column.id));
+        let rank = |item: &T| {
+            let (plan, changed) = seen(item);
+            (link(plan, &known, predicates), changed)
+        };
+        let next = (0..items.len()).min_by_key(|at| rank(&items[*at])).unwrap_or(0);
+        let item = items.remove(if ordered.is_empty() { first } else { next });
+        known.extend(seen(&item).0.columns().iter().map(|column| column.id));
         ordered.push(item);
     }
     ordered
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Link {
+    Equality,
+    Condition,
+    None,
+}
+
+/// The best link of a plan to the columns that are known.
+fn link(plan: &Plan, known: &BTreeSet<ColId>, predicates: &[Expr]) -> Link {
+    let own: BTreeSet<ColId> = plan.columns().iter().map(|column| column.id).collect();
+    let kind = |e: &Expr| {
+        let columns = e.columns();
+        let decided = columns.iter().all(|id| own.contains(id) || known.contains(id));
+        let links = columns.iter().any(|id| own.contains(id)) && columns.iter().any(|id| known.contains(id));
+        match e {
+            _ if !decided || !links => Link::None,
+            Expr::Binary(op, ..) if op.is("=") => Link::Equality,
+            _ => Link::Condition,
+        }
+    };
+    predicates.iter().map(kind).min().unwrap_or(Link::None)
 }
