@@ -219,8 +219,66 @@ impl Piece {
                 .collect();
             format!("select {} from ({}) q", select(&items), piece.sql)
         };
-        let sql = format!("{} union all {}", arm(&self, dice), arm(&other, dice));
+        let operators = ["union all", "union all", "union", "intersect", "except", "intersect all", "except all"];
+        let sql = format!("{} {} {}", arm(&self, dice), dice.pick(&operators), arm(&other, dice));
         Piece { sql, columns }
+    }
+
+    /// An order in which only rows of equal values are equal, so that it leaves nothing open that is compared.
+    fn order(&self, first: usize, dice: &mut Dice) -> String {
+        let rest = (0..self.columns.len()).filter(|at| *at != first);
+        let key = |at: usize| format!("q.c{at}{}", dice.pick(&["", " desc", " nulls first", " desc nulls last"]));
+        std::iter::once(first).chain(rest).map(key).collect::<Vec<_>>().join(", ")
+    }
+
+    /// One call may tell equal rows apart by their places; a second one could do so in another order.
+    fn window(self, dice: &mut Dice) -> Piece {
+        let mut columns = self.columns.clone();
+        let mut items: Vec<String> = (0..columns.len()).map(|at| format!("q.c{at}")).collect();
+        let calls = [self.placed(dice), self.unplaced(dice)];
+        for (call, ty) in calls.into_iter().take(1 + dice.below(2)) {
+            items.push(call);
+            columns.push(ty);
+        }
+        Piece { sql: format!("select {} from ({}) q", select(&items), self.sql), columns }
+    }
+
+    fn partition(&self, dice: &mut Dice) -> String {
+        let at = self.any_column(dice);
+        if dice.percent(20) { String::new() } else { format!("partition by q.c{at}") }
+    }
+
+    fn placed(&self, dice: &mut Dice) -> (String, Type) {
+        let any = self.any_column(dice);
+        let over = format!("{} order by {}", self.partition(dice), self.order(any, dice));
+        match (dice.below(3), self.column(dice, |ty| matches!(ty, Type::Big | Type::Numeric))) {
+            (0, Some(at)) => (format!("sum(q.c{at}) over ({over} rows 2 preceding)"), Type::Numeric),
+            (1, _) => (format!("lag(q.c{any}) over ({over})"), self.columns[any]),
+            _ => (format!("row_number() over ({over})"), Type::Big),
+        }
+    }
+
+    fn unplaced(&self, dice: &mut Dice) -> (String, Type) {
+        let (any, partition) = (self.any_column(dice), self.partition(dice));
+        match dice.below(3) {
+            0 => (format!("rank() over ({partition} order by q.c{any})"), Type::Big),
+            1 => (format!("max(q.c{any}) over ({partition} order by q.c{any})"), self.columns[any]),
+            _ => (format!("count(q.c{any}) over ({partition})"), Type::Big),
+        }
+    }
+
+    fn limit(self, dice: &mut Dice) -> Piece {
+        let first = self.any_column(dice);
+        let order = self.order(first, dice);
+        let (rows, skipped) = (1 + dice.below(12), dice.below(4));
+        let (distinct, bounds) = match dice.below(4) {
+            0 => ("", format!("limit {rows}")),
+            1 => ("", format!("limit {rows} offset {skipped}")),
+            2 => ("", format!("fetch first {rows} rows with ties")),
+            _ => (&*format!("distinct on (q.c{first}) "), String::new()),
+        };
+        let sql = format!("select {distinct}* from ({}) q order by {order} {bounds}", self.sql);
+        Piece { sql: format!("select * from ({sql}) q"), columns: self.columns }
     }
 }
 
@@ -229,7 +287,7 @@ fn piece(dice: &mut Dice, depth: usize, joins: &mut usize) -> Piece {
         return Piece::base(dice);
     }
     let input = piece(dice, depth - 1, joins);
-    match dice.weighted(&[2, 2, 2, 4, 4, 3, 3]) {
+    match dice.weighted(&[2, 2, 2, 4, 4, 3, 3, 2, 2]) {
         0 => input.filter(dice),
         1 => input.project(dice),
         2 => input.distinct(dice),
@@ -251,6 +309,8 @@ fn piece(dice: &mut Dice, depth: usize, joins: &mut usize) -> Piece {
             let other = piece(dice, below, joins);
             input.subquery(other, dice)
         }
+        7 => input.window(dice),
+        8 => input.limit(dice),
         _ => input.aggregate(dice),
     }
 }
