@@ -78,6 +78,9 @@ keep_log() { # data directory
 }
 
 # Builds a package of the workspace and runs it on a throwaway server of its own, which it finds in PG_TRICKLE_URL.
+# More arguments of `scripts/pg up` for the server of `run_on_server`.
+server_options=()
+
 run_on_server() { # package, its arguments
   "$ROOT/scripts/setup"
   say "building $1"
@@ -85,7 +88,7 @@ run_on_server() { # package, its arguments
   server_data=$(scratch)/$1-$$
   trap '"$ROOT/scripts/pg" down --data "$server_data"' EXIT
   trap 'exit 130' INT TERM
-  PG_TRICKLE_URL=$("$ROOT/scripts/pg" up --data "$server_data" | tail -n 1)
+  PG_TRICKLE_URL=$("$ROOT/scripts/pg" up --data "$server_data" "${server_options[@]}" | tail -n 1)
   export PG_TRICKLE_URL
   "$CARGO_TARGET_DIR/release/$1" "${@:2}" || {
     local status=$?
