@@ -121,6 +121,7 @@ fn create(request: &Request) -> Result<()> {
         full_hint: None,
         node_count: 0,
         fingerprint: 0,
+        temporal: false,
         schema: name.schema.as_ref().map(|schema| schema.as_str().to_owned()).unwrap_or_default(),
         name: name.name.as_str().to_owned(),
         owner: guard::current_role(),

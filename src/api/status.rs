@@ -32,7 +32,8 @@ type StatusRow = (
     Option<String>,
 );
 
-/// One row per stream table. A table with nothing pending is as fresh as the moment of asking.
+/// One row per stream table. A table with nothing pending is as fresh as the moment of asking, unless its rows, or
+/// those of what it reads, come and go as time passes.
 #[pg_extern]
 fn pgt_status() -> std::result::Result<
     TableIterator<
@@ -70,18 +71,27 @@ fn status() -> Result<Vec<StatusRow>> {
     quietly(|| {
         spi::connect(None, |session| {
             session.query(
-                "with recursive behind(pgt_id) as (
-                   select unnest($1)
-                   union
-                   select d.pgt_id
-                     from behind b
-                     join pgtrickle.pgt_stream_tables u on u.pgt_id = b.pgt_id
+                "with recursive reads(pgt_id, upstream) as (
+                   select d.pgt_id, u.pgt_id
+                     from pgtrickle.pgt_stream_tables u
                      join pgtrickle.pgt_sources s on s.relid = u.pgt_relid
                      join pgtrickle.pgt_dependencies d on d.source_id = s.source_id
+                 ), behind(pgt_id) as (
+                   select unnest($1)
+                   union
+                   select r.pgt_id from behind b join reads r on r.upstream = b.pgt_id
+                 ), timed(pgt_id, moment) as (
+                   select s.pgt_id, f.data_timestamp
+                     from pgtrickle.pgt_stream_tables s join pgtrickle.pgt_frontiers f using (pgt_id)
+                    where s.temporal
+                   union
+                   select r.pgt_id, t.moment from timed t join reads r on r.upstream = t.pgt_id
                  ), seen as (
                    select f.*, case when f.frontier is null or f.reinitialize is not null
                                       or exists (select from behind b where b.pgt_id = f.pgt_id)
-                                    then f.data_timestamp else $2 end as fresh_at
+                                    then f.data_timestamp
+                                    else coalesce((select min(t.moment) from timed t where t.pgt_id = f.pgt_id), $2)
+                                    end as fresh_at
                      from pgtrickle.pgt_frontiers f
                  )
                  select s.pgt_relid::text, s.status, s.refresh_mode, s.schedule, f.frontier is not null,

@@ -10,6 +10,8 @@ use crate::pg::spi::Session;
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     pub frontier: Option<Frontier>,
+    /// What time it was to the table's queries.
+    pub moment: Option<TimestampWithTimeZone>,
     /// Why the next refresh must start over.
     pub reinitialize: Option<String>,
 }
@@ -22,12 +24,13 @@ pub fn insert(session: &Session, id: i32) -> Result<()> {
 /// What stream table `id` has seen.
 pub fn get(session: &Session, id: i32) -> Result<Seen> {
     let rows = session.query(
-        "select frontier::text, own_xid::text, own_seq, reinitialize from pgtrickle.pgt_frontiers where pgt_id = $1",
+        "select frontier::text, own_xid::text, own_seq, reinitialize, data_timestamp
+           from pgtrickle.pgt_frontiers where pgt_id = $1",
         &[id.into()],
         |row| {
             let own = row.get::<String>(2).and_then(|xid| xid.parse().ok()).zip(row.get::<i32>(3));
             let frontier = row.get::<String>(1).map(|text| Frontier::parse(&text)).transpose()?;
-            Ok(Seen { frontier: frontier.map(|f| f.with_own(own)), reinitialize: row.get(4) })
+            Ok(Seen { frontier: frontier.map(|f| f.with_own(own)), moment: row.get(5), reinitialize: row.get(4) })
         },
     )?;
     Ok(rows.into_iter().next().unwrap_or_default())
@@ -82,6 +85,15 @@ pub fn advance(
             taken.into(),
             rates.into(),
         ],
+    )?;
+    Ok(())
+}
+
+/// Says that nothing came or went until `moment`.
+pub fn stand_still(session: &Session, id: i32, moment: TimestampWithTimeZone) -> Result<()> {
+    session.execute(
+        "update pgtrickle.pgt_frontiers set data_timestamp = $2 where pgt_id = $1",
+        &[id.into(), moment.into()],
     )?;
     Ok(())
 }

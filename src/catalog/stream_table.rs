@@ -26,6 +26,8 @@ pub struct StreamTable {
     pub node_count: i32,
     /// Of the compiled view: another value means that its tables must be built anew.
     pub fingerprint: i64,
+    /// Its rows come and go as time passes.
+    pub temporal: bool,
     pub schema: String,
     pub name: String,
     pub owner: Oid,
@@ -62,6 +64,8 @@ pub struct Schedulable {
     pub sources: Vec<i32>,
     /// Stream tables that it reads.
     pub upstream: Vec<i32>,
+    /// Its rows come and go as time passes.
+    pub temporal: bool,
 }
 
 impl Mode {
@@ -144,6 +148,7 @@ fn read(row: &Row) -> Result<StreamTable> {
         full_hint: row.get(12),
         node_count: row.require(13)?,
         fingerprint: row.require(17)?,
+        temporal: row.require(18)?,
         schema: row.require(14)?,
         name: row.require(15)?,
         owner: row.require(16)?,
@@ -155,7 +160,7 @@ pub fn find(session: &Session, id: i32) -> Result<Option<StreamTable>> {
     let rows = session.query(
         "select s.pgt_id, s.pgt_relid::oid, s.definition::oid, s.defining_query, s.canonical, s.schedule,
                 s.refresh_mode, s.status, s.search_path, s.settings, s.full_reason, s.full_hint, s.node_count,
-                n.nspname::text, c.relname::text, c.relowner, s.fingerprint
+                n.nspname::text, c.relname::text, c.relowner, s.fingerprint, s.temporal
            from pgtrickle.pgt_stream_tables s
            join pg_catalog.pg_class c on c.oid = s.pgt_relid::oid
            join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -193,14 +198,15 @@ pub fn put(session: &Session, table: &StreamTable) -> Result<()> {
     session.execute(
         "insert into pgtrickle.pgt_stream_tables
                 (pgt_id, pgt_relid, definition, defining_query, canonical, schedule, refresh_mode, status,
-                 search_path, settings, full_reason, full_hint, node_count, fingerprint)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                 search_path, settings, full_reason, full_hint, node_count, fingerprint, temporal)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
          on conflict (pgt_id) do update
             set (pgt_relid, definition, defining_query, canonical, schedule, refresh_mode, status, search_path,
-                 settings, full_reason, full_hint, node_count, fingerprint)
+                 settings, full_reason, full_hint, node_count, fingerprint, temporal)
               = (excluded.pgt_relid, excluded.definition, excluded.defining_query, excluded.canonical,
                  excluded.schedule, excluded.refresh_mode, excluded.status, excluded.search_path,
-                 excluded.settings, excluded.full_reason, excluded.full_hint, excluded.node_count, excluded.fingerprint)",
+                 excluded.settings, excluded.full_reason, excluded.full_hint, excluded.node_count, excluded.fingerprint,
+                 excluded.temporal)",
         &[
             table.id.into(),
             table.relid.into(),
@@ -216,6 +222,7 @@ pub fn put(session: &Session, table: &StreamTable) -> Result<()> {
             table.full_hint.as_deref().into(),
             table.node_count.into(),
             table.fingerprint.into(),
+            table.temporal.into(),
         ],
     )?;
     Ok(())
@@ -257,7 +264,8 @@ pub fn schedulable() -> Result<Vec<Schedulable>> {
                             from pgtrickle.pgt_dependencies d
                             join pgtrickle.pgt_sources b using (source_id)
                             join pgtrickle.pgt_stream_tables u on u.pgt_relid = b.relid
-                           where d.pgt_id = s.pgt_id)
+                           where d.pgt_id = s.pgt_id),
+                    s.temporal
                from pgtrickle.pgt_stream_tables s
                join pgtrickle.pgt_frontiers f using (pgt_id)
                join pg_catalog.pg_class c on c.oid = s.pgt_relid::oid
@@ -273,6 +281,7 @@ pub fn schedulable() -> Result<Vec<Schedulable>> {
                     consecutive_errors: row.require(6)?,
                     sources: row.require(7)?,
                     upstream: row.require(8)?,
+                    temporal: row.require(9)?,
                 })
             },
         )

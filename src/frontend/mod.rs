@@ -18,7 +18,7 @@ use crate::pg::{guard, query};
 
 pub use server_catalog::ServerCatalog;
 use sources::refuse_unsafe_functions;
-pub use sources::{SourceTable, checked, sources};
+pub use sources::{SourceTable, checked, reads_clock, sources};
 
 /// What PostgreSQL makes of a defining query.
 pub struct Definition {

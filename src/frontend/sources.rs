@@ -127,11 +127,13 @@ pub fn evaluation_path(session: &Session, view: Oid) -> Result<String> {
         .join(", "))
 }
 
+/// Built-in functions that say what time it is. The compiler lets them pass in temporal filters.
+const CLOCK_FUNCTIONS: [&str; 3] = ["now", "transaction_timestamp", "statement_timestamp"];
+
+const CLOCK_KEYWORDS: [&str; 3] = ["current_date", "current_timestamp", "localtimestamp"];
+
 /// Built-in functions whose result depends on the clock, the session or the state of the server.
-const SESSION_FUNCTIONS: [&str; 30] = [
-    "now",
-    "transaction_timestamp",
-    "statement_timestamp",
+const SESSION_FUNCTIONS: [&str; 27] = [
     "age",
     "current_setting",
     "current_schema",
@@ -161,12 +163,9 @@ const SESSION_FUNCTIONS: [&str; 30] = [
     "row_security_active",
 ];
 
-const SESSION_KEYWORDS: [&str; 11] = [
-    "current_date",
+const SESSION_KEYWORDS: [&str; 8] = [
     "current_time",
-    "current_timestamp",
     "localtime",
-    "localtimestamp",
     "current_role",
     "current_user",
     "session_user",
@@ -207,8 +206,18 @@ pub fn refuse_unsafe_functions(session: &Session, view: Oid, canonical: &str) ->
     }
 }
 
-/// The first session-dependent function or keyword in canonical SQL, outside of literals and quoted names.
+/// Whether a canonical text asks what time it is.
+pub fn reads_clock(canonical: &str) -> bool {
+    first_of(canonical, &CLOCK_FUNCTIONS, &CLOCK_KEYWORDS).is_some()
+}
+
+/// The first session-dependent function or keyword.
 fn session_dependent(canonical: &str) -> Option<String> {
+    first_of(canonical, &SESSION_FUNCTIONS, &SESSION_KEYWORDS)
+}
+
+/// The first of these functions and keywords in canonical SQL, outside of literals and quoted names.
+fn first_of(canonical: &str, functions: &[&str], keywords: &[&str]) -> Option<String> {
     let mut rest = canonical;
     let mut qualified = false;
     while let Some(first) = rest.chars().next() {
@@ -219,11 +228,9 @@ fn session_dependent(canonical: &str) -> Option<String> {
             let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '$').unwrap_or(rest.len());
             let (word, tail) = rest.split_at(end);
             let lower = word.to_ascii_lowercase();
-            let called = tail.starts_with('(');
-            let keyword = word == word.to_ascii_uppercase() && SESSION_KEYWORDS.contains(&lower.as_str());
-            if !qualified
-                && (keyword || called && SESSION_FUNCTIONS.contains(&lower.as_str()) && !two_argument_age(&lower, tail))
-            {
+            let called = tail.starts_with('(') && functions.contains(&lower.as_str());
+            let keyword = word == word.to_ascii_uppercase() && keywords.contains(&lower.as_str());
+            if !qualified && (keyword || called && !two_argument_age(&lower, tail)) {
                 return Some(if keyword { word.to_owned() } else { format!("{word}()") });
             }
             rest = tail;

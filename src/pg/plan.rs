@@ -82,6 +82,17 @@ unsafe fn elements<T>(list: *mut pg_sys::List) -> impl Iterator<Item = *mut T> {
     (0..length).map(move |i| unsafe { (*(*list).elements.add(i)).ptr_value.cast() })
 }
 
+/// The numbers of a list.
+///
+/// # Safety
+/// A list of integers, or NULL, that outlives the iterator.
+unsafe fn integers(list: *mut pg_sys::List) -> impl Iterator<Item = i32> {
+    // SAFETY: by contract; an empty list is a null pointer.
+    let length = if list.is_null() { 0 } else { unsafe { (*list).length as usize } };
+    // SAFETY: by contract.
+    (0..length).map(move |i| unsafe { (*(*list).elements.add(i)).int_value })
+}
+
 /// Walks the plan of one statement, which outlives it. All its functions take nodes of that plan.
 struct Reader {
     statement: *mut pg_sys::PlannedStmt,
@@ -133,11 +144,13 @@ impl Reader {
                 NodeTag::T_MergeJoin => (*plan.cast::<pg_sys::MergeJoin>()).mergeclauses,
                 NodeTag::T_NestLoop => (*plan.cast::<pg_sys::NestLoop>()).join.joinqual,
                 NodeTag::T_SeqScan => {
-                    let sides = elements((*plan).qual)
-                        .filter_map(|clause| equality(clause))
-                        .flat_map(|(a, b)| [(a, b), (b, a)]);
-                    let given = sides.filter(|(this, other)| has_var(*this) && !has_var(*other) && is_given(*other));
-                    return given.map(|(this, _)| (this, plan, None)).collect();
+                    let both = |(a, b)| [(a, b), (b, a)];
+                    let equal = elements((*plan).qual).filter_map(|clause| equality(clause)).flat_map(both);
+                    let equal = equal.filter(|(_, other)| given(*other).is_some());
+                    let ranges = elements((*plan).qual).filter_map(|clause| inequality(clause)).flat_map(both);
+                    let ranges = ranges.filter(|(_, other)| given(*other).is_some_and(|id| self.is_value(id)));
+                    let sides = equal.chain(ranges).filter(|(this, other)| has_var(*this) && !has_var(*other));
+                    return sides.map(|(this, _)| (this, plan, None)).collect();
                 }
                 _ => return vec![],
             };
@@ -147,6 +160,25 @@ impl Reader {
                 _ => Some((expr, inner, Some(outer))),
             });
             placed.collect()
+        }
+    }
+
+    /// Whether a parameter is the value of a subquery that reads nothing of the query around it: what bounds the rows
+    /// that time takes across.
+    unsafe fn is_value(&self, parameter: i32) -> bool {
+        // SAFETY: nodes of the plan, by contract; the tag says what each is.
+        unsafe {
+            let mut plans: Vec<Plan> = elements((*self.statement).subplans).collect();
+            plans.push((*self.statement).planTree);
+            while let Some(plan) = plans.pop().filter(|plan| !plan.is_null()) {
+                let subplans = elements::<pg_sys::SubPlan>((*plan).initPlan);
+                let set = subplans.flat_map(|subplan| integers((*subplan).setParam).collect::<Vec<_>>());
+                if set.into_iter().any(|set| set == parameter) {
+                    return true;
+                }
+                plans.extend(self.inputs(plan));
+            }
+            false
         }
     }
 
@@ -286,6 +318,21 @@ unsafe fn equality(clause: Node) -> Option<(Node, Node)> {
     }
 }
 
+/// What estimates the inequalities that a btree index serves by a range.
+const RANGES: [u32; 4] = [pg_sys::F_SCALARLTSEL, pg_sys::F_SCALARLESEL, pg_sys::F_SCALARGTSEL, pg_sys::F_SCALARGESEL];
+
+/// The two sides of a condition that is one end of a range.
+unsafe fn inequality(clause: Node) -> Option<(Node, Node)> {
+    // SAFETY: nodes of the plan, by contract; the tag says what each is.
+    unsafe {
+        let operator = clause.cast::<pg_sys::OpExpr>();
+        let known =
+            (*clause).type_ == NodeTag::T_OpExpr && RANGES.contains(&pg_sys::get_oprrest((*operator).opno).to_u32());
+        let mut args = elements((*operator).args);
+        known.then(|| args.next().zip(args.next())).flatten()
+    }
+}
+
 /// The columns in an expression, in order.
 unsafe fn variables(expr: Node) -> impl Iterator<Item = *mut pg_sys::Var> {
     // SAFETY: an expression of a plan: no aggregates, windows or outer levels.
@@ -306,11 +353,13 @@ unsafe fn input_of(expr: Node) -> Option<i32> {
     }
 }
 
-/// Whether an expression is a value that an outer query gives.
-unsafe fn is_given(expr: Node) -> bool {
+/// The number of the parameter that an expression is: a value that another query gives.
+unsafe fn given(expr: Node) -> Option<i32> {
     // SAFETY: nodes of the plan, by contract; the tag says what each is.
     unsafe {
         let expr = plain(expr);
-        (*expr).type_ == NodeTag::T_Param && (*expr.cast::<pg_sys::Param>()).paramkind == pg_sys::ParamKind::PARAM_EXEC
+        let parameter = expr.cast::<pg_sys::Param>();
+        let given = (*expr).type_ == NodeTag::T_Param && (*parameter).paramkind == pg_sys::ParamKind::PARAM_EXEC;
+        given.then(|| (*parameter).paramid)
     }
 }

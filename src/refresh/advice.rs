@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use ivm::plan::Relation;
 use ivm::sql::ident::QName;
+use pgrx::datum::clock_timestamp;
 use pgrx::pg_sys::Oid;
 
 use crate::capture;
@@ -15,9 +16,9 @@ use crate::catalog::{index, quietly};
 use crate::error::Result;
 use crate::pg::plan::Unindexed;
 use crate::pg::{guard, object, relation, spi};
-use crate::refresh::estimate;
 use crate::refresh::loaded::Loaded;
 use crate::refresh::planned::told;
+use crate::refresh::{clock, estimate};
 
 /// An index that is not there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +47,9 @@ pub fn missing_indexes(loaded: &Loaded) -> Result<Vec<Missing>> {
 
 fn unindexed(session: &spi::Session, loaded: &Loaded) -> Result<Vec<Unindexed>> {
     estimate::heed_sizes(loaded)?;
+    let now = clock_timestamp();
+    let clock = clock::at(now, now)?;
+    clock::register(session, &clock)?;
     let mut found = vec![];
     for dependency in &loaded.dependencies {
         let delta = Relation::SourceDelta(loaded.names[&dependency.source].clone());

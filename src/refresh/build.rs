@@ -25,6 +25,7 @@ pub fn build(session: &Session, mut table: StreamTable, definition: Definition) 
     let view = compile(session, &mut table, definition.ast)?;
     table.node_count = view.nodes.len() as i32 - 1;
     table.fingerprint = loaded::fingerprint(&view)?;
+    table.temporal = view.reads_clock();
     for node in &view.nodes {
         make_node(session, &table, node)?;
     }
@@ -68,6 +69,9 @@ fn compile(
         }
         Err(error) => error,
     };
+    if frontend::reads_clock(&table.canonical) {
+        return Err(timeless(error));
+    }
     if table.mode == Mode::Differential {
         return Err(match error {
             ivm::Error::Unsupported { .. } => Error::Query(error),
@@ -82,6 +86,16 @@ fn compile(
     };
     let settings = borrowed;
     guard::with_settings(&settings, || loaded::opaque(session, table, name))
+}
+
+/// What is recomputed as a whole runs as the user wrote it, by a clock of its own.
+fn timeless(error: ivm::Error) -> Error {
+    let wrapped = Error::new(ERRCODE_FEATURE_NOT_SUPPORTED, error.to_string());
+    let never = "A query that reads the clock cannot be recomputed as a whole";
+    match error {
+        ivm::Error::Unsupported { reason, hint, .. } => wrapped.detail(format!("{never}, and {reason}.")).hint(hint),
+        _ => wrapped.detail(format!("{never}.")).hint("Filter by time when reading the stream table."),
+    }
 }
 
 fn refuse_cycle(session: &Session, table: &StreamTable, sources: &[SourceTable]) -> Result<()> {

@@ -6,6 +6,7 @@
 mod adaptive;
 mod advice;
 mod build;
+mod clock;
 mod estimate;
 mod guarded;
 mod loaded;

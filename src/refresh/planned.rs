@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use ivm::plan::Relation;
 use ivm::sql::print;
 use ivm::view::{Apply, Mask, Program};
 
@@ -141,12 +142,14 @@ impl Programs {
     }
 }
 
-/// The SQL of every program that one changed source needs, for `explain`.
+/// The SQL of every program that one changed source needs, for `explain`. Time has passed in each of them.
 pub fn explain(loaded: &Loaded) -> Result<Vec<String>> {
     let mut texts = vec![];
     for (index, node) in loaded.view.nodes.iter().enumerate() {
         for input in &node.inputs {
-            let Some(compiled) = loaded.programs.delta(loaded, index, [input.clone()].into())? else { continue };
+            let clock = node.inputs.get(&Relation::Clock).cloned();
+            let mask = clock.into_iter().chain([input.clone()]).collect();
+            let Some(compiled) = loaded.programs.delta(loaded, index, mask)? else { continue };
             let changed = loaded.view.relation_name(input);
             for step in &compiled.program.steps {
                 let query = print::query(&step.query);

@@ -26,6 +26,8 @@ pub struct Changes {
     pub deleted: i64,
     /// The consolidated delta: the table's columns and `w`.
     pub delta: Tuplestore,
+    /// Whether any table was written, those of internal nodes included.
+    pub moved: bool,
 }
 
 /// A refresh at work, and what it has taken: the planner's cost of what ran, and the time, planning left out.
@@ -34,11 +36,12 @@ pub struct Work<'a> {
     pub loaded: &'a Loaded,
     cost: Cell<f64>,
     time: Cell<Duration>,
+    written: Cell<i64>,
 }
 
 impl<'a> Work<'a> {
     pub fn new(session: &'a Session, loaded: &'a Loaded) -> Work<'a> {
-        Work { session, loaded, cost: Cell::new(0.0), time: Cell::new(Duration::ZERO) }
+        Work { session, loaded, cost: Cell::new(0.0), time: Cell::new(Duration::ZERO), written: Cell::new(0) }
     }
 
     pub fn cost(&self) -> f64 {
@@ -62,6 +65,7 @@ impl<'a> Work<'a> {
     fn write(&self, statement: &Statement) -> Result<i64> {
         let rows = self.timed(statement, || self.session.run(statement, &[]))?;
         self.cost.set(self.cost.get() + WRITE * rows as f64);
+        self.written.set(self.written.get() + rows as i64);
         Ok(rows as i64)
     }
 
@@ -116,16 +120,19 @@ pub fn differential(work: &Work, mut changed: BTreeMap<Relation, Tuplestore>) ->
     unchanged(work)
 }
 
-/// The inputs of node `node` that changed, and their deltas, in the same order.
+/// The inputs of node `node` that changed, and the deltas of those that have one, in the same order: time always
+/// passes.
 pub fn mask_of(loaded: &Loaded, node: usize, changed: impl Fn(&Relation) -> bool) -> (Mask, Vec<Relation>) {
     let delta_of = |relation: &Relation| match relation {
         Relation::Source(name) => Some(Relation::SourceDelta(name.clone())),
         Relation::Node(index) => Some(Relation::NodeDelta(*index)),
         _ => None,
     };
-    let inputs = loaded.view.nodes[node].inputs.iter();
-    let pairs = inputs.filter_map(|input| Some((input.clone(), delta_of(input).filter(&changed)?)));
-    pairs.unzip()
+    let inputs = &loaded.view.nodes[node].inputs;
+    let pairs = inputs.iter().filter_map(|input| Some((input.clone(), delta_of(input).filter(&changed)?)));
+    let (mut mask, deltas): (Mask, Vec<Relation>) = pairs.unzip();
+    mask.extend(inputs.get(&Relation::Clock).cloned());
+    (mask, deltas)
 }
 
 /// Recomputes every node from its inputs and writes the differences.
@@ -162,7 +169,7 @@ fn unchanged(work: &Work) -> Result<Changes> {
         return Err(Error::Bug("a view has a last node"));
     };
     let delta = ddl::prepare_empty_delta(work.session, &node.table)?.store()?;
-    Ok(Changes { inserted: 0, updated: 0, deleted: 0, delta })
+    Ok(Changes { inserted: 0, updated: 0, deleted: 0, delta, moved: work.written.get() > 0 })
 }
 
 /// Runs one program, which reads deltas of these sizes, and applies its delta.
@@ -217,5 +224,5 @@ fn apply(work: &Work, node: usize, delta: Tuplestore) -> Result<Changes> {
             return Err(Error::Broken("a delta does not fit the table it is for", figures));
         }
     }
-    Ok(Changes { inserted, updated, deleted, delta })
+    Ok(Changes { inserted, updated, deleted, delta, moved: work.written.get() > 0 })
 }

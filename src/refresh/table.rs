@@ -6,6 +6,7 @@ use std::time::Instant;
 use ivm::choice::Choice;
 use ivm::frontier::Frontier;
 use ivm::plan::Relation;
+use pgrx::datum::TimestampWithTimeZone;
 
 use crate::capture;
 use crate::catalog::history::{Action, Expected, Refresh};
@@ -18,7 +19,10 @@ use crate::refresh::guarded::applying;
 use crate::refresh::loaded::{self, Loaded, Ready};
 use crate::refresh::program::Changes;
 use crate::refresh::tick::Tick;
-use crate::refresh::{adaptive, build};
+use crate::refresh::{adaptive, build, clock};
+
+/// Microseconds after which the frontier's time is moved although nothing else did.
+const NOTED: i64 = 10_000_000;
 
 /// Pending changes of the sources of one stream table.
 struct Input {
@@ -51,21 +55,25 @@ pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Erro
         }
     };
     let Some(seen_frontier) = seen.frontier else {
-        let changes = as_owner(tick, &loaded, |session| adaptive::fill(session, &loaded))?;
+        let changes = as_owner(tick, &loaded, None, |session| adaptive::fill(session, &loaded))?;
         let done = Done { action: Action::Full, changes, choice: None, error: None };
         return finish(tick, &loaded, done, 0, started);
     };
     let input = pending(tick, &loaded, &seen_frontier)?;
     if seen.reinitialize.is_some() || input.truncated || restart.is_some() {
-        let changes = as_owner(tick, &loaded, |session| adaptive::full(session, &loaded))?;
+        let changes = as_owner(tick, &loaded, None, |session| adaptive::full(session, &loaded))?;
         let done = Done { action: Action::Reinitialize, changes, choice: None, error: restart.map(Error::to_string) };
         return finish(tick, &loaded, done, input.rows, started);
     }
-    if input.rows == 0 {
+    if input.rows == 0 && !loaded.view.reads_clock() {
         return Ok(Refresh::nothing());
     }
     let (deltas, rows) = (input.deltas, input.rows);
-    let (action, changes, choice) = as_owner(tick, &loaded, |session| adaptive::bring(session, &loaded, deltas))?;
+    let (action, changes, choice) =
+        as_owner(tick, &loaded, seen.moment, |session| adaptive::bring(session, &loaded, deltas))?;
+    if rows == 0 && !changes.moved {
+        return stand_still(tick, id, seen.moment);
+    }
     finish(tick, &loaded, Done { action, changes, choice, error: None }, rows, started)
 }
 
@@ -90,10 +98,33 @@ fn pending(tick: &mut Tick, loaded: &Loaded, seen: &Frontier) -> Result<Input> {
     Ok(input)
 }
 
-/// Runs `f` as the table's owner, under the path and settings of its definition, in the tick's snapshot.
-fn as_owner<R>(tick: &Tick, loaded: &Loaded, f: impl FnOnce(&Session) -> Result<R>) -> Result<R> {
+/// Nothing was written and nothing crossed a bound, so that the table is as it was then and now. That the frontier's
+/// time stays behind costs a wider range next time; it is moved before that counts, or looks like staleness.
+fn stand_still(tick: &Tick, id: i32, since: Option<TimestampWithTimeZone>) -> Result<Refresh> {
+    if since.is_none_or(|since| i64::from(tick.taken) - i64::from(since) >= NOTED) {
+        quietly(|| spi::connect(Some(&tick.snapshot), |session| frontier::stand_still(session, id, tick.taken)))?;
+    }
+    Ok(Refresh::nothing())
+}
+
+/// Runs `f` as the table's owner, under the path and settings of its definition, in the tick's snapshot. To its
+/// queries it is the tick's time, and was `before`.
+fn as_owner<R>(
+    tick: &Tick,
+    loaded: &Loaded,
+    before: Option<TimestampWithTimeZone>,
+    f: impl FnOnce(&Session) -> Result<R>,
+) -> Result<R> {
     let settings = loaded.table.evaluation();
-    let run = || applying(|| spi::connect(Some(&tick.snapshot), f));
+    let clock = loaded.view.reads_clock().then(|| clock::at(tick.taken, before.unwrap_or(tick.taken))).transpose()?;
+    let run = || {
+        applying(|| {
+            spi::connect(Some(&tick.snapshot), |session| {
+                clock.iter().try_for_each(|clock| clock::register(session, clock))?;
+                f(session)
+            })
+        })
+    };
     guard::as_role(loaded.table.owner, true, || guard::with_settings(&settings, run))
 }
 

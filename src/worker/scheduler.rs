@@ -172,6 +172,7 @@ impl Scheduler {
             errors: table.consecutive_errors,
             sources: table.sources,
             upstream: table.upstream,
+            temporal: table.temporal,
         }
     }
 

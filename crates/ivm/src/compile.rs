@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::catalog::Catalog;
+use crate::clock::CLOCK;
 use crate::delta::{self, Delta, PlanStep, consolidate};
 use crate::error::Result;
 use crate::nodes::{self, Cut};
@@ -110,6 +111,7 @@ fn source_name(relation: &Relation) -> QName {
         Relation::Node(_) | Relation::NodeDelta(_) => QName::bare("node"),
         Relation::Step(name) => QName { schema: None, name: name.clone() },
         Relation::Recursion(number) => QName { schema: None, name: recursion::free_name(*number) },
+        Relation::Clock => QName::bare(CLOCK),
     }
 }
 

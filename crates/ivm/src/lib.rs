@@ -6,6 +6,7 @@ pub mod bind;
 pub mod canon;
 pub mod catalog;
 pub mod choice;
+pub mod clock;
 pub mod compile;
 pub mod dag;
 pub mod delta;

@@ -62,6 +62,8 @@ pub enum Relation {
     Step(Ident),
     /// The rows of the fixpoint with this number, inside of its own step.
     Recursion(u32),
+    /// What time it is: one row, described in `clock`.
+    Clock,
 }
 
 /// Reads columns of a relation: each output column and the name it has there.

@@ -78,6 +78,15 @@ impl Schedule {
             Schedule::Calculated => None,
         }
     }
+
+    /// When to look what time has done since it was last looked at, at `since`: as often as a change should be
+    /// visible, but not more often than every second. `None`: never by itself.
+    fn tick(&self, since: Micros, zone: &dyn Zone) -> Option<Micros> {
+        match self {
+            Schedule::Every(target) => Some(since.saturating_add((*target).max(SECOND))),
+            other => other.start(since, 0, zone),
+        }
+    }
 }
 
 /// A duration: numbers with units, each unit smaller than the one before.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::catalog::{Catalog, ColumnType};
+use crate::clock::{self, BEFORE, CLOCK, NOW};
 use crate::error::{Error, Result};
 use crate::plan::{ColId, Column, Expr, Fixpoint, Plan, Relation, Scan};
 use crate::sql::ast::{self, Cte, Item, Query, Select, With};
@@ -95,6 +96,10 @@ impl Types {
             }
             return Ok(());
         }
+        if scan.relation == Relation::Clock {
+            scan.columns.iter().for_each(|(column, _)| self.insert(column.id, clock::column_type()));
+            return Ok(());
+        }
         let relation = names(&scan.relation);
         let declared = catalog.columns(&relation)?;
         for (column, own) in &scan.columns {
@@ -123,18 +128,19 @@ impl Types {
         self.extend(&fixpoint.step.0, catalog, names)
     }
 
-    /// A query with a relation of NULLs of the right types for every recursion that it reads from outside.
+    /// A query with a relation of NULLs of the right types for every recursion that it reads from outside, and for
+    /// the clock.
     fn closed(&self, plan: &Plan, mut query: Query) -> Query {
+        let mut missing = vec![];
         for (number, columns) in self.recursions.iter().filter(|(number, _)| recursion::reads(plan, **number)) {
-            let items = columns.iter().map(|(name, ty)| {
-                let null = ast::Expr::null().cast(&ty.name);
-                let typed = ty.collation.iter().fold(null, |e, c| ast::Expr::Collate(Box::new(e), c.clone()));
-                Item::named(typed, name.as_str())
-            });
-            let nulls = Query::select(Select { items: items.collect(), ..Select::default() });
-            let name = recursion::free_name(*number);
-            let cte = Cte { name, columns: vec![], materialized: None, query: nulls, comment: None };
-            query.with.get_or_insert(With { recursive: false, ctes: vec![] }).ctes.insert(0, cte);
+            missing.push(nulls(recursion::free_name(*number), columns));
+        }
+        if clock::is_read(plan) {
+            let columns = [NOW, BEFORE].map(|name| (Ident::new(name), clock::column_type()));
+            missing.push(nulls(Ident::new(CLOCK), &columns));
+        }
+        if !missing.is_empty() {
+            query.with.get_or_insert(With { recursive: false, ctes: vec![] }).ctes.splice(0..0, missing);
         }
         query
     }
@@ -162,6 +168,17 @@ impl Types {
         }
         Ok(())
     }
+}
+
+/// A relation of one row of NULLs.
+fn nulls(name: Ident, columns: &[(Ident, ColumnType)]) -> Cte {
+    let items = columns.iter().map(|(name, ty)| {
+        let null = ast::Expr::null().cast(&ty.name);
+        let typed = ty.collation.iter().fold(null, |e, c| ast::Expr::Collate(Box::new(e), c.clone()));
+        Item::named(typed, name.as_str())
+    });
+    let query = Query::select(Select { items: items.collect(), ..Select::default() });
+    Cte { name, columns: vec![], materialized: None, query, comment: None }
 }
 
 #[cfg(test)]

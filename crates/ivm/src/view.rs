@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::catalog::ColumnType;
+use crate::clock::CLOCK;
 use crate::nodes::Upkeep;
 use crate::plan::{Ids, Plan, Relation};
 use crate::recursion::RECURSION;
@@ -126,6 +127,11 @@ pub fn weight_name<'a>(columns: impl IntoIterator<Item = &'a Ident>) -> Ident {
 }
 
 impl View {
+    /// Whether its rows come and go as time passes.
+    pub fn reads_clock(&self) -> bool {
+        self.nodes.iter().any(|node| node.inputs.contains(&Relation::Clock))
+    }
+
     /// The name of the weight in the delta of a source or a node, by [`weight_name`].
     pub fn weight(&self, relation: &Relation) -> Ident {
         match relation {
@@ -134,7 +140,7 @@ impl View {
                 weight_name(source.iter().flat_map(|source| &source.columns))
             }
             Relation::Node(index) | Relation::NodeDelta(index) => self.nodes[*index].weight(),
-            Relation::Step(_) | Relation::Recursion(_) => weight_name([]),
+            Relation::Step(_) | Relation::Recursion(_) | Relation::Clock => weight_name([]),
         }
     }
 
@@ -152,6 +158,7 @@ impl View {
             Relation::NodeDelta(index) => QName::bare(format!("dn{}", index + 1)),
             Relation::Step(name) => QName { schema: None, name: name.clone() },
             Relation::Recursion(_) => QName::bare(RECURSION),
+            Relation::Clock => QName::bare(CLOCK),
         }
     }
 }

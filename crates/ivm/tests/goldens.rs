@@ -1,7 +1,7 @@
 //! `docs/operators/*.md` says what we really do: its blocks are computed again and compared, exactly.
 //!
 //! A page declares ```` ```tables ````, gives a ```` ```sql query ```` as PostgreSQL prints it, and shows
-//! `plan`, `sql delta SOURCE…` and `sql apply` blocks. `UPDATE_EXPECT=1` rewrites them, but never blesses an
+//! `plan`, `sql delta SOURCE…` and `sql apply` blocks; time that passed is the source `clock`. `UPDATE_EXPECT=1` rewrites them, but never blesses an
 //! error: a block that is meant to show one is tagged `error`.
 
 use std::path::{Path, PathBuf};
@@ -97,7 +97,11 @@ fn compute(page: &str, blocks: &[Block], block: &Block) -> Option<Result<String,
 
 /// The programs of every node that the change of some sources reaches.
 fn programs(view: &View, sources: &[&str]) -> ivm::Result<String> {
-    let mut changed: Mask = sources.iter().map(|name| Relation::Source(QName::qualified("shop", *name))).collect();
+    let relation = |name: &&str| match *name {
+        "clock" => Relation::Clock,
+        name => Relation::Source(QName::qualified("shop", name)),
+    };
+    let mut changed: Mask = sources.iter().map(relation).collect();
     let mut text = vec![];
     for (k, node) in view.nodes.iter().enumerate() {
         let mask: Mask = node.inputs.intersection(&changed).cloned().collect();

@@ -90,6 +90,10 @@ const INCREMENTAL: &[(&str, &str)] = &[
         "functions in FROM, WITH ORDINALITY",
         "SELECT o.id, g.n FROM public.orders o, LATERAL generate_series(1, 3) WITH ORDINALITY g(n, at)",
     ),
+    (
+        "comparisons of a column with now(), CURRENT_DATE, LOCALTIMESTAMP",
+        "SELECT o.id FROM public.orders o WHERE ((o.made > (now() - '7 days'::interval)) AND (o.made < date_trunc('day'::text, now())))",
+    ),
     ("VALUES", "SELECT v.column1 FROM ( VALUES (1), (2)) v"),
     (
         "CTEs and subqueries in FROM",
@@ -121,6 +125,8 @@ const REFUSED: &[&str] = &[
     "SELECT o.*::public.orders AS o FROM public.orders o",
     "SELECT o.ctid FROM public.orders o",
     "SELECT CURRENT_DATE AS today FROM public.orders o",
+    "SELECT o.id FROM public.orders o WHERE ((o.id = 1) OR (o.made > now()))",
+    "SELECT o.id FROM public.orders o WHERE ((now() - o.made) < '1 day'::interval)",
     "SELECT o.note FROM public.orders o GROUP BY o.amount",
     "SELECT o.id FROM public.orders o FOR UPDATE",
     "SELECT o.id FROM ONLY public.orders o",
@@ -140,6 +146,7 @@ fn compiled(sql: &str) -> Result<(), Error> {
                 ("customer", "integer", false),
                 ("amount", "numeric", false),
                 ("note", "text", false),
+                ("made", "timestamp with time zone", false),
             ],
         )
         .key(orders, &["id"])
@@ -171,7 +178,8 @@ fn page() -> String {
             other => panic!("not refused but {other:?}: {sql}"),
         }
     }
-    page + "\nVolatile functions, temporary sources and sources with row security for the owner are errors at creation.\n"
+    page + "\nVolatile functions, the clock where it is refused or where anything else in the query is, temporary sources and sources \
+        with row security for the owner are errors at creation.\n"
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::scope::{Context, Place};
-use super::{Binder, refuse};
+use super::{Binder, refuse, temporal};
 use crate::catalog::FunctionKind;
 use crate::error::Result;
 use crate::expr::{Expr as Generic, Mapper, Step};
@@ -13,13 +13,20 @@ use crate::sql::ident::Ident;
 
 impl Binder<'_> {
     pub fn expr(&mut self, e: &ast::Expr, place: &Place) -> Result<Expr> {
-        e.clone().map_with(&mut Names { binder: self, place })
+        e.clone().map_with(&mut Names { binder: self, place, timed: false })
+    }
+
+    /// A condition, which may compare columns with the clock: it goes to `temporal::filter`.
+    pub fn predicate(&mut self, e: &ast::Expr, place: &Place) -> Result<Expr> {
+        e.clone().map_with(&mut Names { binder: self, place, timed: true })
     }
 }
 
 struct Names<'a, 'b> {
     binder: &'a mut Binder<'b>,
     place: &'a Place<'a>,
+    /// Readings of the clock stay as they are.
+    timed: bool,
 }
 
 impl Mapper<Name, Query> for Names<'_, '_> {
@@ -39,6 +46,9 @@ impl Mapper<Name, Query> for Names<'_, '_> {
     }
 
     fn node(&mut self, e: ast::Expr) -> Result<Step<Name, Query, ColId, Plan>> {
+        if let Some(spelled) = temporal::reading(&e) {
+            return if self.timed { Ok(ControlFlow::Continue(e)) } else { Err(refuse::clock(&spelled)) };
+        }
         match &e {
             Generic::ArrayOf(_) => Err(refuse::array_of_query()),
             Generic::Keyword(keyword, _) => Err(refuse::session_value(keyword.text())),

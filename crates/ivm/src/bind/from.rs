@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::scope::{Context, Found, Place, Scope};
-use super::{Binder, null_of};
+use super::{Binder, null_of, refuse, temporal};
 use crate::error::{Error, Result};
 use crate::plan::{ColId, Column, Expr, Plan, Relation, Scan, Unnest, Values};
 use crate::rewrite::unnest::lateral;
@@ -109,6 +109,8 @@ impl Binder<'_> {
         let place = Place { scope: &scope, context };
         let (right, own) = self.from(right, Context::at(&place))?;
         let (on, merged) = self.condition(&scope, &own, on, context)?;
+        let (timed, on): (Vec<Expr>, Vec<Expr>) = on.into_iter().partition(temporal::reads_clock);
+        let ((left, right), timed) = self.timed_side(kind, (left, right), timed)?;
         let dependent = !right.free().is_disjoint(&ids(&left));
         let scope = scope.and(own);
         let plan = match kind {
@@ -125,8 +127,28 @@ impl Binder<'_> {
             }
             JoinKind::Full => return self.full_join(left, right, on, scope, merged),
         };
+        let plan = if timed.is_empty() { plan } else { temporal::filter(plan, Expr::all(timed), self.ids)? };
         let at = |(name, l, r): (Ident, ColId, ColId)| (name, if kind == JoinKind::Right { r } else { l });
         Ok((plan, merged.into_iter().map(at).fold(scope, Scope::merged)))
+    }
+
+    /// What compares the clock in the condition of an outer join must be about the side that may have no match: it
+    /// says which of its rows there are to match. What is left is for the rows of the join.
+    fn timed_side(
+        &mut self,
+        kind: JoinKind,
+        (left, right): (Plan, Plan),
+        timed: Vec<Expr>,
+    ) -> Result<((Plan, Plan), Vec<Expr>)> {
+        if timed.is_empty() {
+            return Ok(((left, right), timed));
+        }
+        Ok(match kind {
+            JoinKind::Inner | JoinKind::Cross => ((left, right), timed),
+            JoinKind::Left => ((left, temporal::filter(right, Expr::all(timed), self.ids)?), vec![]),
+            JoinKind::Right => ((temporal::filter(left, Expr::all(timed), self.ids)?, right), vec![]),
+            JoinKind::Full => return Err(refuse::clock(&temporal::spelling(&timed))),
+        })
     }
 
     /// The condition of a join, and the columns that USING makes one of.
@@ -141,7 +163,7 @@ impl Binder<'_> {
             JoinOn::None => Ok((vec![], vec![])),
             JoinOn::On(condition) => {
                 let scope = left.clone().and(right.clone());
-                Ok((self.expr(condition, &Place { scope: &scope, context })?.conjuncts(), vec![]))
+                Ok((self.predicate(condition, &Place { scope: &scope, context })?.conjuncts(), vec![]))
             }
             JoinOn::Using(names) => {
                 let (mut predicates, mut merged) = (vec![], vec![]);

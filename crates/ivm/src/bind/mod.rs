@@ -13,11 +13,13 @@ pub(crate) mod refuse;
 mod scope;
 mod select;
 mod set_operation;
+mod temporal;
 mod window;
 
 use std::collections::BTreeMap;
 
 use crate::catalog::{Catalog, ColumnType, FunctionKind};
+use crate::clock::CLOCK;
 use crate::error::{Error, Result};
 use crate::expr::Expr as Generic;
 use crate::plan::{ColId, Column, Distinct, Expr, Ids, Plan, Relation, UnionAll, Values};
@@ -131,6 +133,7 @@ impl Binder<'_> {
         }
         let name = |relation: &Relation| match relation {
             Relation::Source(name) => name.clone(),
+            Relation::Clock => QName::bare(CLOCK),
             _ => QName::bare("none"),
         };
         self.types.extend(plan, self.catalog, &name)

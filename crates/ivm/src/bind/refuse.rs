@@ -153,6 +153,15 @@ pub fn session_value(keyword: &str) -> Error {
     )
 }
 
+pub fn clock(spelled: &str) -> Error {
+    Error::unsupported(
+        spelled,
+        "the clock is read outside of a comparison of a column with it",
+        "Compare a column with a constant distance from now, as in created_at > now() - interval '1 day' or \
+         day = current_date, in WHERE, HAVING or the condition of a join, joined to others by AND.",
+    )
+}
+
 pub fn outer_aggregate(function: &QName) -> Error {
     Error::unsupported(
         &format!("the aggregate {function} of columns of an outer query"),

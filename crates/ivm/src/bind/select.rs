@@ -6,7 +6,7 @@ use super::group::{self, Grouped};
 use super::grouping_sets::Set;
 use super::order::Top;
 use super::scope::{Context, Place};
-use super::{Binder, order, window};
+use super::{Binder, order, temporal, window};
 use crate::catalog::FunctionKind;
 use crate::error::{Error, Result};
 use crate::expr::Expr as Generic;
@@ -34,10 +34,11 @@ impl Binder<'_> {
         let (mut plan, scope) = self.product(from, context)?;
         let place = &Place { scope: &scope, context };
         if let Some(filter) = filter {
-            plan = plan.filter(self.expr(filter, place)?);
+            let filter = self.predicate(filter, place)?;
+            plan = temporal::filter(plan, filter, self.ids)?;
         }
         let outputs = wanted.exprs.iter().map(|e| self.expr(e, place)).collect::<Result<Vec<Expr>>>()?;
-        let having = having.as_ref().map(|having| self.expr(having, place)).transpose()?;
+        let having = having.as_ref().map(|having| self.predicate(having, place)).transpose()?;
         let keys = set.present.iter().map(|key| self.expr(key, place)).collect::<Result<Vec<Expr>>>()?;
         let absent = set.absent.iter().map(|key| self.expr(key, place)).collect::<Result<Vec<Expr>>>()?;
         let grouped = !group_by.is_empty() || having.is_some() || self.any_call(&outputs, FunctionKind::Aggregate)?;
@@ -45,7 +46,11 @@ impl Binder<'_> {
             false => (plan, outputs),
             true => {
                 let Grouped { plan, outputs, having } = group::group(self, plan, (keys, absent), (outputs, having))?;
-                (having.into_iter().fold(plan, Plan::filter), outputs)
+                let plan = match having {
+                    Some(having) => temporal::filter(plan, having, self.ids)?,
+                    None => plan,
+                };
+                (plan, outputs)
             }
         };
         let (plan, outputs) = window::lift(self, plan, outputs)?;

@@ -7,9 +7,11 @@
 
 use std::collections::BTreeSet;
 
+use crate::clock::{self, BEFORE};
 use crate::error::Result;
 use crate::plan::{ColId, Column, Expr, Join, Plan, UnionAll};
 
+use super::clock::Timed;
 use super::{Cx, Delta};
 
 pub fn delta(join: &Join, cx: &mut Cx) -> Result<Option<Delta>> {
@@ -17,24 +19,36 @@ pub fn delta(join: &Join, cx: &mut Cx) -> Result<Option<Delta>> {
     for state in &join.inputs {
         inputs.push(Input { state: state.clone(), delta: cx.delta(state)? });
     }
-    Ok(of(inputs, &join.predicates, cx))
+    of(inputs, &join.predicates, cx)
 }
 
 /// The delta of a join of inputs whose deltas are known.
-pub fn of(inputs: Vec<Input>, predicates: &[Expr], cx: &mut Cx) -> Option<Delta> {
+pub fn of(inputs: Vec<Input>, predicates: &[Expr], cx: &mut Cx) -> Result<Option<Delta>> {
+    let (clocks, inputs): (Vec<Input>, Vec<Input>) = inputs.into_iter().partition(Input::is_ticking);
     // After the first change: the sooner unchanged inputs restrict ΔP, the less there is to write down.
     let inputs = linked(inputs, predicates, |input| (&input.state, input.delta.is_some()));
     let mut chain = Chain { predicates, states: vec![], delta: None };
     for input in inputs {
         chain.add(input, cx);
     }
-    chain.delta.map(|term| term.evaluate(predicates, cx))
+    if clocks.is_empty() {
+        return Ok(chain.delta.map(|term| term.evaluate(predicates, cx)));
+    }
+    let clock: Vec<Column> = clocks.iter().flat_map(|input| input.state.columns()).collect();
+    chain.timed(&clock, cx).map(Some)
 }
 
 /// An input of the join and its delta.
 pub struct Input {
     pub state: Plan,
     pub delta: Option<Delta>,
+}
+
+impl Input {
+    /// The clock, where time has passed.
+    fn is_ticking(&self) -> bool {
+        self.delta.is_some() && clock::is_scan(&self.state)
+    }
 }
 
 /// The fold so far: the inputs of P, and ΔP.
@@ -73,6 +87,22 @@ impl Chain<'_> {
         self.states.push(input.state);
     }
 
+    /// P ⋈ Δclock + ΔP ⋈ (clock − Δclock)
+    fn timed(self, clock: &[Column], cx: &mut Cx) -> Result<Delta> {
+        let timed = Timed { states: &self.states, predicates: self.predicates, clock };
+        let mut terms = timed.crossing(cx)?;
+        if let Some(mut term) = self.delta {
+            term.inputs.push(clock::reading(clock, BEFORE));
+            terms.push(term.evaluate(self.predicates, cx));
+        }
+        if let [_] = terms.as_slice() {
+            return Ok(terms.remove(0));
+        }
+        let columns: Vec<Column> = self.states.iter().flat_map(Plan::columns).chain(clock.iter().cloned()).collect();
+        let (plan, w) = union(columns, terms, cx);
+        Ok(Delta { plan, w, consolidated: false })
+    }
+
     /// P ⋈ ΔR
     fn with_states(&self, delta: &Delta) -> Term {
         let inputs = std::iter::once(delta.plan.clone()).chain(self.states.iter().cloned()).collect();
@@ -81,18 +111,21 @@ impl Chain<'_> {
 
     /// The terms as one relation over the columns of P ⋈ R.
     fn sum(&self, terms: Vec<Term>, last: &Plan, cx: &mut Cx) -> Term {
-        let w = cx.ids.column("w");
-        let mut columns: Vec<Column> = self.states.iter().chain([last]).flat_map(Plan::columns).collect();
+        let columns: Vec<Column> = self.states.iter().chain([last]).flat_map(Plan::columns).collect();
         let joined: BTreeSet<ColId> = columns.iter().map(|column| column.id).collect();
-        let inputs = terms.into_iter().map(|term| {
-            let delta = term.evaluate(self.predicates, cx);
-            (delta.plan, columns.iter().chain([&delta.w]).map(|column| column.id).collect())
-        });
-        let inputs = inputs.collect();
-        columns.push(w.clone());
-        let union = Plan::UnionAll(UnionAll { columns, inputs });
+        let terms = terms.into_iter().map(|term| term.evaluate(self.predicates, cx)).collect();
+        let (union, w) = union(columns, terms, cx);
         Term { inputs: vec![union], weights: vec![w], negative: false, joined: Some(joined) }
     }
+}
+
+/// Deltas of these columns as one relation, and its weight.
+fn union(mut columns: Vec<Column>, terms: Vec<Delta>, cx: &mut Cx) -> (Plan, Column) {
+    let w = cx.ids.column("w");
+    let ids = |delta: &Delta| columns.iter().chain([&delta.w]).map(|column| column.id).collect();
+    let inputs = terms.into_iter().map(|delta| (ids(&delta), delta.plan)).map(|(ids, plan)| (plan, ids)).collect();
+    columns.push(w.clone());
+    (Plan::UnionAll(UnionAll { columns, inputs }), w)
 }
 
 impl Delta {
@@ -141,7 +174,7 @@ impl Term {
 /// The items in an order in which each is linked to those before it by a predicate, where there is one, if
 /// possible by an equality: otherwise a chain of joins would have products on its way. A changed item, as `seen`
 /// tells, comes first, and the others after all that can be linked without them.
-fn linked<T>(mut items: Vec<T>, predicates: &[Expr], seen: impl Fn(&T) -> (&Plan, bool)) -> Vec<T> {
+pub fn linked<T>(mut items: Vec<T>, predicates: &[Expr], seen: impl Fn(&T) -> (&Plan, bool)) -> Vec<T> {
     let first = items.iter().position(|item| seen(item).1).unwrap_or(0);
     let mut known: BTreeSet<ColId> = BTreeSet::new();
     let mut ordered = vec![];

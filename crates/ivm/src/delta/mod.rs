@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | linear | `Δop(R) = op(ΔR)` | scan, σ, π, ⊎, set-returning functions |
 //! | bilinear | `Δ(R⋈S) = ΔR⋈S + R⋈ΔS − ΔR⋈ΔS` | ⋈ |
+//! | temporal | `Δσ(R) = crossing(R) + σ_before(ΔR)` | ⋈ with the clock |
 //! | key-local | with K the touched keys: `Δop = op(R↾K) − old output↾K` | γ, δ, ω, τ |
 //! | fixpoint | out with what follows from deletions, in with what follows from insertions | μ |
 //!
@@ -15,6 +16,7 @@
 //! terms vanish. A delta that is used more than once becomes a step: computed once, read by name.
 
 pub mod aggregate;
+mod clock;
 pub mod consolidate;
 mod distinct;
 mod expand;
@@ -106,6 +108,7 @@ pub fn law(plan: &Plan) -> &'static str {
     match plan {
         Plan::Scan(_) | Plan::Values(_) | Plan::Filter(_) | Plan::Project(_) | Plan::UnionAll(_) => "linear",
         Plan::Expand(_) | Plan::Unnest(_) => "linear",
+        Plan::Join(join) if join.inputs.iter().any(crate::clock::is_scan) => "temporal",
         Plan::Join(_) => "bilinear",
         Plan::Outer(_) | Plan::Semi(_) => "key-local",
         Plan::Aggregate(_) | Plan::Distinct(_) | Plan::Window(_) | Plan::TopK(_) => "key-local",
@@ -116,7 +119,8 @@ pub fn law(plan: &Plan) -> &'static str {
 /// The law of the operator that needs most: a step follows all the linear ones around it, too.
 fn strongest(plan: &Plan) -> &'static str {
     let below = plan.inputs().into_iter().map(strongest);
-    let rank = |law: &&str| ["linear", "bilinear", "key-local", "fixpoint"].iter().position(|known| known == law);
+    let rank =
+        |law: &&str| ["linear", "bilinear", "temporal", "key-local", "fixpoint"].iter().position(|known| known == law);
     below.chain([law(plan)]).max_by_key(rank).unwrap_or("linear")
 }
 

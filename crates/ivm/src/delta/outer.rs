@@ -22,7 +22,7 @@ pub fn delta(outer: &Outer, cx: &mut Cx) -> Result<Option<Delta>> {
     let right = cx.shared(right, "d_right", "linear");
     let inner = [(&outer.left, left.clone()), (&outer.right, Some(right.clone()))];
     let inner = inner.map(|(state, delta)| join::Input { state: state.clone(), delta });
-    let inner = join::of(inner.into(), &outer.on.clone().conjuncts(), cx);
+    let inner = join::of(inner.into(), &outer.on.clone().conjuncts(), cx)?;
     let sides = semi::Sides { left: &outer.left, right: &outer.right, on: &outer.on, anti: true };
     let unmatched = semi::of(&sides, left, right, cx)?;
     // A join that finds nothing gives the NULLs their types.

@@ -127,6 +127,10 @@ fn unnested(unnest: &Unnest, input: Known) -> Known {
 
 fn scanned(scan: &Scan, catalog: &dyn Catalog) -> Result<Known> {
     let mut known = Known::default();
+    if scan.relation == Relation::Clock {
+        known.not_null.extend(scan.columns.iter().map(|(column, _)| column.id));
+        known.keys.push(BTreeSet::new());
+    }
     let Relation::Source(name) = &scan.relation else { return Ok(known) };
     let declared = catalog.columns(name)?;
     for (column, own) in &scan.columns {

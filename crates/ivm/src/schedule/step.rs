@@ -3,7 +3,8 @@
 //!
 //! **Fresh:** a change that becomes known at `t` is in a tick that starts at `t + target` less what the
 //! refresh needs, or as soon as the tick that runs at that moment is over.
-//! **Idle is free:** while nothing is dirty nothing is ticked, and there is no next time to wake.
+//! **Idle is free:** while nothing is dirty nothing is ticked, and there is no next time to wake; but time that
+//! passes is a change to those whose rows come and go with it, and to whoever reads them.
 //!
 //! A table is dirty when something that it reads changed, directly or through the stream tables it reads. So
 //! the changes that a tick itself makes are never news: whoever reads them was dirty already.
@@ -38,6 +39,8 @@ pub struct Table {
     pub sources: Vec<i32>,
     /// Stream tables that it reads.
     pub upstream: Vec<i32>,
+    /// Its rows come and go as time passes.
+    pub temporal: bool,
 }
 
 /// Something that happened.
@@ -94,6 +97,8 @@ struct Entry {
     reads: BTreeSet<i32>,
     /// The time of the oldest change that it may not show.
     dirty: Option<Micros>,
+    /// Where its rows, or those of an ancestor, come and go as time passes: since when it may have.
+    ticking: Option<Micros>,
     running: Option<Attempt>,
     /// How long a tick with it takes.
     needed: Micros,
@@ -134,7 +139,7 @@ impl State {
         for entry in self.entries.values_mut() {
             let attempt = entry.running.as_mut();
             let began = attempt.map(|attempt| [Some(&mut attempt.began), attempt.dirty.as_mut()]);
-            let waiting = [entry.dirty.as_mut(), entry.retry.as_mut()];
+            let waiting = [entry.dirty.as_mut(), entry.ticking.as_mut(), entry.retry.as_mut()];
             began.into_iter().flatten().chain(waiting).flatten().for_each(|time| *time += by);
         }
     }
@@ -185,9 +190,13 @@ impl State {
         let read: BTreeSet<i32> = self.entries.values().flat_map(|entry| entry.table.upstream.clone()).collect();
         for id in self.entries.keys().copied().collect::<Vec<_>>() {
             let ancestors = self.reachable(id);
-            let with_itself = ancestors.iter().chain([&id]).filter_map(|id| self.entries.get(id));
-            let reads = with_itself.flat_map(|entry| entry.table.sources.iter().copied()).collect();
+            let with_itself: Vec<&Entry> =
+                ancestors.iter().chain([&id]).filter_map(|id| self.entries.get(id)).collect();
+            let reads = with_itself.iter().flat_map(|entry| entry.table.sources.iter().copied()).collect();
+            let temporal = with_itself.iter().any(|entry| entry.table.temporal);
+            let now = self.now;
             let Some(entry) = self.entries.get_mut(&id) else { continue };
+            entry.ticking = temporal.then(|| entry.ticking.unwrap_or(now));
             let schedule = match &entry.table.schedule {
                 Schedule::Calculated if read.contains(&id) => None,
                 Schedule::Calculated => Some(default),
@@ -238,13 +247,10 @@ impl State {
 
     /// When a tick with this table should start, if there is a reason and no obstacle.
     fn start(&self, entry: &Entry, zone: &dyn Zone) -> Option<Micros> {
-        let wanted = match (entry.table.populated, entry.dirty) {
-            (false, _) => Some(self.now),
-            (true, Some(since)) => {
-                let needed = entry.needed.max(MARGIN);
-                entry.schedules.iter().filter_map(|schedule| schedule.start(since, needed, zone)).min()
-            }
-            (true, None) => None,
+        let wanted = match (entry.table.populated, entry.due(zone), entry.tick(zone)) {
+            (false, _, _) => Some(self.now),
+            (true, Some(due), Some(tick)) => Some(due.min(tick)),
+            (true, due, tick) => due.or(tick),
         }?;
         let ancestors = || entry.ancestors.iter().filter_map(|id| self.entries.get(id));
         let blocked = std::iter::once(entry).chain(ancestors()).any(|it| !it.table.active || it.running.is_some());
@@ -261,6 +267,7 @@ impl Entry {
             ancestors: BTreeSet::new(),
             reads: BTreeSet::new(),
             dirty: Some(now),
+            ticking: None,
             running: None,
             needed: 0,
             failures: 0,
@@ -275,6 +282,18 @@ impl Entry {
         !woken && !forgiven && table.sources == self.table.sources && table.upstream == self.table.upstream
     }
 
+    /// When a refresh should start so that the oldest change is visible in time.
+    fn due(&self, zone: &dyn Zone) -> Option<Micros> {
+        let (since, needed) = (self.dirty?, self.needed.max(MARGIN));
+        self.schedules.iter().filter_map(|schedule| schedule.start(since, needed, zone)).min()
+    }
+
+    /// When to look again what time has done.
+    fn tick(&self, zone: &dyn Zone) -> Option<Micros> {
+        let since = self.ticking?;
+        self.schedules.iter().filter_map(|schedule| schedule.tick(since, zone)).min()
+    }
+
     fn taint(&mut self, since: Micros) {
         self.dirty = Some(self.dirty.map_or(since, |dirty| dirty.min(since)));
     }
@@ -287,6 +306,7 @@ impl Entry {
                 self.retry = None;
                 self.table.errors = 0;
                 self.table.populated = true;
+                self.ticking = self.ticking.map(|_| at);
                 if fate == Fate::Refreshed {
                     self.learn(at - attempt.began);
                 }

@@ -18,6 +18,7 @@ fn table(id: i32, schedule: &str, sources: &[i32], upstream: &[i32]) -> Table {
         errors: 0,
         sources: sources.to_vec(),
         upstream: upstream.to_vec(),
+        temporal: false,
     }
 }
 
@@ -122,6 +123,26 @@ fn a_change_during_a_tick_is_not_lost() {
     assert_eq!(running.step(S + 1, vec![changed(S + 1, 10)], &()), Actions::default());
     let finished = Event::Finished { at: 2 * S, id: 1, fate: Fate::Refreshed };
     assert_eq!(running.step(2 * S, vec![finished], &()).tick, [1]);
+}
+
+/// Time is a change to those whose rows come and go with it, and to whoever reads them; to nobody else.
+#[test]
+fn time_is_looked_at_as_often_as_it_matters() {
+    let temporal = |id, schedule| Table { temporal: true, ..table(id, schedule, &[10], &[]) };
+    let list = [temporal(1, "0s"), temporal(2, "5s"), table(3, "2s", &[], &[2]), table(4, "0s", &[10], &[])];
+    let mut state = State::default();
+    state.step(0, vec![tables(&list)], &());
+    assert_eq!(state.step(0, done(0, &[1, 2, 3, 4], Fate::Unchanged), &()), actions(&[], S));
+    assert_eq!(state.step(S, vec![], &()), actions(&[1], 2 * S));
+    // Whoever is late rests before it looks again.
+    let events = vec![
+        Event::Started { at: S, ids: vec![1] },
+        Event::Finished { at: S + 900 * MS, id: 1, fate: Fate::Refreshed },
+    ];
+    assert_eq!(state.step(S + 900 * MS, events, &()), actions(&[], 2 * S));
+    assert_eq!(state.step(2 * S, vec![], &()), actions(&[2, 3], 2 * S + 900 * MS));
+    // A change does not wait for that.
+    assert_eq!(state.step(2 * S, vec![changed(2 * S, 10)], &()).tick, [1, 2, 4, 3]);
 }
 
 #[test]

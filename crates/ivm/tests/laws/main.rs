@@ -9,6 +9,7 @@ mod plans;
 mod queries;
 mod recursive;
 mod tape;
+mod temporal;
 mod windows;
 mod world;
 
@@ -56,6 +57,7 @@ laws! {
     law_inner_join_of_many: Shape::Join(4);
     law_outer_join: Shape::Outer;
     law_semi_join: Shape::Semi;
+    law_temporal: Shape::Temporal;
     law_union_all: Shape::Union;
     law_aggregate: Shape::Aggregate;
     law_distinct: Shape::Distinct;
@@ -83,6 +85,12 @@ fn a_recursion_that_derives_nothing_again_is_found_out() {
             step.plan = step.plan.clone().filter(Expr::bool(false));
         }
     });
+}
+
+/// So is a filter whose rows cross in one direction only.
+#[test]
+fn rows_that_never_leave_are_found_out() {
+    is_found_out(Shape::Temporal, |step| world::forget_leaving(&mut step.plan));
 }
 
 fn is_found_out(shape: Shape, broken: fn(&mut PlanStep)) {

@@ -18,6 +18,8 @@ pub enum Shape {
     Join(usize),
     Outer,
     Semi,
+    /// Columns compared with the clock, over a join.
+    Temporal,
     Union,
     Aggregate,
     Distinct,
@@ -57,11 +59,13 @@ pub struct Generator<'a, 'b> {
     pub tape: &'a mut Tape<'b>,
     pub ids: Ids,
     types: BTreeMap<ColId, Ty>,
+    /// Compares columns with the clock.
+    pub timed: bool,
 }
 
 impl<'a, 'b> Generator<'a, 'b> {
     pub fn new(tape: &'a mut Tape<'b>) -> Self {
-        Generator { tape, ids: Ids::default(), types: BTreeMap::new() }
+        Generator { tape, ids: Ids::default(), types: BTreeMap::new(), timed: true }
     }
 
     /// A plan, and the ids that are left.
@@ -73,6 +77,7 @@ impl<'a, 'b> Generator<'a, 'b> {
             Shape::Join(n) => self.join(n, 0),
             Shape::Outer => self.outer(1),
             Shape::Semi => self.semi(1),
+            Shape::Temporal => self.temporal_join(),
             Shape::Union => self.union(0),
             Shape::Aggregate => self.aggregate(1),
             Shape::Distinct => self.distinct(1),
@@ -92,7 +97,7 @@ impl<'a, 'b> Generator<'a, 'b> {
         if depth == 0 {
             return self.scan();
         }
-        match self.tape.pick(15) {
+        match self.tape.pick(16) {
             0 => self.scan(),
             1 => self.filter(depth - 1),
             2 => self.project(depth - 1),
@@ -106,6 +111,7 @@ impl<'a, 'b> Generator<'a, 'b> {
             11 => windows::window(self, depth - 1),
             12 => windows::top_k(self, depth - 1),
             13 => self.fixpoint(depth - 1),
+            14 => self.temporal(depth - 1),
             _ => self.distinct(depth - 1),
         }
     }

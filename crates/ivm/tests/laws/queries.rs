@@ -21,6 +21,8 @@ impl Generator<'_, '_> {
     }
 
     fn arm(&mut self) -> Query {
+        // SQL cannot name the clock.
+        self.timed = false;
         let plan = self.any(1);
         let ints = self.of_type(&plan, Ty::Int);
         let value = |at: usize| ints.get(at % ints.len().max(1)).map_or(E::number(1), Column::expr);
@@ -31,6 +33,7 @@ impl Generator<'_, '_> {
 
     /// A random plan, grouped by sets of two of its columns.
     pub fn grouping_sets(&mut self) -> (Plan, Ids) {
+        self.timed = false;
         let plan = self.any(1);
         let keys: Vec<Column> = [Ty::Int, Ty::Text].into_iter().flat_map(|ty| self.of_type(&plan, ty)).collect();
         let key = |at: usize| keys.get(at).map_or(E::number(1).cast("integer"), Column::expr);

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use ivm::clock::{self, BEFORE, NOW};
 use ivm::delta::{self, PlanStep};
 use ivm::eval::{NULL, Numeric, Table, Tables, Value, eval};
-use ivm::plan::{Ids, Plan, Relation, UnionAll};
+use ivm::plan::{Expr, Ids, Plan, Relation, UnionAll, Values};
 use ivm::sql::ident::{Ident, QName};
 use ivm::view::{DELTA, Identity, Mask, Node, View};
 use ivm::zset::{Row, Zset};
@@ -21,6 +22,8 @@ pub struct World {
     /// The rows of each node.
     nodes: Vec<Zset>,
     tables: Tables,
+    /// What the clock shows.
+    now: i64,
     /// Breaks the programs on purpose.
     pub broken: Option<fn(&mut PlanStep)>,
 }
@@ -34,7 +37,8 @@ impl World {
         let simplified = if tape.flip() { rewrite::simplify(plan.clone()) } else { plan.clone() };
         let view = compile::of_plan(simplified, &catalog, tables, ids).map_err(|e| format!("{e} in {plan:?}"))?;
         let mut world =
-            World { plan, view, sources: BTreeMap::new(), nodes: vec![], tables: Tables::new(), broken: None };
+            World { plan, view, sources: BTreeMap::new(), nodes: vec![], tables: Tables::new(), now: 0, broken: None };
+        world.set_clock(0);
         for (name, _) in TABLES {
             let rows = (0..tape.pick(6)).map(|_| fresh(name, tape)).collect();
             world.set_source(name, rows);
@@ -63,6 +67,12 @@ impl World {
             self.tables.insert(Relation::SourceDelta(source.clone()), weighted(columns(name), weight, delta));
             changed.insert(Relation::Source(source));
         }
+        // Time passes, stands still, or is set back.
+        let now = self.now + [0, 1, -1, 2, 3, -2][tape.pick(6)];
+        if now != self.now {
+            changed.insert(Relation::Clock);
+        }
+        self.set_clock(now);
         if !self.ends()? {
             return Ok(false);
         }
@@ -178,6 +188,13 @@ impl World {
         delta
     }
 
+    /// Moves the clock.
+    fn set_clock(&mut self, now: i64) {
+        let before = std::mem::replace(&mut self.now, now);
+        let rows = vec![vec![now.into(), before.into()]];
+        self.tables.insert(Relation::Clock, Table { columns: [NOW, BEFORE].map(Ident::new).into(), rows });
+    }
+
     fn set_source(&mut self, name: &'static str, mut rows: Vec<Row>) {
         if name == "t" {
             rows.sort();
@@ -244,6 +261,23 @@ fn weighted(mut columns: Vec<Ident>, weight: Ident, rows: Vec<(Row, i64)>) -> Ta
         row
     };
     Table { columns, rows: rows.into_iter().map(with).collect() }
+}
+
+/// Forgets the weights of rows that leave because time has passed.
+pub fn forget_leaving(plan: &mut Plan) {
+    if let Plan::Project(p) = plan
+        && let Plan::Join(join) = &p.input
+        && join.inputs.iter().any(clock::is_scan)
+    {
+        let weights =
+            p.columns.iter_mut().filter(|(column, e)| column.name.as_str() == "w" && !matches!(e, Expr::Column(_)));
+        weights.for_each(|(_, e)| *e = Expr::number(1).cast("bigint"));
+    }
+    *plan =
+        std::mem::replace(plan, Plan::Values(Values { columns: vec![], rows: vec![] })).map_inputs(&mut |mut input| {
+            forget_leaving(&mut input);
+            input
+        });
 }
 
 /// Forgets the last term of every union of three.

@@ -1,0 +1,54 @@
+//! The clock: a relation of one row that says what `now()` is, and what it was when the tables were last
+//! brought up to date.
+//!
+//! A query that compares a column with the clock becomes a join with it (`bind::temporal`). So the state of such a
+//! query is that of any join, and time that passes is one more input that changes: `Δclock = {now} − {before}`.
+
+use crate::catalog::{ColumnType, Equality};
+use crate::plan::{Column, Ids, Plan, Relation, Scan};
+use crate::sql::ident::Ident;
+
+/// What the relation is called in SQL.
+pub const CLOCK: &str = "pgtrickle_clock";
+/// Its columns, both of type [`TYPE`] and never null.
+pub const NOW: &str = "now";
+pub const BEFORE: &str = "before";
+pub const TYPE: &str = "timestamp with time zone";
+
+/// A scan of the time that it is, and its column.
+pub fn scan(ids: &mut Ids) -> (Plan, Column) {
+    let column = ids.column(NOW);
+    (reading(&[column.clone()], NOW), column)
+}
+
+/// A scan that gives these columns the time that it is or was.
+pub fn reading(columns: &[Column], time: &str) -> Plan {
+    Plan::Scan(Scan { relation: Relation::Clock, columns: named(columns, time) })
+}
+
+/// A scan that gives some columns the time that it is, and others the time that it was.
+pub fn both(now: &[Column], before: &[Column]) -> Plan {
+    Plan::Scan(Scan { relation: Relation::Clock, columns: [named(now, NOW), named(before, BEFORE)].concat() })
+}
+
+fn named(columns: &[Column], time: &str) -> Vec<(Column, Ident)> {
+    columns.iter().map(|column| (column.clone(), Ident::new(time))).collect()
+}
+
+/// Whether a plan is a scan of the clock.
+pub fn is_scan(plan: &Plan) -> bool {
+    matches!(plan, Plan::Scan(scan) if scan.relation == Relation::Clock)
+}
+
+/// Whether any of the plan's scans reads the clock.
+pub fn is_read(plan: &Plan) -> bool {
+    let mut found = false;
+    plan.scans(&mut |scan| found |= scan.relation == Relation::Clock);
+    found
+}
+
+/// The type of both columns.
+pub fn column_type() -> ColumnType {
+    let (name, base) = (TYPE.to_owned(), TYPE.to_owned());
+    ColumnType { name, base, collation: None, equality: Equality::Image, hashable: true }
+}

@@ -1,0 +1,43 @@
+//! Random temporal filters: one or several comparisons with the clock, as `bind::temporal` makes them.
+
+use ivm::clock;
+use ivm::expr::Expr as E;
+use ivm::plan::{Column, Plan};
+
+use crate::plans::{Generator, Ty};
+
+impl Generator<'_, '_> {
+    /// Temporal filters over the inputs of a join, or over all of it.
+    pub fn temporal_join(&mut self) -> Plan {
+        let inputs: Vec<Plan> = (0..1 + self.tape.pick(3)).map(|_| self.temporal(0)).collect();
+        let mut predicates = vec![];
+        for pair in inputs.windows(2) {
+            let (l, r) = (self.of_type(&pair[0], Ty::Int), self.of_type(&pair[1], Ty::Int));
+            predicates.push(E::equals(self.tape.of(&l).expr(), self.tape.of(&r).expr()));
+        }
+        let joined = Plan::join(inputs, predicates);
+        if self.tape.flip() { self.timed(joined) } else { joined }
+    }
+
+    pub fn temporal(&mut self, depth: usize) -> Plan {
+        let input = self.any(depth);
+        self.timed(input)
+    }
+
+    /// The rows that hold now. The evaluator knows no times, so the clock shows numbers.
+    fn timed(&mut self, input: Plan) -> Plan {
+        let (columns, ints) = (input.columns(), self.of_type(&input, Ty::Int));
+        if ints.is_empty() || !self.timed {
+            return input;
+        }
+        let (clock, now) = clock::scan(&mut self.ids);
+        let mut predicates = vec![];
+        for _ in 0..1 + self.tape.pick(3) {
+            let operator = self.tape.of(&[">", ">=", "<", "<=", "="]);
+            let offset = E::number(self.tape.pick(4) as i64 - 1);
+            let bound = E::binary("-", now.expr().cast("integer"), offset);
+            predicates.push(E::binary(operator, self.tape.of(&ints).expr(), bound));
+        }
+        Plan::join(vec![input, clock], predicates).project(columns.iter().map(Column::pass).collect())
+    }
+}

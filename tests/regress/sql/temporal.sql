@@ -1,0 +1,106 @@
+-- Temporal filters: rows come and go as time passes. Exact at the time of the frontier.
+\set ECHO none
+\i tests/regress/preamble.sql
+-- 'exact', or an error: the stream table against its query with the clock standing at its data_timestamp.
+create function check_at_its_time(name text) returns text language plpgsql as $$
+declare
+  query text;
+  moment timestamptz;
+  extra bigint;
+  missing bigint;
+begin
+  select replace(replace(replace(t.canonical, 'now()', quote_literal(f.data_timestamp) || '::timestamptz'),
+                         'CURRENT_DATE', quote_literal(f.data_timestamp) || '::timestamptz::date'),
+                 'LOCALTIMESTAMP', quote_literal(f.data_timestamp) || '::timestamptz::timestamp')
+    into strict query
+    from pgtrickle.pgt_stream_tables t join pgtrickle.pgt_frontiers f using (pgt_id)
+   where t.pgt_relid = name::regclass;
+  execute format('select (select count(*) from (select * from %1$s except all (%2$s)) x),
+                         (select count(*) from ((%2$s) except all select * from %1$s) x)',
+                 name::regclass, rtrim(query, '; ')) into extra, missing;
+  if extra + missing > 0 then
+    raise exception '% differs from its query: % rows too many, % missing', name, extra, missing;
+  end if;
+  return 'exact';
+end $$;
+
+-- Refreshes, checks, and says what was done.
+create function passed(name text) returns text language plpgsql as $$
+declare
+  before bigint := coalesce((select max(refresh_id) from pgtrickle.pgt_refresh_history), 0);
+begin
+  perform pgtrickle.refresh_stream_table(name);
+  return check_at_its_time(name) || ' after ' || coalesce(
+    (select string_agg(format('%s +%s -%s ~%s', h.action, h.rows_inserted, h.rows_deleted, h.rows_updated), ', ' order by h.refresh_id)
+       from pgtrickle.pgt_refresh_history h join pgtrickle.pgt_stream_tables t using (pgt_id)
+      where h.refresh_id > before and t.pgt_relid = name::regclass), 'NO_DATA');
+end $$;
+
+create view names as
+  select unnest(array['recent', 'due', 'open', 'valid', 'quiet', 'today', 'local', 'top']) as name;
+\set ECHO all
+create table events (id int primary key, at timestamptz, kind text not null);
+create table kinds (kind text primary key, until timestamptz);
+insert into events select i, clock_timestamp() - interval '1 hour', 'old' from generate_series(1, 3) i;
+insert into events values (10, null, 'never'), (11, 'infinity', 'new'), (12, '-infinity', 'old');
+insert into kinds values ('old', null), ('new', 'infinity'), ('soon', null);
+call follow('recent', $$select id, kind from events where at > now() - interval '2 seconds'$$, 'DIFFERENTIAL');
+call follow('due', 'select id from events where now() >= at', 'DIFFERENTIAL');
+call follow('open', $$select kind, count(*) as n from events where at between current_timestamp - interval '2 seconds' and now() + interval '1 second' group by kind$$, 'DIFFERENTIAL');
+call follow('valid', 'select e.id, k.kind from events e left join kinds k on k.kind = e.kind and k.until > now()', 'DIFFERENTIAL');
+call follow('quiet', $$select kind from events group by kind having max(at) < now() - interval '2 seconds'$$, 'DIFFERENTIAL');
+call follow('today', 'select id from events where at::date = current_date', 'FULL');
+call follow('local', $$select id from events where exists (select from kinds k where k.kind = events.kind and k.until at time zone 'UTC' > localtimestamp)$$, 'DIFFERENTIAL');
+call follow('top', 'select kind, count(*) as n from recent group by kind', 'DIFFERENTIAL');
+-- Nobody writes, and nothing crosses a bound: nothing is done.
+select name, passed(name) from names where name <> 'today';
+-- Rows that are written, and then cross.
+insert into events values (20, clock_timestamp() - interval '0.5 seconds', 'new'), (21, clock_timestamp() + interval '1 second', 'soon');
+update kinds set until = clock_timestamp() + interval '1 second' where kind = 'soon';
+select name, passed(name) from names where name <> 'today';
+select pg_sleep(2);
+select name, passed(name) from names where name <> 'today';
+-- A row that came and crossed since; one that moves into the past; one that is gone.
+insert into events values (30, clock_timestamp() - interval '1.9 seconds', 'new');
+update events set at = clock_timestamp() - interval '1 year' where id = 20;
+delete from events where id = 11;
+select pg_sleep(1.2);
+select name, passed(name) from names where name <> 'today';
+select * from recent order by id;
+select * from due order by id;
+select * from quiet order by kind;
+select split_part(passed('today'), ' ', 1);
+-- A rollback takes back what was done, and the time at which it was.
+begin;
+insert into events values (40, clock_timestamp() - interval '1 second', 'new');
+select passed('recent');
+rollback;
+select pg_sleep(1.2);
+select passed('recent');
+-- What is not a comparison of a column with the clock.
+-- expect-error
+select pgtrickle.create_stream_table('no', 'select id, now() from events');
+-- expect-error
+select pgtrickle.create_stream_table('no', 'select id from events where id = 1 or at > now()');
+-- expect-error
+select pgtrickle.create_stream_table('no', $$select id from events where now() - at < interval '1 day'$$);
+-- expect-error
+select pgtrickle.create_stream_table('no', $$select id from events where now() > '2020-01-01'$$);
+-- expect-error
+select pgtrickle.create_stream_table('no', $$select id from events where localtime > '10:00'$$);
+-- expect-error
+select pgtrickle.create_stream_table('no', 'select e.id from events e left join kinds k on k.kind = e.kind and e.at > now()');
+-- What would have to be recomputed, by another clock.
+-- expect-error
+select pgtrickle.create_stream_table('no', 'select array(select e.id from events e) from events where at > now()');
+-- A range of rows is found by an index. Temporal filters are not idle, but write nothing while nothing crosses.
+create table log (id bigint primary key, at timestamptz, until timestamptz);
+insert into log select i, '2020-01-01'::timestamptz + i * interval '1 hour', null from generate_series(1, 5000) i;
+reset client_min_messages;
+call follow('log_week', $$select count(*) as n from log where at > now() - interval '7 days' and until < now()$$);
+create index on log (at);
+create index on log (until);
+select missing from pgtrickle.explain_stream_table('log_week') text, regexp_matches(text, 'missing index.*', 'g') missing;
+select array_agg(f.xmin::text order by f.pgt_id) as seen from pgtrickle.pgt_frontiers f \gset
+select pgtrickle.refresh_stream_table('log_week');
+select array_agg(f.xmin::text order by f.pgt_id) = :'seen' as nothing_written from pgtrickle.pgt_frontiers f;
