@@ -168,9 +168,9 @@ impl Reader {
     unsafe fn is_value(&self, parameter: i32) -> bool {
         // SAFETY: nodes of the plan, by contract; the tag says what each is.
         unsafe {
-            let mut plans: Vec<Plan> = elements((*self.statement).subplans).collect();
-            plans.push((*self.statement).planTree);
-            while let Some(plan) = plans.pop().filter(|plan| !plan.is_null()) {
+            let roots = elements((*self.statement).subplans).chain([(*self.statement).planTree]);
+            let mut plans: Vec<Plan> = roots.filter(|root: &Plan| !root.is_null()).collect();
+            while let Some(plan) = plans.pop() {
                 let subplans = elements::<pg_sys::SubPlan>((*plan).initPlan);
                 let set = subplans.flat_map(|subplan| integers((*subplan).setParam).collect::<Vec<_>>());
                 if set.into_iter().any(|set| set == parameter) {
@@ -309,13 +309,7 @@ unsafe fn plain(expr: Node) -> Node {
 /// The two sides of a condition that an index can serve.
 unsafe fn equality(clause: Node) -> Option<(Node, Node)> {
     // SAFETY: nodes of the plan, by contract; the tag says what each is.
-    unsafe {
-        let operator = clause.cast::<pg_sys::OpExpr>();
-        let known =
-            (*clause).type_ == NodeTag::T_OpExpr && !pg_sys::get_mergejoin_opfamilies((*operator).opno).is_null();
-        let mut args = elements((*operator).args);
-        known.then(|| args.next().zip(args.next())).flatten()
-    }
+    unsafe { sides(clause, |operator| !pg_sys::get_mergejoin_opfamilies(operator).is_null()) }
 }
 
 /// What estimates the inequalities that a btree index serves by a range.
@@ -324,12 +318,19 @@ const RANGES: [u32; 4] = [pg_sys::F_SCALARLTSEL, pg_sys::F_SCALARLESEL, pg_sys::
 /// The two sides of a condition that is one end of a range.
 unsafe fn inequality(clause: Node) -> Option<(Node, Node)> {
     // SAFETY: nodes of the plan, by contract; the tag says what each is.
+    unsafe { sides(clause, |operator| RANGES.contains(&pg_sys::get_oprrest(operator).to_u32())) }
+}
+
+/// The two sides of a condition whose operator is `known`.
+unsafe fn sides(clause: Node, known: impl FnOnce(pg_sys::Oid) -> bool) -> Option<(Node, Node)> {
+    // SAFETY: nodes of the plan, by contract; nothing of the clause is read before the tag says what it is.
     unsafe {
+        if (*clause).type_ != NodeTag::T_OpExpr {
+            return None;
+        }
         let operator = clause.cast::<pg_sys::OpExpr>();
-        let known =
-            (*clause).type_ == NodeTag::T_OpExpr && RANGES.contains(&pg_sys::get_oprrest((*operator).opno).to_u32());
         let mut args = elements((*operator).args);
-        known.then(|| args.next().zip(args.next())).flatten()
+        known((*operator).opno).then(|| args.next().zip(args.next())).flatten()
     }
 }
 
