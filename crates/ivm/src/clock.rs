@@ -18,7 +18,7 @@ pub const TYPE: &str = "timestamp with time zone";
 /// A scan of the time that it is, and its column.
 pub fn scan(ids: &mut Ids) -> (Plan, Column) {
     let column = ids.column(NOW);
-    (reading(&[column.clone()], NOW), column)
+    (reading(std::slice::from_ref(&column), NOW), column)
 }
 
 /// A scan that gives these columns the time that it is or was.
