@@ -45,6 +45,10 @@ select missing('lower');
 create index on customers (abs("Zip"));
 create index on orders ((product - 1));
 select missing('lower');
+-- Conditions of other kinds ask for no index.
+call follow('other', $$select o.id, c.region from orders o join customers c on c.id = o.customer
+  where not (o.product between 3 and 5 or c.region like 'x%') and o.total is not null and o.product in (1, 2)$$);
+select missing('other');
 -- Partitions share an index of the whole.
 create table events (id int, kind int not null, at int not null, primary key (at, id)) partition by range (at);
 create table events_1 partition of events for values from (0) to (10000);
