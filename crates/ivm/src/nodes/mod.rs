@@ -2,8 +2,9 @@
 //!
 //! An aggregate's table is its *state table*: the group keys and the counters from which the next state
 //! follows by adding a delta. What the query shows of it is a projection over that table. A `DISTINCT` is
-//! an aggregate without calls. A window or a top-k has what the query shows of it in its table. After the cut every node is linear and bilinear work with at most one
-//! stateful operator on top, so the old output of that operator is simply the node's own table.
+//! an aggregate without calls. A window or a top-k has what the query shows of it in its table. After the cut
+//! every node is linear and bilinear work with at most one stateful operator on top, so the old output of
+//! that operator is simply the node's own table.
 //!
 //! A cut keeps column ids: a column means the same value in the node that computes it and in those that
 //! read it.
