@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 
 use crate::catalog::Catalog;
 use crate::clock::CLOCK;
-use crate::delta::{self, Delta, PlanStep, consolidate};
+use crate::delta::{self, Delta, PlanStep, consolidate, weighted};
 use crate::error::Result;
 use crate::nodes::{self, Cut};
-use crate::plan::{ColId, Column, Expr, Ids, Plan, Relation, Scan, UnionAll};
+use crate::plan::{ColId, Ids, Plan, Relation, Scan};
 use crate::sql::ast::Query;
 use crate::sql::ident::{Ident, QName};
 use crate::types::Types;
@@ -64,16 +64,11 @@ pub fn full_step(view: &View, index: usize) -> PlanStep {
     let output = node.plan.columns();
     let stored = node.columns.iter().map(|column| (ids.column(column.name.as_str()), column.name.clone())).collect();
     let table = Plan::Scan(Scan { relation: Relation::Node(index), columns: stored });
-    let (new, old) = (weighted(node.plan.clone(), 1, &mut ids), weighted(table, -1, &mut ids));
-    let inputs = [new, old].map(|plan| {
-        let columns = plan.columns().iter().map(|column| column.id).collect();
-        (plan, columns)
-    });
-    let w = ids.column("w");
-    let columns = output.iter().cloned().chain([w.clone()]).collect();
-    let plan = Plan::UnionAll(UnionAll { columns, inputs: inputs.into() });
+    let old = table.columns();
+    let rows = vec![weighted(node.plan.clone(), &output, 1, &mut ids), weighted(table, &old, -1, &mut ids)];
+    let delta = Delta::sum(output.clone(), rows, &mut ids);
     let output: Vec<_> = output.into_iter().zip(node.columns.clone()).collect();
-    let plan = consolidate::plan(Delta { plan, w, consolidated: false }, &output, &mut ids);
+    let plan = consolidate::plan(delta, &output, &mut ids);
     PlanStep {
         name: Ident::new(DELTA),
         law: "full: the query − the table".to_owned(),
@@ -81,13 +76,6 @@ pub fn full_step(view: &View, index: usize) -> PlanStep {
         needs: None,
         seldom: false,
     }
-}
-
-/// A plan with the same weight on every row, last.
-fn weighted(plan: Plan, weight: i64, ids: &mut Ids) -> Plan {
-    let weight = (ids.column("w"), Expr::number(weight).cast("bigint"));
-    let columns = plan.columns().iter().map(Column::pass).chain([weight]).collect();
-    plan.project(columns)
 }
 
 fn node(table: QName, cut: Cut) -> Node {

@@ -13,24 +13,18 @@ use std::collections::BTreeMap;
 use crate::clock::{self, BEFORE, NOW};
 use crate::error::{Error, Result};
 use crate::expr::{Expr as E, IsTest};
-use crate::plan::{ColId, Column, Expr, Ids, Plan, Scan, UnionAll, replaced};
+use crate::plan::{ColId, Column, Expr, Ids, Plan, Scan, replaced};
 
 use super::join::linked;
+use super::sum::weighted;
 use super::{Cx, Delta};
 
 /// `Δclock = {now} − {before}`
 pub fn delta(scan: &Scan, cx: &mut Cx) -> Delta {
-    let w = cx.ids.column("w");
     let columns: Vec<Column> = scan.columns.iter().map(|(column, _)| column.clone()).collect();
-    let time = |time: &str, weight: i64| {
-        let plan = clock::reading(&columns, time);
-        let weight = (w.clone(), Expr::number(weight).cast("bigint"));
-        let plan = plan.project(columns.iter().map(Column::pass).chain([weight]).collect());
-        (plan, columns.iter().chain([&w]).map(|column| column.id).collect())
-    };
-    let inputs = vec![time(NOW, 1), time(BEFORE, -1)];
-    let columns = columns.iter().chain([&w]).cloned().collect();
-    Delta { plan: Plan::UnionAll(UnionAll { columns, inputs }), w, consolidated: false }
+    let times = [(NOW, 1), (BEFORE, -1)];
+    let rows = times.map(|(time, weight)| weighted(clock::reading(&columns, time), &columns, weight, &mut cx.ids));
+    Delta::sum(columns, rows.into(), &mut cx.ids)
 }
 
 /// The inputs of a join beside the clock, its predicates, and the columns that it reads the clock by.

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use crate::clock::{self, BEFORE};
 use crate::error::Result;
-use crate::plan::{ColId, Column, Expr, Join, Plan, UnionAll};
+use crate::plan::{ColId, Column, Expr, Join, Plan};
 
 use super::clock::Timed;
 use super::{Cx, Delta};
@@ -99,8 +99,7 @@ impl Chain<'_> {
             return Ok(terms.remove(0));
         }
         let columns: Vec<Column> = self.states.iter().flat_map(Plan::columns).chain(clock.iter().cloned()).collect();
-        let (plan, w) = union(columns, terms, cx);
-        Ok(Delta { plan, w, consolidated: false })
+        Ok(Delta::total(columns, terms, &mut cx.ids))
     }
 
     /// P ⋈ ΔR
@@ -114,18 +113,9 @@ impl Chain<'_> {
         let columns: Vec<Column> = self.states.iter().chain([last]).flat_map(Plan::columns).collect();
         let joined: BTreeSet<ColId> = columns.iter().map(|column| column.id).collect();
         let terms = terms.into_iter().map(|term| term.evaluate(self.predicates, cx)).collect();
-        let (union, w) = union(columns, terms, cx);
-        Term { inputs: vec![union], weights: vec![w], negative: false, joined: Some(joined) }
+        let Delta { plan, w, .. } = Delta::total(columns, terms, &mut cx.ids);
+        Term { inputs: vec![plan], weights: vec![w], negative: false, joined: Some(joined) }
     }
-}
-
-/// Deltas of these columns as one relation, and its weight.
-fn union(mut columns: Vec<Column>, terms: Vec<Delta>, cx: &mut Cx) -> (Plan, Column) {
-    let w = cx.ids.column("w");
-    let ids = |delta: &Delta| columns.iter().chain([&delta.w]).map(|column| column.id).collect();
-    let inputs = terms.into_iter().map(|delta| (ids(&delta), delta.plan)).map(|(ids, plan)| (plan, ids)).collect();
-    columns.push(w.clone());
-    (Plan::UnionAll(UnionAll { columns, inputs }), w)
 }
 
 impl Delta {

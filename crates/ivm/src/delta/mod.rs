@@ -29,6 +29,7 @@ mod recursive;
 mod restrict;
 mod scan;
 mod semi;
+mod sum;
 mod top_k;
 mod union;
 mod unnest;
@@ -44,6 +45,7 @@ use crate::sql::ident::Ident;
 use crate::view::{DELTA, Mask, Node, NodeColumn, Program, Step, View};
 
 use partition::Partitioned;
+pub use sum::weighted;
 
 /// The change of a plan: its columns, under their own ids, and the weight.
 #[derive(Clone)]
@@ -204,12 +206,14 @@ impl Cx<'_> {
 
     /// Says that the step that was added last is empty most of the time.
     pub fn seldom(&mut self) {
-        self.steps.iter_mut().next_back().into_iter().for_each(|step| step.seldom = true);
+        if let Some(step) = self.steps.last_mut() {
+            step.seldom = true;
+        }
     }
 
     /// The name of the step that was added last.
-    pub fn last_step(&self) -> Option<Ident> {
-        self.steps.last().map(|step| step.name.clone())
+    pub fn last_step(&self) -> Result<Ident> {
+        self.steps.last().map(|step| step.name.clone()).ok_or(Error::Bug("a program without steps"))
     }
 
     /// `name`, numbered where the program has it already.

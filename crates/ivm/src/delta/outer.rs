@@ -4,7 +4,7 @@
 //! change the join is linear in its left side.
 
 use crate::error::Result;
-use crate::plan::{Expr, Outer, Plan, UnionAll};
+use crate::plan::{Expr, Outer, Plan};
 
 use super::{Cx, Delta, join, semi};
 
@@ -27,15 +27,6 @@ pub fn delta(outer: &Outer, cx: &mut Cx) -> Result<Option<Delta>> {
     let unmatched = semi::of(&sides, left, right, cx)?;
     // A join that finds nothing gives the NULLs their types.
     let padded = Delta { plan: unmatched.plan.left_join(outer.right.clone(), Expr::bool(false)), ..unmatched };
-    Ok(Some(sum(Plan::Outer(Box::new(outer.clone())).columns(), inner.into_iter().chain([padded]).collect(), cx)))
-}
-
-/// The sum of deltas with the same columns.
-pub fn sum(mut columns: Vec<crate::plan::Column>, deltas: Vec<Delta>, cx: &mut Cx) -> Delta {
-    let ids: Vec<_> = columns.iter().map(|column| column.id).collect();
-    let w = cx.ids.column("w");
-    columns.push(w.clone());
-    let inputs = deltas.into_iter().map(|delta| (delta.plan, ids.iter().copied().chain([delta.w.id]).collect()));
-    let inputs = inputs.collect();
-    Delta { plan: Plan::UnionAll(UnionAll { columns, inputs }), w, consolidated: false }
+    let columns = Plan::Outer(Box::new(outer.clone())).columns();
+    Ok(Some(Delta::total(columns, inner.into_iter().chain([padded]).collect(), &mut cx.ids)))
 }

@@ -5,10 +5,11 @@
 
 use crate::error::{Error, Result};
 use crate::expr::Expr as E;
-use crate::plan::{ColId, Column, Expr, Plan, Project, TopK, UnionAll, Window};
+use crate::plan::{ColId, Column, Expr, Plan, Project, TopK, Window};
 use crate::sql::ident::Ident;
 
 use super::restrict::{self, Key};
+use super::sum::{Rows, weighted};
 use super::{Cx, Delta};
 
 const LAW: &str = "key-local: touched partitions, recomputed";
@@ -18,9 +19,6 @@ pub struct Partitioned<'a> {
     operator: &'a Plan,
     shown: Option<&'a [(Column, Expr)]>,
 }
-
-/// Rows for a union: a plan, and its columns in the order of the table's, then the weight.
-pub type Rows = (Plan, Vec<ColId>);
 
 impl<'a> Partitioned<'a> {
     /// The operator on top of a node's plan.
@@ -89,35 +87,16 @@ pub fn delta(operator: &Partitioned, cx: &mut Cx) -> Result<Option<Delta>> {
 pub fn replaced(operator: &Partitioned, input: Delta, cx: &mut Cx) -> Result<Delta> {
     let keys = keys(operator, cx)?;
     let touched = touched(&keys, input.plan, cx);
-    let name = last(cx)?;
+    let name = cx.last_step()?;
     let mut rows = exchanged(operator, &keys, (touched.clone(), restrict::equal), name.clone(), cx)?;
     if let Some(null) = restrict::null(&keys) {
         let law = "key-local: partitions touched that have a NULL in their key";
         let touched = cx.step_if("touched_null", law, touched.filter(null), Some(name));
         cx.seldom();
-        let needs = last(cx)?;
+        let needs = cx.last_step()?;
         rows.extend(exchanged(operator, &keys, (touched, restrict::with_nulls), needs, cx)?);
     }
-    Ok(sum(operator.columns(), rows, cx))
-}
-
-pub fn last(cx: &Cx) -> Result<Ident> {
-    cx.last_step().ok_or(Error::Bug("a program without steps"))
-}
-
-/// The delta that is the sum of some rows.
-pub fn sum(mut columns: Vec<Column>, inputs: Vec<Rows>, cx: &mut Cx) -> Delta {
-    let w = cx.ids.column("w");
-    columns.push(w.clone());
-    Delta { plan: Plan::UnionAll(UnionAll { columns, inputs }), w, consolidated: false }
-}
-
-/// Columns of a plan, each row with this weight.
-pub fn weighted(plan: Plan, columns: &[Column], weight: i64, cx: &mut Cx) -> Rows {
-    let w = (cx.ids.column("w"), E::number(weight).cast("bigint"));
-    let columns: Vec<_> = columns.iter().map(Column::pass).chain([w]).collect();
-    let ids = columns.iter().map(|(column, _)| column.id).collect();
-    (plan.project(columns), ids)
+    Ok(Delta::sum(operator.columns(), rows, &mut cx.ids))
 }
 
 fn keys(operator: &Partitioned, cx: &mut Cx) -> Result<Vec<Key>> {
@@ -163,7 +142,7 @@ fn exchanged(
     }
     let shown = operator.columns();
     let columns = shown.iter().map(|column| old_of(column.id)).collect::<Result<Vec<_>>>()?;
-    let leaving = weighted(Plan::join(vec![touched.clone(), state], meet(&held)), &columns, -1, cx);
+    let leaving = weighted(Plan::join(vec![touched.clone(), state], meet(&held)), &columns, -1, &mut cx.ids);
     let input = operator.input()?;
     let rows = match keys.is_empty() {
         true => input.clone(),
@@ -173,5 +152,5 @@ fn exchanged(
         }
     };
     let coming = cx.step_if("recomputed", LAW, operator.over(rows), Some(needs));
-    Ok(vec![leaving, weighted(coming, &shown, 1, cx)])
+    Ok(vec![leaving, weighted(coming, &shown, 1, &mut cx.ids)])
 }

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::expr::Expr as E;
 use crate::plan::{Column, Expr, Plan, Semi};
 
-use super::{Cx, Delta, outer};
+use super::{Cx, Delta};
 use condition::Condition;
 
 /// A semi or anti join by reference.
@@ -46,7 +46,7 @@ pub fn of(sides: &Sides, left: Option<Delta>, right: Delta, cx: &mut Cx) -> Resu
     if let Some(delta) = left {
         terms.push(flips.flipped(delta.plan, Some(&delta.w), !sides.anti, cx));
     }
-    Ok(outer::sum(columns, terms, cx))
+    Ok(Delta::total(columns, terms, &mut cx.ids))
 }
 
 impl Sides<'_> {

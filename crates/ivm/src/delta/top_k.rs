@@ -12,7 +12,8 @@ use crate::keys;
 use crate::plan::{AggregateCall, ColId, Column, Expr, Order, Plan, TopK, UnionAll, Window};
 use crate::sql::ident::{Ident, QName};
 
-use super::partition::{self, Partitioned, Rows, last, weighted};
+use super::partition::{self, Partitioned};
+use super::sum::{Rows, weighted};
 use super::{Cx, Delta, consolidate};
 
 pub fn delta(operator: &Partitioned, top: &TopK, cx: &mut Cx) -> Result<Option<Delta>> {
@@ -44,17 +45,18 @@ impl<'a> First<'a> {
     fn delta(&self, input: Delta, cx: &mut Cx) -> Result<Delta> {
         let changes = self.operator.shown(input.plan, std::slice::from_ref(&input.w));
         let changes = cx.step("changes", "linear", changes);
-        let needs = last(cx)?;
+        let needs = cx.last_step()?;
         let (state, old) = cx.old_state();
         let held = cx.step_if("held", "key-local: the rows shown so far", state, Some(needs.clone()));
         let old: Vec<Column> = self.shown.iter().filter_map(|column| old.get(&column.id).cloned()).collect();
         let near = self.near((&held, &old), (changes, &input.w), needs.clone(), cx)?;
         let short = self.short(&held, &near, needs, cx);
-        let again = last(cx)?;
+        let again = cx.last_step()?;
         let law = "key-local: all rows, because too few are left";
         let all = cx.step_if("recomputed", law, self.operator.over(self.top.input.clone()), Some(again));
-        let rows = vec![self.kept(near, short, cx), weighted(all, &self.shown, 1, cx), weighted(held, &old, -1, cx)];
-        Ok(partition::sum(self.shown.clone(), rows, cx))
+        let kept = self.kept(near, short, cx);
+        let rows = vec![kept, weighted(all, &self.shown, 1, &mut cx.ids), weighted(held, &old, -1, &mut cx.ids)];
+        Ok(Delta::sum(self.shown.clone(), rows, &mut cx.ids))
     }
 
     /// The rows of `T ⊎ ΔR` that are not behind the last one of a full table, by weight, which comes last.

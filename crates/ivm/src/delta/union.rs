@@ -3,7 +3,7 @@
 //! Inputs that did not change contribute nothing.
 
 use crate::error::Result;
-use crate::plan::{Plan, UnionAll};
+use crate::plan::UnionAll;
 
 use super::{Cx, Delta};
 
@@ -18,7 +18,5 @@ pub fn delta(union: &UnionAll, cx: &mut Cx) -> Result<Option<Delta>> {
     if inputs.is_empty() {
         return Ok(None);
     }
-    let w = cx.ids.column("w");
-    let columns = union.columns.iter().cloned().chain([w.clone()]).collect();
-    Ok(Some(Delta { plan: Plan::UnionAll(UnionAll { columns, inputs }), w, consolidated: false }))
+    Ok(Some(Delta::sum(union.columns.clone(), inputs, &mut cx.ids)))
 }

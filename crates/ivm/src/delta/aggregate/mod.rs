@@ -13,10 +13,11 @@ mod touched;
 use crate::catalog::Equality;
 use crate::error::Result;
 use crate::expr::{Expr as E, IsTest};
-use crate::plan::{Aggregate, ColId, Column, Expr, Plan, UnionAll};
+use crate::plan::{Aggregate, Column, Expr, Plan};
 use crate::view::NodeColumn;
 
 use super::restrict::Key;
+use super::sum::Rows;
 use super::{Cx, Delta};
 
 pub fn delta(aggregate: &Aggregate, cx: &mut Cx) -> Result<Option<Delta>> {
@@ -31,18 +32,12 @@ pub fn delta(aggregate: &Aggregate, cx: &mut Cx) -> Result<Option<Delta>> {
             (rows, true)
         }
     };
-    let w = cx.ids.column("w");
-    let mut columns = output(aggregate);
-    columns.push(w.clone());
-    Ok(Some(Delta { plan: Plan::UnionAll(UnionAll { columns, inputs: rows }), w, consolidated }))
+    Ok(Some(Delta { consolidated, ..Delta::sum(output(aggregate), rows, &mut cx.ids) }))
 }
 
 fn output(aggregate: &Aggregate) -> Vec<Column> {
     aggregate.keys.iter().cloned().chain(aggregate.calls.iter().map(|call| call.column.clone())).collect()
 }
-
-/// Rows for a union: a plan, and its columns in the order of the aggregate's, then the weight.
-type Rows = (Plan, Vec<ColId>);
 
 /// The groups that a delta touches, one row each, with what they were and what they become.
 struct Groups {

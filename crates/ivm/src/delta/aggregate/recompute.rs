@@ -1,25 +1,25 @@
 //! Stale groups: recomputed from the input, restricted to their keys.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::expr::Expr as E;
 use crate::nodes::Upkeep;
-use crate::plan::{Aggregate, Column, Expr, Plan, UnionAll};
+use crate::plan::{Aggregate, Expr, Plan};
 use crate::sql::ident::Ident;
 
 use super::super::restrict::{self, restricted};
+use super::super::sum::{Rows, weighted};
 use super::super::{Cx, Delta, consolidate};
-use super::{Groups, Rows, Which, output};
+use super::{Groups, Which, output};
 
 const LAW: &str = "key-local: stale groups, recomputed";
 
 /// Δ of the stale groups as one step, which is skipped when there are none.
 pub fn step(aggregate: &Aggregate, groups: &Groups, cx: &mut Cx) -> Result<Rows> {
     let (inputs, stale) = rows(aggregate, groups, cx)?;
-    let (w, columns) = (cx.ids.column("w"), output(aggregate));
+    let columns = output(aggregate);
     let known = columns.iter().map(|column| cx.known(column.id).cloned()).collect::<Result<Vec<_>>>()?;
     let known: Vec<_> = columns.iter().cloned().zip(known).collect();
-    let union = UnionAll { columns: columns.into_iter().chain([w.clone()]).collect(), inputs };
-    let delta = Delta { plan: Plan::UnionAll(union), w, consolidated: false };
+    let delta = Delta::sum(columns, inputs, &mut cx.ids);
     let plan = consolidate::plan(delta, &known, &mut cx.ids);
     let plan = cx.step_if("replaced", "key-local: stale groups, new − old", plan, Some(stale));
     let columns = plan.columns().iter().map(|column| column.id).collect();
@@ -47,7 +47,7 @@ fn rows(aggregate: &Aggregate, groups: &Groups, cx: &mut Cx) -> Result<(Vec<Rows
             Some(name.clone()),
         );
         cx.seldom();
-        let needs = last(cx)?;
+        let needs = cx.last_step()?;
         let input = restricted(&aggregate.input, &groups.keys, &keys, restrict::with_nulls(&groups.keys));
         inputs.push(recomputed(aggregate, input, needs, cx));
     }
@@ -72,19 +72,13 @@ fn stale_keys(groups: &Groups, stale: Vec<Expr>, cx: &mut Cx) -> Result<(Plan, I
     if seldom {
         cx.seldom();
     }
-    Ok((plan, last(cx)?))
-}
-
-fn last(cx: &Cx) -> Result<Ident> {
-    cx.last_step().ok_or(Error::Bug("a program without steps"))
+    Ok((plan, cx.last_step()?))
 }
 
 /// γ of the restricted input, coming.
 fn recomputed(aggregate: &Aggregate, input: Plan, needs: Ident, cx: &mut Cx) -> Rows {
     let plan = input.aggregate(aggregate.keys.clone(), aggregate.calls.clone());
     let plan = cx.step_if("recomputed", LAW, plan, Some(needs));
-    let mut columns: Vec<(Column, Expr)> = plan.columns().iter().map(Column::pass).collect();
-    columns.push((cx.ids.column("w"), E::number(1).cast("bigint")));
-    let ids = columns.iter().map(|(column, _)| column.id).collect();
-    (plan.project(columns), ids)
+    let columns = plan.columns();
+    weighted(plan, &columns, 1, &mut cx.ids)
 }

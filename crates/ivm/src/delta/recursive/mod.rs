@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::plan::{Column, Fixpoint, Plan, Relation, Scan};
 use crate::view::NodeColumn;
 
-use super::{Cx, Delta, partition};
+use super::{Cx, Delta};
 use parts::PartChange;
 use rows::{Rows, Stored};
 
@@ -28,7 +28,7 @@ pub fn delta(fixpoint: &Fixpoint, cx: &mut Cx) -> Result<Option<Delta>> {
     let (gone, come) = if fixpoint.all { bag::moved(&change, cx)? } else { set::moved(&change, cx)? };
     let (gone, come) = (gone.fresh(cx).negative(cx), come.fresh(cx).positive(cx));
     let rows = vec![(gone.plan.clone(), gone.ids()), (come.plan.clone(), come.ids())];
-    Ok(Some(partition::sum(fixpoint.columns.clone(), rows, cx)))
+    Ok(Some(Delta::sum(fixpoint.columns.clone(), rows, &mut cx.ids)))
 }
 
 /// What a refresh changes of a fixpoint's inputs.

@@ -7,7 +7,7 @@
 use crate::error::{Error, Result};
 use crate::expr::Expr as E;
 use crate::identity;
-use crate::plan::{Column, Plan, UnionAll};
+use crate::plan::{Column, Plan};
 use crate::view::{Identity, NodeColumn, Part};
 
 use super::super::{Cx, Delta, consolidate};
@@ -106,10 +106,10 @@ impl PartChange {
     /// Arms side by side, under the part's own column ids, with weights.
     fn united(&self, arms: Vec<Rows>, cx: &mut Cx) -> Result<Rows> {
         let arms: Vec<Rows> = arms.into_iter().map(|rows| rows.positive(cx)).collect();
-        let (columns, w) = (self.part.plan.columns(), cx.ids.column("w"));
+        let columns = self.part.plan.columns();
         let inputs = arms.into_iter().map(|rows| (rows.plan.clone(), rows.ids())).collect();
-        let all = columns.iter().cloned().chain([w.clone()]).collect();
-        Ok(Rows { plan: Plan::UnionAll(UnionAll { columns: all, inputs }), columns, w: Some(w) })
+        let Delta { plan, w, .. } = Delta::sum(columns.clone(), inputs, &mut cx.ids);
+        Ok(Rows { plan, columns, w: Some(w) })
     }
 }
 
@@ -129,9 +129,6 @@ fn kept(part: &Part, delta: &Stored, cx: &mut Cx) -> Result<Stored> {
 
 /// The condition that two rows of a part are the same one.
 fn same(part: &Part, left: &Rows, right: &Rows) -> crate::plan::Expr {
-    let side = |rows: &Rows, column: &NodeColumn| {
-        let at = part.columns.iter().position(|known| known.name == column.name);
-        at.map_or(E::null(), |at| rows.columns[at].expr())
-    };
+    let side = |rows: &Rows, column: &NodeColumn| rows.value(&part.columns, column);
     identity::same_row(&part.identity, &part.columns, &|c| side(left, c), &|c| side(right, c))
 }

@@ -124,6 +124,12 @@ impl Rows {
         }
     }
 
+    /// Their value of a column, which is among the `known` ones at the same place.
+    pub fn value(&self, known: &[NodeColumn], column: &NodeColumn) -> Expr {
+        let at = known.iter().position(|known| known.name == column.name);
+        at.map_or(E::null(), |at| self.columns[at].expr())
+    }
+
     pub fn ids(&self) -> Vec<ColId> {
         self.columns.iter().chain(&self.w).map(|column| column.id).collect()
     }
@@ -168,10 +174,7 @@ impl Change<'_> {
 
     /// The condition that two rows are the same, so that the index of the table's identity serves.
     pub fn same(&self, left: &Rows, right: &Rows, cx: &Cx) -> Expr {
-        let side = |rows: &Rows, column: &NodeColumn| {
-            let at = self.known.iter().position(|known| known.name == column.name);
-            at.map_or(E::null(), |at| rows.columns[at].expr())
-        };
+        let side = |rows: &Rows, column: &NodeColumn| rows.value(&self.known, column);
         let identity = &cx.node().identity;
         identity::same_key(identity, &self.known, &|c| side(left, c), &|c| side(right, c))
     }

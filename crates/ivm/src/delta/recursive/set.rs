@@ -54,7 +54,7 @@ impl Change<'_> {
     /// What is gone and derived from what is not. Rows without NULLs are found by plain equality, which
     /// indexes serve; the others follow in a step of their own.
     fn again(&self, gone: &Stored, cx: &mut Cx) -> Result<Vec<Rows>> {
-        let needs = cx.last_step();
+        let needs = Some(cx.last_step()?);
         let law = "fixpoint: what is derived again";
         let equal = |_: &NodeColumn, l: Expr, r: Expr| E::equals(l, r);
         let again = self.derived(gone, gone, &equal, cx)?;
@@ -66,7 +66,7 @@ impl Change<'_> {
             let nulls = rows.plan.filter(E::any_of(null));
             let nulls = Stored::of(cx.step_if("nulls", "fixpoint: what is gone and has a NULL", nulls, needs))?;
             cx.seldom();
-            let needs = cx.last_step();
+            let needs = Some(cx.last_step()?);
             let same = |known: &NodeColumn, l: Expr, r: Expr| match known.not_null {
                 true => E::equals(l, r),
                 false => E::not_distinct(l, r),

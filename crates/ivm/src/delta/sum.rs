@@ -1,0 +1,33 @@
+//! Sums of relations with weights: `A + B` is UNION ALL, and a row's weights add up when it is consolidated.
+
+use crate::expr::Expr as E;
+use crate::plan::{ColId, Column, Ids, Plan, UnionAll};
+
+use super::Delta;
+
+/// A summand: a plan, and its columns in the order of the sum's, then the weight.
+pub type Rows = (Plan, Vec<ColId>);
+
+/// The columns of a plan, each row with this weight.
+pub fn weighted(plan: Plan, columns: &[Column], weight: i64, ids: &mut Ids) -> Rows {
+    let w = (ids.column("w"), E::number(weight).cast("bigint"));
+    let columns: Vec<_> = columns.iter().map(Column::pass).chain([w]).collect();
+    let ids = columns.iter().map(|(column, _)| column.id).collect();
+    (plan.project(columns), ids)
+}
+
+impl Delta {
+    /// The sum of these rows, under these columns.
+    pub fn sum(mut columns: Vec<Column>, inputs: Vec<Rows>, ids: &mut Ids) -> Delta {
+        let w = ids.column("w");
+        columns.push(w.clone());
+        Delta { plan: Plan::UnionAll(UnionAll { columns, inputs }), w, consolidated: false }
+    }
+
+    /// The sum of deltas that all have these columns.
+    pub fn total(columns: Vec<Column>, deltas: Vec<Delta>, ids: &mut Ids) -> Delta {
+        let own: Vec<ColId> = columns.iter().map(|column| column.id).collect();
+        let rows = deltas.into_iter().map(|delta| (delta.plan, own.iter().copied().chain([delta.w.id]).collect()));
+        Delta::sum(columns, rows.collect(), ids)
+    }
+}
