@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use super::refuse;
 use crate::clock;
 use crate::error::Result;
-use crate::expr::{Call, Expr as Generic, Keyword, Mapper, Op, Special, Step, TypeName};
+use crate::expr::{Call, Expr as Generic, Keyword, Op, Special, Step, TypeName};
 use crate::plan::{ColId, Column, Expr, Ids, Plan, reads};
 
 /// The operators that a row crosses at a bound, each with the one that says the same of swapped sides.
@@ -73,7 +73,7 @@ fn compared(condition: Expr, columns: &[Column], now: &Column) -> Result<Expr> {
     if !of_row || reads_clock(&e) || !e.subqueries().is_empty() || !is_offset(&f) {
         return Err(refused());
     }
-    Ok(Generic::Binary(Op::plain(symbol), e, Box::new(f.map_with(&mut Reading(now))?)))
+    Ok(Generic::Binary(Op::plain(symbol), e, Box::new(f.try_replace(&mut |e| Ok(standing(e, now)))?)))
 }
 
 /// How the first reading of the clock among these expressions is spelled.
@@ -120,33 +120,18 @@ fn is_built_in(ty: &TypeName) -> bool {
     !ty.0.contains('.')
 }
 
-/// Makes readings of the clock reads of its column.
-struct Reading<'a>(&'a Column);
-
-impl Mapper<ColId, Plan> for Reading<'_> {
-    type C2 = ColId;
-    type Q2 = Plan;
-
-    fn column(&mut self, column: ColId) -> Result<Expr> {
-        Ok(Expr::Column(column))
-    }
-
-    fn query(&mut self, query: Plan) -> Result<Plan> {
-        Ok(query)
-    }
-
-    fn node(&mut self, e: Expr) -> Result<Step<ColId, Plan, ColId, Plan>> {
-        let now = self.0.expr();
-        Ok(match &e {
-            Generic::Keyword(keyword, precision) => match (type_of(*keyword), precision) {
-                (Some(clock::TYPE), None) => ControlFlow::Break(now),
-                (Some(ty), None) => ControlFlow::Break(now.cast(ty)),
-                (Some(ty), Some(digits)) => ControlFlow::Break(now.cast(&ty.replacen(' ', &format!("({digits}) "), 1))),
-                (None, _) => ControlFlow::Continue(e),
-            },
-            Generic::Call(call) if is_now(call) => ControlFlow::Break(now),
-            _ => ControlFlow::Continue(e),
-        })
+/// The clock's column, in the place of a reading of the clock.
+fn standing(e: Expr, now: &Column) -> Step<ColId, Plan, ColId, Plan> {
+    let now = now.expr();
+    match &e {
+        Generic::Keyword(keyword, precision) => match (type_of(*keyword), precision) {
+            (Some(clock::TYPE), None) => ControlFlow::Break(now),
+            (Some(ty), None) => ControlFlow::Break(now.cast(ty)),
+            (Some(ty), Some(digits)) => ControlFlow::Break(now.cast(&ty.replacen(' ', &format!("({digits}) "), 1))),
+            (None, _) => ControlFlow::Continue(e),
+        },
+        Generic::Call(call) if is_now(call) => ControlFlow::Break(now),
+        _ => ControlFlow::Continue(e),
     }
 }
 

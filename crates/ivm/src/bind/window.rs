@@ -7,14 +7,15 @@ use std::ops::ControlFlow;
 
 use super::{Binder, refuse};
 use crate::error::{Error, Result};
-use crate::expr::{self, Expr as Generic, Mapper, Order, Over, Step};
+use crate::expr::{self, Expr as Generic, Order, Over, Step};
 use crate::plan::{ColId, Column, Expr, Plan, Window};
 use crate::sql::ast::{self, Name, Query};
 use crate::sql::ident::Ident;
 
 /// An expression whose window calls spell out their windows.
 pub fn spelled_out(e: &ast::Expr, windows: &[(Ident, ast::Window)]) -> Result<ast::Expr> {
-    e.clone().map_with(&mut Spelled { windows })
+    let spelled = Spelled { windows };
+    e.clone().try_replace(&mut |e| spelled.node(e))
 }
 
 struct Spelled<'a> {
@@ -35,25 +36,8 @@ impl Spelled<'_> {
         let order_by = if window.order_by.is_empty() { base.order_by } else { window.order_by };
         Ok(ast::Window { base: None, partition_by: base.partition_by, order_by, frame: window.frame })
     }
-}
 
-impl Mapper<Name, Query> for Spelled<'_> {
-    type C2 = Name;
-    type Q2 = Query;
-
-    fn column(&mut self, name: Name) -> Result<ast::Expr> {
-        Ok(Generic::Column(name))
-    }
-
-    fn query(&mut self, query: Query) -> Result<Query> {
-        Ok(query)
-    }
-
-    fn whole_row(&mut self, relation: Ident) -> Result<ast::Expr> {
-        Ok(Generic::WholeRow(relation))
-    }
-
-    fn node(&mut self, e: ast::Expr) -> Result<Step<Name, Query, Name, Query>> {
+    fn node(&self, e: ast::Expr) -> Result<Step<Name, Query, Name, Query>> {
         let Generic::Call(mut call) = e else { return Ok(ControlFlow::Continue(e)) };
         call.over = match call.over {
             None => None,
@@ -68,7 +52,7 @@ impl Mapper<Name, Query> for Spelled<'_> {
 pub fn lift(binder: &mut Binder, input: Plan, outputs: Vec<Expr>) -> Result<(Plan, Vec<Expr>)> {
     let own = input.columns();
     let mut windows = Windows { binder, own, below: vec![], partitions: vec![] };
-    let outputs = outputs.into_iter().map(|e| e.map_with(&mut windows)).collect::<Result<_>>()?;
+    let outputs = outputs.into_iter().map(|e| e.try_replace(&mut |e| windows.node(e))).collect::<Result<_>>()?;
     let Windows { own, below, partitions, .. } = windows;
     let passed = own.iter().map(Column::pass);
     let input = if below.is_empty() { input } else { input.project(passed.chain(below).collect()) };
@@ -155,20 +139,8 @@ impl Windows<'_, '_> {
             self.partitions.len() - 1
         })
     }
-}
 
-impl Mapper<ColId, Plan> for Windows<'_, '_> {
-    type C2 = ColId;
-    type Q2 = Plan;
-
-    fn column(&mut self, id: ColId) -> Result<Expr> {
-        Ok(Generic::Column(id))
-    }
-
-    fn query(&mut self, plan: Plan) -> Result<Plan> {
-        Ok(plan)
-    }
-
+    /// A window call becomes its column.
     fn node(&mut self, e: Expr) -> Result<Step<ColId, Plan, ColId, Plan>> {
         let Generic::Call(mut call) = e else { return Ok(ControlFlow::Continue(e)) };
         match call.over.take() {

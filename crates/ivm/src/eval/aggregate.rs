@@ -42,15 +42,18 @@ fn inputs(call: &AggregateCall, columns: &[ColId], members: &[Row], scope: &Scop
         let args = call.args.iter().map(|id| inner.column(*id).cloned()).collect::<Result<Row>>()?;
         sorted.push((keys, args));
     }
-    sorted.sort_by(|(l, l_args), (r, r_args)| {
-        let unequal = call.order_by.iter().enumerate().map(|(at, key)| by_key(key, &l[at], &r[at]));
-        unequal.fold(Ordering::Equal, Ordering::then).then_with(|| l_args.cmp(r_args))
-    });
+    sorted.sort_by(|(l, l_args), (r, r_args)| compare(&call.order_by, l, r).then_with(|| l_args.cmp(r_args)));
     let mut seen = BTreeSet::new();
     Ok(sorted.into_iter().map(|(_, args)| args).filter(|args| !call.distinct || seen.insert(canonical(args))).collect())
 }
 
-pub fn by_key(key: &Order, left: &Value, right: &Value) -> Ordering {
+/// Rows by the values of their sort keys.
+pub fn compare(order: &[Order], left: &[Value], right: &[Value]) -> Ordering {
+    let unequal = order.iter().zip(left.iter().zip(right)).map(|(key, (left, right))| by_key(key, left, right));
+    unequal.fold(Ordering::Equal, Ordering::then)
+}
+
+fn by_key(key: &Order, left: &Value, right: &Value) -> Ordering {
     let descending = matches!(key.direction, Direction::Descending);
     let nulls_first = key.nulls_first.unwrap_or(descending);
     match (left.is_null(), right.is_null()) {

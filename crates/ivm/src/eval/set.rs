@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::{NULL, Row, Rows, Scope, Value, expr, rows};
 use crate::error::{Error, Result};
-use crate::expr::{Expr as Generic, Mapper, Step};
+use crate::expr::{Expr as Generic, Step};
 use crate::plan::{ColId, Expand, Expr, Plan, Unnest};
 
 /// Every row of the input with each row of the function.
@@ -27,9 +27,9 @@ pub fn unnest(unnest: &Unnest, scope: &Scope) -> Result<Vec<Row>> {
 /// All calls of one row advance together; those that are exhausted show NULL until the last one is.
 pub fn expand(expand: &Expand, scope: &Scope) -> Result<Vec<Row>> {
     let Rows { columns, rows } = rows(&expand.input, scope)?;
-    let mut lifted = Lifted { calls: vec![] };
-    let exprs = expand.columns.iter().map(|(_, e)| e.clone().map_with(&mut lifted)).collect::<Result<Vec<Expr>>>()?;
-    let Lifted { calls } = lifted;
+    let mut calls = vec![];
+    let exprs = expand.columns.iter().map(|(_, e)| e.clone().try_replace(&mut |e| Ok(lifted(e, &mut calls))));
+    let exprs = exprs.collect::<Result<Vec<Expr>>>()?;
     let places: Vec<ColId> = (0..calls.len()).map(place).collect();
     let mut result = vec![];
     for row in rows {
@@ -83,31 +83,14 @@ fn place(nth: usize) -> ColId {
     ColId(u32::MAX - nth as u32)
 }
 
-/// Takes the set-returning calls out of expressions.
-struct Lifted {
-    calls: Vec<Expr>,
-}
-
-impl Mapper<ColId, Plan> for Lifted {
-    type C2 = ColId;
-    type Q2 = Plan;
-
-    fn column(&mut self, id: ColId) -> Result<Expr> {
-        Ok(Expr::Column(id))
-    }
-
-    fn query(&mut self, plan: Plan) -> Result<Plan> {
-        Ok(plan)
-    }
-
-    fn node(&mut self, e: Expr) -> Result<Step<ColId, Plan, ColId, Plan>> {
-        let is_set = |name: &str| matches!(name, "generate_series" | "unnest");
-        match &e {
-            Generic::Call(call) if is_set(call.name.name.as_str()) => {
-                self.calls.push(e);
-                Ok(ControlFlow::Break(Expr::Column(place(self.calls.len() - 1))))
-            }
-            _ => Ok(ControlFlow::Continue(e)),
+/// Takes a set-returning call out of an expression.
+fn lifted(e: Expr, calls: &mut Vec<Expr>) -> Step<ColId, Plan, ColId, Plan> {
+    let is_set = |name: &str| matches!(name, "generate_series" | "unnest");
+    match &e {
+        Generic::Call(call) if is_set(call.name.name.as_str()) => {
+            calls.push(e);
+            ControlFlow::Break(Expr::Column(place(calls.len() - 1)))
         }
+        _ => ControlFlow::Continue(e),
     }
 }

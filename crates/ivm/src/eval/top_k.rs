@@ -1,6 +1,5 @@
 //! The first rows of each partition. Rows that are equal in the order come in the order of their values.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::{Row, Rows, Scope, Value, aggregate, canonical, expr, rows};
@@ -20,11 +19,11 @@ pub fn eval(top: &TopK, scope: &Scope) -> Result<Vec<Row>> {
     let (skipped, kept) = (count(top.offset.as_ref(), scope)?.unwrap_or(0), count(top.limit.as_ref(), scope)?);
     let mut result = vec![];
     for mut members in partitions.into_values() {
-        members.sort_by(|l, r| same_place(top, l, r).then_with(|| l.1.cmp(&r.1)));
+        members.sort_by(|l, r| aggregate::compare(&top.order, &l.0, &r.0).then_with(|| l.1.cmp(&r.1)));
         let end = kept.map_or(members.len(), |kept| members.len().min(skipped.saturating_add(kept)));
         let mut last = end;
         while top.ties && last > 0 && kept != Some(0) && last < members.len() {
-            if same_place(top, &members[end - 1], &members[last]).is_ne() {
+            if aggregate::compare(&top.order, &members[end - 1].0, &members[last].0).is_ne() {
                 break;
             }
             last += 1;
@@ -32,11 +31,6 @@ pub fn eval(top: &TopK, scope: &Scope) -> Result<Vec<Row>> {
         result.extend(members.into_iter().take(last).skip(skipped).map(|(_, row)| row));
     }
     Ok(result)
-}
-
-fn same_place(top: &TopK, left: &(Row, Row), right: &(Row, Row)) -> Ordering {
-    let unequal = top.order.iter().enumerate().map(|(at, key)| aggregate::by_key(key, &left.0[at], &right.0[at]));
-    unequal.fold(Ordering::Equal, Ordering::then)
 }
 
 /// The value of LIMIT or OFFSET; `None` for none.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::{NULL, Row, Rows, Scope, Value, aggregate, canonical, expr, rows};
 use crate::error::{Error, Result};
 use crate::expr::{self as generic, Bound, FrameUnit, Over};
-use crate::plan::{AggregateCall, ColId, Column, Expr, Order, Plan, Window};
+use crate::plan::{AggregateCall, ColId, Column, Expr, Plan, Window};
 use crate::sql::ident::Ident;
 
 type Call = generic::Call<ColId, Plan>;
@@ -76,10 +76,10 @@ impl<'a> Partition<'a> {
             let counts = call.filter.as_ref().map(|filter| expr::all_true(&[filter], &inner)).transpose()?;
             sorted.push((keys, row, Ordered { member, args, counts: counts.unwrap_or(true), group: 0 }));
         }
-        sorted.sort_by(|l, r| compare(&spec.order_by, &l.0, &r.0).then_with(|| l.1.cmp(r.1)));
+        sorted.sort_by(|l, r| aggregate::compare(&spec.order_by, &l.0, &r.0).then_with(|| l.1.cmp(r.1)));
         let mut group = 0;
         for at in 1..sorted.len() {
-            let peers = compare(&spec.order_by, &sorted[at - 1].0, &sorted[at].0).is_eq();
+            let peers = aggregate::compare(&spec.order_by, &sorted[at - 1].0, &sorted[at].0).is_eq();
             group += usize::from(!peers);
             sorted[at].2.group = group;
         }
@@ -171,11 +171,6 @@ impl<'a> Partition<'a> {
         let call = AggregateCall::new(column, call.name.name.as_str(), args.clone());
         aggregate::eval(&call, &args, &members, self.scope)
     }
-}
-
-fn compare(order: &[Order], left: &Row, right: &Row) -> std::cmp::Ordering {
-    let unequal = order.iter().enumerate().map(|(at, key)| aggregate::by_key(key, &left[at], &right[at]));
-    unequal.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
 }
 
 fn number(n: usize) -> Result<Value> {

@@ -52,7 +52,35 @@ where
     }
 }
 
+/// The mapper made of one function for nodes, under which columns and subqueries stay.
+struct Nodes<F>(F);
+
+impl<C, Q, F> Mapper<C, Q> for Nodes<F>
+where
+    F: FnMut(Expr<C, Q>) -> Result<Step<C, Q, C, Q>>,
+{
+    type C2 = C;
+    type Q2 = Q;
+
+    fn column(&mut self, column: C) -> Result<Expr<C, Q>> {
+        Ok(Expr::Column(column))
+    }
+
+    fn query(&mut self, query: Q) -> Result<Q> {
+        Ok(query)
+    }
+
+    fn node(&mut self, expr: Expr<C, Q>) -> Result<Step<C, Q, C, Q>> {
+        (self.0)(expr)
+    }
+}
+
 impl<C, Q> Expr<C, Q> {
+    /// Offers every node to `node`, before its children, and replaces those that it breaks on.
+    pub fn try_replace(self, node: &mut impl FnMut(Self) -> Result<Step<C, Q, C, Q>>) -> Result<Self> {
+        self.map_with(&mut Nodes(node))
+    }
+
     /// Maps every column and subquery; whole rows stay as they are.
     pub fn try_map<C2, Q2>(
         self,
@@ -379,24 +407,13 @@ mod tests {
 
     #[test]
     fn a_replaced_node_is_not_descended_into() {
-        struct NoCalls;
-        impl Mapper<u32, u32> for NoCalls {
-            type C2 = u32;
-            type Q2 = u32;
-            fn column(&mut self, column: u32) -> Result<E> {
-                Ok(Expr::Column(column))
-            }
-            fn query(&mut self, query: u32) -> Result<u32> {
-                Ok(query)
-            }
-            fn node(&mut self, expr: E) -> Result<Step<u32, u32, u32, u32>> {
-                Ok(match expr {
-                    Expr::Call(_) => ControlFlow::Break(Expr::bool(true)),
-                    other => ControlFlow::Continue(other),
-                })
-            }
-        }
+        let mut no_calls = |e: E| {
+            Ok(match e {
+                Expr::Call(_) => ControlFlow::Break(Expr::bool(true)),
+                other => ControlFlow::Continue(other),
+            })
+        };
         let expected = Expr::And(vec![Expr::bool(true), Expr::Exists(Box::new(8))]);
-        assert_eq!(sample().map_with(&mut NoCalls).unwrap(), expected);
+        assert_eq!(sample().try_replace(&mut no_calls).unwrap(), expected);
     }
 }

@@ -67,15 +67,15 @@ pub fn prune(plan: Plan, needed: &BTreeSet<ColId>) -> Plan {
             read.extend(&partition);
             narrow(Plan::Window(Box::new(Window { input: prune(input, &read), partition, calls })), needed)
         }
-        // Every column of an expansion, and of what a function returns, may decide how many rows there are.
-        Plan::TopK(_) | Plan::Expand(_) | Plan::Unnest(_) => {
+        Plan::TopK(ref top) => {
             let mut read = with(needed, plan.expressions());
-            if let Plan::TopK(top) = &plan {
-                read.extend(&top.partition);
-            }
-            let is_node = matches!(plan, Plan::TopK(_));
-            let plan = plan.map_inputs(&mut |input| prune(input, &read));
-            if is_node { narrow(plan, needed) } else { plan }
+            read.extend(&top.partition);
+            narrow(plan.map_inputs(&mut |input| prune(input, &read)), needed)
+        }
+        // Every column of an expansion, and of what a function returns, may decide how many rows there are.
+        Plan::Expand(_) | Plan::Unnest(_) => {
+            let read = with(needed, plan.expressions());
+            plan.map_inputs(&mut |input| prune(input, &read))
         }
         // What a round makes of a row may depend on any of its columns.
         Plan::Fixpoint(f) => {

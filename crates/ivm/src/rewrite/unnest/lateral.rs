@@ -68,7 +68,7 @@ fn joined(left: Plan, query: Plan, on: Option<Expr>, catalog: &dyn Catalog, ids:
     let lifted = Unnester { catalog, ids }.lifted(query)?;
     let after = |lifted: &Lifted| shown.iter().map(|column| (column.clone(), lifted.output(column.id))).collect();
     let (joined, columns) = match on {
-        None if !lifted.single || lifted.on.is_empty() => {
+        None if !lifted.may_miss() => {
             let columns = after(&lifted);
             (Plan::join(vec![left, lifted.plan], lifted.on), columns)
         }

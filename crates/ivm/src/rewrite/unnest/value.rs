@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::lift::unliftable;
 use super::{Unnester, has_subquery, reads_tables};
 use crate::error::{Error, Result};
-use crate::expr::{Expr as Generic, IsTest, Mapper, Step};
+use crate::expr::{Expr as Generic, IsTest, Step};
 use crate::keys;
 use crate::plan::{AggregateCall, ColId, Expr, Plan, reads};
 
@@ -15,7 +15,7 @@ impl Unnester<'_> {
         if !has_subquery(&e) {
             return Ok(e);
         }
-        e.map_with(&mut Values { unnester: self, plan })
+        e.try_replace(&mut |e| self.joined(plan, e))
     }
 
     /// `(SELECT …)`: the one row of an aggregate, or the one that a key finds.
@@ -98,6 +98,28 @@ impl Unnester<'_> {
         Ok(Expr::case(arms, Expr::bool(false)))
     }
 
+    /// A subquery becomes what it is after a join with it.
+    fn joined(&mut self, plan: &mut Plan, e: Expr) -> Result<Step<ColId, Plan, ColId, Plan>> {
+        if !e.subquery().is_some_and(reads_tables) {
+            return Ok(ControlFlow::Continue(e));
+        }
+        let value = match e {
+            Generic::Scalar(query) => self.scalar(plan, *query)?,
+            Generic::Exists(query) => self.mark(plan, *query, vec![])?,
+            Generic::InQuery(left, query) => {
+                let left = self.value(plan, *left)?;
+                self.contained(plan, left, *query)?
+            }
+            Generic::QuantifiedQuery(q) if q.op.is("=") && !q.all || q.op.is("<>") && q.all => {
+                let left = self.value(plan, q.left)?;
+                let found = self.contained(plan, left, q.right)?;
+                if q.all { Generic::Not(Box::new(found)) } else { found }
+            }
+            _ => return Err(unliftable_value()),
+        };
+        Ok(ControlFlow::Break(value))
+    }
+
     /// As `mark`, of a copy of the subquery; `more` gets the id of its column.
     fn copy_marked(&mut self, plan: &mut Plan, query: &Plan, more: impl Fn(ColId) -> Vec<Expr>) -> Result<Expr> {
         let (copy, _) = query.copied(self.ids);
@@ -108,45 +130,6 @@ impl Unnester<'_> {
 
 fn take(plan: &mut Plan) -> Plan {
     std::mem::replace(plan, Plan::join(vec![], vec![]))
-}
-
-struct Values<'a, 'b> {
-    unnester: &'a mut Unnester<'b>,
-    plan: &'a mut Plan,
-}
-
-impl Mapper<ColId, Plan> for Values<'_, '_> {
-    type C2 = ColId;
-    type Q2 = Plan;
-
-    fn column(&mut self, id: ColId) -> Result<Expr> {
-        Ok(Expr::Column(id))
-    }
-
-    fn query(&mut self, query: Plan) -> Result<Plan> {
-        Ok(query)
-    }
-
-    fn node(&mut self, e: Expr) -> Result<Step<ColId, Plan, ColId, Plan>> {
-        if !e.subquery().is_some_and(reads_tables) {
-            return Ok(ControlFlow::Continue(e));
-        }
-        let value = match e {
-            Generic::Scalar(query) => self.unnester.scalar(self.plan, *query)?,
-            Generic::Exists(query) => self.unnester.mark(self.plan, *query, vec![])?,
-            Generic::InQuery(left, query) => {
-                let left = self.unnester.value(self.plan, *left)?;
-                self.unnester.contained(self.plan, left, *query)?
-            }
-            Generic::QuantifiedQuery(q) if q.op.is("=") && !q.all || q.op.is("<>") && q.all => {
-                let left = self.unnester.value(self.plan, q.left)?;
-                let found = self.unnester.contained(self.plan, left, q.right)?;
-                if q.all { Generic::Not(Box::new(found)) } else { found }
-            }
-            _ => return Err(unliftable_value()),
-        };
-        Ok(ControlFlow::Break(value))
-    }
 }
 
 fn several_rows() -> Error {
