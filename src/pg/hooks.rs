@@ -10,6 +10,8 @@ use pgrx::pg_sys::NodeTag::*;
 use pgrx::pg_sys::ObjectType::{OBJECT_DATABASE, OBJECT_EXTENSION, OBJECT_SCHEMA, OBJECT_TABLE};
 use pgrx::{pg_guard, pg_sys};
 
+use crate::pg::list;
+
 /// What a utility statement means to the workers.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Utility {
@@ -160,7 +162,7 @@ unsafe fn vacated(node: *mut pg_sys::Node) -> Option<Room> {
 unsafe fn option(options: *mut pg_sys::List, name: &CStr) -> Option<*const c_char> {
     // SAFETY: options of database statements are lists of DefElem.
     unsafe {
-        cells(options).map(|cell| cell.cast::<pg_sys::DefElem>()).find_map(|option| {
+        list::pointers::<pg_sys::DefElem>(options).find_map(|option| {
             let argument = (*option).arg;
             let wanted = CStr::from_ptr((*option).defname) == name && !argument.is_null();
             (wanted && (*argument).type_ == T_String).then(|| string(argument))
@@ -173,14 +175,6 @@ unsafe fn string(node: *mut pg_sys::Node) -> *const c_char {
     unsafe { (*node.cast::<pg_sys::String>()).sval }
 }
 
-unsafe fn cells(list: *mut pg_sys::List) -> impl Iterator<Item = *mut std::ffi::c_void> {
-    // SAFETY: an empty list is a null pointer; otherwise `length` cells follow.
-    unsafe {
-        let length = if list.is_null() { 0 } else { (*list).length as usize };
-        (0..length).map(move |at| (*(*list).elements.add(at)).ptr_value)
-    }
-}
-
 /// By its own name, or with the schema it lives in.
 unsafe fn drops_extension(drop: *mut pg_sys::DropStmt) -> bool {
     // SAFETY: the objects of DROP EXTENSION and DROP SCHEMA are names.
@@ -190,7 +184,7 @@ unsafe fn drops_extension(drop: *mut pg_sys::DropStmt) -> bool {
             OBJECT_SCHEMA if (*drop).behavior == DROP_CASCADE => c"pgtrickle",
             _ => return false,
         };
-        cells((*drop).objects).any(|name| CStr::from_ptr(string(name.cast())) == ours)
+        list::pointers((*drop).objects).any(|name| CStr::from_ptr(string(name)) == ours)
     }
 }
 
@@ -251,8 +245,8 @@ unsafe fn drops_temporary(drop: *mut pg_sys::DropStmt) -> bool {
     // SAFETY: the objects of DROP TABLE are lists of names.
     unsafe {
         (*drop).removeType == OBJECT_TABLE
-            && cells((*drop).objects).all(|object| {
-                let names: Vec<_> = cells(object.cast()).map(|name| string(name.cast())).collect();
+            && list::pointers((*drop).objects).all(|object| {
+                let names: Vec<_> = list::pointers(object).map(|name| string(name)).collect();
                 match names.as_slice() {
                     [name] => is_temporary_name(std::ptr::null(), *name),
                     [schema, name] => is_temporary_name(*schema, *name),

@@ -5,6 +5,7 @@ pub mod database;
 pub mod guard;
 pub mod heap;
 pub mod hooks;
+mod list;
 pub mod object;
 pub mod plan;
 pub mod query;

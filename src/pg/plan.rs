@@ -7,6 +7,7 @@ use std::ffi::CStr;
 use pgrx::pg_sys::{self, NodeTag};
 
 use crate::error::{Error, Result};
+use crate::pg::list::{integers, pointers};
 use crate::pg::spi::Statement;
 
 /// The planner's idea of a statement.
@@ -66,31 +67,9 @@ impl Statement {
             if plan.is_null() {
                 return Err(Error::Bug("a planned statement has a plan"));
             }
-            elements((*plan).stmt_list).next().ok_or(Error::Bug("a planned statement has a plan"))
+            pointers((*plan).stmt_list).next().ok_or(Error::Bug("a planned statement has a plan"))
         }
     }
-}
-
-/// The pointers of a list.
-///
-/// # Safety
-/// A list of pointers to `T`, or NULL, that outlives the iterator.
-unsafe fn elements<T>(list: *mut pg_sys::List) -> impl Iterator<Item = *mut T> {
-    // SAFETY: by contract; an empty list is a null pointer.
-    let length = if list.is_null() { 0 } else { unsafe { (*list).length as usize } };
-    // SAFETY: by contract.
-    (0..length).map(move |i| unsafe { (*(*list).elements.add(i)).ptr_value.cast() })
-}
-
-/// The numbers of a list.
-///
-/// # Safety
-/// A list of integers, or NULL, that outlives the iterator.
-unsafe fn integers(list: *mut pg_sys::List) -> impl Iterator<Item = i32> {
-    // SAFETY: by contract; an empty list is a null pointer.
-    let length = if list.is_null() { 0 } else { unsafe { (*list).length as usize } };
-    // SAFETY: by contract.
-    (0..length).map(move |i| unsafe { (*(*list).elements.add(i)).int_value })
 }
 
 /// Walks the plan of one statement, which outlives it. All its functions take nodes of that plan.
@@ -109,7 +88,7 @@ impl Reader {
         let mut keys: BTreeMap<Plan, BTreeSet<String>> = BTreeMap::new();
         // SAFETY: nodes of the plan, by contract; the tag says what each is.
         unsafe {
-            let roots = elements((*self.statement).subplans).chain([(*self.statement).planTree]);
+            let roots = pointers((*self.statement).subplans).chain([(*self.statement).planTree]);
             for root in roots.filter(|root: &Plan| !root.is_null()) {
                 self.collect(root, &mut keys);
             }
@@ -145,16 +124,16 @@ impl Reader {
                 NodeTag::T_NestLoop => (*plan.cast::<pg_sys::NestLoop>()).join.joinqual,
                 NodeTag::T_SeqScan => {
                     let both = |(a, b)| [(a, b), (b, a)];
-                    let equal = elements((*plan).qual).filter_map(|clause| equality(clause)).flat_map(both);
+                    let equal = pointers((*plan).qual).filter_map(|clause| equality(clause)).flat_map(both);
                     let equal = equal.filter(|(_, other)| given(*other).is_some());
-                    let ranges = elements((*plan).qual).filter_map(|clause| inequality(clause)).flat_map(both);
+                    let ranges = pointers((*plan).qual).filter_map(|clause| inequality(clause)).flat_map(both);
                     let ranges = ranges.filter(|(_, other)| given(*other).is_some_and(|id| self.is_value(id)));
                     let sides = equal.chain(ranges).filter(|(this, other)| has_var(*this) && !has_var(*other));
                     return sides.map(|(this, _)| (this, plan, None)).collect();
                 }
                 _ => return vec![],
             };
-            let sides = elements(clauses).filter_map(|clause| equality(clause)).flat_map(|(a, b)| [a, b]);
+            let sides = pointers(clauses).filter_map(|clause| equality(clause)).flat_map(|(a, b)| [a, b]);
             let placed = sides.filter_map(|expr| match input_of(expr)? {
                 pg_sys::OUTER_VAR => Some((expr, outer, Some(inner))),
                 _ => Some((expr, inner, Some(outer))),
@@ -168,10 +147,10 @@ impl Reader {
     unsafe fn is_value(&self, parameter: i32) -> bool {
         // SAFETY: nodes of the plan, by contract; the tag says what each is.
         unsafe {
-            let roots = elements((*self.statement).subplans).chain([(*self.statement).planTree]);
+            let roots = pointers((*self.statement).subplans).chain([(*self.statement).planTree]);
             let mut plans: Vec<Plan> = roots.filter(|root: &Plan| !root.is_null()).collect();
             while let Some(plan) = plans.pop() {
-                let subplans = elements::<pg_sys::SubPlan>((*plan).initPlan);
+                let subplans = pointers::<pg_sys::SubPlan>((*plan).initPlan);
                 let set = subplans.flat_map(|subplan| integers((*subplan).setParam).collect::<Vec<_>>());
                 if set.into_iter().any(|set| set == parameter) {
                     return true;
@@ -188,8 +167,8 @@ impl Reader {
         unsafe {
             let direct = [(*plan).lefttree, (*plan).righttree];
             let more: Vec<Plan> = match (*plan).type_ {
-                NodeTag::T_Append => elements((*plan.cast::<pg_sys::Append>()).appendplans).collect(),
-                NodeTag::T_MergeAppend => elements((*plan.cast::<pg_sys::MergeAppend>()).mergeplans).collect(),
+                NodeTag::T_Append => pointers((*plan.cast::<pg_sys::Append>()).appendplans).collect(),
+                NodeTag::T_MergeAppend => pointers((*plan.cast::<pg_sys::MergeAppend>()).mergeplans).collect(),
                 NodeTag::T_SubqueryScan => vec![(*plan.cast::<pg_sys::SubqueryScan>()).subplan],
                 _ => vec![],
             };
@@ -203,7 +182,7 @@ impl Reader {
         unsafe {
             let scan = plan.cast::<pg_sys::CteScan>();
             let known = (*plan).type_ == NodeTag::T_CteScan;
-            known.then(|| elements((*self.statement).subplans).nth((*scan).ctePlanId as usize - 1)).flatten()
+            known.then(|| pointers((*self.statement).subplans).nth((*scan).ctePlanId as usize - 1)).flatten()
         }
     }
 
@@ -249,7 +228,7 @@ impl Reader {
                 },
             };
             let column = |input: Plan| {
-                let entry = elements::<pg_sys::TargetEntry>((*input).targetlist).nth(number as usize - 1)?;
+                let entry = pointers::<pg_sys::TargetEntry>((*input).targetlist).nth(number as usize - 1)?;
                 let expr = plain((*entry).expr.cast());
                 ((*expr).type_ == NodeTag::T_Var).then(|| self.origins(input, expr.cast()))
             };
@@ -289,7 +268,7 @@ impl Reader {
         // SAFETY: nodes of the plan, by contract; the tag says what each is.
         unsafe {
             let index = (*scan.cast::<pg_sys::SeqScan>()).scan.scanrelid as usize;
-            let entry = elements::<pg_sys::RangeTblEntry>((*self.statement).rtable).nth(index - 1);
+            let entry = pointers::<pg_sys::RangeTblEntry>((*self.statement).rtable).nth(index - 1);
             entry.map_or(pg_sys::InvalidOid, |entry| (*entry).relid)
         }
     }
@@ -329,7 +308,7 @@ unsafe fn sides(clause: Node, known: impl FnOnce(pg_sys::Oid) -> bool) -> Option
             return None;
         }
         let operator = clause.cast::<pg_sys::OpExpr>();
-        let mut args = elements((*operator).args);
+        let mut args = pointers((*operator).args);
         known((*operator).opno).then(|| args.next().zip(args.next())).flatten()
     }
 }
@@ -337,7 +316,7 @@ unsafe fn sides(clause: Node, known: impl FnOnce(pg_sys::Oid) -> bool) -> Option
 /// The columns in an expression, in order.
 unsafe fn variables(expr: Node) -> impl Iterator<Item = *mut pg_sys::Var> {
     // SAFETY: an expression of a plan: no aggregates, windows or outer levels.
-    unsafe { elements(pg_sys::pull_var_clause(expr, 0)) }
+    unsafe { pointers(pg_sys::pull_var_clause(expr, 0)) }
 }
 
 unsafe fn has_var(expr: Node) -> bool {

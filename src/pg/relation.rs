@@ -4,7 +4,7 @@ use pgrx::{pg_guard, pg_sys};
 
 use crate::error::Result;
 use crate::pg::spi::c_string;
-use crate::pg::tuplestore;
+use crate::pg::{list, tuplestore};
 
 /// A column of a table that is not dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,19 +138,13 @@ pub fn lock_tree(oid: pg_sys::Oid, mode: u32) -> Vec<pg_sys::Oid> {
     unsafe {
         let list =
             pg_sys::ffi::pg_guard_ffi_boundary(|| raw::find_all_inheritors(oid, mode as i32, std::ptr::null_mut()));
-        let count = if list.is_null() { 0 } else { (*list).length as usize };
-        (0..count).map(|i| (*(*list).elements.add(i)).oid_value).collect()
+        list::oids(list).collect()
     }
 }
 
 /// Keeps TRUNCATE and rewrites, which a snapshot does not protect from, away from a relation that is going to be
-/// read, and from everything below it.
-pub fn lock_for_reading(oid: pg_sys::Oid) {
-    lock_tree(oid, pg_sys::AccessShareLock);
-}
-
-/// A relation and everything below it, which may be read.
-pub fn members(oid: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+/// read, and from everything below it, which is returned.
+pub fn lock_for_reading(oid: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     lock_tree(oid, pg_sys::AccessShareLock)
 }
 

@@ -12,6 +12,7 @@ use pgrx::datum::DatumWithOid;
 use pgrx::{FromDatum, pg_sys};
 
 use crate::error::{Error, Result};
+use crate::pg::list;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::tuplestore::{Desc, Tuplestore, attribute};
 
@@ -234,11 +235,7 @@ impl Statement {
     pub fn relations(&self) -> Result<Vec<pg_sys::Oid>> {
         let source = self.source()?;
         // SAFETY: a list of oids that lives as long as the plan.
-        unsafe {
-            let list = (*source).relationOids;
-            let count = if list.is_null() { 0 } else { (*list).length as usize };
-            Ok((0..count).map(|i| (*(*list).elements.add(i)).oid_value).collect())
-        }
+        unsafe { Ok(list::oids((*source).relationOids).collect()) }
     }
 
     /// The row type of the statement's result, valid as long as the statement.

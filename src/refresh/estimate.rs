@@ -90,7 +90,8 @@ pub fn heed_sizes(loaded: &Loaded) -> Result<()> {
     }
     drop(known);
     loaded.programs.forget();
-    let mut tables: HashSet<Oid> = loaded.dependencies.iter().flat_map(|d| relation::members(d.relid)).collect();
+    let mut tables: HashSet<Oid> =
+        loaded.dependencies.iter().flat_map(|d| relation::lock_for_reading(d.relid)).collect();
     for node in &loaded.view.nodes {
         tables.insert(object::oid(&node.table)?);
     }
@@ -196,9 +197,9 @@ fn rehearse_steps(
 ) -> Result<(Tuplestore, f64)> {
     for (step, planned) in compiled.program.steps.iter().zip(&compiled.steps) {
         let statement = planned.get(&sizes, near(&sizes), || session.prepare(&print::query(&step.query), &[]))?;
-        let unlikely = step.seldom || is_unlikely(&compiled.program, step);
-        let rows = told(if unlikely { 0.0 } else { statement.planned()?.rows });
-        if !is_unlikely(&compiled.program, step) {
+        let unlikely = is_unlikely(&compiled.program, step);
+        let rows = told(if unlikely || step.seldom { 0.0 } else { statement.planned()?.rows });
+        if !unlikely {
             visit(&statement)?;
         }
         let store = statement.store()?;

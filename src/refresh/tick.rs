@@ -144,7 +144,9 @@ fn plan(session: &Session, ids: &[i32]) -> Result<Vec<i32>> {
     sorted.sort_unstable();
     sorted.iter().for_each(|id| lock(*id));
     for id in &order {
-        loaded::relations(session, *id)?.into_iter().for_each(relation::lock_for_reading);
+        for oid in loaded::relations(session, *id)? {
+            relation::lock_for_reading(oid);
+        }
     }
     Ok(order)
 }
