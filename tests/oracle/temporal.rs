@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use pg_trickle_tests::dice::seed;
-use pg_trickle_tests::exact;
+use pg_trickle_tests::exact::{self, Look};
 use pg_trickle_tests::{Database, Dice, Session};
 use tokio::sync::RwLock;
 use tokio::time::sleep;
@@ -121,13 +121,7 @@ async fn check_at_its_time(session: &Session, table: &str) {
     let query = query.trim_end_matches(';').to_owned();
     let standing =
         READINGS.iter().fold(query, |query, (reading, ty)| query.replace(reading, &format!("'{moment}'::{ty}")));
-    let found = session
-        .column(&format!(
-            "(select 'only in the stream table: ' || d::text from (select * from {table} except all ({standing})) d limit 5)
-             union all
-             (select 'only in the query: ' || d::text from (({standing}) except all select * from {table}) d limit 5)"
-        ))
-        .await;
+    let found = exact::differences_from(session, table, &format!("({standing}) q"), Look::Values).await;
     session.run("commit").await;
     assert!(found.is_empty(), "{table} is not its query at {moment}:\n{}", found.join("\n"));
 }

@@ -1,6 +1,6 @@
 //! TPC-H: all 22 queries in the specification's text, incremental, and exact after every batch of changes.
 
-use pg_trickle_tests::{Database, Session};
+use pg_trickle_tests::{Database, Session, exact};
 use pg_trickle_workloads::Query;
 use pg_trickle_workloads::tpch::{self, Changes};
 
@@ -34,7 +34,7 @@ async fn the_queries_of_tpch_are_followed() {
 }
 
 async fn follow(session: &Session, query: Query) {
-    session.run(&format!("select pgtrickle.refresh_stream_table('{}')", query.name)).await;
+    exact::refresh(session, query.name).await;
     let differences = session.column(&query.differences(query.name, query.sql)).await;
     assert!(differences.is_empty(), "{}: {}", query.name, differences.join("\n"));
 }

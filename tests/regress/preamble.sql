@@ -1,22 +1,29 @@
 -- What the capture tests share. Read with \i; creates everything in the schema `public`.
 set client_min_messages = warning;
 
--- 'exact', or an error: the stream table against its defining query, as multisets.
-create function check_stream_table(name text) returns text language plpgsql as $$
+-- 'exact', or an error: a table against a query, as multisets.
+create function check_against(name text, query text) returns text language plpgsql as $$
 declare
-  definition regclass;
   extra bigint;
   missing bigint;
 begin
-  select t.definition into strict definition
-    from pgtrickle.pgt_stream_tables t where t.pgt_relid = name::regclass;
-  execute format('select (select count(*) from (select * from %1$s except all select * from %2$s) x),
-                         (select count(*) from (select * from %2$s except all select * from %1$s) x)',
-                 name::regclass, definition) into extra, missing;
+  execute format('select (select count(*) from (select * from %1$s except all (%2$s)) x),
+                         (select count(*) from ((%2$s) except all select * from %1$s) x)',
+                 name::regclass, query) into extra, missing;
   if extra + missing > 0 then
     raise exception '% differs from its query: % rows too many, % missing', name, extra, missing;
   end if;
   return 'exact';
+end $$;
+
+-- The same: the stream table against its defining query.
+create function check_stream_table(name text) returns text language plpgsql as $$
+declare
+  definition regclass;
+begin
+  select t.definition into strict definition
+    from pgtrickle.pgt_stream_tables t where t.pgt_relid = name::regclass;
+  return check_against(name, 'select * from ' || definition);
 end $$;
 
 -- Refreshes, then checks.

@@ -38,8 +38,13 @@ fn comparison(table: &str, query: &str, rows: impl Fn(&str) -> String) -> String
 /// How `table` differs from its query in the session's present snapshot; empty if it does not.
 pub async fn differences(session: &Session, table: &str, look: Look) -> Vec<String> {
     let query = definition(session, table).await;
-    let values = comparison(table, &query, |relation| format!("select * from {relation}"));
-    let text = comparison(table, &query, |relation| format!("select r::text from {relation} as r"));
+    differences_from(session, table, &query, look).await
+}
+
+/// How `table` differs from another relation: a name, or a query in parentheses with an alias.
+pub async fn differences_from(session: &Session, table: &str, other: &str, look: Look) -> Vec<String> {
+    let values = comparison(table, other, |relation| format!("select * from {relation}"));
+    let text = comparison(table, other, |relation| format!("select r::text from {relation} as r"));
     let sql = match look {
         Look::Values => values,
         Look::Text => format!("{values} union all {text}"),
