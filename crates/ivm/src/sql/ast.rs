@@ -171,17 +171,19 @@ pub enum Action {
 impl Query {
     /// A query that is one SELECT and nothing else.
     pub fn select(select: Select) -> Query {
-        Query { with: None, body: Body::Select(Box::new(select)), order_by: vec![], limit: None, offset: None }
+        Query::of(Body::Select(Box::new(select)))
+    }
+
+    /// A query that is a body and nothing else.
+    pub fn of(body: Body) -> Query {
+        Query { with: None, body, order_by: vec![], limit: None, offset: None }
     }
 
     /// `a UNION ALL b UNION ALL …`; of at least one query.
     pub fn union_all(queries: Vec<Query>) -> Option<Query> {
-        queries.into_iter().reduce(|left, right| Query {
-            with: None,
-            body: Body::SetOp { op: SetOp::Union, all: true, left: Box::new(left), right: Box::new(right) },
-            order_by: vec![],
-            limit: None,
-            offset: None,
+        queries.into_iter().reduce(|left, right| {
+            let (left, right) = (Box::new(left), Box::new(right));
+            Query::of(Body::SetOp { op: SetOp::Union, all: true, left, right })
         })
     }
 }
