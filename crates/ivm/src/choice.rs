@@ -37,6 +37,8 @@ pub struct Choice {
 pub struct Rates {
     full: Option<f64>,
     delta: [Option<f64>; MAGNITUDES],
+    /// The last refresh followed the changes for longer than recomputing was expected to take.
+    regretted: bool,
 }
 
 /// Magnitudes of a delta's cost, a factor of eight each; the last one is open.
@@ -70,7 +72,12 @@ impl Rates {
         let (at, delta, full) = (magnitude(costs.delta), self.of_delta(costs.delta), self.of_full());
         match choice.way {
             Way::Delta => {
-                self.delta[at] = Some(corrected(delta, ms / costs.delta));
+                let (seen, regret) = (ms / costs.delta, ms > choice.full_ms);
+                // Twice in a row is no accident: taken at its word, as far as it is still looked at again.
+                let most = CONTEST * FADING * choice.full_ms / costs.delta;
+                let twice = regret && self.regretted;
+                self.regretted = regret;
+                self.delta[at] = Some(if twice { seen.min(most) } else { corrected(delta, seen) });
                 self.full = self.full.map(|full| if contested { full * FADING } else { full });
             }
             Way::Full => {
@@ -203,6 +210,15 @@ mod tests {
         let choice = rates.choose(SMALL);
         rates.learn(SMALL, choice, 5_000.0);
         assert_eq!(rates.choose(SMALL).way, Way::Delta);
+    }
+
+    #[test]
+    fn a_delta_that_is_slower_by_far_is_found_out_by_the_second_time() {
+        let mut rates = Rates::of(&[Some(0.2)]);
+        let ways = play(&mut rates, SMALL, (15_000.0, 4_000.0), 3);
+        assert_eq!(ways, [Way::Delta, Way::Delta, Way::Full]);
+        let ways = play(&mut rates, SMALL, (1.0, 4_000.0), 500);
+        assert_eq!((ways[0], ways[499]), (Way::Full, Way::Delta), "it is looked at again");
     }
 
     #[test]
