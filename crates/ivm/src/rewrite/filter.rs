@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{join, project, substituted};
+use super::{join, project, substituted, window};
 use crate::keys;
 use crate::plan::{ColId, Expr, Filter, Outer, Plan, Project, Unnest};
 
@@ -28,6 +28,7 @@ pub fn filter(input: Plan, predicate: Expr) -> Plan {
         Plan::Semi(s) => filter(s.left, predicate).semi_join(s.right, s.on, s.anti),
         Plan::Outer(o) => outer(*o, predicate),
         Plan::Unnest(u) => unnest(*u, predicate),
+        Plan::Window(w) => window::filtered(*w, predicate),
         other => other.filter(predicate),
     }
 }

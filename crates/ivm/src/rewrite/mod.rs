@@ -7,6 +7,7 @@
 //! | projections rise out of joins; joins of joins become one | `join` |
 //! | projections rise out of the left of semi joins | `semi` |
 //! | filters sink into the left of semi and outer joins; an outer join whose NULLs are filtered is an inner one | `filter` |
+//! | filters over partitions sink below windows; a bound on a row number makes a top-k of its input | `window` |
 //! | unions of unions become one; a DISTINCT needs none below | `union` |
 //! | what nobody reads is not computed; windows and top-k keep on top the projection that says what is read | `prune` |
 //!
@@ -20,6 +21,7 @@ mod prune;
 mod semi;
 mod union;
 pub mod unnest;
+mod window;
 
 use crate::error::Result;
 use crate::expr::Expr as Generic;

@@ -332,8 +332,14 @@ impl Builder {
         };
         let mut call = Call::new(QName::bare(name), args);
         call.over = Some(Over::Window(spec(if ordered { order_by } else { vec![] })));
-        let calls = vec![(self.column(name, Kind::Int), Expr::Call(Box::new(call)))];
-        Plan::Window(Box::new(plan::Window { input, partition, calls }))
+        let column = self.column(name, Kind::Int);
+        let calls = vec![(column.clone(), Expr::Call(Box::new(call)))];
+        let plan = Plan::Window(Box::new(plan::Window { input, partition, calls }));
+        match dice.below(6) {
+            0 => plan.filter(Expr::binary("<=", column.expr(), Expr::number(dice.below(3) as i64))),
+            1 => plan.filter(Expr::equals(Expr::number(1), column.expr())),
+            _ => plan,
+        }
     }
 
     fn top_k(&mut self, input: Plan, dice: &mut Dice) -> Plan {

@@ -1,0 +1,75 @@
+//! σ over ω: `σp(ω(R)) = ω(σp(R))` for a `p` over the partition, and the first rows of each partition are a top-k:
+//! `σ[row_number ≤ k](ω(R)) = ω(τk(R))`, and `σ[rank ≤ k]` likewise with those equal to the last one.
+//!
+//! The node of the second kind holds and recomputes `k` rows of each partition instead of all.
+
+use super::filter;
+use crate::expr::{Expr as E, Over};
+use crate::keys;
+use crate::plan::{ColId, Expr, Order, Plan, TopK, Window};
+
+/// The numberings, which count what comes before a row: leaving off what comes later does not change them.
+const NUMBERINGS: [&str; 3] = ["row_number", "rank", "dense_rank"];
+
+pub fn filtered(window: Window, predicate: Expr) -> Plan {
+    let Window { input, partition, calls } = window;
+    let of_partition = |e: &Expr| e.subqueries().is_empty() && e.columns().into_iter().all(|id| partition.contains(id));
+    let (sinking, mut staying): (Vec<Expr>, Vec<Expr>) = predicate.conjuncts().into_iter().partition(of_partition);
+    let mut window = Window { input, partition, calls };
+    if !sinking.is_empty() {
+        window.input = filter::filter(window.input, Expr::all(sinking));
+    }
+    while let Some((at, first)) = staying.iter().enumerate().find_map(|(at, e)| Some((at, First::of(e, &window)?))) {
+        staying.remove(at);
+        window.input = first.of_each(window.input, window.partition.clone());
+    }
+    let plan = Plan::Window(Box::new(window));
+    if staying.is_empty() { plan } else { plan.filter(Expr::all(staying)) }
+}
+
+/// The first rows of each partition: what a bound on their number leaves.
+struct First {
+    limit: i64,
+    order: Vec<Order>,
+    ties: bool,
+}
+
+impl First {
+    /// What `bound` says, where it compares a numbering and every other call of the window is one in the same order.
+    fn of(bound: &Expr, window: &Window) -> Option<First> {
+        let (id, limit) = upper_bound(bound)?;
+        let (_, call) = window.calls.iter().find(|(column, _)| column.expr() == *id)?;
+        let (name, order) = numbering(call)?;
+        let alike = |(_, call): &(_, Expr)| numbering(call).is_some_and(|(_, other)| other == order);
+        let sorted = !order.is_empty() && order.iter().all(|key| matches!(key.expr, E::Column(_)));
+        let found = || First { limit, order: order.to_vec(), ties: name == "rank" };
+        (name != "dense_rank" && sorted && window.calls.iter().all(alike)).then(found)
+    }
+
+    fn of_each(self, input: Plan, partition: Vec<ColId>) -> Plan {
+        let First { limit, order, ties } = self;
+        Plan::TopK(Box::new(TopK { input, partition, order, limit: Some(E::number(limit)), offset: None, ties }))
+    }
+}
+
+/// The name and order of a numbering.
+fn numbering(call: &Expr) -> Option<(&str, &[Order])> {
+    let E::Call(call) = call else { return None };
+    let Some(Over::Window(over)) = &call.over else { return None };
+    let known = call.name.schema.is_none() && NUMBERINGS.contains(&call.name.name.as_str());
+    known.then_some((call.name.name.as_str(), &over.order_by))
+}
+
+/// The left side and `k` of a condition that means `left ≤ k`, where `left` counts from one and `k` is one at least.
+fn upper_bound(e: &Expr) -> Option<(&Expr, i64)> {
+    let E::Binary(op, left, right) = e else { return None };
+    let (left, symbol, bound) = match (keys::count(left), keys::count(right), op.symbol.as_str()) {
+        (None, Some(bound), symbol @ ("<" | "<=" | "=")) => (left, symbol, bound),
+        (Some(bound), None, ">") => (right, "<", bound),
+        (Some(bound), None, ">=") => (right, "<=", bound),
+        (Some(bound), None, "=") => (right, "=", bound),
+        _ => return None,
+    };
+    let last = if symbol == "<" { bound.checked_sub(1)? } else { bound };
+    (op.schema.is_none() && last >= 1 && (symbol != "=" || last == 1)).then_some((&**left, last))
+}
