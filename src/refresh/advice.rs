@@ -13,7 +13,7 @@ use pgrx::pg_sys::Oid;
 use crate::capture;
 use crate::catalog::stream_table::Mode;
 use crate::catalog::{index, quietly};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pg::plan::Unindexed;
 use crate::pg::{guard, object, relation, spi};
 use crate::refresh::loaded::Loaded;
@@ -35,14 +35,33 @@ const TINY: f64 = 1000.0;
 
 /// The indexes that the deltas of `loaded` lack, a few changed rows of one source at a time.
 pub fn missing_indexes(loaded: &Loaded) -> Result<Vec<Missing>> {
+    missing(loaded, |table| relation::estimated_rows(table) > TINY)
+}
+
+/// Gives the internal nodes of `loaded`, which nobody else looks after, the indexes that its deltas lack. A node
+/// may be small yet.
+pub fn index_nodes(loaded: &Loaded) -> Result<()> {
+    let (_, internal) = loaded.view.nodes.split_last().ok_or(Error::Bug("a view has a last node"))?;
+    let nodes = internal.iter().map(|node| object::oid(&node.table)).collect::<Result<Vec<_>>>()?;
+    if nodes.is_empty() {
+        return Ok(());
+    }
+    let missing = missing(loaded, |table| nodes.contains(&table))?;
+    let create = |session: &spi::Session, index: &Missing| session.execute_once(&index.statement).map(|_| ());
+    quietly(|| spi::connect(None, |session| missing.iter().try_for_each(|index| create(session, index))))
+}
+
+/// The indexes that deltas lack on tables that `count`.
+fn missing(loaded: &Loaded, count: impl Fn(Oid) -> bool) -> Result<Vec<Missing>> {
     if loaded.table.full_reason.is_some() || loaded.table.mode == Mode::Full {
         return Ok(vec![]);
     }
     let settings = loaded.table.evaluation();
-    let unindexed = guard::as_role(loaded.table.owner, true, || {
+    let mut unindexed = guard::as_role(loaded.table.owner, true, || {
         guard::with_settings(&settings, || spi::connect(None, |session| unindexed(session, loaded)))
     })?;
-    quietly(|| spi::connect(None, |session| missing(session, unindexed)))
+    unindexed.retain(|found| count(found.relation));
+    quietly(|| spi::connect(None, |session| absent(session, unindexed)))
 }
 
 fn unindexed(session: &spi::Session, loaded: &Loaded) -> Result<Vec<Unindexed>> {
@@ -62,12 +81,13 @@ fn unindexed(session: &spi::Session, loaded: &Loaded) -> Result<Vec<Unindexed>> 
     Ok(found)
 }
 
-fn missing(session: &spi::Session, unindexed: Vec<Unindexed>) -> Result<Vec<Missing>> {
+/// Those of the indexes that are not there.
+fn absent(session: &spi::Session, unindexed: Vec<Unindexed>) -> Result<Vec<Missing>> {
     let mut tables: HashSet<(Oid, Vec<String>)> = HashSet::new();
     for Unindexed { relation, keys } in unindexed {
         // Keys that may be NULL are looked for by the hash of a row; those are few.
         let ours = keys.iter().any(|key| key.starts_with("hash_record_extended("));
-        if !ours && relation::estimated_rows(relation) > TINY {
+        if !ours {
             tables.insert((index::root(session, relation)?, keys.into_iter().collect()));
         }
     }

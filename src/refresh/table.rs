@@ -19,7 +19,7 @@ use crate::refresh::guarded::applying;
 use crate::refresh::loaded::{self, Loaded, Ready};
 use crate::refresh::program::Changes;
 use crate::refresh::tick::Tick;
-use crate::refresh::{adaptive, build, clock};
+use crate::refresh::{adaptive, advice, build, clock};
 
 /// Microseconds after which the frontier's time is moved although nothing else did.
 const NOTED: i64 = 10_000_000;
@@ -56,12 +56,14 @@ pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Erro
     };
     let Some(seen_frontier) = seen.frontier else {
         let changes = as_owner(tick, &loaded, None, |session| adaptive::fill(session, &loaded))?;
+        advice::index_nodes(&loaded)?;
         let done = Done { action: Action::Full, changes, choice: None, error: None };
         return finish(tick, &loaded, done, 0, started);
     };
     let input = pending(tick, &loaded, &seen_frontier)?;
     if seen.reinitialize.is_some() || input.truncated || restart.is_some() {
         let changes = as_owner(tick, &loaded, None, |session| adaptive::full(session, &loaded))?;
+        advice::index_nodes(&loaded)?;
         let done = Done { action: Action::Reinitialize, changes, choice: None, error: restart.map(Error::to_string) };
         return finish(tick, &loaded, done, input.rows, started);
     }
