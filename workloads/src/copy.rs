@@ -10,7 +10,7 @@ use tokio_postgres::{Client, Error};
 /// As much of a COPY as goes into one message.
 const CHUNK: usize = 64 * 1024;
 
-/// Sends rows in COPY's text form with `|` between the columns; how many there were.
+/// Sends rows in COPY's text form with `|` between the columns, or after each of them; how many there were.
 pub async fn copy<R: Display>(client: &Client, table: &str, rows: impl IntoIterator<Item = R>) -> Result<u64, Error> {
     let statement = format!("copy {table} from stdin (delimiter '|')");
     let mut sink = pin!(client.copy_in::<_, Cursor<Vec<u8>>>(&statement).await?);

@@ -33,4 +33,4 @@ create table bid (
 );
 create index on auction (seller);
 create index on bid (auction);
-create index on bid (date_bin('10 seconds', date_time, timestamp '2015-07-15'));
+create index on bid (date_bin('10 seconds', date_time, timestamp '2015-07-15'), price);

@@ -131,7 +131,7 @@ impl fmt::Display for Event {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Event::Person { id, name, place: (city, state), at } => {
-                write!(out, "{id}|{name}|{id}@example.org|{:016}|{city}|{state}|{at}|", id * 7919)
+                write!(out, "{id}|{name}|{id}@example.org|{:016}|{city}|{state}|{at}|joined {at}", id * 7919)
             }
             Event::Auction { id, initial, reserve, at, expires, seller, category } => {
                 write!(
