@@ -56,7 +56,8 @@ async fn run(options: &Options) -> Result<()> {
         let server = Server::fresh().await?;
         let mut report = Report::begin(*bench, &server).await?;
         match bench {
-            Bench::OneRow => one_row::run(&server, options, &mut report).await,
+            Bench::OneRow => one_row::run(&server, options, &mut report, one_row::plain()).await,
+            Bench::Operators => one_row::run(&server, options, &mut report, one_row::operators()).await,
             Bench::Latency => latency::run(&server, options, &mut report).await,
             Bench::Freshness => freshness::run(&server, options, &mut report).await,
             Bench::Idle => idle::run(&server, options, &mut report).await,

@@ -15,12 +15,10 @@ use crate::session::{BY_HAND, Table};
 use crate::timing::{Commit, Timed, Timings};
 
 const ROWS: u32 = 1_000_000;
-const ROUNDS: u32 = 200;
 /// A session's first refreshes plan; after five a plan is generic.
 const WARM_UP: u32 = 10;
 
-/// Milliseconds of the refresh call, and growth from a tenth of the rows.
-const TARGET_MS: f64 = 2.0;
+/// Growth from a tenth of the rows.
 const TARGET_RATIO: f64 = 1.5;
 
 const fn table(name: &'static str, query: &'static str) -> Table {
@@ -34,13 +32,37 @@ const TABLES: [Table; 4] = [
     table("join3_aggregate", views::JOIN3_AGGREGATE),
 ];
 
+/// What is asked about.
+pub struct Question {
+    tables: Vec<Table>,
+    /// Indexes that the queries want beside those of the data.
+    indexes: &'static str,
+    rounds: u32,
+    /// Milliseconds that the refresh call may take.
+    target_ms: f64,
+}
+
+/// Filter, joins, aggregates.
+pub fn plain() -> Question {
+    Question { tables: TABLES.to_vec(), indexes: "", rounds: 200, target_ms: 2.0 }
+}
+
+/// A query for every other operator. They stand in one file, each behind a line with its name.
+pub fn operators() -> Question {
+    let sections = include_str!("../sql/operators.sql").split("-- ").filter_map(|section| section.split_once('\n'));
+    let tables = sections.map(|(name, query)| table(name, query.trim_end())).collect();
+    let indexes = "create index on orders (amount); create index on orders (placed_at)";
+    Question { tables, indexes, rounds: 50, target_ms: 3.0 }
+}
+
 /// Whether a change is one of something that the stream table reads.
 fn reads(table: &Table, change: Change) -> bool {
-    change != Change::Dimension || table.name.starts_with("join")
+    change != Change::Dimension || table.query.contains("customers")
 }
 
 /// One of the two sizes: the same tables, and what was measured on them.
 struct Side {
+    tables: Vec<Table>,
     dataset: Dataset,
     changer: Changer,
     timed: Timed,
@@ -50,25 +72,28 @@ struct Side {
 }
 
 impl Side {
-    async fn set_up(server: &Server, dataset: Dataset) -> Result<Side> {
+    async fn set_up(server: &Server, dataset: Dataset, question: &Question) -> Result<Side> {
         dataset.load(server).await?;
         let session = server.session(dataset.schema).await?;
-        for table in &TABLES {
+        session.batch(question.indexes).await?;
+        let tables = question.tables.clone();
+        for table in &tables {
             session.create(table).await?;
         }
-        let timings = Change::ALL.map(|_| TABLES.map(|_| Timings::default()).into()).into();
+        let timings = Change::ALL.map(|_| tables.iter().map(|_| Timings::default()).collect()).into();
         let changer = Changer::over(server.session(dataset.schema).await?, dataset).await?;
         let sizes = session.sizes().await?;
-        Ok(Side { dataset, changer, sizes, timings, timed: Timed::over(session).await? })
+        Ok(Side { tables, dataset, changer, sizes, timings, timed: Timed::over(session).await? })
     }
 
     /// One change and its refreshes; the stream tables take turns in going first.
     async fn step(&mut self, change: usize, round: u32) -> Result<()> {
         self.changer.apply(Change::ALL[change]).await?;
-        for offset in 0..TABLES.len() {
-            let at = (offset + round as usize) % TABLES.len();
-            if reads(&TABLES[at], Change::ALL[change]) {
-                self.timed.refresh(TABLES[at].name, &mut self.timings[change][at]).await?;
+        for offset in 0..self.tables.len() {
+            let at = (offset + round as usize) % self.tables.len();
+            let table = &self.tables[at];
+            if reads(table, Change::ALL[change]) {
+                self.timed.refresh(table.name, &mut self.timings[change][at]).await?;
             }
         }
         Ok(())
@@ -80,7 +105,7 @@ impl Side {
 
     /// Every refresh was a differential one and every result is right.
     async fn verify(&self, rounds: u32) -> Result<()> {
-        for table in &TABLES {
+        for table in &self.tables {
             let refreshes = Change::ALL.iter().filter(|change| reads(table, **change)).count() as u32;
             self.timed.session.history(table, "DIFFERENTIAL", rounds * refreshes).await?;
             self.timed.session.exact(table).await?;
@@ -89,11 +114,11 @@ impl Side {
     }
 }
 
-pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Result<()> {
-    let (rows, rounds) = (options.rows.unwrap_or(ROWS), options.rounds.unwrap_or(ROUNDS));
+pub async fn run(server: &Server, options: &Options, report: &mut Report, question: Question) -> Result<()> {
+    let (rows, rounds) = (options.rows.unwrap_or(ROWS), options.rounds.unwrap_or(question.rounds));
     let mut sides = [
-        Side::set_up(server, Dataset::new("small", rows / 10)?).await?,
-        Side::set_up(server, Dataset::new("large", rows)?).await?,
+        Side::set_up(server, Dataset::new("small", rows / 10)?, &question).await?,
+        Side::set_up(server, Dataset::new("large", rows)?, &question).await?,
     ];
     server.outside.batch_execute("checkpoint").await?;
     play(&mut sides, WARM_UP).await?;
@@ -102,7 +127,7 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
     for side in &sides {
         side.verify(rounds).await?;
     }
-    tell(&sides, report);
+    tell(&sides, &question, report);
     Ok(())
 }
 
@@ -120,12 +145,12 @@ async fn play(sides: &mut [Side; 2], rounds: u32) -> Result<()> {
     Ok(())
 }
 
-fn tell(sides: &[Side; 2], report: &mut Report) {
+fn tell(sides: &[Side; 2], question: &Question, report: &mut Report) {
     let [small, large] = sides;
     for side in sides {
         report.add(json!({ "rows": side.dataset.rows, "bytes": side.sizes }));
     }
-    for (at, table) in TABLES.iter().enumerate() {
+    for (at, table) in question.tables.iter().enumerate() {
         for (change, kind) in Change::ALL.iter().enumerate().filter(|(_, kind)| reads(table, **kind)) {
             let (few, many) = (&small.timings[change][at], &large.timings[change][at]);
             let growth = ratio(&many.server, &few.server);
@@ -138,8 +163,8 @@ fn tell(sides: &[Side; 2], report: &mut Report) {
                 "small": few.summary(),
                 "large": many.summary(),
                 "ratio": { "server_p50": rounded(growth), "cpu_p50": rounded(ratio(&many.cpu, &few.cpu)) },
-                "target": single.then(|| json!({ "client_async_p50_ms": TARGET_MS, "server_p50_ratio": TARGET_RATIO })),
-                "met": single.then(|| within(median, TARGET_MS) && within(growth, TARGET_RATIO)),
+                "target": single.then(|| json!({ "client_async_p50_ms": question.target_ms, "server_p50_ratio": TARGET_RATIO })),
+                "met": single.then(|| within(median, question.target_ms) && within(growth, TARGET_RATIO)),
             }));
         }
     }

@@ -4,6 +4,7 @@
 #[derive(Clone, Copy, PartialEq)]
 pub enum Bench {
     OneRow,
+    Operators,
     Latency,
     Freshness,
     Idle,
@@ -14,8 +15,9 @@ pub enum Bench {
 }
 
 impl Bench {
-    const ALL: [Bench; 8] = [
+    const ALL: [Bench; 9] = [
         Bench::OneRow,
+        Bench::Operators,
         Bench::Latency,
         Bench::Freshness,
         Bench::Idle,
@@ -29,6 +31,7 @@ impl Bench {
     pub fn name(self) -> &'static str {
         match self {
             Bench::OneRow => "one_row",
+            Bench::Operators => "operators",
             Bench::Latency => "latency",
             Bench::Freshness => "freshness",
             Bench::Idle => "idle",
@@ -56,6 +59,7 @@ pub struct Options {
 pub const USAGE: &str =
     "usage: pg_trickle_benches NAME [--rows N] [--rounds N] [--seconds N] [--scale S] [--growth] [--report] [--keep]
   one_row     refresh after one changed row, at N rows (1000000) and at N/10
+  operators   the same for every operator, N rounds (50)
   latency     commit to visible with schedule '0s': N rows (1000000), N rounds (1500) of a commit
   freshness   staleness with schedule '1s' and a commit every 20 ms, for N seconds (30)
   idle        what happens in N seconds (60) without changes; a refresh of nothing, N rounds (2000)

@@ -9,27 +9,32 @@ call follow('overall', 'select player, row_number() over (order by points desc, 
 call follow('steps', 'select player, points - lag(points, 1, 0) over w as step, sum(points) over (w rows 1 preceding) as two, count(*) over (partition by points) as alike from scores window w as (partition by team order by player)', 'DIFFERENTIAL');
 call follow('teams', 'select team, sum(points) as points, dense_rank() over (order by sum(points) desc) as place from scores group by team', 'DIFFERENTIAL');
 call follow('best', 'select player, team from (select player, team, row_number() over (partition by team order by points desc, player) as r from scores) x where r = 1', 'DIFFERENTIAL');
+-- A bound on the place keeps the first rows of each partition; those with the same place count as one.
+call follow('podium', 'select player, team, place from (select player, team, rank() over (partition by team order by points desc) as place from scores) x where place <= 2 and team <> ''blue''', 'DIFFERENTIAL');
+select law from regexp_matches(pgtrickle.explain_stream_table('podium'), '(τ .*|ω .*)', 'g') law;
 select * from ranks order by team, place, player;
 select * from steps order by player;
 
 update scores set points = 9 where player = 'bob';
 update scores set points = 3 where player = 'dan';
-select refreshed_how('ranks'), refreshed_how('overall'), refreshed_how('steps'), refreshed_how('teams'), refreshed_how('best');
+select refreshed_how('ranks'), refreshed_how('overall'), refreshed_how('steps'), refreshed_how('teams'), refreshed_how('best'), refreshed_how('podium');
 select * from ranks order by team, place, player;
 select * from overall order by place;
 select * from steps order by player;
 select * from teams order by place, team;
 select * from best order by player;
+select * from podium order by place, player;
 -- The blue team is not looked at, and who keeps a place is not written.
 select rows_inserted, rows_updated, rows_deleted from pgtrickle.get_refresh_history('ranks', 1);
 
 -- Rows move between partitions, to the one without a name too.
 update scores set team = null where player = 'ada';
-insert into scores values ('fay', 'blue', 7);
+insert into scores values ('fay', 'blue', 7), ('gus', 'red', 9), ('hal', 'red', 9);
 delete from scores where player = 'dan';
-select refreshed_how('ranks'), refreshed_how('overall'), refreshed_how('steps'), refreshed_how('teams'), refreshed_how('best');
+select refreshed_how('ranks'), refreshed_how('overall'), refreshed_how('steps'), refreshed_how('teams'), refreshed_how('best'), refreshed_how('podium');
 select * from ranks order by team, place, player;
 select * from best order by player;
+select * from podium order by place, player;
 truncate scores;
 select refreshed_how('ranks'), refreshed_how('overall'), refreshed_how('teams');
 select count(*) from ranks;

@@ -1,9 +1,10 @@
 //! ⋈, inner join.   Bilinear:  Δ(P ⋈ R) = ΔP ⋈ R + P ⋈ ΔR − ΔP ⋈ ΔR
 //!
 //! States are read after the change, so a pair of which both rows are new is counted by each of the
-//! first two terms, and the third takes one away. A join of many inputs is folded left, one input at a
-//! time, and ΔP is a step wherever two terms read it: with m changed inputs there are 3m − 2 terms,
-//! never 2^m. With one changed input there is one term, a single select.
+//! first two terms, and the third takes one away. With one changed input there is one term, a single select.
+//! With two there are those three, each a join of all inputs that the server orders as it likes. With more the
+//! join is folded left, one input at a time, and ΔP is a step wherever two terms read it: with m changed inputs
+//! there are 3m − 2 terms, never 2^m.
 
 use std::collections::BTreeSet;
 
@@ -25,12 +26,10 @@ pub fn delta(join: &Join, cx: &mut Cx) -> Result<Option<Delta>> {
 /// The delta of a join of inputs whose deltas are known.
 pub fn of(inputs: Vec<Input>, predicates: &[Expr], cx: &mut Cx) -> Result<Option<Delta>> {
     let (clocks, inputs): (Vec<Input>, Vec<Input>) = inputs.into_iter().partition(Input::is_ticking);
-    // After the first change: the sooner unchanged inputs restrict ΔP, the less there is to write down.
-    let inputs = linked(inputs, predicates, |input| (&input.state, input.delta.is_some()));
-    let mut chain = Chain { predicates, states: vec![], delta: None };
-    for input in inputs {
-        chain.add(input, cx);
-    }
+    let chain = match inputs.iter().filter(|input| input.delta.is_some()).count() {
+        2 => Chain::of_two(inputs, predicates, cx),
+        _ => Chain::folded(inputs, predicates, cx),
+    };
     if clocks.is_empty() {
         return Ok(chain.delta.map(|term| term.evaluate(predicates, cx)));
     }
@@ -66,7 +65,42 @@ struct Term {
     joined: Option<BTreeSet<ColId>>,
 }
 
-impl Chain<'_> {
+impl<'a> Chain<'a> {
+    /// One input after the other.
+    fn folded(inputs: Vec<Input>, predicates: &'a [Expr], cx: &mut Cx) -> Chain<'a> {
+        // After the first change: the sooner unchanged inputs restrict ΔP, the less there is to write down.
+        let inputs = linked(inputs, predicates, |input| (&input.state, input.delta.is_some()));
+        let mut chain = Chain { predicates, states: vec![], delta: None };
+        for input in inputs {
+            chain.add(input, cx);
+        }
+        chain
+    }
+
+    /// ΔP ⋈ R ⋈ S + P ⋈ ΔR ⋈ S − ΔP ⋈ ΔR ⋈ S, where S did not change.
+    fn of_two(inputs: Vec<Input>, predicates: &'a [Expr], cx: &mut Cx) -> Chain<'a> {
+        let states: Vec<Plan> = inputs.iter().map(|input| input.state.clone()).collect();
+        let deltas = inputs.into_iter().map(|input| Some(cx.shared(input.delta?, "d", "bilinear")));
+        let deltas: Vec<Option<Delta>> = deltas.collect();
+        let product = |at: &dyn Fn(usize) -> bool| {
+            let changed = |index: &usize| deltas[*index].is_some() && at(*index);
+            let (changed, same): (Vec<usize>, Vec<usize>) = (0..states.len()).partition(changed);
+            let changed: Vec<&Delta> = changed.into_iter().filter_map(|index| deltas[index].as_ref()).collect();
+            let same = same.into_iter().map(|index| states[index].clone());
+            Term {
+                inputs: changed.iter().map(|delta| delta.plan.clone()).chain(same).collect(),
+                weights: changed.iter().map(|delta| delta.w.clone()).collect(),
+                negative: changed.len() == 2,
+                joined: None,
+            }
+        };
+        let single = (0..states.len()).filter(|at| deltas[*at].is_some()).map(|at| product(&|index| index == at));
+        let terms = single.chain([product(&|_| true)]).collect();
+        let mut chain = Chain { predicates, states, delta: None };
+        chain.delta = Some(chain.sum(terms, None, cx));
+        chain
+    }
+
     /// P ⋈ R from P.
     fn add(&mut self, input: Input, cx: &mut Cx) {
         self.delta = match (self.delta.take(), input.delta) {
@@ -81,7 +115,7 @@ impl Chain<'_> {
                 let before = cx.shared(before, "c", "bilinear");
                 let delta = cx.shared(delta, "d", "bilinear");
                 let states = [before.against(&input.state), self.with_states(&delta), before.overlap(&delta)];
-                Some(self.sum(states.into(), &input.state, cx))
+                Some(self.sum(states.into(), Some(&input.state), cx))
             }
         };
         self.states.push(input.state);
@@ -109,8 +143,8 @@ impl Chain<'_> {
     }
 
     /// The terms as one relation over the columns of P ⋈ R.
-    fn sum(&self, terms: Vec<Term>, last: &Plan, cx: &mut Cx) -> Term {
-        let columns: Vec<Column> = self.states.iter().chain([last]).flat_map(Plan::columns).collect();
+    fn sum(&self, terms: Vec<Term>, last: Option<&Plan>, cx: &mut Cx) -> Term {
+        let columns: Vec<Column> = self.states.iter().chain(last).flat_map(Plan::columns).collect();
         let joined: BTreeSet<ColId> = columns.iter().map(|column| column.id).collect();
         let terms = terms.into_iter().map(|term| term.evaluate(self.predicates, cx)).collect();
         let Delta { plan, w, .. } = Delta::total(columns, terms, &mut cx.ids);
