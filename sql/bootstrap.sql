@@ -38,6 +38,7 @@ create table pgtrickle.pgt_frontiers (
   last_error_at      timestamptz,
   refreshes          bigint not null default 0,
   rows_changed       bigint not null default 0,
+  missed             bigint not null default 0,   -- refreshes that made a change visible later than promised
   rates              double precision[]           -- milliseconds per unit of the planner's cost: of recomputing, then of deltas by magnitude
 ) with (fillfactor = 50);
 

@@ -6,9 +6,11 @@ use ivm::schedule::Schedule;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 use crate::pg::setting;
+use crate::pg::shmem::SEATS;
 
 static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MAX_CONSECUTIVE_ERRORS: GucSetting<i32> = GucSetting::<i32>::new(3);
+static MAX_PARALLEL_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(4);
 static DEFAULT_SCHEDULE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"1s"));
 
 /// Makes the settings known to the server.
@@ -31,6 +33,17 @@ pub fn init() {
         GucContext::Sighup,
         GucFlags::default(),
     );
+    GucRegistry::define_int_guc(
+        c"pg_trickle.max_parallel_workers",
+        c"The most workers that refresh stream tables beside the schedulers, on the whole server.",
+        c"They are started where refreshes take long, and some of max_worker_processes are always left to others. \
+          With 0 the scheduler of each database does everything itself.",
+        &MAX_PARALLEL_WORKERS,
+        0,
+        SEATS as i32,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
     setting::define_checked::<DefaultSchedule>(
         c"pg_trickle.default_schedule",
         c"What the schedule \"calculated\" stands for where no other stream table reads the table.",
@@ -49,6 +62,11 @@ pub fn enabled() -> bool {
 /// How many failures in a row suspend a stream table.
 pub fn max_consecutive_errors() -> i32 {
     MAX_CONSECUTIVE_ERRORS.get()
+}
+
+/// How many workers the pool may have.
+pub fn max_parallel_workers() -> usize {
+    MAX_PARALLEL_WORKERS.get().max(0) as usize
 }
 
 /// What `'calculated'` means for a stream table that no other reads.

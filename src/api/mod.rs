@@ -6,6 +6,7 @@
 
 mod alter;
 mod create;
+mod drain;
 mod drop;
 mod explain;
 mod refresh;

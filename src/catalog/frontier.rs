@@ -140,3 +140,11 @@ pub fn clear_errors(session: &Session, id: i32) -> Result<()> {
     )?;
     Ok(())
 }
+
+/// Counts for each of these stream tables that a change became visible later than promised.
+pub fn missed(ids: &[i32]) -> Result<()> {
+    crate::pg::spi::connect(None, |session| {
+        let update = "update pgtrickle.pgt_frontiers set missed = missed + 1 where pgt_id = any ($1)";
+        session.execute(update, &[ids.to_vec().into()]).map(|_| ())
+    })
+}

@@ -66,6 +66,8 @@ pub struct Schedulable {
     pub upstream: Vec<i32>,
     /// Its rows come and go as time passes.
     pub temporal: bool,
+    /// What its last refresh took, in milliseconds.
+    pub took_ms: Option<f64>,
 }
 
 impl Mode {
@@ -265,7 +267,9 @@ pub fn schedulable() -> Result<Vec<Schedulable>> {
                             join pgtrickle.pgt_sources b using (source_id)
                             join pgtrickle.pgt_stream_tables u on u.pgt_relid = b.relid
                            where d.pgt_id = s.pgt_id),
-                    s.temporal
+                    s.temporal,
+                    (select h.duration_ms from pgtrickle.pgt_refresh_history h
+                      where h.pgt_id = s.pgt_id and h.error is null order by h.refresh_id desc limit 1)
                from pgtrickle.pgt_stream_tables s
                join pgtrickle.pgt_frontiers f using (pgt_id)
                join pg_catalog.pg_class c on c.oid = s.pgt_relid::oid
@@ -282,8 +286,21 @@ pub fn schedulable() -> Result<Vec<Schedulable>> {
                     sources: row.require(7)?,
                     upstream: row.require(8)?,
                     temporal: row.require(9)?,
+                    took_ms: row.get(10),
                 })
             },
         )
+    })
+}
+
+/// What these stream tables are called; those that are gone are left out.
+pub fn names(ids: &[i32]) -> Result<BTreeMap<i32, String>> {
+    crate::pg::spi::connect(None, |session| {
+        let named = session.query(
+            "select s.pgt_id, s.pgt_relid::text from pgtrickle.pgt_stream_tables s where s.pgt_id = any ($1)",
+            &[ids.to_vec().into()],
+            |row| Ok((row.require(1)?, row.require(2)?)),
+        )?;
+        Ok(named.into_iter().collect())
     })
 }

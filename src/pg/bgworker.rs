@@ -41,6 +41,12 @@ pub fn register(name: &str, function: &str) {
         .load();
 }
 
+/// How many background workers the server can have.
+pub fn max_processes() -> usize {
+    // SAFETY: a plain variable, set once by the postmaster.
+    unsafe { pg_sys::max_worker_processes.max(0) as usize }
+}
+
 /// A worker that was asked for.
 pub struct Started(DynamicBackgroundWorker);
 
@@ -143,6 +149,13 @@ pub fn wait(timeout: Option<Duration>) {
         pg_sys::WaitLatch(pg_sys::MyLatch, events as c_int, milliseconds, pg_sys::PG_WAIT_EXTENSION);
         pg_sys::ResetLatch(pg_sys::MyLatch);
     }
+}
+
+/// Sleeps in the middle of a session's function; ends with an error when that is asked for.
+pub fn nap(time: Duration) {
+    check_for_interrupts!();
+    wait(Some(time));
+    check_for_interrupts!();
 }
 
 /// Does what signals asked for. A request to end is left to the caller, who is in no transaction.

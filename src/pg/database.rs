@@ -7,7 +7,7 @@ use std::time::Duration;
 use pgrx::{check_for_interrupts, pg_sys};
 
 use crate::pg::bgworker::now;
-use crate::pg::shmem::{Slot, shared};
+use crate::pg::shmem::{Post, Slot, shared};
 use crate::pg::wake;
 
 /// The databases that a worker can connect to and that are somebody's own. In a transaction.
@@ -35,9 +35,16 @@ pub fn all() -> Vec<pg_sys::Oid> {
     found
 }
 
-/// Asks a worker to end; true while it is there.
+/// Asks the workers of a database to end, its scheduler and those of the pool; true while one is there.
 pub fn terminate(slot: &Slot) -> bool {
-    let Some(pid) = slot.worker.pid() else { return false };
+    let pool = shared().into_iter().flat_map(|shared| shared.seats_of(slot.database())).map(|(_, seat)| &seat.worker);
+    let asked: Vec<bool> = std::iter::once(&slot.worker).chain(pool).map(terminate_process).collect();
+    asked.contains(&true)
+}
+
+/// Asks the process that has a post to end; true while it is there.
+fn terminate_process(post: &Post) -> bool {
+    let Some(pid) = post.pid() else { return false };
     // SAFETY: the process array is searched under its lock; should the process have ended in between, its
     // number is not in use again within these few instructions.
     unsafe {
@@ -66,6 +73,12 @@ pub fn of_owned_extension() -> Option<pg_sys::Oid> {
     let (extension, database) =
         unsafe { (pg_sys::get_extension_oid(c"pg_trickle".as_ptr(), true), pg_sys::MyDatabaseId) };
     (extension != pg_sys::InvalidOid && owns(pg_sys::ExtensionRelationId, extension)).then_some(database)
+}
+
+/// Whether the current user may do with this database as its owner.
+pub fn is_own() -> bool {
+    // SAFETY: a plain variable of this process.
+    owns(pg_sys::DatabaseRelationId, unsafe { pg_sys::MyDatabaseId })
 }
 
 fn owns(class: pg_sys::Oid, object: pg_sys::Oid) -> bool {

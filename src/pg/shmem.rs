@@ -1,7 +1,9 @@
-//! What the server's processes share: one slot per database, fixed in size, nothing but atomics.
+//! What the server's processes share: one slot per database and one seat per worker of the pool, fixed in size,
+//! nothing but atomics.
 //!
-//! A slot carries the news from writers to their scheduler and says who works for the database. Memory that
-//! is all zero is a valid empty state, so a restart after a crash needs no repair.
+//! A slot carries the news from writers to their scheduler and says who works for the database; a seat carries a
+//! tick from a scheduler to a worker, and back how it went. Memory that is all zero is a valid empty state, so a
+//! restart after a crash needs no repair.
 
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
@@ -10,6 +12,10 @@ use pgrx::pg_sys;
 
 /// Databases that can have a scheduler, or be known to need none, at the same time.
 pub const SLOTS: usize = 128;
+/// Workers that the pool can have.
+pub const SEATS: usize = 16;
+/// Stream tables in one tick of the pool.
+pub const TABLES: usize = 256;
 /// Sources are told apart modulo this.
 pub const BITS: i32 = 256;
 const WORDS: usize = BITS as usize / 64;
@@ -24,6 +30,7 @@ pub struct Shared {
     /// The launcher should read the list of databases again.
     pub attention: AtomicBool,
     pub slots: [Slot; SLOTS],
+    pub seats: [Seat; SEATS],
 }
 
 /// The part of one database.
@@ -38,6 +45,45 @@ pub struct Slot {
     /// Moves when the catalog changed.
     generation: AtomicU64,
     changed: [AtomicU64; WORDS],
+    /// Its scheduler waits for a worker of the pool.
+    pub hungry: AtomicBool,
+    /// Its scheduler is in a tick.
+    pub ticking: AtomicBool,
+    /// No refresh may begin: its scheduler waits until that is over.
+    pub drained: AtomicBool,
+}
+
+/// The part of one worker of the pool.
+#[repr(C)]
+pub struct Seat {
+    /// The database that it works for; 0 while the seat is free.
+    database: AtomicU32,
+    stage: AtomicU32,
+    pub worker: Post,
+    count: AtomicU32,
+    tables: [Task; TABLES],
+}
+
+/// One stream table of a tick of the pool.
+#[repr(C)]
+struct Task {
+    id: AtomicI32,
+    fate: AtomicU32,
+    /// Microseconds.
+    took: AtomicI64,
+}
+
+/// Where a tick of the pool is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// There is none.
+    Idle,
+    /// The worker is to do it, or is at it.
+    Given,
+    /// It is done; the scheduler is to read how it went.
+    Done,
+    /// There is none, and there will be none: the worker leaves.
+    Leaving,
 }
 
 /// Where a process can be found: its entry in the process array (plus one) and its id.
@@ -128,6 +174,7 @@ impl Slot {
         self.database.store(0, Ordering::SeqCst);
         self.set_phase(Phase::Vacant);
         self.held_until.store(0, Ordering::SeqCst);
+        [&self.hungry, &self.ticking, &self.drained].iter().for_each(|flag| flag.store(false, Ordering::SeqCst));
         self.take_changed(&[u64::MAX; WORDS]);
         self.database.store(database.to_u32(), Ordering::SeqCst);
     }
@@ -194,6 +241,79 @@ impl Slot {
             std::array::from_fn(|word| self.changed[word].fetch_and(!which[word], Ordering::SeqCst) & which[word]);
         fence(Ordering::SeqCst);
         taken
+    }
+}
+
+impl Shared {
+    /// The seats of a database.
+    pub fn seats_of(&self, database: pg_sys::Oid) -> impl Iterator<Item = (usize, &Seat)> {
+        self.seats.iter().enumerate().filter(move |(_, seat)| seat.database() == database)
+    }
+}
+
+impl Seat {
+    pub fn database(&self) -> pg_sys::Oid {
+        pg_sys::Oid::from(self.database.load(Ordering::SeqCst))
+    }
+
+    /// Takes a free seat for a database.
+    pub fn reserve(&self, database: pg_sys::Oid) -> bool {
+        let (free, taken) = (pg_sys::InvalidOid.to_u32(), database.to_u32());
+        let reserved = self.database.compare_exchange(free, taken, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+        if reserved {
+            self.stage.store(Stage::Idle as u32, Ordering::SeqCst);
+        }
+        reserved
+    }
+
+    /// Gives the seat back. Only where no worker is.
+    pub fn free(&self) {
+        self.database.store(pg_sys::InvalidOid.to_u32(), Ordering::SeqCst);
+    }
+
+    pub fn stage(&self) -> Stage {
+        [Stage::Idle, Stage::Given, Stage::Done, Stage::Leaving][self.stage.load(Ordering::SeqCst) as usize % 4]
+    }
+
+    /// Moves from one stage to another; false if it is in neither.
+    pub fn turn(&self, from: Stage, to: Stage) -> bool {
+        self.stage.compare_exchange(from as u32, to as u32, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// Hands a tick over; false when the worker is leaving. At most [`TABLES`] tables.
+    pub fn give(&self, ids: &[i32]) -> bool {
+        for (task, id) in self.tables.iter().zip(ids) {
+            task.id.store(*id, Ordering::SeqCst);
+            task.fate.store(0, Ordering::SeqCst);
+            task.took.store(0, Ordering::SeqCst);
+        }
+        self.count.store(ids.len().min(TABLES) as u32, Ordering::SeqCst);
+        self.turn(Stage::Idle, Stage::Given)
+    }
+
+    pub fn ids(&self) -> Vec<i32> {
+        self.tasks().map(|task| task.id.load(Ordering::SeqCst)).collect()
+    }
+
+    /// Says how the tables fared, as numbers of the caller's that are not zero, and how long each took.
+    pub fn answer(&self, fates: impl Iterator<Item = (u32, i64)>) {
+        for (task, (fate, took)) in self.tasks().zip(fates) {
+            task.took.store(took, Ordering::SeqCst);
+            task.fate.store(fate, Ordering::SeqCst);
+        }
+    }
+
+    /// What was answered; zero where nothing was.
+    pub fn answers(&self) -> Vec<(i32, u32, i64)> {
+        let read = |task: &Task| {
+            let (id, fate) = (task.id.load(Ordering::SeqCst), task.fate.load(Ordering::SeqCst));
+            (id, fate, task.took.load(Ordering::SeqCst))
+        };
+        self.tasks().map(read).collect()
+    }
+
+    fn tasks(&self) -> impl Iterator<Item = &Task> {
+        self.tables.iter().take(self.count.load(Ordering::SeqCst) as usize)
     }
 }
 

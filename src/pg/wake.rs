@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use pgrx::pg_sys;
 use pgrx::pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE};
 
-use crate::pg::shmem::{Phase, Slot, shared};
+use crate::pg::shmem::{Phase, Seat, Slot, Stage, shared};
 
 /// What a transaction has to tell once it has committed.
 #[derive(Clone, Copy, Default)]
@@ -73,6 +73,25 @@ pub fn everything_changed() {
 /// At commit, lets the launcher read the list of databases again.
 pub fn databases_changed() {
     tell(|news| news.databases = true);
+}
+
+/// Lets no refresh begin in this database, or lets them again; false where there is nobody to hear it.
+pub fn drain(drained: bool) -> bool {
+    let slot = my_slot();
+    if let Some(slot) = slot {
+        slot.drained.store(drained, Ordering::SeqCst);
+        slot.worker.ring();
+    }
+    slot.is_some()
+}
+
+/// Whether none may begin and none is under way.
+pub fn drained() -> bool {
+    let Some((shared, slot)) = shared().zip(my_slot()) else { return false };
+    let scheduler = slot.worker.pid().is_some();
+    let working = scheduler && slot.ticking.load(Ordering::SeqCst);
+    let busy = |(_, seat): (usize, &Seat)| seat.stage() == Stage::Given && (scheduler || seat.worker.pid().is_some());
+    slot.drained.load(Ordering::SeqCst) && !working && !shared.seats_of(slot.database()).any(busy)
 }
 
 /// Keeps workers out of a database until the end of this transaction, or `until` at the latest.

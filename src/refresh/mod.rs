@@ -20,4 +20,4 @@ pub use build::{build, dismantle, rebuild};
 pub use guarded::guard_trigger;
 pub use loaded::{Loaded, Ready, load};
 pub use planned::explain as explain_programs;
-pub use tick::{Outcome, behind, lock, record_failure, tick};
+pub use tick::{Outcome, behind, lock, record_failure, tick, with_upstream};

@@ -25,6 +25,8 @@ pub struct Outcome {
     pub id: i32,
     pub refresh: Refresh,
     pub error: Option<Error>,
+    /// It was not tried, because something that it reads failed.
+    pub held_up: bool,
 }
 
 /// What the tables of one tick share.
@@ -86,16 +88,15 @@ fn run(tick: &mut Tick, order: Vec<i32>) -> Result<Vec<Outcome>> {
     let mut outcomes = vec![];
     for id in order {
         let started = Instant::now();
-        let result = match upstream_failed(id, &failed)? {
-            Some(name) => Err(upstream_error(&name)),
-            None => attempt(tick, id, started),
-        };
+        let upstream = upstream_failed(id, &failed)?;
+        let held_up = upstream.is_some();
+        let result = upstream.map_or_else(|| attempt(tick, id, started), |name| Err(upstream_error(&name)));
         outcomes.push(match result {
-            Ok(refresh) => Outcome { id, refresh, error: None },
+            Ok(refresh) => Outcome { id, refresh, error: None, held_up },
             Err(error) => {
                 failed.insert(id);
                 loaded::forget(id);
-                Outcome { id, refresh: failure(&error, started), error: Some(error) }
+                Outcome { id, refresh: failure(&error, started), error: Some(error), held_up }
             }
         });
     }
@@ -166,6 +167,11 @@ fn in_order(session: &Session, ids: &[i32]) -> Result<Vec<i32>> {
         graph.put(table, reads)?;
     }
     Ok(graph.order(&graph.upstream(&ids.iter().copied().collect())))
+}
+
+/// A stream table and all that it reads, directly or through others.
+pub fn with_upstream(id: i32) -> Result<Vec<i32>> {
+    quietly(|| spi::connect(None, |session| in_order(session, &[id])))
 }
 
 fn upstream_failed(id: i32, failed: &BTreeSet<i32>) -> Result<Option<String>> {

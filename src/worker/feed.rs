@@ -32,6 +32,11 @@ impl Feed {
         Some(self.slot.generation()).filter(|generation| self.generation != Some(*generation))
     }
 
+    /// The generation that was read last.
+    pub fn generation(&self) -> u64 {
+        self.generation.unwrap_or_else(|| self.slot.generation())
+    }
+
     /// Has the catalog read again.
     pub fn forget(&mut self) {
         self.generation = None;

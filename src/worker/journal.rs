@@ -21,6 +21,11 @@ impl Journal {
         self.said.retain(|id, _| id.is_some_and(|id| self.names.contains_key(&id)));
     }
 
+    /// Whether these tables' names are known.
+    pub fn knows(&self, ids: &[i32]) -> bool {
+        ids.iter().all(|id| self.names.contains_key(id))
+    }
+
     /// Logs an error about a table, or about none, once until it is another.
     pub fn failed(&mut self, id: Option<i32>, error: &Error) {
         let text = error.in_full();

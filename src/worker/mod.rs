@@ -1,10 +1,12 @@
-//! The background workers. One launcher per server starts one scheduler per database that has the
-//! extension; see `README.md` beside this file.
+//! The background workers. One launcher per server starts one scheduler per database that has the extension, and
+//! schedulers start the workers of the pool; see `README.md` beside this file.
 
 mod feed;
 mod journal;
 mod launcher;
+mod pool;
 mod scheduler;
+mod work;
 
 use crate::pg::{bgworker, shmem};
 

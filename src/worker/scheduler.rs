@@ -1,22 +1,22 @@
 //! One per database: wait, poll, decide, act. What to do and when is decided by `ivm::schedule`; this loop
 //! only carries events in and ticks out. While there is nothing to do it sleeps without a timeout.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CStr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ivm::schedule::{Actions, Event, Fate, Micros, Schedule, State, Table};
+use ivm::schedule::{Actions, Event, Micros, Schedule, State, Table};
 use pgrx::pg_guard;
 use pgrx::pg_sys::Datum;
 
+use crate::catalog::frontier;
 use crate::catalog::stream_table::{self, Schedulable};
-use crate::error::{Error, Kind, Result};
+use crate::guc;
 use crate::pg::bgworker::{self, ServerZone};
-use crate::pg::shmem::{Phase, Slot, shared};
-use crate::pg::{database, setting, wake};
+use crate::pg::shmem::{Phase, Shared, Slot, shared};
+use crate::pg::{database, wake};
 use crate::worker::feed::Feed;
-use crate::worker::journal::Journal;
-use crate::{guc, refresh};
+use crate::worker::pool::Pool;
+use crate::worker::work::{Fared, Work};
 
 /// How long to wait before the catalog is read again after that failed.
 const RELOAD_PAUSE: Micros = 1_000_000;
@@ -25,9 +25,10 @@ struct Scheduler {
     slot: &'static Slot,
     feed: Feed,
     state: State,
+    pool: Pool,
+    worker: Work,
     /// Happened since the last decision.
     events: Vec<Event>,
-    journal: Journal,
     /// The catalog could not be read: not before then.
     reload_at: Option<Micros>,
     /// Statistics that are still to be handed on, at this time.
@@ -38,7 +39,9 @@ struct Scheduler {
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_trickle_scheduler(argument: Datum) {
     bgworker::begin();
-    let Some(slot) = shared().and_then(|shared| shared.slots.get(argument.value())) else { bgworker::exit(0) };
+    let Some((shared, slot)) = shared().and_then(|shared| Some((shared, shared.slots.get(argument.value())?))) else {
+        bgworker::exit(0)
+    };
     if !bgworker::occupy(&slot.worker, leave, argument.value()) {
         bgworker::exit(0);
     }
@@ -47,25 +50,8 @@ pub extern "C-unwind" fn pg_trickle_scheduler(argument: Datum) {
         bgworker::exit(0);
     }
     bgworker::connect(Some(slot.database()), c"pg_trickle_scheduler");
-    for (name, value) in SETTINGS {
-        setting::set(name, value);
-    }
-    bgworker::report(None);
-    Scheduler::new(slot).run()
+    Scheduler::new(shared, slot).run()
 }
-
-/// What a refresh must not depend on. A lost tick is simply done again, so nothing waits for the disk.
-const SETTINGS: [(&CStr, &CStr); 8] = [
-    // Should a tick and a user's DDL wait for each other, the tick notices first and gives way.
-    (c"deadlock_timeout", c"10ms"),
-    (c"synchronous_commit", c"off"),
-    (c"search_path", c""),
-    (c"statement_timeout", c"0"),
-    (c"lock_timeout", c"0"),
-    (c"idle_in_transaction_session_timeout", c"0"),
-    (c"default_transaction_isolation", c"read committed"),
-    (c"default_transaction_read_only", c"off"),
-];
 
 fn leave(number: usize) {
     if let Some(slot) = shared().and_then(|shared| shared.slots.get(number)) {
@@ -78,13 +64,14 @@ fn leave(number: usize) {
 }
 
 impl Scheduler {
-    fn new(slot: &'static Slot) -> Scheduler {
+    fn new(shared: &'static Shared, slot: &'static Slot) -> Scheduler {
         Scheduler {
             slot,
             feed: Feed::new(slot),
             state: State::default(),
+            pool: Pool::new(shared, slot),
+            worker: Work::new(slot),
             events: vec![],
-            journal: Journal::default(),
             reload_at: None,
             report_at: None,
         }
@@ -93,11 +80,29 @@ impl Scheduler {
     fn run(mut self) -> ! {
         loop {
             self.poll();
-            let actions = self.decide();
-            match actions.tick.is_empty() {
-                true => self.wait(actions.wake),
-                false => self.act(&actions.tick),
+            let Actions { tick, away, waiting, wake, late } = self.decide();
+            self.confess(&late);
+            // Said before it is asked: whoever drains sees the one or is seen.
+            self.slot.ticking.store(true, Ordering::SeqCst);
+            let drained = self.slot.drained.load(Ordering::SeqCst);
+            let idle = drained || (tick.is_empty() && away.is_empty());
+            if !idle {
+                self.work(tick, away);
             }
+            self.slot.ticking.store(false, Ordering::SeqCst);
+            if waiting {
+                self.pool.hunger();
+            }
+            if idle {
+                self.wait(wake.filter(|_| !drained));
+            }
+        }
+    }
+
+    fn work(&mut self, tick: Vec<i32>, away: Vec<Vec<i32>>) {
+        self.hand_over(away);
+        if !tick.is_empty() {
+            self.act(&tick);
         }
     }
 
@@ -115,6 +120,7 @@ impl Scheduler {
             self.reload(generation, now);
         }
         self.events.extend(self.feed.look(now));
+        self.events.extend(self.pool.poll(now));
         if self.report_at.is_some_and(|at| at <= now) {
             bgworker::report_statistics(true);
             self.report_at = None;
@@ -141,7 +147,7 @@ impl Scheduler {
             Ok(Some(list)) => self.learn(generation, list),
             Ok(None) => self.retire(generation),
             Err(error) => {
-                self.journal.failed(None, &error);
+                self.worker.journal.failed(None, &error);
                 self.reload_at = Some(now + RELOAD_PAUSE);
             }
         }
@@ -154,14 +160,18 @@ impl Scheduler {
         }
         self.reload_at = None;
         self.feed.learn(generation, list.iter().flat_map(|table| table.sources.iter().copied()));
-        self.journal.learn(list.iter().map(|table| (table.id, table.name.clone())).collect());
+        self.worker.journal.learn(list.iter().map(|table| (table.id, table.name.clone())).collect());
         let tables = list.into_iter().map(|table| self.table(table)).collect();
+        let first = self.state.is_empty();
         self.events.push(Event::Tables { tables, default: guc::default_schedule() });
+        if first {
+            self.events.extend(self.pool.underway(bgworker::now()));
+        }
     }
 
     fn table(&mut self, table: Schedulable) -> Table {
         let schedule = Schedule::parse(&table.schedule).unwrap_or_else(|error| {
-            self.journal.failed(Some(table.id), &error.into());
+            self.worker.journal.failed(Some(table.id), &error.into());
             guc::default_schedule()
         });
         Table {
@@ -173,6 +183,7 @@ impl Scheduler {
             sources: table.sources,
             upstream: table.upstream,
             temporal: table.temporal,
+            took: table.took_ms.map(|ms| (ms * 1e3) as Micros),
         }
     }
 
@@ -185,84 +196,42 @@ impl Scheduler {
         bgworker::exit(0)
     }
 
+    /// Gives ticks to the pool. What no worker takes after all, the scheduler does itself.
+    fn hand_over(&mut self, ticks: Vec<Vec<i32>>) {
+        for ids in ticks {
+            self.clear(&ids);
+            if self.pool.give(&ids) {
+                self.events.push(Event::Started { at: bgworker::now(), ids });
+            } else {
+                self.act(&ids);
+            }
+        }
+    }
+
     /// Refreshes these tables in one tick.
     fn act(&mut self, ids: &[i32]) {
-        let began = bgworker::now();
-        self.events.extend(self.feed.clear(&self.state.sources(ids), began));
-        self.events.push(Event::Started { at: began, ids: ids.to_vec() });
-        bgworker::report(Some(&self.journal.activity(ids)));
-        let verdicts = self.tick(ids);
-        self.conclude(ids, verdicts);
-        bgworker::report(None);
+        self.clear(ids);
+        self.events.push(Event::Started { at: bgworker::now(), ids: ids.to_vec() });
+        let generation = self.feed.generation();
+        let fared = self.worker.run(ids, generation);
+        let at = bgworker::now();
+        self.events.extend(fared.into_iter().map(|Fared { id, fate, took }| Event::Finished { at, id, fate, took }));
         let rest = bgworker::report_statistics(false);
-        self.report_at = rest.map(|rest| bgworker::now() + rest.as_micros() as Micros);
+        self.report_at = rest.map(|rest| at + rest.as_micros() as Micros);
     }
 
-    /// How each table fared: whether there was something to do, or what went wrong. Where the tick fails as a
-    /// whole and not by the moment's fault, each table is tried alone to find the one to blame.
-    fn tick(&mut self, ids: &[i32]) -> BTreeMap<i32, Result<bool>> {
-        match (bgworker::transaction(|| refresh::tick(ids)), ids) {
-            (Ok(outcomes), _) => outcomes.into_iter().map(verdict).collect(),
-            (Err(error), [id]) => BTreeMap::from([(*id, Err(error))]),
-            (Err(error), _) if error.kind() == Kind::Transient => {
-                self.journal.failed(None, &error);
-                BTreeMap::new()
-            }
-            (Err(_), _) => {
-                let mut verdicts = BTreeMap::new();
-                let mut broken = BTreeSet::new();
-                for id in ids {
-                    if !self.state.reads_any(*id, &broken) {
-                        verdicts.extend(self.tick(&[*id]));
-                    }
-                    if !matches!(verdicts.get(id), Some(Ok(_))) {
-                        broken.insert(*id);
-                    }
-                }
-                verdicts
-            }
-        }
+    /// Clears the marks of what a tick is about to read.
+    fn clear(&mut self, ids: &[i32]) {
+        let news = self.feed.clear(&self.state.sources(ids), bgworker::now());
+        self.events.extend(news);
     }
 
-    /// Lets the step function know how the tick went, upstream first: a table is not to blame for what it reads.
-    fn conclude(&mut self, ids: &[i32], mut verdicts: BTreeMap<i32, Result<bool>>) {
-        let mut broken = BTreeSet::new();
-        for id in ids.iter().copied() {
-            let fate = match verdicts.remove(&id) {
-                Some(Ok(worked)) => {
-                    self.journal.succeeded(id);
-                    if worked { Fate::Refreshed } else { Fate::Unchanged }
-                }
-                Some(Err(error)) if !self.state.reads_any(id, &broken) => self.blame(id, &error),
-                _ => Fate::Postponed,
-            };
-            if !matches!(fate, Fate::Refreshed | Fate::Unchanged) {
-                broken.insert(id);
-            }
-            self.events.push(Event::Finished { at: bgworker::now(), id, fate });
+    /// Writes down that changes became visible later than promised.
+    fn confess(&mut self, late: &[i32]) {
+        if !late.is_empty()
+            && let Err(error) = bgworker::transaction(|| bgworker::with_snapshot(|| frontier::missed(late)))
+        {
+            self.worker.journal.failed(None, &error);
         }
     }
-
-    /// Writes a failure down, in a transaction of its own; not where the catalog moved under the tick, which
-    /// may explain it.
-    fn blame(&mut self, id: i32, error: &Error) -> Fate {
-        if self.feed.stale().is_some() {
-            return Fate::Postponed;
-        }
-        self.journal.failed(Some(id), error);
-        match bgworker::transaction(|| bgworker::with_snapshot(|| refresh::record_failure(id, error))) {
-            Ok(true) => Fate::Suspended,
-            Ok(false) if error.kind() != Kind::Transient => Fate::Failed,
-            Ok(false) => Fate::Postponed,
-            Err(error) => {
-                self.journal.failed(None, &error);
-                Fate::Failed
-            }
-        }
-    }
-}
-
-fn verdict(outcome: refresh::Outcome) -> (i32, Result<bool>) {
-    let worked = outcome.did_work();
-    (outcome.id, outcome.error.map_or(Ok(worked), Err))
 }

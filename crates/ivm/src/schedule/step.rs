@@ -8,6 +8,10 @@
 //!
 //! A table is dirty when something that it reads changed, directly or through the stream tables it reads. So
 //! the changes that a tick itself makes are never news: whoever reads them was dirty already.
+//!
+//! **The small does not wait for the large:** tables that are due form groups without an edge between them. The
+//! scheduler itself does what takes it no time, in one tick; other groups go to the pool, the ones that have waited
+//! longest first, and where no worker is free they wait for one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +23,11 @@ const MARGIN: Micros = 50 * MILLISECOND;
 const GATHER_PART: Micros = 10;
 /// … and within this time, so that tables of one target keep moving together.
 const GATHER_MOST: Micros = 100 * MILLISECOND;
+/// What the scheduler does itself takes no longer than this, and so does what a worker is given at a time, unless it
+/// is one group.
+const SMALL: Micros = 10 * MILLISECOND;
+/// A promise of "at once" is broken after this time.
+const PATIENCE: Micros = SECOND;
 /// Pauses after failures double from the first to the longest.
 const FIRST_PAUSE: Micros = 100 * MILLISECOND;
 const FIRST_PAUSE_COUNTED: Micros = SECOND;
@@ -41,6 +50,15 @@ pub struct Table {
     pub upstream: Vec<i32>,
     /// Its rows come and go as time passes.
     pub temporal: bool,
+    /// How long its last refresh took, where there was one.
+    pub took: Option<Micros>,
+}
+
+/// The workers of the pool: those that could take a tick now, and those that have one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hands {
+    pub free: usize,
+    pub busy: usize,
 }
 
 /// Something that happened.
@@ -52,8 +70,10 @@ pub enum Event {
     Changed { since: Micros, sources: Vec<i32> },
     /// A tick of these tables started: it sees every change made known before.
     Started { at: Micros, ids: Vec<i32> },
-    /// One table of a tick is through with it.
-    Finished { at: Micros, id: i32, fate: Fate },
+    /// One table of a tick is through with it; its own refresh took so long.
+    Finished { at: Micros, id: i32, fate: Fate, took: Micros },
+    /// The pool is another one now.
+    Hands(Hands),
 }
 
 /// How a table fared in a tick.
@@ -75,8 +95,14 @@ pub enum Fate {
 pub struct Actions {
     /// Refresh these together, each after those that it reads.
     pub tick: Vec<i32>,
+    /// Before that, give each of these to a free worker of the pool, to do the same.
+    pub away: Vec<Vec<i32>>,
+    /// More workers would have something to do.
+    pub waiting: bool,
     /// Then look again at this time, or only when something happens.
     pub wake: Option<Micros>,
+    /// Changes became visible in these later than was promised.
+    pub late: Vec<i32>,
 }
 
 /// What the scheduler knows.
@@ -84,6 +110,17 @@ pub struct Actions {
 pub struct State {
     now: Micros,
     entries: BTreeMap<i32, Entry>,
+    hands: Hands,
+    /// To be told of with the next actions.
+    late: Vec<i32>,
+}
+
+/// Due tables with an edge between them, or with one to what all of them read.
+struct Group {
+    /// Each after those that it reads.
+    ids: Vec<i32>,
+    start: Micros,
+    cost: Micros,
 }
 
 #[derive(Debug)]
@@ -100,7 +137,9 @@ struct Entry {
     /// Where its rows, or those of an ancestor, come and go as time passes: since when it may have.
     ticking: Option<Micros>,
     running: Option<Attempt>,
-    /// How long a tick with it takes.
+    /// How long its own refresh takes.
+    took: Micros,
+    /// How long a tick with it takes, whatever it reads included.
     needed: Micros,
     failures: u32,
     retry: Option<Micros>,
@@ -125,9 +164,9 @@ impl State {
         self.decide(zone)
     }
 
-    /// What stream table `id` reads, directly or not, among `ids`: did one of them fail, it cannot be blamed.
-    pub fn reads_any(&self, id: i32, ids: &BTreeSet<i32>) -> bool {
-        self.entries.get(&id).is_some_and(|entry| !entry.ancestors.is_disjoint(ids))
+    /// Whether no table is known yet.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Every source that these tables read, directly or not.
@@ -158,11 +197,13 @@ impl State {
                     }
                 }
             }
-            Event::Finished { at, id, fate } => {
+            Event::Finished { at, id, fate, took } => {
                 if let Some(entry) = self.entries.get_mut(&id) {
-                    entry.finish(at, fate);
+                    let late = entry.finish(at, fate, took);
+                    self.late.extend(late.then_some(id));
                 }
             }
+            Event::Hands(hands) => self.hands = hands,
         }
     }
 
@@ -227,22 +268,91 @@ impl State {
         found
     }
 
-    fn decide(&self, zone: &dyn Zone) -> Actions {
-        let starts: Vec<(&Entry, Micros)> =
-            self.entries.values().filter_map(|entry| Some((entry, self.start(entry, zone)?))).collect();
-        let mut tick: BTreeSet<i32> = BTreeSet::new();
-        if starts.iter().any(|(_, start)| *start <= self.now) {
-            for (entry, _) in starts.iter().filter(|(entry, start)| *start <= self.now + entry.gather()) {
-                tick.insert(entry.table.id);
-                tick.extend(&entry.ancestors);
+    fn decide(&mut self, zone: &dyn Zone) -> Actions {
+        self.measure();
+        let starts: BTreeMap<i32, Micros> =
+            self.entries.iter().filter_map(|(id, entry)| Some((*id, self.start(entry, zone)?))).collect();
+        let mut due: BTreeSet<i32> = BTreeSet::new();
+        if starts.values().any(|start| *start <= self.now) {
+            for (id, start) in &starts {
+                if let Some(entry) = self.entries.get(id).filter(|entry| *start <= self.now + entry.gather()) {
+                    due.insert(*id);
+                    due.extend(&entry.ancestors);
+                }
             }
         }
-        let left = starts.iter().filter(|(entry, _)| !tick.contains(&entry.table.id));
-        let wake = left.map(|(_, start)| *start).min();
-        let mut tick: Vec<i32> = tick.into_iter().collect();
-        // Whatever a table reads has fewer ancestors than itself.
-        tick.sort_by_key(|id| self.entries.get(id).map_or(0, |entry| entry.ancestors.len()));
-        Actions { tick, wake }
+        let wake = starts.iter().filter(|(id, _)| !due.contains(id)).map(|(_, start)| *start).min();
+        let late = std::mem::take(&mut self.late);
+        Actions { wake, late, ..self.place(self.groups(&due, &starts)) }
+    }
+
+    /// Adds up what ticks take.
+    fn measure(&mut self) {
+        let took = |id: &i32| self.entries.get(id).map_or(0, |entry| entry.took);
+        let needed: Vec<Micros> =
+            self.entries.iter().map(|(id, entry)| entry.ancestors.iter().chain([id]).map(took).sum()).collect();
+        self.entries.values_mut().zip(needed).for_each(|(entry, needed)| entry.needed = needed);
+    }
+
+    /// The tables of a tick in groups that share no edge.
+    fn groups(&self, due: &BTreeSet<i32>, starts: &BTreeMap<i32, Micros>) -> Vec<Group> {
+        let mut groups: Vec<BTreeSet<i32>> = vec![];
+        let mut places: BTreeMap<i32, usize> = BTreeMap::new();
+        for id in due {
+            let Some(entry) = self.entries.get(id) else { continue };
+            let own = || entry.ancestors.iter().chain([id]);
+            let at = own().find_map(|id| places.get(id).copied()).unwrap_or(groups.len());
+            groups.resize_with(groups.len().max(at + 1), BTreeSet::new);
+            let others: BTreeSet<usize> = own().filter_map(|id| places.get(id).copied()).filter(|o| *o != at).collect();
+            let joined: Vec<i32> = others.into_iter().flat_map(|other| std::mem::take(&mut groups[other])).collect();
+            for id in own().copied().chain(joined) {
+                groups[at].insert(id);
+                places.insert(id, at);
+            }
+        }
+        groups.into_iter().filter(|group| !group.is_empty()).map(|group| self.group(group, starts)).collect()
+    }
+
+    fn group(&self, ids: BTreeSet<i32>, starts: &BTreeMap<i32, Micros>) -> Group {
+        let entries = || ids.iter().filter_map(|id| self.entries.get(id));
+        let cost = entries().map(Entry::cost).fold(0, Micros::saturating_add);
+        let start = ids.iter().filter_map(|id| starts.get(id)).min().copied().unwrap_or(self.now);
+        Group { ids: self.ordered(ids.into_iter().collect()), start, cost }
+    }
+
+    /// Each table after those that it reads, which have fewer ancestors than itself.
+    fn ordered(&self, mut ids: Vec<i32>) -> Vec<i32> {
+        ids.sort_by_key(|id| (self.entries.get(id).map_or(0, |entry| entry.ancestors.len()), *id));
+        ids
+    }
+
+    /// What the scheduler does itself, and what each free worker does.
+    fn place(&self, mut groups: Vec<Group>) -> Actions {
+        let Hands { free, busy } = self.hands;
+        groups.sort_by_key(|group| (group.cost, group.start));
+        let mut spent: Micros = 0;
+        let mut is_large = |group: &Group| {
+            spent = spent.saturating_add(group.cost);
+            spent > SMALL
+        };
+        let small = groups.iter().position(&mut is_large).unwrap_or(groups.len());
+        let alone = free + busy == 0;
+        let mut waiting = alone && small < groups.len();
+        let mut large = if alone { vec![] } else { groups.split_off(small) };
+        large.sort_by_key(|group| (group.start, group.ids.first().copied()));
+        let mut large = large.into_iter().peekable();
+        let mut away = vec![];
+        while let Some(first) = large.next_if(|_| away.len() < free) {
+            let Group { mut ids, mut cost, .. } = first;
+            while let Some(next) = large.next_if(|next| cost.saturating_add(next.cost) <= SMALL) {
+                ids.extend(next.ids);
+                cost += next.cost;
+            }
+            away.push(ids);
+        }
+        waiting |= large.peek().is_some();
+        let tick = self.ordered(groups.into_iter().flat_map(|group| group.ids).collect());
+        Actions { tick, away, waiting, ..Actions::default() }
     }
 
     /// When a tick with this table should start, if there is a reason and no obstacle.
@@ -262,6 +372,7 @@ impl State {
 impl Entry {
     fn new(table: Table, now: Micros) -> Entry {
         Entry {
+            took: table.took.unwrap_or(0),
             table,
             schedules: vec![],
             ancestors: BTreeSet::new(),
@@ -298,8 +409,14 @@ impl Entry {
         self.dirty = Some(self.dirty.map_or(since, |dirty| dirty.min(since)));
     }
 
-    fn finish(&mut self, at: Micros, fate: Fate) {
-        let Some(attempt) = self.running.take() else { return };
+    /// What a tick with it costs beside others: to fill a table may take any time.
+    fn cost(&self) -> Micros {
+        if self.table.populated { self.took } else { Micros::MAX }
+    }
+
+    /// Takes note of how it fared; true when a change became visible later than promised.
+    fn finish(&mut self, at: Micros, fate: Fate, took: Micros) -> bool {
+        let Some(attempt) = self.running.take() else { return false };
         match fate {
             Fate::Refreshed | Fate::Unchanged => {
                 self.failures = 0;
@@ -308,7 +425,7 @@ impl Entry {
                 self.table.populated = true;
                 self.ticking = self.ticking.map(|_| at);
                 if fate == Fate::Refreshed {
-                    self.learn(at - attempt.began);
+                    self.learn(took);
                 }
             }
             Fate::Postponed => self.pause(at, attempt, FIRST_PAUSE),
@@ -318,11 +435,23 @@ impl Entry {
                 self.table.active &= fate == Fate::Failed;
             }
         }
+        let promised = self.promise().zip(attempt.dirty).map(|(promise, since)| since.saturating_add(promise));
+        fate == Fate::Refreshed && promised.is_some_and(|promised| at > promised)
     }
 
-    /// A slower tick counts at once, a faster one little by little: being late is worse than being early.
+    /// After what time a change should be visible, beyond doubt; `None` where that is not promised.
+    fn promise(&self) -> Option<Micros> {
+        let targets = self.schedules.iter().filter_map(|schedule| match schedule {
+            Schedule::Every(0) => Some(PATIENCE),
+            Schedule::Every(target) => Some(target.saturating_add((target / GATHER_PART).max(GATHER_MOST))),
+            Schedule::Cron(_) | Schedule::Calculated => None,
+        });
+        targets.min()
+    }
+
+    /// A slower refresh counts at once, a faster one little by little: being late is worse than being early.
     fn learn(&mut self, took: Micros) {
-        self.needed = if took > self.needed { took } else { (3 * self.needed + took) / 4 };
+        self.took = if took > self.took { took } else { (3 * self.took + took) / 4 };
     }
 
     fn pause(&mut self, at: Micros, attempt: Attempt, first: Micros) {

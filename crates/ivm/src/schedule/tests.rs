@@ -19,6 +19,7 @@ fn table(id: i32, schedule: &str, sources: &[i32], upstream: &[i32]) -> Table {
         sources: sources.to_vec(),
         upstream: upstream.to_vec(),
         temporal: false,
+        took: None,
     }
 }
 
@@ -32,7 +33,11 @@ fn changed(since: Micros, source: i32) -> Event {
 
 fn done(at: Micros, ids: &[i32], fate: Fate) -> Vec<Event> {
     let started = Event::Started { at, ids: ids.to_vec() };
-    std::iter::once(started).chain(ids.iter().map(|id| Event::Finished { at, id: *id, fate })).collect()
+    std::iter::once(started).chain(ids.iter().map(|id| finished(at, *id, fate, 0))).collect()
+}
+
+fn finished(at: Micros, id: i32, fate: Fate, took: Micros) -> Event {
+    Event::Finished { at, id, fate, took }
 }
 
 /// A scheduler that knows these tables and has looked at all of them once, at time 0.
@@ -46,7 +51,7 @@ fn settled(list: &[Table]) -> State {
 }
 
 fn actions(tick: &[i32], wake: impl Into<Option<Micros>>) -> Actions {
-    Actions { tick: tick.to_vec(), wake: wake.into() }
+    Actions { tick: tick.to_vec(), wake: wake.into(), ..Actions::default() }
 }
 
 #[test]
@@ -103,8 +108,8 @@ fn a_change_is_visible_in_time_and_zero_means_at_once() {
 fn a_slow_refresh_starts_earlier() {
     let mut state = settled(&[table(1, "1s", &[10], &[])]);
     state.step(S, vec![changed(S, 10), Event::Started { at: S, ids: vec![1] }], &());
-    let finished = Event::Finished { at: S + 400 * MS, id: 1, fate: Fate::Refreshed };
-    assert_eq!(state.step(S + 400 * MS, vec![finished], &()), Actions::default());
+    let end = finished(S + 400 * MS, 1, Fate::Refreshed, 400 * MS);
+    assert_eq!(state.step(S + 400 * MS, vec![end], &()), Actions::default());
     assert_eq!(state.step(9 * S, vec![changed(9 * S, 10)], &()).wake, Some(10 * S - 400 * MS));
 }
 
@@ -112,17 +117,13 @@ fn a_slow_refresh_starts_earlier() {
 fn a_change_during_a_tick_is_not_lost() {
     let mut state = settled(&[table(1, "0s", &[10], &[])]);
     assert_eq!(state.step(S, vec![changed(S, 10)], &()).tick, [1]);
-    let events = vec![
-        Event::Started { at: S, ids: vec![1] },
-        Event::Finished { at: 2 * S, id: 1, fate: Fate::Refreshed },
-        changed(S, 10),
-    ];
+    let events = vec![Event::Started { at: S, ids: vec![1] }, finished(2 * S, 1, Fate::Refreshed, S), changed(S, 10)];
     assert_eq!(state.step(2 * S, events, &()).tick, [1]);
     let mut running = settled(&[table(1, "0s", &[10], &[])]);
     running.step(S, vec![changed(S, 10), Event::Started { at: S, ids: vec![1] }], &());
     assert_eq!(running.step(S + 1, vec![changed(S + 1, 10)], &()), Actions::default());
-    let finished = Event::Finished { at: 2 * S, id: 1, fate: Fate::Refreshed };
-    assert_eq!(running.step(2 * S, vec![finished], &()).tick, [1]);
+    let end = finished(2 * S, 1, Fate::Refreshed, S);
+    assert_eq!(running.step(2 * S, vec![end], &()).tick, [1]);
 }
 
 /// Time is a change to those whose rows come and go with it, and to whoever reads them; to nobody else.
@@ -135,10 +136,7 @@ fn time_is_looked_at_as_often_as_it_matters() {
     assert_eq!(state.step(0, done(0, &[1, 2, 3, 4], Fate::Unchanged), &()), actions(&[], S));
     assert_eq!(state.step(S, vec![], &()), actions(&[1], 2 * S));
     // Whoever is late rests before it looks again.
-    let events = vec![
-        Event::Started { at: S, ids: vec![1] },
-        Event::Finished { at: S + 900 * MS, id: 1, fate: Fate::Refreshed },
-    ];
+    let events = vec![Event::Started { at: S, ids: vec![1] }, finished(S + 900 * MS, 1, Fate::Refreshed, 900 * MS)];
     assert_eq!(state.step(S + 900 * MS, events, &()), actions(&[], 2 * S));
     assert_eq!(state.step(2 * S, vec![], &()), actions(&[2, 3], 2 * S + 900 * MS));
     // A change does not wait for that.
@@ -203,7 +201,8 @@ fn failures_pause_longer_and_longer() {
         at = state.step(at, done(at, &[1], Fate::Postponed), &()).wake.unwrap();
     }
     assert_eq!(state.step(at, done(at, &[1], Fate::Postponed), &()).wake, Some(at + 60 * S));
-    assert_eq!(state.step(at, done(at, &[1], Fate::Refreshed), &()), Actions::default());
+    let last = state.step(at, done(at, &[1], Fate::Refreshed), &());
+    assert_eq!(last, Actions { late: vec![1], ..Actions::default() });
 }
 
 #[test]
@@ -237,6 +236,85 @@ fn a_clock_that_steps_back_delays_nothing() {
     let mut state = settled(&[table(1, "1s", &[10], &[])]);
     state.step(5000 * S, vec![changed(5000 * S, 10)], &());
     assert_eq!(state.step(1400 * S, vec![], &()), actions(&[], 1401 * S - 50 * MS));
+}
+
+/// Tables over sources of their own that are known to take so long, and changes of all of them at time S.
+fn crew(takes: &[Micros], hands: Hands) -> (State, Vec<Event>) {
+    let list: Vec<Table> = takes
+        .iter()
+        .zip(1..)
+        .map(|(took, id)| Table { took: Some(*took), ..table(id, "0s", &[10 + id], &[]) })
+        .collect();
+    let mut state = settled(&list);
+    state.step(0, vec![Event::Hands(hands)], &());
+    (state, (1..=takes.len() as i32).map(|id| changed(S, 10 + id)).collect())
+}
+
+#[test]
+fn the_large_goes_to_the_pool_and_the_small_is_done_at_once() {
+    let takes = [300 * MS, 2 * MS, 3 * MS, 40 * MS];
+    let (mut state, changes) = crew(&takes, Hands { free: 1, busy: 0 });
+    let first = state.step(S, changes, &());
+    assert_eq!((first.tick, first.away), (vec![2, 3], vec![vec![1]]));
+    // The other large one waits for the worker, and nobody wakes up for it before.
+    let mut events = vec![Event::Hands(Hands { free: 0, busy: 1 }), Event::Started { at: S, ids: vec![1] }];
+    events.extend(done(S, &[2, 3], Fate::Refreshed));
+    let waiting = Actions { waiting: true, ..Actions::default() };
+    assert_eq!(state.step(S, events, &()), waiting);
+    // Meanwhile small ones do not wait.
+    assert_eq!(state.step(S + 1, vec![changed(S + 1, 12)], &()), Actions { tick: vec![2], ..waiting });
+    let end = vec![finished(2 * S, 1, Fate::Refreshed, S), Event::Hands(Hands { free: 1, busy: 0 })];
+    let next = state.step(2 * S, [done(S + 1, &[2], Fate::Refreshed), end].concat(), &());
+    assert_eq!((next.tick, next.away), (vec![], vec![vec![4]]));
+}
+
+#[test]
+fn without_a_pool_the_scheduler_does_everything() {
+    let (mut state, changes) = crew(&[300 * MS, 2 * MS, 40 * MS], Hands::default());
+    assert_eq!(state.step(S, changes, &()), Actions { waiting: true, ..actions(&[1, 2, 3], None) });
+}
+
+#[test]
+fn a_worker_takes_several_small_groups_and_one_large_one() {
+    let takes = [4 * MS; 9];
+    let (mut state, changes) = crew(&takes, Hands { free: 4, busy: 0 });
+    let first = state.step(S, changes, &());
+    assert_eq!((first.tick, first.away), (vec![1, 2], vec![vec![3, 4], vec![5, 6], vec![7, 8], vec![9]]));
+}
+
+#[test]
+fn what_is_connected_goes_together() {
+    let slow =
+        |id, sources: &[i32], upstream: &[i32]| Table { took: Some(50 * MS), ..table(id, "0s", sources, upstream) };
+    let list =
+        [slow(1, &[10], &[]), slow(2, &[10], &[]), slow(3, &[], &[1]), slow(4, &[10], &[2, 3]), slow(5, &[10], &[])];
+    let mut state = settled(&list);
+    let hands = Event::Hands(Hands { free: 4, busy: 0 });
+    assert_eq!(state.step(S, vec![hands, changed(S, 10)], &()).away, [vec![1, 2, 3, 4], vec![5]]);
+}
+
+#[test]
+fn what_was_never_filled_is_left_to_the_pool() {
+    let mut state = settled(&[table(1, "0s", &[10], &[])]);
+    let empty = Table { populated: false, ..table(2, "1h", &[10], &[]) };
+    let hands = Event::Hands(Hands { free: 1, busy: 0 });
+    let both = tables(&[table(1, "0s", &[10], &[]), empty]);
+    let first = state.step(S, vec![hands, both, changed(S, 10)], &());
+    assert_eq!((first.tick, first.away), (vec![1], vec![vec![2]]));
+}
+
+#[test]
+fn a_broken_promise_is_told_once() {
+    let mut state = settled(&[table(1, "1s", &[10], &[]), table(2, "0s", &[11], &[])]);
+    let tick = |id: i32, at: Micros| [Event::Started { at, ids: vec![id] }, finished(at, id, Fate::Refreshed, 0)];
+    let late = |state: &mut State, source: i32, events: [Event; 2], at: Micros| {
+        state.step(at, [vec![changed(S, source)], events.to_vec()].concat(), &()).late
+    };
+    assert_eq!(late(&mut state, 10, tick(1, S + 1090 * MS), S + 1090 * MS), []);
+    assert_eq!(late(&mut state, 10, tick(1, S + 1200 * MS), S + 1200 * MS), [1]);
+    assert_eq!(state.step(3 * S, vec![], &()).late, []);
+    assert_eq!(late(&mut state, 11, tick(2, S + 900 * MS), 3 * S), []);
+    assert_eq!(late(&mut state, 11, tick(2, S + 1100 * MS), 3 * S), [2]);
 }
 
 /// What a random run is made of.
@@ -371,8 +449,9 @@ impl Simulation<'_> {
         for id in ids {
             let planned = self.run.fates.get(self.refreshes).filter(|_| self.failing).unwrap_or(&Fate::Refreshed);
             self.refreshes += 1;
-            let fate = if self.state.reads_any(id, &broken) { Fate::Postponed } else { *planned };
-            self.events.push(Event::Finished { at: self.now, id, fate });
+            let upstream = ancestors(&self.run.tables, id);
+            let fate = if upstream.is_disjoint(&broken) { *planned } else { Fate::Postponed };
+            self.events.push(finished(self.now, id, fate, self.now - began));
             match fate {
                 Fate::Refreshed => self.show(id, began),
                 _ => _ = broken.insert(id),
@@ -386,6 +465,12 @@ impl Simulation<'_> {
         let shown = self.invisible.extract_if(.., |(waiting, at)| *waiting == id && *at <= began);
         self.late.extend(shown.map(|(_, at)| self.now - at - target));
     }
+}
+
+fn ancestors(tables: &[Table], id: i32) -> BTreeSet<i32> {
+    let table = tables.iter().find(|table| table.id == id).unwrap();
+    let above = table.upstream.iter().flat_map(|up| ancestors(tables, *up));
+    above.chain(table.upstream.iter().copied()).collect()
 }
 
 fn reads(tables: &[Table], id: i32) -> BTreeSet<i32> {

@@ -1,0 +1,248 @@
+//! The pool: workers that refresh what takes long, so that a scheduler is free for what does not. A scheduler starts
+//! them as it needs them; they stay with their database for as long as there is work, for the plans that they have.
+//!
+//! **Invariant:** a seat with a database has a scheduler that looks after it, or a worker that gives it back.
+
+use std::ffi::CString;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ivm::schedule::{Event, Fate, Hands, Micros};
+use pgrx::pg_sys::Datum;
+use pgrx::{pg_guard, pg_sys};
+
+use crate::guc;
+use crate::pg::bgworker::{self, Started};
+use crate::pg::shmem::{Phase, Seat, Shared, Slot, Stage, TABLES, shared};
+use crate::worker::work::{Fared, Work};
+
+/// A worker without work leaves after this time.
+const REST: Duration = Duration::from_secs(30);
+/// Worker processes of the server that the pool leaves to others, beside the launcher and the schedulers.
+const SPARE: usize = 2;
+/// How long no worker is asked for once the server had no room for one.
+const CROWDED: Micros = 10_000_000;
+
+/// The part of the pool that works for one scheduler.
+pub struct Pool {
+    shared: &'static Shared,
+    slot: &'static Slot,
+    hands: Vec<Hand>,
+    /// The server had no room for a worker: not before then.
+    crowded_until: Micros,
+    /// That the pool cannot be as large as wished was said.
+    told: bool,
+}
+
+/// A worker, or one that was asked for.
+struct Hand {
+    seat: &'static Seat,
+    started: Option<Started>,
+    /// What it was given; empty while it rests.
+    ids: Vec<i32>,
+}
+
+impl Pool {
+    /// Takes over the workers that an earlier scheduler of the database left.
+    pub fn new(shared: &'static Shared, slot: &'static Slot) -> Pool {
+        let hand = |(_, seat): (usize, &'static Seat)| {
+            let ids = if seat.stage() == Stage::Given { seat.ids() } else { vec![] };
+            Hand { seat, started: None, ids }
+        };
+        let hands = shared.seats_of(slot.database()).map(hand).collect();
+        Pool { shared, slot, hands, crowded_until: 0, told: false }
+    }
+
+    /// What the workers that were taken over are at.
+    pub fn underway(&self, now: Micros) -> Vec<Event> {
+        let busy = self.hands.iter().filter(|hand| !hand.ids.is_empty());
+        busy.map(|hand| Event::Started { at: now, ids: hand.ids.clone() }).collect()
+    }
+
+    /// Takes in what workers are through with, and how many there are now.
+    pub fn poll(&mut self, now: Micros) -> Vec<Event> {
+        let mut events = vec![];
+        for hand in &mut self.hands {
+            let gone = hand.is_gone();
+            if hand.seat.stage() == Stage::Done || (gone && !hand.ids.is_empty()) {
+                events.extend(hand.collect(now));
+            }
+            if gone {
+                hand.seat.free();
+            }
+        }
+        let database = self.slot.database();
+        self.hands.retain(|hand| hand.seat.database() == database && hand.seat.stage() != Stage::Leaving);
+        let busy = self.hands.iter().filter(|hand| !hand.ids.is_empty()).count();
+        let free = self.hands.len() - busy + self.room(now);
+        events.push(Event::Hands(Hands { free, busy }));
+        events
+    }
+
+    /// How many more workers could be started.
+    fn room(&mut self, now: Micros) -> usize {
+        let taken = self.shared.seats.iter().filter(|seat| seat.database() != pg_sys::InvalidOid).count();
+        if now < self.crowded_until { 0 } else { self.most().saturating_sub(taken) }
+    }
+
+    /// The size of the pool: as wished, and leaving some of the server's worker processes to others.
+    fn most(&self) -> usize {
+        let schedulers = self.shared.slots.iter().filter(|slot| slot.phase() == Phase::Running).count();
+        let left = bgworker::max_processes().saturating_sub(1 + schedulers + SPARE);
+        guc::max_parallel_workers().min(left)
+    }
+
+    /// Gives a tick to a worker; false when there is none after all.
+    pub fn give(&mut self, ids: &[i32]) -> bool {
+        if ids.len() > TABLES {
+            return false;
+        }
+        let resting = self.hands.iter_mut().filter(|hand| hand.ids.is_empty());
+        for hand in resting {
+            if hand.seat.give(ids) {
+                hand.ids = ids.to_vec();
+                hand.seat.worker.ring();
+                return true;
+            }
+        }
+        self.engage(ids)
+    }
+
+    /// Starts a worker for a tick.
+    fn engage(&mut self, ids: &[i32]) -> bool {
+        let database = self.slot.database();
+        let mut seats = self.shared.seats.iter().enumerate();
+        let Some((number, seat)) = seats.find(|(_, seat)| seat.reserve(database)) else { return false };
+        seat.give(ids);
+        let started = bgworker::start("pg_trickle pool worker", "pg_trickle_pool", number);
+        if started.is_none() {
+            seat.free();
+            self.crowded_until = bgworker::now() + CROWDED;
+            self.tell();
+            return false;
+        }
+        self.hands.push(Hand { seat, started, ids: ids.to_vec() });
+        true
+    }
+
+    /// There is more to do than workers to do it: takes one that rests from another database.
+    pub fn hunger(&mut self) {
+        if guc::max_parallel_workers() == 0 {
+            return;
+        }
+        if self.most() < guc::max_parallel_workers() {
+            self.tell();
+        }
+        let mine = self.slot.database();
+        self.slot.hungry.store(true, Ordering::SeqCst);
+        let other = |seat: &&Seat| ![mine, pg_sys::InvalidOid].contains(&seat.database());
+        if let Some(seat) = self.shared.seats.iter().filter(other).find(|seat| seat.turn(Stage::Idle, Stage::Leaving)) {
+            seat.worker.ring();
+        }
+    }
+
+    fn tell(&mut self) {
+        if !std::mem::replace(&mut self.told, true) {
+            pgrx::log!(
+                "pg_trickle refreshes with fewer workers than pg_trickle.max_parallel_workers; raise max_worker_processes"
+            );
+        }
+    }
+}
+
+impl Hand {
+    /// Whether there is no worker and none will come.
+    fn is_gone(&self) -> bool {
+        self.seat.worker.pid().is_none() && self.started.as_ref().is_none_or(Started::is_over)
+    }
+
+    /// How the tables of its tick fared. Those that a worker left unanswered are to be tried again.
+    fn collect(&mut self, at: Micros) -> Vec<Event> {
+        self.ids.clear();
+        let answers = self.seat.answers();
+        self.seat.turn(Stage::Done, Stage::Idle);
+        let finished = |(id, fate, took): (i32, u32, i64)| Event::Finished { at, id, fate: fate_of(fate), took };
+        answers.into_iter().map(finished).collect()
+    }
+}
+
+const FATES: [Fate; 5] = [Fate::Postponed, Fate::Refreshed, Fate::Unchanged, Fate::Failed, Fate::Suspended];
+
+/// A fate as its number, which is not zero.
+fn number_of(fate: Fate) -> u32 {
+    FATES.iter().position(|known| *known == fate).map_or(1, |at| at as u32 + 1)
+}
+
+fn fate_of(number: u32) -> Fate {
+    FATES.get((number as usize).saturating_sub(1)).copied().unwrap_or(Fate::Postponed)
+}
+
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn pg_trickle_pool(argument: Datum) {
+    bgworker::begin();
+    let number = argument.value();
+    let Some((shared, seat)) = shared().and_then(|shared| Some((shared, shared.seats.get(number)?))) else {
+        bgworker::exit(0)
+    };
+    if !bgworker::occupy(&seat.worker, leave, number) {
+        bgworker::exit(0);
+    }
+    // Whoever holds the slot either sees this process or is seen here.
+    let slot = shared.slot(seat.database()).filter(|slot| guc::enabled() && slot.held_until() <= bgworker::now());
+    let Some(slot) = slot else { bgworker::exit(0) };
+    let name = CString::new(format!("pg_trickle_pool_{}", number + 1)).unwrap_or_default();
+    bgworker::connect(Some(slot.database()), Box::leak(name.into_boxed_c_str()));
+    serve(Work::new(slot), slot, seat)
+}
+
+fn leave(number: usize) {
+    let Some((shared, seat)) = shared().and_then(|shared| Some((shared, shared.seats.get(number)?))) else { return };
+    let scheduler = shared.slot(seat.database());
+    seat.worker.leave();
+    // What was given and not done, or done and not read, the scheduler has to see; unless there is none.
+    let read = seat.turn(Stage::Idle, Stage::Leaving) || seat.stage() == Stage::Leaving;
+    if read || scheduler.is_none_or(|slot| slot.worker.pid().is_none()) {
+        seat.free();
+    }
+    if let Some(slot) = scheduler {
+        slot.worker.ring();
+    }
+    for slot in shared.slots.iter().filter(|slot| slot.hungry.swap(false, Ordering::SeqCst)) {
+        slot.worker.ring();
+    }
+}
+
+/// Does what it is given, until there was nothing for some time.
+fn serve(mut work: Work, slot: &'static Slot, seat: &'static Seat) -> ! {
+    let mut report_at: Option<Micros> = None;
+    let mut resting_since = bgworker::now();
+    loop {
+        let signals = bgworker::signals();
+        if signals.terminated || !guc::enabled() || seat.stage() == Stage::Leaving {
+            bgworker::exit(0);
+        }
+        if seat.stage() == Stage::Given {
+            let (ids, generation) = (seat.ids(), slot.generation());
+            work.learn(&ids);
+            let fared = work.run(&ids, generation);
+            seat.answer(fared.iter().map(|Fared { fate, took, .. }| (number_of(*fate), *took)));
+            seat.turn(Stage::Given, Stage::Done);
+            slot.worker.ring();
+            resting_since = bgworker::now();
+            report_at = bgworker::report_statistics(false).map(|rest| resting_since + rest.as_micros() as Micros);
+            continue;
+        }
+        let now = bgworker::now();
+        if report_at.is_some_and(|at| at <= now) {
+            bgworker::report_statistics(true);
+            report_at = None;
+        }
+        let until = resting_since + REST.as_micros() as Micros;
+        if until <= now && seat.turn(Stage::Idle, Stage::Leaving) {
+            bgworker::exit(0);
+        }
+        let next = report_at.map_or(until, |at| at.min(until));
+        bgworker::wait(Some(Duration::from_micros((next - now).max(1_000) as u64)));
+    }
+}

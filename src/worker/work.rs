@@ -1,0 +1,152 @@
+//! A tick as a background process does it: in a transaction of its own, with the one to blame found and written
+//! down where something fails. The scheduler does some, the workers of the pool do others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CStr;
+
+use ivm::schedule::{Fate, Micros};
+
+use crate::catalog::stream_table;
+use crate::error::{Error, Kind};
+use crate::pg::shmem::Slot;
+use crate::pg::{bgworker, setting};
+use crate::refresh;
+use crate::worker::journal::Journal;
+
+/// What a refresh must not depend on. A lost tick is simply done again, so nothing waits for the disk.
+const SETTINGS: [(&CStr, &CStr); 8] = [
+    // Should a tick and a user's DDL wait for each other, the tick notices first and gives way.
+    (c"deadlock_timeout", c"10ms"),
+    (c"synchronous_commit", c"off"),
+    (c"search_path", c""),
+    (c"statement_timeout", c"0"),
+    (c"lock_timeout", c"0"),
+    (c"idle_in_transaction_session_timeout", c"0"),
+    (c"default_transaction_isolation", c"read committed"),
+    (c"default_transaction_read_only", c"off"),
+];
+
+/// How one stream table fared, and how long its own refresh took.
+pub struct Fared {
+    pub id: i32,
+    pub fate: Fate,
+    pub took: Micros,
+}
+
+pub struct Work {
+    slot: &'static Slot,
+    pub journal: Journal,
+}
+
+/// Whether there was something to do, or what went wrong; and for how long. An error of none: something that it
+/// reads failed.
+struct Verdict {
+    outcome: std::result::Result<bool, Option<Error>>,
+    took: Micros,
+}
+
+impl Work {
+    /// Makes this process fit for ticks of a database.
+    pub fn new(slot: &'static Slot) -> Work {
+        for (name, value) in SETTINGS {
+            setting::set(name, value);
+        }
+        bgworker::report(None);
+        Work { slot, journal: Journal::default() }
+    }
+
+    /// Refreshes these tables in one tick, each after those that it reads. `generation`: that of the catalog which
+    /// they were read from.
+    pub fn run(&mut self, ids: &[i32], generation: u64) -> Vec<Fared> {
+        bgworker::report(Some(&self.journal.activity(ids)));
+        let verdicts = self.tick(ids);
+        let fared = self.conclude(ids, verdicts, generation);
+        bgworker::report(None);
+        fared
+    }
+
+    /// Reads what these tables are called, unless that is known.
+    pub fn learn(&mut self, ids: &[i32]) {
+        if self.journal.knows(ids) {
+            return;
+        }
+        match bgworker::transaction(|| bgworker::with_snapshot(|| stream_table::names(ids))) {
+            Ok(names) => self.journal.learn(names),
+            Err(error) => self.journal.failed(None, &error),
+        }
+    }
+
+    /// How each table fared. Where the tick fails as a whole and not by the moment's fault, each table is tried
+    /// alone to find the one to blame.
+    fn tick(&mut self, ids: &[i32]) -> BTreeMap<i32, Verdict> {
+        match (bgworker::transaction(|| refresh::tick(ids)), ids) {
+            (Ok(outcomes), _) => outcomes.into_iter().map(verdict).collect(),
+            (Err(error), [id]) => BTreeMap::from([(*id, Verdict { outcome: Err(Some(error)), took: 0 })]),
+            (Err(error), _) if error.kind() == Kind::Transient => {
+                self.journal.failed(None, &error);
+                BTreeMap::new()
+            }
+            (Err(_), _) => self.one_by_one(ids),
+        }
+    }
+
+    fn one_by_one(&mut self, ids: &[i32]) -> BTreeMap<i32, Verdict> {
+        let mut verdicts: BTreeMap<i32, Verdict> = BTreeMap::new();
+        let mut broken = BTreeSet::new();
+        for id in ids {
+            let reads = bgworker::transaction(|| bgworker::with_snapshot(|| refresh::with_upstream(*id)));
+            if reads.is_ok_and(|reads| reads.iter().all(|read| !broken.contains(read))) {
+                for (id, verdict) in self.tick(&[*id]) {
+                    verdicts.entry(id).or_insert(verdict);
+                }
+            }
+            if verdicts.get(id).is_none_or(|verdict| verdict.outcome.is_err()) {
+                broken.insert(*id);
+            }
+        }
+        verdicts
+    }
+
+    /// Blames who is to blame. What was not even tried is to be tried again.
+    fn conclude(&mut self, ids: &[i32], mut verdicts: BTreeMap<i32, Verdict>, generation: u64) -> Vec<Fared> {
+        let conclude = |id: &i32| {
+            let untried = Verdict { outcome: Err(None), took: 0 };
+            let Verdict { outcome, took } = verdicts.remove(id).unwrap_or(untried);
+            let fate = match outcome {
+                Ok(worked) => {
+                    self.journal.succeeded(*id);
+                    if worked { Fate::Refreshed } else { Fate::Unchanged }
+                }
+                Err(Some(error)) => self.blame(*id, &error, generation),
+                Err(None) => Fate::Postponed,
+            };
+            Fared { id: *id, fate, took }
+        };
+        ids.iter().map(conclude).collect()
+    }
+
+    /// Writes a failure down, in a transaction of its own; not where the catalog moved under the tick, which
+    /// may explain it.
+    fn blame(&mut self, id: i32, error: &Error, generation: u64) -> Fate {
+        if self.slot.generation() != generation {
+            return Fate::Postponed;
+        }
+        self.journal.failed(Some(id), error);
+        match bgworker::transaction(|| bgworker::with_snapshot(|| refresh::record_failure(id, error))) {
+            Ok(true) => Fate::Suspended,
+            Ok(false) if error.kind() != Kind::Transient => Fate::Failed,
+            Ok(false) => Fate::Postponed,
+            Err(error) => {
+                self.journal.failed(None, &error);
+                Fate::Failed
+            }
+        }
+    }
+}
+
+fn verdict(outcome: refresh::Outcome) -> (i32, Verdict) {
+    let (worked, took) = (outcome.did_work(), (outcome.refresh.duration_ms * 1e3) as Micros);
+    let refresh::Outcome { id, error, held_up, .. } = outcome;
+    let outcome = error.map_or(Ok(worked), |error| Err(Some(error).filter(|_| !held_up)));
+    (id, Verdict { outcome, took })
+}
