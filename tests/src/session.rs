@@ -141,10 +141,19 @@ impl Session {
     /// Asks until `condition` holds; how long it took.
     pub async fn wait_until(&self, condition: &str, patience: Duration) -> Duration {
         let started = Instant::now();
+        assert!(self.reaches(condition, patience).await, "after {patience:?} still not: {condition}");
+        started.elapsed()
+    }
+
+    /// Whether a condition comes true within a time.
+    pub async fn reaches(&self, condition: &str, patience: Duration) -> bool {
+        let started = Instant::now();
         while !self.holds(condition).await {
-            assert!(started.elapsed() < patience, "after {patience:?} still not: {condition}");
+            if started.elapsed() >= patience {
+                return false;
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        started.elapsed()
+        true
     }
 }

@@ -1,0 +1,145 @@
+//! Slow refreshes beside quick ones: who does them, who waits for whom, and what is left when one is cut off.
+
+use std::time::Duration;
+
+use pg_trickle_tests::exact::{self, Look};
+use pg_trickle_tests::{Database, Session};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Each changed row of `slow` costs its stream table four tenths of a second, each one of `quick` nothing.
+const SETUP: &str = "
+    create function slowly(int) returns int language plpgsql immutable as 'begin perform pg_sleep(0.2); return $1; end';
+    create table slow (id int primary key, value int);
+    create table quick (id int primary key, value int);
+    insert into slow values (1, 0);
+    insert into quick values (1, 0);
+    select pgtrickle.create_stream_table('slow_copy', 'select id, slowly(value) as value from slow', '0s', 'DIFFERENTIAL');
+    select pgtrickle.create_stream_table('quick_copy', 'select id, value from quick', '0s', 'DIFFERENTIAL');
+";
+
+/// How many workers of the pool are refreshing stream tables of this name now.
+fn busy(name: &str) -> String {
+    format!(
+        "(select count(*) from pg_stat_activity where datname = current_database() and state = 'active'
+             and application_name like 'pg\\_trickle\\_pool\\_%' and query like 'refreshing %{name}%')"
+    )
+}
+
+/// A database where it is known what takes how long.
+async fn known(name: &str) -> (Database, Session) {
+    let database = Database::fresh(name).await;
+    let session = database.connect().await;
+    session.run(SETUP).await;
+    for value in 1..3 {
+        session.run(&format!("update slow set value = {value}; update quick set value = {value}")).await;
+        exact::wait_fresh(&session, PATIENCE).await;
+    }
+    (database, session)
+}
+
+#[tokio::test]
+async fn the_quick_does_not_wait_for_the_slow() {
+    let (database, session) = known("quick").await;
+    for value in 10..13 {
+        session.run(&format!("update slow set value = {value}")).await;
+        session.wait_until(&format!("select {} = 1", busy("slow_copy")), PATIENCE).await;
+        session.run(&format!("update quick set value = {value}")).await;
+        session.wait_until(&format!("select value = {value} from quick_copy"), PATIENCE).await;
+        let shown = session.number("select value from slow_copy").await;
+        assert!(shown < value, "the slow one was first");
+        exact::wait_fresh(&session, PATIENCE).await;
+        exact::check(&session, "slow_copy", Look::Text).await;
+    }
+    database.close().await;
+}
+
+#[tokio::test]
+async fn the_slow_is_done_side_by_side() {
+    let (database, session) = known("side_by_side").await;
+    session
+        .run(
+            "create table slow2 as table slow;
+             select pgtrickle.create_stream_table('slow_copy2', 'select id, slowly(value) as value from slow2', '0s', 'DIFFERENTIAL');
+             update slow2 set value = 7",
+        )
+        .await;
+    exact::wait_fresh(&session, PATIENCE).await;
+    let mut side_by_side = false;
+    for round in 0..20 {
+        session.run(&format!("update slow set value = {round}; update slow2 set value = {round}")).await;
+        session.wait_until(&format!("select {} > 0", busy("slow_copy")), PATIENCE).await;
+        let both = format!("select {} = 2", busy("slow_copy"));
+        side_by_side |= session.reaches(&both, Duration::from_millis(300)).await;
+        exact::wait_fresh(&session, PATIENCE).await;
+    }
+    assert!(side_by_side);
+    exact::check(&session, "slow_copy", Look::Text).await;
+    exact::check(&session, "slow_copy2", Look::Text).await;
+    database.close().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_is_cut_off_leaves_nothing_behind() {
+    let (database, session) = known("cut_off").await;
+    for (value, end) in [(20, "pg_terminate_backend"), (21, "pg_cancel_backend"), (22, "pg_terminate_backend")] {
+        session.run(&format!("update slow set value = {value}")).await;
+        session.wait_until(&format!("select {} = 1", busy("slow_copy")), PATIENCE).await;
+        session
+            .run(&format!(
+                "select {end}(pid) from pg_stat_activity
+                  where datname = current_database() and application_name like 'pg\\_trickle\\_pool\\_%'"
+            ))
+            .await;
+        exact::wait_fresh(&session, PATIENCE).await;
+        exact::check(&session, "slow_copy", Look::Text).await;
+        assert_eq!(session.number("select value from slow_copy").await, value);
+    }
+    let held = "select count(*) from pg_locks where locktype in ('relation', 'object', 'advisory')
+                   and database = (select oid from pg_database where datname = current_database())
+                   and pid in (select pid from pg_stat_activity where application_name like 'pg\\_trickle\\_%')
+                   and pid <> pg_backend_pid() and relation = 'slow'::regclass";
+    assert_eq!(session.number(held).await, 0);
+    database.close().await;
+}
+
+#[tokio::test]
+async fn a_drained_database_rests_until_it_is_undrained() {
+    let (database, session) = known("drained").await;
+    assert_eq!(session.value("select pgtrickle.is_drained()").await, "f");
+    session.run("update slow set value = 30").await;
+    session.wait_until(&format!("select {} = 1", busy("slow_copy")), PATIENCE).await;
+    // What is under way goes on, nothing follows it.
+    assert_eq!(session.value("select pgtrickle.drain('0s')").await, "f");
+    assert_eq!(session.value("select pgtrickle.drain('20s')").await, "t");
+    assert_eq!(session.value("select pgtrickle.is_drained()").await, "t");
+    assert_eq!(session.number("select value from slow_copy").await, 30);
+    session.run("update quick set value = 31; update slow set value = 31").await;
+    assert!(!session.reaches("select value = 31 from quick_copy", Duration::from_millis(500)).await);
+    session.run("select pgtrickle.refresh_stream_table('quick_copy')").await;
+    assert_eq!(session.number("select value from quick_copy").await, 31);
+    assert_eq!(session.value("select pgtrickle.is_drained()").await, "t");
+    session.run("select pgtrickle.undrain()").await;
+    exact::wait_fresh(&session, PATIENCE).await;
+    assert_eq!(session.number("select value from slow_copy").await, 31);
+    assert_eq!(session.value("select pgtrickle.is_drained()").await, "f");
+
+    let negative = session.refuse("select pgtrickle.drain('-1s')").await;
+    assert_eq!((negative.code.as_str(), negative.hint.is_some()), ("22023", true));
+    session.run("create role drainer; set role drainer").await;
+    let stranger = session.refuse("select pgtrickle.drain()").await;
+    session.run("reset role; drop role drainer").await;
+    assert_eq!(stranger.code, "42501");
+    database.close().await;
+}
+
+#[tokio::test]
+async fn a_broken_promise_is_counted() {
+    let (database, session) = known("promise").await;
+    session.run("select pgtrickle.alter_stream_table('slow_copy', schedule => '50ms')").await;
+    let missed = "select missed from pgtrickle.pgt_frontiers join pgtrickle.pgt_stream_tables using (pgt_id) where pgt_relid = 'slow_copy'::regclass";
+    let before = session.number(missed).await;
+    session.run("update slow set value = 40").await;
+    session.wait_until(&format!("select ({missed}) > {before}"), PATIENCE).await;
+    database.close().await;
+}
