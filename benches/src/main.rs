@@ -5,6 +5,7 @@
 
 mod beside;
 mod churn;
+mod dag;
 mod dataset;
 mod facts;
 mod freshness;
@@ -23,7 +24,6 @@ mod tpch;
 mod tree;
 mod watch;
 
-use std::error::Error;
 use std::process::ExitCode;
 
 use options::{Bench, Options};
@@ -31,7 +31,8 @@ use report::Report;
 use server::Server;
 
 /// What goes wrong here is told to a person, once.
-pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
+pub type Error = Box<dyn std::error::Error>;
+pub type Result<T> = std::result::Result<T, Error>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -59,6 +60,7 @@ async fn run(options: &Options) -> Result<()> {
             Bench::OneRow => one_row::run(&server, options, &mut report, one_row::plain()).await,
             Bench::Operators => one_row::run(&server, options, &mut report, one_row::operators()).await,
             Bench::Latency => latency::run(&server, options, &mut report).await,
+            Bench::Dag => dag::run(&server, options, &mut report).await,
             Bench::Freshness => freshness::run(&server, options, &mut report).await,
             Bench::Idle => idle::run(&server, options, &mut report).await,
             Bench::Churn => churn::run(&server, options, &mut report).await,
@@ -77,7 +79,7 @@ async fn run(options: &Options) -> Result<()> {
 }
 
 /// An error and what caused it: a database error names itself only in its cause.
-fn chain(error: &(dyn Error + 'static)) -> String {
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

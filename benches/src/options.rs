@@ -6,6 +6,7 @@ pub enum Bench {
     OneRow,
     Operators,
     Latency,
+    Dag,
     Freshness,
     Idle,
     Churn,
@@ -15,10 +16,11 @@ pub enum Bench {
 }
 
 impl Bench {
-    const ALL: [Bench; 9] = [
+    const ALL: [Bench; 10] = [
         Bench::OneRow,
         Bench::Operators,
         Bench::Latency,
+        Bench::Dag,
         Bench::Freshness,
         Bench::Idle,
         Bench::Churn,
@@ -33,6 +35,7 @@ impl Bench {
             Bench::OneRow => "one_row",
             Bench::Operators => "operators",
             Bench::Latency => "latency",
+            Bench::Dag => "dag",
             Bench::Freshness => "freshness",
             Bench::Idle => "idle",
             Bench::Churn => "churn",
@@ -61,6 +64,7 @@ pub const USAGE: &str =
   one_row     refresh after one changed row, at N rows (1000000) and at N/10
   operators   the same for every operator, N rounds (50)
   latency     commit to visible with schedule '0s': N rows (1000000), N rounds (1500) of a commit
+  dag         the same through a chain, a diamond and three layers of stream tables, N rounds (300)
   freshness   staleness with schedule '1s' and a commit every 20 ms, for N seconds (30)
   idle        what happens in N seconds (60) without changes; a refresh of nothing, N rounds (2000)
   churn       1, 10, 50, 100 % of N rows (100000) changed: differential, full and AUTO, N rounds (20) each
