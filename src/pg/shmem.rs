@@ -45,6 +45,10 @@ pub struct Slot {
     /// Moves when the catalog changed.
     generation: AtomicU64,
     changed: [AtomicU64; WORDS],
+    /// When a dormant one has something to do by itself.
+    wake_at: AtomicI64,
+    /// Another database waits for the place of its scheduler.
+    pub wanted: AtomicBool,
     /// Its scheduler waits for a worker of the pool.
     pub hungry: AtomicBool,
     /// Its scheduler is in a tick.
@@ -104,6 +108,8 @@ pub enum Phase {
     Running,
     /// It needs none: it does not have the extension.
     Absent,
+    /// It made room for other databases: one is to come when something changes, or at a time that is kept.
+    Dormant,
 }
 
 static SHARED: AtomicPtr<Shared> = AtomicPtr::new(null_mut());
@@ -174,7 +180,9 @@ impl Slot {
         self.database.store(0, Ordering::SeqCst);
         self.set_phase(Phase::Vacant);
         self.held_until.store(0, Ordering::SeqCst);
-        [&self.hungry, &self.ticking, &self.drained].iter().for_each(|flag| flag.store(false, Ordering::SeqCst));
+        [&self.wanted, &self.hungry, &self.ticking, &self.drained]
+            .iter()
+            .for_each(|flag| flag.store(false, Ordering::SeqCst));
         self.take_changed(&[u64::MAX; WORDS]);
         self.database.store(database.to_u32(), Ordering::SeqCst);
     }
@@ -185,6 +193,11 @@ impl Slot {
 
     pub fn set_phase(&self, phase: Phase) {
         self.phase.store(phase as u32, Ordering::SeqCst);
+    }
+
+    /// Whether it has a scheduler, or one that is about to come.
+    pub fn is_there(&self) -> bool {
+        !self.is_free() && matches!(self.phase(), Phase::Running | Phase::Starting)
     }
 
     /// Moves from one phase to another; false if it is in neither.
@@ -199,6 +212,17 @@ impl Slot {
 
     pub fn hold(&self, until: i64) {
         self.held_until.store(until, Ordering::SeqCst);
+    }
+
+    /// Puts it to sleep until something changes, or until this time; the scheduler is about to end.
+    pub fn sleep(&self, until: i64) {
+        self.wake_at.store(until, Ordering::SeqCst);
+        self.set_phase(Phase::Dormant);
+    }
+
+    /// When a dormant one is to be woken if nothing changes.
+    pub fn wake_at(&self) -> i64 {
+        self.wake_at.load(Ordering::SeqCst)
     }
 
     pub fn generation(&self) -> u64 {
@@ -325,7 +349,7 @@ pub fn place(source: i32) -> (usize, u64) {
 
 impl Phase {
     fn from_number(number: u32) -> Phase {
-        [Phase::Vacant, Phase::Starting, Phase::Running, Phase::Absent][number as usize % 4]
+        [Phase::Vacant, Phase::Starting, Phase::Running, Phase::Absent, Phase::Dormant][number as usize % 5]
     }
 }
 

@@ -54,7 +54,15 @@ pub fn sources_changed(sources: &[i32]) {
     if let Some(slot) = my_slot()
         && slot.mark(sources)
     {
-        slot.worker.ring();
+        rouse(slot);
+    }
+}
+
+/// Wakes the scheduler of a slot, or has one started that made room for others. Marks are set before.
+fn rouse(slot: &Slot) {
+    slot.worker.ring();
+    if slot.turn(Phase::Dormant, Phase::Vacant) {
+        ring_launcher();
     }
 }
 
@@ -65,7 +73,7 @@ pub fn catalog_changed() {
 
 /// At commit, lets the scheduler look at every stream table, and at the catalog.
 pub fn everything_changed() {
-    if my_slot().is_some_and(|slot| matches!(slot.phase(), Phase::Running | Phase::Starting)) {
+    if my_slot().is_some_and(|slot| matches!(slot.phase(), Phase::Running | Phase::Starting | Phase::Dormant)) {
         tell(|news| news.everything = true);
     }
 }
@@ -80,7 +88,7 @@ pub fn drain(drained: bool) -> bool {
     let slot = my_slot();
     if let Some(slot) = slot {
         slot.drained.store(drained, Ordering::SeqCst);
-        slot.worker.ring();
+        rouse(slot);
     }
     slot.is_some()
 }
@@ -172,7 +180,7 @@ fn publish(news: News) {
     if slot.turn(Phase::Absent, Phase::Vacant) || slot.phase() == Phase::Vacant {
         ring_launcher();
     }
-    slot.worker.ring();
+    rouse(slot);
 }
 
 fn request_attention() {

@@ -58,6 +58,11 @@ impl Feed {
         self.news(changed, since)
     }
 
+    /// Whether there are marks that nobody has looked at.
+    pub fn has_news(&self) -> bool {
+        self.slot.changed().iter().zip(&self.seen).any(|(marks, seen)| marks & !seen != 0)
+    }
+
     /// To be called before a tick that reads these sources takes its snapshot: clears their marks. What is
     /// new among them is news to other tables.
     pub fn clear(&mut self, sources: &BTreeSet<i32>, now: Micros) -> Option<Event> {

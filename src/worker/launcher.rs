@@ -1,6 +1,10 @@
 //! One per server: gives every database that has the extension a scheduler. It sleeps until something
 //! happens: a worker comes or goes, a database or an extension is created or dropped, the configuration is
-//! read again. The one thing it waits for by the clock is the pause before a worker that failed is tried again.
+//! read again. What it waits for by the clock is the pause before a worker that failed is tried again, and the time
+//! that a database which made room for others has named.
+//!
+//! **Taking turns:** there may be more databases than the server has worker processes for. Then the scheduler that
+//! has been there longest gives up its place, and its database sleeps until something changes in it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -21,6 +25,10 @@ const FIRST_PAUSE: i64 = 100_000;
 const LONGEST_PAUSE: i64 = 60_000_000;
 /// Databases that are visited at the same time: servers have few worker slots to spare.
 const VISITS: usize = 4;
+/// Worker processes that schedulers leave to others, beside the launcher.
+const SPARE: usize = 2;
+/// A scheduler keeps its place for this time at least, and as often is looked for one where all are taken.
+const TURN: i64 = 200_000;
 /// A visit that takes longer no longer holds up others.
 const VISIT: i64 = 5_000_000;
 
@@ -29,7 +37,7 @@ struct Launcher {
     /// Databases that wait for a slot.
     homeless: Vec<Oid>,
     attempts: BTreeMap<usize, Attempt>,
-    /// The server had no room for a worker; said once.
+    /// There were more databases than places for schedulers; said once.
     crowded: bool,
     /// There are more databases with the extension than slots; said once.
     full: bool,
@@ -42,6 +50,8 @@ struct Attempt {
     failures: u32,
     /// Its end has been seen.
     over: bool,
+    /// There was no place for it.
+    crowded: bool,
 }
 
 #[pg_guard]
@@ -108,9 +118,20 @@ impl Launcher {
         }
         self.place(shared);
         let mut next: Option<i64> = None;
-        for (number, _) in slots().filter(|(_, slot)| slot.phase() == Phase::Vacant) {
+        let mut wait_until = |at: i64| next = Some(next.map_or(at, |next: i64| next.min(at)));
+        for (_, slot) in slots().filter(|(_, slot)| slot.phase() == Phase::Dormant) {
+            match slot.wake_at() {
+                at if at <= now => _ = slot.turn(Phase::Dormant, Phase::Vacant),
+                at => wait_until(at),
+            }
+        }
+        // Who has waited longest comes first.
+        let mut vacant: Vec<usize> =
+            slots().filter(|(_, slot)| slot.phase() == Phase::Vacant).map(|(number, _)| number).collect();
+        vacant.sort_by_key(|number| self.attempts.get(number).map_or(0, |attempt| attempt.at));
+        for number in vacant {
             if let Err(at) = self.visit(shared, number, now) {
-                next = Some(next.map_or(at, |next| next.min(at)));
+                wait_until(at);
             }
         }
         next.map(|at| Duration::from_micros((at - now).max(0) as u64))
@@ -163,33 +184,49 @@ impl Launcher {
         }
         attempt.over = true;
         attempt.worker = None;
-        let settled = now - attempt.at >= SETTLED || phase == Phase::Absent;
+        let planned = phase == Phase::Absent || phase == Phase::Dormant || slot.wanted.load(Ordering::SeqCst);
+        let settled = now - attempt.at >= SETTLED || planned;
         attempt.failures = if settled { 0 } else { attempt.failures + 1 };
-        phase != Phase::Absent
+        !planned
     }
 
     /// Starts a scheduler for a slot, or says when to try.
     fn visit(&mut self, shared: &'static Shared, number: usize, now: i64) -> std::result::Result<(), i64> {
         let slot = &shared.slots[number];
-        let failures = self.attempts.get(&number).map_or(0, |attempt| attempt.failures);
-        let due = self.attempts.get(&number).map_or(now, |attempt| attempt.at + pause(attempt.failures));
+        let known = self.attempts.get(&number).filter(|attempt| !attempt.crowded);
+        let failures = known.map_or(0, |attempt| attempt.failures);
+        let due = known.map_or(now, |attempt| attempt.at + pause(attempt.failures));
         let due = due.max(slot.held_until()).max(self.turn(shared, now));
         if due > now {
             return Err(due);
         }
-        slot.set_phase(Phase::Starting);
-        let worker = bgworker::start("pg_trickle scheduler", "pg_trickle_scheduler", number);
-        let crowded = worker.is_none();
-        let failures = failures + u32::from(crowded);
-        self.attempts.insert(number, Attempt { at: now, worker, failures, over: crowded });
-        if crowded {
-            slot.set_phase(Phase::Vacant);
-            if !self.crowded {
-                pgrx::log!("pg_trickle found no free background worker; raise max_worker_processes");
-            }
+        let there = || shared.slots.iter().enumerate().filter(|(_, slot)| slot.is_there());
+        let places = bgworker::max_processes().saturating_sub(1 + SPARE).max(1);
+        let worker = if there().count() < places {
+            slot.wanted.store(false, Ordering::SeqCst);
+            slot.set_phase(Phase::Starting);
+            bgworker::start("pg_trickle scheduler", "pg_trickle_scheduler", number)
+        } else {
+            None
+        };
+        if worker.is_some() {
+            self.attempts.insert(number, Attempt { at: now, worker, failures, over: false, crowded: false });
+            return Ok(());
         }
-        self.crowded = crowded;
-        if crowded { Err(now + pause(failures)) } else { Ok(()) }
+        slot.turn(Phase::Starting, Phase::Vacant);
+        let waiting_since = self.attempts.get(&number).filter(|attempt| attempt.crowded).map_or(now, |it| it.at);
+        self.attempts.insert(number, Attempt { at: waiting_since, worker, failures, over: true, crowded: true });
+        if !std::mem::replace(&mut self.crowded, true) {
+            pgrx::log!("pg_trickle lets databases take turns; raise max_worker_processes to give each a scheduler");
+        }
+        // The one that has been there longest makes room.
+        let since = |number: &usize| self.attempts.get(number).map_or(0, |attempt| attempt.at);
+        let resident = there().map(|(number, _)| number).filter(|number| since(number) + TURN <= now).min_by_key(since);
+        if let Some(slot) = resident.map(|number| &shared.slots[number]) {
+            slot.wanted.store(true, Ordering::SeqCst);
+            slot.worker.ring();
+        }
+        Err(now + TURN)
     }
 
     /// When one more visit may begin.

@@ -79,6 +79,11 @@ impl Pool {
         events
     }
 
+    /// Whether a worker has something to do.
+    pub fn is_busy(&self) -> bool {
+        self.hands.iter().any(|hand| !hand.ids.is_empty())
+    }
+
     /// How many more workers could be started.
     fn room(&mut self, now: Micros) -> usize {
         let taken = self.shared.seats.iter().filter(|seat| seat.database() != pg_sys::InvalidOid).count();
@@ -239,7 +244,8 @@ fn serve(mut work: Work, slot: &'static Slot, seat: &'static Seat) -> ! {
             report_at = None;
         }
         let until = resting_since + REST.as_micros() as Micros;
-        if until <= now && seat.turn(Stage::Idle, Stage::Leaving) {
+        // Nobody reads an answer where there is no scheduler.
+        if until <= now && (seat.turn(Stage::Idle, Stage::Leaving) || slot.worker.pid().is_none()) {
             bgworker::exit(0);
         }
         let next = report_at.map_or(until, |at| at.min(until));

@@ -18,11 +18,14 @@ use crate::worker::feed::Feed;
 use crate::worker::pool::Pool;
 use crate::worker::work::{Fared, Work};
 
+/// How long a scheduler that always has something to do keeps its place while others wait.
+const TURN: Micros = 2_000_000;
 /// How long to wait before the catalog is read again after that failed.
 const RELOAD_PAUSE: Micros = 1_000_000;
 
 struct Scheduler {
     slot: &'static Slot,
+    began: Micros,
     feed: Feed,
     state: State,
     pool: Pool,
@@ -67,6 +70,7 @@ impl Scheduler {
     fn new(shared: &'static Shared, slot: &'static Slot) -> Scheduler {
         Scheduler {
             slot,
+            began: bgworker::now(),
             feed: Feed::new(slot),
             state: State::default(),
             pool: Pool::new(shared, slot),
@@ -93,10 +97,27 @@ impl Scheduler {
             if waiting {
                 self.pool.hunger();
             }
+            self.make_room(wake, idle);
             if idle {
                 self.wait(wake.filter(|_| !drained));
             }
         }
+    }
+
+    /// Ends the process where another database waits for its place: once there is nothing to do, or after a while.
+    fn make_room(&self, wake: Option<Micros>, idle: bool) {
+        let now = bgworker::now();
+        let over = idle || now - self.began >= TURN;
+        if !over || self.pool.is_busy() || !self.slot.wanted.load(Ordering::SeqCst) {
+            return;
+        }
+        let next = [wake, self.reload_at].into_iter().flatten().min().unwrap_or(Micros::MAX);
+        self.slot.sleep(if idle { next } else { now });
+        // Whoever changed something before that has found a scheduler here.
+        if self.feed.has_news() || self.feed.stale().is_some() {
+            self.slot.turn(Phase::Dormant, Phase::Vacant);
+        }
+        bgworker::exit(0)
     }
 
     fn work(&mut self, tick: Vec<i32>, away: Vec<Vec<i32>>) {

@@ -339,3 +339,44 @@ async fn idle_is_free() {
     assert_eq!(after, woken, "an idle worker woke up");
     database.close().await;
 }
+
+/// As many worker processes as a server has by default, and more databases than that.
+#[tokio::test]
+async fn databases_take_turns_where_places_are_few() {
+    const DATABASES: usize = 20;
+    let server = PrivateServer::start(&["max_worker_processes = 8"]);
+    let first = Database::on(&server.server(), "turns").await;
+    let mut sessions = vec![first.connect().await];
+    for number in 1..DATABASES {
+        let name = format!("{}_{number}", first.name);
+        sessions[0].run(&format!("create database {name}")).await;
+        let session = first.beside(&name).await;
+        session.run("create extension pg_trickle").await;
+        sessions.push(session);
+    }
+    for session in &sessions {
+        session
+            .run(
+                "create table numbers (n int);
+                 select pgtrickle.create_stream_table('total', 'select sum(n) as n from numbers', '0s')",
+            )
+            .await;
+    }
+    for round in 1..4 {
+        for (number, session) in sessions.iter().enumerate() {
+            session.run(&format!("insert into numbers values ({})", round * number)).await;
+        }
+        for session in &sessions {
+            exact::wait_fresh(session, PATIENCE).await;
+            exact::check(session, "total", Look::Text).await;
+        }
+    }
+    let places =
+        sessions[0].number("select count(*) from pg_stat_activity where application_name = 'pg_trickle_scheduler'");
+    assert!(places.await <= 5, "some worker processes are left to others");
+    for number in 1..DATABASES {
+        sessions.pop();
+        sessions[0].run(&format!("drop database {}_{} with (force)", first.name, DATABASES - number)).await;
+    }
+    first.close().await;
+}
