@@ -15,9 +15,9 @@ regress:
 isolation:
     scripts/test isolation
 
-# random queries and changes against a live server
-oracle:
-    scripts/test oracle
+# random queries and changes against a live server, each random test for so many seconds
+oracle seconds="60":
+    SECONDS_EACH={{seconds}} scripts/test oracle
 
 # everything, as continuous integration runs it
 all:
