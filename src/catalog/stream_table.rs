@@ -255,6 +255,13 @@ pub fn set_status(session: &Session, id: i32, status: Status) -> Result<()> {
     Ok(())
 }
 
+/// Writes down which columns of a stream table its query proves never to be NULL: to those who read it they are keys
+/// and partners as columns declared NOT NULL are.
+pub fn set_not_null(session: &Session, id: i32, columns: Vec<String>) -> Result<()> {
+    let update = "update pgtrickle.pgt_stream_tables set not_null = $2 where pgt_id = $1";
+    session.execute(update, &[id.into(), columns.into()]).map(|_| ())
+}
+
 /// Every stream table, for the scheduler.
 pub fn schedulable() -> Result<Vec<Schedulable>> {
     crate::pg::spi::connect(None, |session| {

@@ -1,4 +1,4 @@
-//! PostgreSQL's answers to what the compiler asks.
+//! PostgreSQL's answers to what the compiler asks. Which columns of a stream table are never NULL its query says.
 
 use ivm::Result;
 use ivm::catalog::{Catalog, ColumnType, FunctionKind, SourceColumn};
@@ -33,8 +33,10 @@ impl Catalog for ServerCatalog<'_> {
     fn columns(&self, relation: &QName) -> Result<Vec<SourceColumn>> {
         let read = || {
             self.session.query(
-                "select a.attname::text, a.atttypid, a.atttypmod, a.attcollation, a.attnotnull
+                "select a.attname::text, a.atttypid, a.atttypmod, a.attcollation,
+                        a.attnotnull or (a.attname::text = any (s.not_null)) is true
                    from pg_catalog.pg_attribute a
+                   left join pgtrickle.pgt_stream_tables s on s.pgt_relid = a.attrelid
                   where a.attrelid = pg_catalog.to_regclass($1) and a.attnum > 0 and not a.attisdropped
                   order by a.attnum",
                 &[relation.to_string().into()],
@@ -65,12 +67,14 @@ impl Catalog for ServerCatalog<'_> {
                                order by k.place)
                    from pg_catalog.pg_index i
                    join pg_catalog.pg_class c on c.oid = i.indrelid
+                   left join pgtrickle.pgt_stream_tables s on s.pgt_relid = i.indrelid
                   where i.indrelid = pg_catalog.to_regclass($1)
                     and i.indisunique and i.indisvalid and i.indimmediate and i.indpred is null and i.indexprs is null
                     and (c.relkind = 'p' or not exists (select from pg_catalog.pg_inherits h where h.inhparent = c.oid))
                     and not exists (select from pg_catalog.unnest(i.indkey::int2[]) with ordinality k(attnum, place)
                                       join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
-                                     where k.place <= i.indnkeyatts and not a.attnotnull)
+                                     where k.place <= i.indnkeyatts and not a.attnotnull
+                                       and (a.attname::text = any (s.not_null)) is not true)
                   order by i.indisprimary desc, i.indnkeyatts, i.indexrelid",
                 &[relation.to_string().into()],
                 |row| row.require::<Vec<String>>(1),

@@ -30,6 +30,8 @@ pub fn build(session: &Session, mut table: StreamTable, definition: Definition) 
         make_node(session, &table, node)?;
     }
     stream_table::put(session, &table)?;
+    let proven = view.nodes.last().into_iter().flat_map(|node| &node.columns).filter(|column| column.not_null);
+    stream_table::set_not_null(session, table.id, proven.map(|column| column.name.as_str().to_owned()).collect())?;
     dependency::delete(session, table.id)?;
     for source in &sources {
         let columns = read_columns(&view, source);

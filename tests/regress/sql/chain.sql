@@ -55,3 +55,20 @@ select pgtrickle.alter_stream_table('by_kind', query => 'select kind, size as n,
 select pgtrickle.drop_stream_table('by_kind');
 select pgtrickle.drop_stream_table('by_kind', true);
 select name from pgtrickle.pgt_status() order by name;
+
+-- What a query proves of its columns counts for those who read it, as long as it is proven.
+create table items (id int primary key, code text not null unique, size int);
+insert into items values (1, 'x', 10), (2, 'y', 20), (3, 'z', null);
+call follow('codes', 'select code, size from items where id > 0');
+call follow('labels', 'select code, code || id as label from items');
+call follow('labelled', 'select c.code, c.size, l.label from codes c join labels l on l.code = c.code', 'DIFFERENTIAL');
+select line from regexp_matches(pgtrickle.explain_stream_table('labelled'), 'labelled \([^\n]*', 'g') line;
+update items set size = 30 where code = 'z';
+select refreshed_how('labelled');
+alter table items alter code drop not null;
+insert into items values (4, null, 1), (5, null, 1);
+select refreshed_how('codes'), refreshed_how('labelled');
+select line from regexp_matches(pgtrickle.explain_stream_table('labelled'), 'labelled \([^\n]*', 'g') line;
+insert into items values (6, null, 2), (7, 'w', 2);
+delete from items where id = 4;
+select refreshed_how('labelled'), refreshed_how('codes');
