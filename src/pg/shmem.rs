@@ -16,6 +16,7 @@ pub const SLOTS: usize = 128;
 pub const SEATS: usize = 16;
 /// Stream tables in one tick of the pool.
 pub const TABLES: usize = 256;
+const STAGES: u32 = 5;
 /// Sources are told apart modulo this.
 pub const BITS: i32 = 256;
 const WORDS: usize = BITS as usize / 64;
@@ -62,6 +63,7 @@ pub struct Slot {
 pub struct Seat {
     /// The database that it works for; 0 while the seat is free.
     database: AtomicU32,
+    /// The stage, and above it a ticket that moves with every reservation: whoever holds an old one changes nothing.
     stage: AtomicU32,
     pub worker: Post,
     count: AtomicU32,
@@ -82,6 +84,8 @@ struct Task {
 pub enum Stage {
     /// There is none.
     Idle,
+    /// The scheduler is writing it down.
+    Written,
     /// The worker is to do it, or is at it.
     Given,
     /// It is done; the scheduler is to read how it went.
@@ -280,39 +284,49 @@ impl Seat {
         pg_sys::Oid::from(self.database.load(Ordering::SeqCst))
     }
 
-    /// Takes a free seat for a database.
-    pub fn reserve(&self, database: pg_sys::Oid) -> bool {
+    /// Takes a free seat for a database; the ticket of the reservation.
+    pub fn reserve(&self, database: pg_sys::Oid) -> Option<u32> {
         let (free, taken) = (pg_sys::InvalidOid.to_u32(), database.to_u32());
-        let reserved = self.database.compare_exchange(free, taken, Ordering::SeqCst, Ordering::SeqCst).is_ok();
-        if reserved {
-            self.stage.store(Stage::Idle as u32, Ordering::SeqCst);
-        }
-        reserved
+        self.database.compare_exchange(free, taken, Ordering::SeqCst, Ordering::SeqCst).ok()?;
+        let ticket = self.ticket().wrapping_add(1) % (u32::MAX / STAGES);
+        self.stage.store(ticket * STAGES + Stage::Idle as u32, Ordering::SeqCst);
+        Some(ticket)
     }
 
-    /// Gives the seat back. Only where no worker is.
+    /// The ticket of the last reservation.
+    pub fn ticket(&self) -> u32 {
+        self.stage.load(Ordering::SeqCst) / STAGES
+    }
+
+    /// Gives the seat back, where no worker is: its worker does as it leaves, unless it was given something that
+    /// its scheduler has not read. Then the scheduler does.
     pub fn free(&self) {
         self.database.store(pg_sys::InvalidOid.to_u32(), Ordering::SeqCst);
     }
 
     pub fn stage(&self) -> Stage {
-        [Stage::Idle, Stage::Given, Stage::Done, Stage::Leaving][self.stage.load(Ordering::SeqCst) as usize % 4]
+        let stages = [Stage::Idle, Stage::Written, Stage::Given, Stage::Done, Stage::Leaving];
+        stages[(self.stage.load(Ordering::SeqCst) % STAGES) as usize]
     }
 
-    /// Moves from one stage to another; false if it is in neither.
-    pub fn turn(&self, from: Stage, to: Stage) -> bool {
-        self.stage.compare_exchange(from as u32, to as u32, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    /// Moves from one stage to another; false if it is in neither, or if the ticket is an old one.
+    pub fn turn(&self, ticket: u32, from: Stage, to: Stage) -> bool {
+        let word = |stage: Stage| ticket * STAGES + stage as u32;
+        self.stage.compare_exchange(word(from), word(to), Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
-    /// Hands a tick over; false when the worker is leaving. At most [`TABLES`] tables.
-    pub fn give(&self, ids: &[i32]) -> bool {
+    /// Hands a tick over; false when the worker is leaving, or has left. At most [`TABLES`] tables.
+    pub fn give(&self, ticket: u32, ids: &[i32]) -> bool {
+        if !self.turn(ticket, Stage::Idle, Stage::Written) {
+            return false;
+        }
         for (task, id) in self.tables.iter().zip(ids) {
             task.id.store(*id, Ordering::SeqCst);
             task.fate.store(0, Ordering::SeqCst);
             task.took.store(0, Ordering::SeqCst);
         }
         self.count.store(ids.len().min(TABLES) as u32, Ordering::SeqCst);
-        self.turn(Stage::Idle, Stage::Given)
+        self.turn(ticket, Stage::Written, Stage::Given)
     }
 
     pub fn ids(&self) -> Vec<i32> {

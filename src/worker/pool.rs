@@ -37,6 +37,7 @@ pub struct Pool {
 /// A worker, or one that was asked for.
 struct Hand {
     seat: &'static Seat,
+    ticket: u32,
     started: Option<Started>,
     /// What it was given; empty while it rests.
     ids: Vec<i32>,
@@ -47,7 +48,7 @@ impl Pool {
     pub fn new(shared: &'static Shared, slot: &'static Slot) -> Pool {
         let hand = |(_, seat): (usize, &'static Seat)| {
             let ids = if seat.stage() == Stage::Given { seat.ids() } else { vec![] };
-            Hand { seat, started: None, ids }
+            Hand { seat, ticket: seat.ticket(), started: None, ids }
         };
         let hands = shared.seats_of(slot.database()).map(hand).collect();
         Pool { shared, slot, hands, crowded_until: 0, told: false }
@@ -62,19 +63,10 @@ impl Pool {
     /// Takes in what workers are through with, and how many there are now.
     pub fn poll(&mut self, now: Micros) -> Vec<Event> {
         let mut events = vec![];
-        for hand in &mut self.hands {
-            let gone = hand.is_gone();
-            if hand.seat.stage() == Stage::Done || (gone && !hand.ids.is_empty()) {
-                events.extend(hand.collect(now));
-            }
-            if gone {
-                hand.seat.free();
-            }
-        }
-        let database = self.slot.database();
-        self.hands.retain(|hand| hand.seat.database() == database && hand.seat.stage() != Stage::Leaving);
+        self.hands.retain_mut(|hand| hand.look(now, &mut events));
         let busy = self.hands.iter().filter(|hand| !hand.ids.is_empty()).count();
-        let free = self.hands.len() - busy + self.room(now);
+        // A pool that has become smaller takes no more on than it may.
+        let free = (self.hands.len() - busy + self.room(now)).min(self.most().saturating_sub(busy));
         events.push(Event::Hands(Hands { free, busy }));
         events
     }
@@ -104,7 +96,7 @@ impl Pool {
         }
         let resting = self.hands.iter_mut().filter(|hand| hand.ids.is_empty());
         for hand in resting {
-            if hand.seat.give(ids) {
+            if hand.seat.give(hand.ticket, ids) {
                 hand.ids = ids.to_vec();
                 hand.seat.worker.ring();
                 return true;
@@ -117,8 +109,12 @@ impl Pool {
     fn engage(&mut self, ids: &[i32]) -> bool {
         let database = self.slot.database();
         let mut seats = self.shared.seats.iter().enumerate();
-        let Some((number, seat)) = seats.find(|(_, seat)| seat.reserve(database)) else { return false };
-        seat.give(ids);
+        let Some((number, seat, ticket)) =
+            seats.find_map(|(number, seat)| Some((number, seat, seat.reserve(database)?)))
+        else {
+            return false;
+        };
+        seat.give(ticket, ids);
         let started = bgworker::start("pg_trickle pool worker", "pg_trickle_pool", number);
         if started.is_none() {
             seat.free();
@@ -126,7 +122,7 @@ impl Pool {
             self.tell();
             return false;
         }
-        self.hands.push(Hand { seat, started, ids: ids.to_vec() });
+        self.hands.push(Hand { seat, ticket, started, ids: ids.to_vec() });
         true
     }
 
@@ -141,7 +137,9 @@ impl Pool {
         let mine = self.slot.database();
         self.slot.hungry.store(true, Ordering::SeqCst);
         let other = |seat: &&Seat| ![mine, pg_sys::InvalidOid].contains(&seat.database());
-        if let Some(seat) = self.shared.seats.iter().filter(other).find(|seat| seat.turn(Stage::Idle, Stage::Leaving)) {
+        if let Some(seat) =
+            self.shared.seats.iter().filter(other).find(|seat| seat.turn(seat.ticket(), Stage::Idle, Stage::Leaving))
+        {
             seat.worker.ring();
         }
     }
@@ -161,11 +159,30 @@ impl Hand {
         self.seat.worker.pid().is_none() && self.started.as_ref().is_none_or(Started::is_over)
     }
 
+    /// Takes in what the worker is through with; false when there is no worker any more.
+    fn look(&mut self, at: Micros, events: &mut Vec<Event>) -> bool {
+        if self.seat.ticket() != self.ticket || self.seat.stage() == Stage::Leaving {
+            // Left to others. A tick that it was given in that moment was not taken.
+            let untaken = std::mem::take(&mut self.ids).into_iter();
+            events.extend(untaken.map(|id| Event::Finished { at, id, fate: Fate::Postponed, took: 0 }));
+            return false;
+        }
+        let gone = self.is_gone();
+        let (done, given) = (self.seat.stage() == Stage::Done, self.seat.stage() == Stage::Given);
+        if done || (gone && given) {
+            events.extend(self.collect(at));
+            if gone {
+                self.seat.free();
+            }
+        }
+        !gone
+    }
+
     /// How the tables of its tick fared. Those that a worker left unanswered are to be tried again.
     fn collect(&mut self, at: Micros) -> Vec<Event> {
         self.ids.clear();
         let answers = self.seat.answers();
-        self.seat.turn(Stage::Done, Stage::Idle);
+        self.seat.turn(self.ticket, Stage::Done, Stage::Idle);
         let finished = |(id, fate, took): (i32, u32, i64)| Event::Finished { at, id, fate: fate_of(fate), took };
         answers.into_iter().map(finished).collect()
     }
@@ -194,7 +211,8 @@ pub extern "C-unwind" fn pg_trickle_pool(argument: Datum) {
         bgworker::exit(0);
     }
     // Whoever holds the slot either sees this process or is seen here.
-    let slot = shared.slot(seat.database()).filter(|slot| guc::enabled() && slot.held_until() <= bgworker::now());
+    let mine = |slot: &&Slot| !slot.is_free() && guc::enabled() && slot.held_until() <= bgworker::now();
+    let slot = shared.slot(seat.database()).filter(mine);
     let Some(slot) = slot else { bgworker::exit(0) };
     let name = CString::new(format!("pg_trickle_pool_{}", number + 1)).unwrap_or_default();
     bgworker::connect(Some(slot.database()), Box::leak(name.into_boxed_c_str()));
@@ -206,7 +224,7 @@ fn leave(number: usize) {
     let scheduler = shared.slot(seat.database());
     seat.worker.leave();
     // What was given and not done, or done and not read, the scheduler has to see; unless there is none.
-    let read = seat.turn(Stage::Idle, Stage::Leaving) || seat.stage() == Stage::Leaving;
+    let read = seat.turn(seat.ticket(), Stage::Idle, Stage::Leaving) || seat.stage() == Stage::Leaving;
     if read || scheduler.is_none_or(|slot| slot.worker.pid().is_none()) {
         seat.free();
     }
@@ -220,6 +238,7 @@ fn leave(number: usize) {
 
 /// Does what it is given, until there was nothing for some time.
 fn serve(mut work: Work, slot: &'static Slot, seat: &'static Seat) -> ! {
+    let ticket = seat.ticket();
     let mut report_at: Option<Micros> = None;
     let mut resting_since = bgworker::now();
     loop {
@@ -232,7 +251,7 @@ fn serve(mut work: Work, slot: &'static Slot, seat: &'static Seat) -> ! {
             work.learn(&ids);
             let fared = work.run(&ids, generation);
             seat.answer(fared.iter().map(|Fared { fate, took, .. }| (number_of(*fate), *took)));
-            seat.turn(Stage::Given, Stage::Done);
+            seat.turn(ticket, Stage::Given, Stage::Done);
             slot.worker.ring();
             resting_since = bgworker::now();
             report_at = bgworker::report_statistics(false).map(|rest| resting_since + rest.as_micros() as Micros);
@@ -245,7 +264,7 @@ fn serve(mut work: Work, slot: &'static Slot, seat: &'static Seat) -> ! {
         }
         let until = resting_since + REST.as_micros() as Micros;
         // Nobody reads an answer where there is no scheduler.
-        if until <= now && (seat.turn(Stage::Idle, Stage::Leaving) || slot.worker.pid().is_none()) {
+        if until <= now && (seat.turn(ticket, Stage::Idle, Stage::Leaving) || slot.worker.pid().is_none()) {
             bgworker::exit(0);
         }
         let next = report_at.map_or(until, |at| at.min(until));
