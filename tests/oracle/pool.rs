@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use pg_trickle_tests::exact::{self, Look};
+use pg_trickle_tests::private::PrivateServer;
 use pg_trickle_tests::{Database, Session};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -142,4 +143,36 @@ async fn a_broken_promise_is_counted() {
     session.run("update slow set value = 40").await;
     session.wait_until(&format!("select ({missed}) > {before}"), PATIENCE).await;
     database.close().await;
+}
+
+/// Slow changes in several databases, and one worker for all of them: it goes from one to the other.
+#[tokio::test]
+async fn databases_share_a_pool_of_one() {
+    let server = PrivateServer::start(&["pg_trickle.max_parallel_workers = 1"]);
+    let first = Database::on(&server.server(), "shared").await;
+    let mut sessions = vec![first.connect().await];
+    for number in 1..3 {
+        let name = format!("{}_{number}", first.name);
+        sessions[0].run(&format!("create database {name}")).await;
+        sessions.push(first.beside(&name).await);
+        sessions[number].run("create extension pg_trickle").await;
+    }
+    for session in &sessions {
+        session.run(SETUP).await;
+    }
+    for round in 1..9 {
+        for session in sessions.iter().skip(round % 2) {
+            session.run(&format!("update slow set value = {round}; update quick set value = {round}")).await;
+        }
+        for session in &sessions {
+            exact::wait_fresh(session, PATIENCE).await;
+            exact::check(session, "slow_copy", Look::Text).await;
+            exact::check(session, "quick_copy", Look::Text).await;
+        }
+    }
+    for number in 1..3 {
+        sessions.pop();
+        sessions[0].run(&format!("drop database {}_{} with (force)", first.name, 3 - number)).await;
+    }
+    first.close().await;
 }
