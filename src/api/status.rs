@@ -79,6 +79,8 @@ fn status() -> Result<Vec<StatusRow>> {
                  ), behind(pgt_id) as (
                    select unnest($1)
                    union
+                   select pgt_id from pgtrickle.pgt_frontiers where frontier is null or reinitialize is not null
+                   union
                    select r.pgt_id from behind b join reads r on r.upstream = b.pgt_id
                  ), timed(pgt_id, moment) as (
                    select s.pgt_id, f.data_timestamp

@@ -23,6 +23,7 @@ use crate::pg::row::{Aligned, Row, Values};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi;
 use crate::pg::tuplestore::{ColumnDef, Desc, Tuplestore};
+use crate::pg::xact;
 
 /// The name of the weight.
 const WEIGHT: &str = "w";
@@ -212,15 +213,18 @@ impl Writer<'_> {
 }
 
 /// Deletes what `snapshot` sees and every consumer has seen. Rows that somebody else is deleting are left to him.
+/// This transaction's own rows stay for a later refresh: to whoever starts before it commits they are still to come.
 pub fn prune(source: i32, frontiers: &[Frontier], snapshot: &Snapshot) -> Result<u64> {
     let Some(known) = cache::known(source)? else { return Ok(0) };
     let Some(buffer) = Table::open(known.buffer, pg_sys::RowExclusiveLock) else { return Ok(0) };
+    let own = xact::top_xid_if_any();
     let mut deleted = 0;
     if buffer.pages() > 0 {
         stamp::for_each(&buffer, snapshot, |chunk| {
             let stamp = &chunk.stamp;
+            let kept = stamp.layout == SENTINEL || Some(stamp.xid) == own;
             let seen = frontiers.iter().all(|frontier| frontier.sees(stamp.xid, stamp.seq));
-            if seen && stamp.layout != SENTINEL && buffer.delete(&chunk.row.place()) {
+            if seen && !kept && buffer.delete(&chunk.row.place()) {
                 deleted += 1;
             }
             Ok(())

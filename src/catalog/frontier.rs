@@ -36,17 +36,25 @@ pub fn get(session: &Session, id: i32) -> Result<Seen> {
     Ok(rows.into_iter().next().unwrap_or_default())
 }
 
-/// The frontiers of the stream tables that read `source` and were filled at least once: one that was not
-/// needs no change rows.
-pub fn of_source(session: &Session, source: i32) -> Result<Vec<(i32, Frontier)>> {
+/// A stream table that reads some source.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    pub id: i32,
+    /// `None`: it was never filled or must start over, so its next refresh needs no change rows.
+    pub follows: Option<Frontier>,
+}
+
+/// The stream tables that read `source`.
+pub fn of_source(session: &Session, source: i32) -> Result<Vec<Consumer>> {
     session.query(
-        "select f.pgt_id, f.frontier::text, f.own_xid::text, f.own_seq
+        "select f.pgt_id, case when f.reinitialize is null then f.frontier::text end, f.own_xid::text, f.own_seq
            from pgtrickle.pgt_frontiers f join pgtrickle.pgt_dependencies d on d.pgt_id = f.pgt_id
-          where d.source_id = $1 and f.frontier is not null",
+          where d.source_id = $1",
         &[source.into()],
         |row| {
             let own = row.get::<String>(3).and_then(|xid| xid.parse().ok()).zip(row.get::<i32>(4));
-            Ok((row.require(1)?, Frontier::parse(&row.require::<String>(2)?)?.with_own(own)))
+            let follows = row.get::<String>(2).map(|text| Frontier::parse(&text)).transpose()?;
+            Ok(Consumer { id: row.require(1)?, follows: follows.map(|frontier| frontier.with_own(own)) })
         },
     )
 }

@@ -44,6 +44,12 @@ pub fn top_xid() -> u64 {
     unsafe { pg_sys::GetTopFullTransactionId().value }
 }
 
+/// The id of the top transaction, if it has one by now.
+pub fn top_xid_if_any() -> Option<u64> {
+    // SAFETY: reads a variable of this backend.
+    Some(unsafe { pg_sys::GetTopFullTransactionIdIfAny().value }).filter(|xid| *xid != 0)
+}
+
 /// Makes what this transaction has written so far visible to its next command.
 pub fn advance_command() {
     // SAFETY: inside a transaction.

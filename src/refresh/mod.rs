@@ -12,6 +12,7 @@ mod guarded;
 mod loaded;
 mod planned;
 mod program;
+mod prune;
 mod table;
 mod tick;
 

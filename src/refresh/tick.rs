@@ -16,7 +16,7 @@ use crate::pg::snapshot::Snapshot;
 use crate::pg::spi::{self, Session};
 use crate::pg::subxact::subtransaction;
 use crate::pg::tuplestore::Tuplestore;
-use crate::refresh::{loaded, table};
+use crate::refresh::{loaded, prune, table};
 use crate::{capture, guc};
 
 /// How one stream table fared in a tick.
@@ -76,7 +76,7 @@ fn pass(ids: &[i32]) -> Result<(Vec<Outcome>, Vec<i32>)> {
     };
     snapshot.active(|| {
         let outcomes = run(&mut tick, order)?;
-        prune(&tick)?;
+        prune::prune(&tick.consumed, &tick.snapshot)?;
         Ok((outcomes, tick.rebuilt))
     })
 }
@@ -202,23 +202,6 @@ fn failure(error: &Error, started: Instant) -> Refresh {
     }
 }
 
-/// Removes what every consumer has now seen.
-fn prune(tick: &Tick) -> Result<()> {
-    if tick.consumed.is_empty() {
-        return Ok(());
-    }
-    quietly(|| {
-        spi::connect(Some(&tick.snapshot), |session| {
-            for source in &tick.consumed {
-                let frontiers: Vec<_> =
-                    frontier::of_source(session, *source)?.into_iter().map(|(_, frontier)| frontier).collect();
-                capture::prune(*source, &frontiers, &tick.snapshot)?;
-            }
-            Ok(())
-        })
-    })
-}
-
 /// The sources that hold rows which a stream table has not seen, with that table.
 pub fn behind(sources: &[i32]) -> Result<Vec<(i32, i32)>> {
     let snapshot = Snapshot::latest();
@@ -226,10 +209,11 @@ pub fn behind(sources: &[i32]) -> Result<Vec<(i32, i32)>> {
         spi::connect(Some(&snapshot), |session| {
             let mut behind = vec![];
             for source in sources {
-                for (table, frontier) in frontier::of_source(session, *source)? {
+                for consumer in frontier::of_source(session, *source)? {
+                    let Some(frontier) = consumer.follows else { continue };
                     let pending = capture::pending(*source, &frontier, &snapshot, &[])?;
                     if pending.rows > 0 || pending.truncated {
-                        behind.push((*source, table));
+                        behind.push((*source, consumer.id));
                     }
                 }
             }
