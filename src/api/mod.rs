@@ -10,6 +10,7 @@ mod drop;
 mod explain;
 mod refresh;
 mod status;
+mod tree;
 
 use pgrx::PgSqlErrorCode::{ERRCODE_INSUFFICIENT_PRIVILEGE, ERRCODE_UNDEFINED_TABLE, ERRCODE_WRONG_OBJECT_TYPE};
 
