@@ -50,6 +50,12 @@ pub fn top_xid_if_any() -> Option<u64> {
     Some(unsafe { pg_sys::GetTopFullTransactionIdIfAny().value }).filter(|xid| *xid != 0)
 }
 
+/// Whether all statements of this transaction see one snapshot: REPEATABLE READ and SERIALIZABLE.
+pub fn keeps_its_snapshot() -> bool {
+    // SAFETY: a plain variable of this backend.
+    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
+}
+
 /// Makes what this transaction has written so far visible to its next command.
 pub fn advance_command() {
     // SAFETY: inside a transaction.

@@ -5,6 +5,7 @@
 
 mod adaptive;
 mod advice;
+mod behind;
 mod build;
 mod clock;
 mod estimate;
@@ -17,8 +18,9 @@ mod table;
 mod tick;
 
 pub use advice::missing_indexes;
+pub use behind::{Wait, behind};
 pub use build::{build, dismantle, rebuild};
 pub use guarded::guard_trigger;
 pub use loaded::{Loaded, Ready, load};
 pub use planned::explain as explain_programs;
-pub use tick::{Outcome, behind, lock, record_failure, tick};
+pub use tick::{Outcome, lock, record_failure, tick};

@@ -20,12 +20,10 @@ use crate::pg::object;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi;
 
-/// Removes from these sources what `snapshot` sees and no consumer needs.
-pub fn prune<'a>(sources: impl IntoIterator<Item = &'a i32>, snapshot: &Snapshot) -> Result<()> {
-    for source in sources {
-        if let Some(frontiers) = frontiers(*source)? {
-            quietly(|| capture::prune(*source, &frontiers, snapshot))?;
-        }
+/// Removes from a source what `snapshot` sees and no consumer needs.
+pub fn remove(source: i32, snapshot: &Snapshot) -> Result<()> {
+    if let Some(frontiers) = frontiers(source)? {
+        quietly(|| capture::prune(source, &frontiers, snapshot))?;
     }
     Ok(())
 }

@@ -76,8 +76,10 @@ fn pass(ids: &[i32]) -> Result<(Vec<Outcome>, Vec<i32>)> {
     };
     snapshot.active(|| {
         let outcomes = run(&mut tick, order)?;
-        prune::prune(&tick.consumed, &tick.snapshot)?;
-        Ok((outcomes, tick.rebuilt))
+        for source in &tick.consumed {
+            prune::remove(*source, &tick.snapshot)?;
+        }
+                Ok((outcomes, tick.rebuilt))
     })
 }
 
@@ -157,7 +159,7 @@ pub fn lock(id: i32) {
 }
 
 /// The given stream tables and all that they read, each after what it reads.
-fn in_order(session: &Session, ids: &[i32]) -> Result<Vec<i32>> {
+pub fn in_order(session: &Session, ids: &[i32]) -> Result<Vec<i32>> {
     let mut graph = Dag::default();
     for id in ids {
         graph.put(id, &[])?;
@@ -200,26 +202,6 @@ fn failure(error: &Error, started: Instant) -> Refresh {
         expected: None,
         error: Some(error.in_full()),
     }
-}
-
-/// The sources that hold rows which a stream table has not seen, with that table.
-pub fn behind(sources: &[i32]) -> Result<Vec<(i32, i32)>> {
-    let snapshot = Snapshot::latest();
-    quietly(|| {
-        spi::connect(Some(&snapshot), |session| {
-            let mut behind = vec![];
-            for source in sources {
-                for consumer in frontier::of_source(session, *source)? {
-                    let Some(frontier) = consumer.follows else { continue };
-                    let pending = capture::pending(*source, &frontier, &snapshot, &[])?;
-                    if pending.rows > 0 || pending.truncated {
-                        behind.push((*source, consumer.id));
-                    }
-                }
-            }
-            Ok(behind)
-        })
-    })
 }
 
 /// Writes down that a refresh failed; suspends the stream table after too many failures that will not
