@@ -60,6 +60,11 @@ pub fn lock_stream_table(id: i32) {
     Lock::StreamTable(id).take(pg_sys::ExclusiveLock, true);
 }
 
+/// The same where that needs no waiting; false elsewhere.
+pub fn try_lock_stream_table(id: i32) -> bool {
+    Lock::StreamTable(id).take(pg_sys::ExclusiveLock, false)
+}
+
 /// Whether another transaction refreshes, alters or drops a stream table at this moment.
 pub fn is_stream_table_busy(id: i32) -> bool {
     Lock::StreamTable(id).is_held_elsewhere()

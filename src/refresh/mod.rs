@@ -6,6 +6,7 @@
 mod adaptive;
 mod advice;
 mod behind;
+mod bound;
 mod build;
 mod clock;
 mod estimate;
@@ -19,6 +20,7 @@ mod tick;
 
 pub use advice::missing_indexes;
 pub use behind::{Wait, behind};
+pub use bound::bound_buffers;
 pub use build::{build, dismantle, rebuild};
 pub use guarded::guard_trigger;
 pub use loaded::{Loaded, Ready, load};

@@ -16,7 +16,7 @@ use crate::pg::snapshot::Snapshot;
 use crate::pg::spi::{self, Session};
 use crate::pg::subxact::subtransaction;
 use crate::pg::tuplestore::Tuplestore;
-use crate::refresh::{loaded, prune, table};
+use crate::refresh::{bound_buffers, loaded, prune, table};
 use crate::{capture, guc};
 
 /// How one stream table fared in a tick.
@@ -79,7 +79,8 @@ fn pass(ids: &[i32]) -> Result<(Vec<Outcome>, Vec<i32>)> {
         for source in &tick.consumed {
             prune::remove(*source, &tick.snapshot)?;
         }
-                Ok((outcomes, tick.rebuilt))
+        bound_buffers(&tick.consumed.iter().copied().collect::<Vec<_>>())?;
+        Ok((outcomes, tick.rebuilt))
     })
 }
 
