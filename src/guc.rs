@@ -11,6 +11,7 @@ use crate::pg::shmem::SEATS;
 static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MAX_CONSECUTIVE_ERRORS: GucSetting<i32> = GucSetting::<i32>::new(3);
 static MAX_PARALLEL_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(4);
+static MAX_BUFFER_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1 << 30);
 static DEFAULT_SCHEDULE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"1s"));
 
 /// Makes the settings known to the server.
@@ -44,6 +45,16 @@ pub fn init() {
         GucContext::Sighup,
         GucFlags::default(),
     );
+    GucRegistry::define_int_guc(
+        c"pg_trickle.max_buffer_bytes",
+        c"Keeps changes for stream tables that are not refreshed until a change buffer is larger than this.",
+        c"Then those that are paused or suspended are recomputed when they are resumed. -1 keeps everything.",
+        &MAX_BUFFER_BYTES,
+        -1,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_BYTE,
+    );
     setting::define_checked::<DefaultSchedule>(
         c"pg_trickle.default_schedule",
         c"What the schedule \"calculated\" stands for where no other stream table reads the table.",
@@ -67,6 +78,11 @@ pub fn max_consecutive_errors() -> i32 {
 /// How many workers the pool may have.
 pub fn max_parallel_workers() -> usize {
     MAX_PARALLEL_WORKERS.get().max(0) as usize
+}
+
+/// How large a change buffer may grow for stream tables that are not refreshed; `None`: as large as it gets.
+pub fn max_buffer_bytes() -> Option<i64> {
+    Some(i64::from(MAX_BUFFER_BYTES.get())).filter(|bytes| *bytes >= 0)
 }
 
 /// What `'calculated'` means for a stream table that no other reads.

@@ -11,6 +11,8 @@ mod drop;
 mod explain;
 mod refresh;
 mod status;
+mod tree;
+mod wait;
 
 use pgrx::PgSqlErrorCode::{ERRCODE_INSUFFICIENT_PRIVILEGE, ERRCODE_UNDEFINED_TABLE, ERRCODE_WRONG_OBJECT_TYPE};
 

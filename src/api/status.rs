@@ -3,6 +3,10 @@
 // The columns of a set-returning function are read off its signature: an alias would hide them.
 #![allow(clippy::type_complexity)]
 
+use std::collections::BTreeMap;
+
+use ivm::schedule::{Micros, Schedule};
+use ivm::target::{self, Scheduled};
 use pgrx::datum::{Interval, TimestampWithTimeZone, clock_timestamp};
 use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -10,10 +14,10 @@ use pgrx::{default, name, pg_extern};
 
 use crate::api::named;
 use crate::capture;
-use crate::catalog::quietly;
-use crate::error::Result;
+use crate::catalog::{quietly, stream_table};
+use crate::error::{Error, Result};
 use crate::pg::spi;
-use crate::refresh;
+use crate::{guc, refresh};
 
 type StatusRow = (
     String,
@@ -24,6 +28,7 @@ type StatusRow = (
     i32,
     Option<TimestampWithTimeZone>,
     Option<Interval>,
+    Option<Interval>,
     i64,
     i64,
     Option<String>,
@@ -33,7 +38,7 @@ type StatusRow = (
 );
 
 /// One row per stream table. A table with nothing pending is as fresh as the moment of asking, unless its rows, or
-/// those of what it reads, come and go as time passes.
+/// those of what it reads, come and go as time passes. Its target is how stale it may become by its schedule.
 #[pg_extern]
 fn pgt_status() -> std::result::Result<
     TableIterator<
@@ -47,6 +52,7 @@ fn pgt_status() -> std::result::Result<
             name!(consecutive_errors, i32),
             name!(data_timestamp, Option<TimestampWithTimeZone>),
             name!(staleness, Option<Interval>),
+            name!(target, Option<Interval>),
             name!(rows_changed, i64),
             name!(refreshes, i64),
             name!(last_action, Option<String>),
@@ -66,6 +72,7 @@ fn status() -> Result<Vec<StatusRow>> {
             session.query("select source_id from pgtrickle.pgt_sources", &[], |row| row.require(1))
         })
     })?;
+    let targets = targets()?;
     let asked = clock_timestamp();
     let pending: Vec<i32> = refresh::behind(&sources)?.into_iter().map(|(_, table)| table).collect();
     quietly(|| {
@@ -79,6 +86,8 @@ fn status() -> Result<Vec<StatusRow>> {
                  ), behind(pgt_id) as (
                    select unnest($1)
                    union
+                   select pgt_id from pgtrickle.pgt_frontiers where frontier is null or reinitialize is not null
+                   union
                    select r.pgt_id from behind b join reads r on r.upstream = b.pgt_id
                  ), timed(pgt_id, moment) as (
                    select s.pgt_id, f.data_timestamp
@@ -87,8 +96,7 @@ fn status() -> Result<Vec<StatusRow>> {
                    union
                    select r.pgt_id, t.moment from timed t join reads r on r.upstream = t.pgt_id
                  ), seen as (
-                   select f.*, case when f.frontier is null or f.reinitialize is not null
-                                      or exists (select from behind b where b.pgt_id = f.pgt_id)
+                   select f.*, case when exists (select from behind b where b.pgt_id = f.pgt_id)
                                     then f.data_timestamp
                                     else coalesce((select min(t.moment) from timed t where t.pgt_id = f.pgt_id), $2)
                                     end as fresh_at
@@ -96,7 +104,7 @@ fn status() -> Result<Vec<StatusRow>> {
                  )
                  select s.pgt_relid::text, s.status, s.refresh_mode, s.schedule, f.frontier is not null,
                         f.consecutive_errors, f.fresh_at, clock_timestamp() - f.fresh_at, f.rows_changed, f.refreshes,
-                        h.action, h.duration_ms, f.last_error, s.full_reason
+                        h.action, h.duration_ms, f.last_error, s.full_reason, s.pgt_id
                    from pgtrickle.pgt_stream_tables s
                    join seen f using (pgt_id)
                    left join lateral (select action, duration_ms from pgtrickle.pgt_refresh_history h
@@ -113,6 +121,7 @@ fn status() -> Result<Vec<StatusRow>> {
                         row.require(6)?,
                         row.get(7),
                         row.get(8),
+                        targets.get(&row.require::<i32>(15)?).copied().map(interval).transpose()?,
                         row.require(9)?,
                         row.require(10)?,
                         row.get(11),
@@ -124,6 +133,21 @@ fn status() -> Result<Vec<StatusRow>> {
             )
         })
     })
+}
+
+/// How fresh each stream table is promised to be, in microseconds; those with cron schedules are left out.
+fn targets() -> Result<BTreeMap<i32, Micros>> {
+    let tables = quietly(stream_table::schedulable)?.into_iter().map(|table| {
+        Ok(Scheduled { table: table.id, schedule: Schedule::parse(&table.schedule)?, reads: table.upstream })
+    });
+    Ok(target::targets(&tables.collect::<Result<Vec<_>>>()?, &guc::default_schedule())?)
+}
+
+/// Days are told as such, as in the difference of two times.
+fn interval(micros: Micros) -> Result<Interval> {
+    const DAY: Micros = 24 * 3600 * 1_000_000;
+    let days = i32::try_from(micros / DAY).map_err(|_| Error::Bug("a schedule is shorter than the calendar"))?;
+    Interval::new(0, days, micros % DAY).map_err(|_| Error::Bug("a duration is an interval"))
 }
 
 type HistoryRow =

@@ -23,6 +23,7 @@ use crate::pg::row::{Aligned, Row, Values};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi;
 use crate::pg::tuplestore::{ColumnDef, Desc, Tuplestore};
+use crate::pg::xact;
 
 /// The name of the weight.
 const WEIGHT: &str = "w";
@@ -91,6 +92,47 @@ pub fn pending(source: i32, frontier: &Frontier, snapshot: &Snapshot, columns: &
         Ok(())
     })?;
     Ok(found)
+}
+
+/// Whether a source has something for a consumer that has seen `frontier`: a row that `snapshot` sees, of those that
+/// `asked` sees, or a doubt about its capture. Reads and changes nothing else. Of a source that is gone nobody
+/// can tell what it had.
+pub fn is_behind(source: i32, frontier: &Frontier, snapshot: &Snapshot, asked: &Frontier) -> Result<bool> {
+    if members_changed(source)?.is_some() {
+        return Ok(true);
+    }
+    let unseen = any_unseen(source, frontier, snapshot, |stamp| asked.sees(stamp.xid, stamp.seq))?;
+    Ok(unseen.unwrap_or(true))
+}
+
+/// Whether this transaction has changes of a source that `frontier` does not see.
+pub fn has_own(source: i32, frontier: &Frontier, snapshot: &Snapshot) -> Result<bool> {
+    if with_pending(|pending| pending.is_waiting_for(source)) {
+        return Ok(true);
+    }
+    let Some(own) = xact::top_xid_if_any() else { return Ok(false) };
+    let unseen = any_unseen(source, frontier, snapshot, |stamp| stamp.xid == own)?;
+    Ok(unseen.unwrap_or(false))
+}
+
+/// Whether there is a row, of those that count, which `snapshot` sees and `frontier` does not; `None` if the buffer is gone.
+fn any_unseen(
+    source: i32,
+    frontier: &Frontier,
+    snapshot: &Snapshot,
+    counts: impl Fn(&Stamp) -> bool,
+) -> Result<Option<bool>> {
+    let Some(known) = cache::known(source)? else { return Ok(None) };
+    let Some(buffer) = Table::open(known.buffer, pg_sys::AccessShareLock) else { return Ok(None) };
+    let mut found = false;
+    if buffer.pages() > 0 {
+        stamp::for_each(&buffer, snapshot, |chunk| {
+            let stamp = &chunk.stamp;
+            found |= counts(stamp) && !frontier.sees(stamp.xid, stamp.seq);
+            Ok(())
+        })?;
+    }
+    Ok(Some(found))
 }
 
 /// Reads chunks of any layout of one source into rows of one type.
@@ -212,15 +254,18 @@ impl Writer<'_> {
 }
 
 /// Deletes what `snapshot` sees and every consumer has seen. Rows that somebody else is deleting are left to him.
+/// This transaction's own rows stay for a later refresh: to whoever starts before it commits they are still to come.
 pub fn prune(source: i32, frontiers: &[Frontier], snapshot: &Snapshot) -> Result<u64> {
     let Some(known) = cache::known(source)? else { return Ok(0) };
     let Some(buffer) = Table::open(known.buffer, pg_sys::RowExclusiveLock) else { return Ok(0) };
+    let own = xact::top_xid_if_any();
     let mut deleted = 0;
     if buffer.pages() > 0 {
         stamp::for_each(&buffer, snapshot, |chunk| {
             let stamp = &chunk.stamp;
+            let kept = stamp.layout == SENTINEL || Some(stamp.xid) == own;
             let seen = frontiers.iter().all(|frontier| frontier.sees(stamp.xid, stamp.seq));
-            if seen && stamp.layout != SENTINEL && buffer.delete(&chunk.row.place()) {
+            if seen && !kept && buffer.delete(&chunk.row.place()) {
                 deleted += 1;
             }
             Ok(())
@@ -282,6 +327,12 @@ pub struct Size {
     pub bytes: i64,
 }
 
+/// The bytes of a change buffer on disk; none if there is no such source.
+pub fn bytes(source: i32) -> Result<i64> {
+    let Some(known) = cache::known(source)? else { return Ok(0) };
+    Ok(Table::open(known.buffer, pg_sys::AccessShareLock).map_or(0, |buffer| buffer.bytes()))
+}
+
 /// The sizes of all change buffers.
 pub fn sizes() -> Result<Vec<Size>> {
     let snapshot = Snapshot::latest();
@@ -295,8 +346,7 @@ pub fn sizes() -> Result<Vec<Size>> {
             rows += i64::from(chunk.stamp.entries);
             Ok(())
         })?;
-        let bytes = i64::from(buffer.pages()) * i64::from(pg_sys::BLCKSZ);
-        sizes.push(Size { source: source.id, rows, bytes });
+        sizes.push(Size { source: source.id, rows, bytes: buffer.bytes() });
     }
     Ok(sizes)
 }

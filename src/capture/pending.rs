@@ -218,6 +218,12 @@ impl Pending {
         !self.levels.is_empty()
     }
 
+    /// Whether entries of a source are not yet written.
+    pub fn is_waiting_for(&self, source: i32) -> bool {
+        let mut chunks = self.levels.iter().flat_map(|level| &level.chunks);
+        chunks.any(|chunk| chunk.to.source == source && chunk.written_by.is_none())
+    }
+
     /// The number of the last buffer row written by this transaction.
     pub fn seq(&self) -> i32 {
         self.seq

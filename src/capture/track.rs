@@ -18,7 +18,7 @@ use crate::catalog::{self, dependency, frontier};
 use crate::error::{Error, Result};
 use crate::pg::relation::{self, Attribute};
 use crate::pg::spi::{self, Session};
-use crate::pg::{trigger, xact};
+use crate::pg::{object, trigger, xact};
 
 /// Makes changes of these columns be recorded from now on; with `touch`, also that others changed. Returns
 /// the source's id. A transaction that calls this must not already have read the source under a snapshot
@@ -31,6 +31,8 @@ pub fn track(relid: Oid, columns: &[String], touch: bool) -> Result<i32> {
         && broken.is_none()
         && covers(&source, columns, touch)?
     {
+        // Nobody is kept from writing. What others consume until we commit they would prune unknowing of us.
+        object::keep_changes(source.id);
         return Ok(source.id);
     }
     // Waits for those who write now, and keeps new ones out until the end of the transaction.

@@ -1,5 +1,7 @@
 //! `pgt_dependencies`: which stream table reads which source.
 
+use pgrx::pg_sys::Oid;
+
 use crate::error::Result;
 use crate::pg::spi::Session;
 
@@ -7,7 +9,7 @@ use crate::pg::spi::Session;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dependency {
     pub source: i32,
-    pub relid: pgrx::pg_sys::Oid,
+    pub relid: Oid,
     pub columns: Vec<String>,
     /// The id of the stream table that this source is, if it is one.
     pub stream_table: Option<i32>,
@@ -55,8 +57,58 @@ pub fn edges(session: &Session) -> Result<Vec<(i32, i32)>> {
     )
 }
 
+/// A stream table, or a table that one reads, as people know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relation {
+    pub relid: Oid,
+    /// `schema.name`, quoted where needed.
+    pub name: String,
+    /// `stream table`, `table` or `partitioned table`: nothing else can be read, and views are expanded.
+    pub kind: String,
+    /// Of a stream table.
+    pub schedule: Option<String>,
+    pub status: Option<String>,
+}
+
+/// Every stream table and every source.
+pub fn relations(session: &Session) -> Result<Vec<Relation>> {
+    session.query(
+        "select c.oid, c.oid::regclass::text,
+                case when t.pgt_id is not null then 'stream table'
+                     when c.relkind = 'p' then 'partitioned table'
+                     else 'table' end,
+                t.schedule, t.status
+           from (select pgt_relid::oid as oid from pgtrickle.pgt_stream_tables
+                 union select relid::oid from pgtrickle.pgt_sources) r
+           join pg_catalog.pg_class c using (oid)
+           left join pgtrickle.pgt_stream_tables t on t.pgt_relid::oid = c.oid",
+        &[],
+        |row| {
+            Ok(Relation {
+                relid: row.require(1)?,
+                name: row.require(2)?,
+                kind: row.require(3)?,
+                schedule: row.get(4),
+                status: row.get(5),
+            })
+        },
+    )
+}
+
+/// Each stream table with each table that it reads, named as by [`relations`].
+pub fn reads(session: &Session) -> Result<Vec<(String, String)>> {
+    session.query(
+        "select t.pgt_relid::text, s.relid::text
+           from pgtrickle.pgt_dependencies d
+           join pgtrickle.pgt_stream_tables t using (pgt_id)
+           join pgtrickle.pgt_sources s using (source_id)",
+        &[],
+        |row| Ok((row.require(1)?, row.require(2)?)),
+    )
+}
+
 /// The source that a stream table is to others, with the ids of those others.
-pub fn consumers(session: &Session, relid: pgrx::pg_sys::Oid) -> Result<Option<(i32, Vec<i32>)>> {
+pub fn consumers(session: &Session, relid: Oid) -> Result<Option<(i32, Vec<i32>)>> {
     let rows = session.query(
         "select s.source_id, array_agg(d.pgt_id)
            from pgtrickle.pgt_sources s join pgtrickle.pgt_dependencies d on d.source_id = s.source_id

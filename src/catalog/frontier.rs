@@ -2,6 +2,7 @@
 
 use ivm::frontier::Frontier;
 use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys::Oid;
 
 use crate::error::Result;
 use crate::pg::spi::Session;
@@ -36,17 +37,25 @@ pub fn get(session: &Session, id: i32) -> Result<Seen> {
     Ok(rows.into_iter().next().unwrap_or_default())
 }
 
-/// The frontiers of the stream tables that read `source` and were filled at least once: one that was not
-/// needs no change rows.
-pub fn of_source(session: &Session, source: i32) -> Result<Vec<(i32, Frontier)>> {
+/// A stream table that reads some source.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    pub id: i32,
+    /// `None`: it was never filled or must start over, so its next refresh needs no change rows.
+    pub follows: Option<Frontier>,
+}
+
+/// The stream tables that read `source`.
+pub fn of_source(session: &Session, source: i32) -> Result<Vec<Consumer>> {
     session.query(
-        "select f.pgt_id, f.frontier::text, f.own_xid::text, f.own_seq
+        "select f.pgt_id, case when f.reinitialize is null then f.frontier::text end, f.own_xid::text, f.own_seq
            from pgtrickle.pgt_frontiers f join pgtrickle.pgt_dependencies d on d.pgt_id = f.pgt_id
-          where d.source_id = $1 and f.frontier is not null",
+          where d.source_id = $1",
         &[source.into()],
         |row| {
             let own = row.get::<String>(3).and_then(|xid| xid.parse().ok()).zip(row.get::<i32>(4));
-            Ok((row.require(1)?, Frontier::parse(&row.require::<String>(2)?)?.with_own(own)))
+            let follows = row.get::<String>(2).map(|text| Frontier::parse(&text)).transpose()?;
+            Ok(Consumer { id: row.require(1)?, follows: follows.map(|frontier| frontier.with_own(own)) })
         },
     )
 }
@@ -118,6 +127,46 @@ pub fn reinitialize(session: &Session, id: i32, reason: &str) -> Result<()> {
     Ok(())
 }
 
+/// The stream tables that read `source` and follow its changes, but are not refreshed: they or what they read are
+/// paused or suspended. With their relations.
+pub fn idle_of_source(session: &Session, source: i32) -> Result<Vec<(i32, Oid)>> {
+    session.query(
+        "with recursive idle(pgt_id) as (
+           select pgt_id from pgtrickle.pgt_stream_tables where status <> 'ACTIVE'
+           union
+           select d.pgt_id
+             from idle i
+             join pgtrickle.pgt_stream_tables u on u.pgt_id = i.pgt_id
+             join pgtrickle.pgt_sources s on s.relid::oid = u.pgt_relid::oid
+             join pgtrickle.pgt_dependencies d on d.source_id = s.source_id
+         )
+         select t.pgt_id, t.pgt_relid::oid
+           from idle
+           join pgtrickle.pgt_stream_tables t using (pgt_id)
+           join pgtrickle.pgt_frontiers f using (pgt_id)
+           join pgtrickle.pgt_dependencies d using (pgt_id)
+          where d.source_id = $1 and f.frontier is not null and f.reinitialize is null",
+        &[source.into()],
+        |row| Ok((row.require(1)?, row.require(2)?)),
+    )
+}
+
+/// Asks for a new start of a table that follows changes, and shows the reason as an error. Never waits: false where
+/// somebody else is at work on the row, and where there is nothing to ask for.
+pub fn give_up(session: &Session, id: i32, reason: &str) -> Result<bool> {
+    let rows = session.execute(
+        "update pgtrickle.pgt_frontiers f
+            set reinitialize = $2, rates = null, last_error = concat_ws('; ', f.last_error, $2),
+                last_error_at = clock_timestamp()
+           from (select pgt_id from pgtrickle.pgt_frontiers
+                  where pgt_id = $1 and frontier is not null and reinitialize is null
+                    for update skip locked) free
+          where f.pgt_id = free.pgt_id",
+        &[id.into(), reason.into()],
+    )?;
+    Ok(rows > 0)
+}
+
 /// Records a failure; the number of failures in a row that count towards suspension.
 pub fn failed(session: &Session, id: i32, error: &str, counts: bool) -> Result<i32> {
     let rows = session.query(
@@ -130,6 +179,15 @@ pub fn failed(session: &Session, id: i32, error: &str, counts: bool) -> Result<i
         |row| row.require(1),
     )?;
     Ok(rows.into_iter().next().unwrap_or(0))
+}
+
+/// The error that `id` has not got over since.
+pub fn last_error(session: &Session, id: i32) -> Result<Option<String>> {
+    let rows =
+        session.query("select last_error from pgtrickle.pgt_frontiers where pgt_id = $1", &[id.into()], |row| {
+            Ok(row.get(1))
+        })?;
+    Ok(rows.into_iter().next().flatten())
 }
 
 /// Starts counting failures anew.

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use pgrx::pg_sys;
 
 use crate::error::Result;
+use crate::pg::relation;
 use crate::pg::row::Aligned;
 use crate::pg::snapshot::Snapshot;
 
@@ -39,6 +40,13 @@ impl Table {
     pub fn pages(&self) -> u32 {
         // SAFETY: open as long as self.
         unsafe { pg_sys::RelationGetNumberOfBlocksInFork(self.raw, pg_sys::ForkNumber::MAIN_FORKNUM) }
+    }
+
+    /// Bytes on disk, those of its TOAST table and empty pages included.
+    pub fn bytes(&self) -> i64 {
+        // SAFETY: open as long as self.
+        let toast = unsafe { (*(*self.raw).rd_rel).reltoastrelid };
+        (i64::from(self.pages()) + i64::from(relation::pages(toast))) * i64::from(pg_sys::BLCKSZ)
     }
 
     /// Appends a row: a whole varlena with a four-byte header.

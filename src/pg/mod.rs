@@ -5,6 +5,7 @@ pub mod database;
 pub mod guard;
 pub mod heap;
 pub mod hooks;
+pub mod latch;
 mod list;
 pub mod object;
 pub mod plan;

@@ -11,19 +11,73 @@ use crate::pg::spi::c_string;
 /// The fourth field of our advisory lock tags: users' own advisory locks have 1 or 2 there.
 const LOCK_CLASS: u16 = 7;
 
+/// What is locked, by an id of our own.
+#[derive(Clone, Copy, Debug)]
+enum Lock {
+    /// Refreshes of a stream table.
+    StreamTable(i32),
+    /// The change rows of a source.
+    Source(i32),
+}
+
+impl Lock {
+    fn tag(self) -> pg_sys::LOCKTAG {
+        let (kind, id) = match self {
+            Lock::StreamTable(id) => (0, id),
+            Lock::Source(id) => (1, id),
+        };
+        pg_sys::LOCKTAG {
+            // SAFETY: plain state of this backend.
+            locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+            locktag_field2: kind,
+            locktag_field3: id as u32,
+            locktag_field4: LOCK_CLASS,
+            locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
+            locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
+        }
+    }
+
+    /// Until the end of the transaction; false if it would have to wait and must not.
+    fn take(self, mode: u32, wait: bool) -> bool {
+        // SAFETY: the tag outlives the call; the lock goes with the transaction.
+        let taken = unsafe { pg_sys::LockAcquire(&self.tag(), mode as i32, false, !wait) };
+        taken != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
+    }
+
+    /// Whether another transaction, a prepared one included, holds it at this moment.
+    fn is_held_elsewhere(self) -> bool {
+        let taken = self.take(pg_sys::ExclusiveLock, false);
+        if taken {
+            // SAFETY: just taken, in this mode.
+            unsafe { pg_sys::LockRelease(&self.tag(), pg_sys::ExclusiveLock as i32, false) };
+        }
+        !taken
+    }
+}
+
 /// Takes the refresh lock of a stream table until the end of the transaction.
 pub fn lock_stream_table(id: i32) {
-    let tag = pg_sys::LOCKTAG {
-        // SAFETY: plain state of this backend.
-        locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
-        locktag_field2: 0,
-        locktag_field3: id as u32,
-        locktag_field4: LOCK_CLASS,
-        locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
-        locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
-    };
-    // SAFETY: the tag outlives the call; the lock goes with the transaction.
-    unsafe { pg_sys::LockAcquire(&tag, pg_sys::ExclusiveLock as i32, false, false) };
+    Lock::StreamTable(id).take(pg_sys::ExclusiveLock, true);
+}
+
+/// The same where that needs no waiting; false elsewhere.
+pub fn try_lock_stream_table(id: i32) -> bool {
+    Lock::StreamTable(id).take(pg_sys::ExclusiveLock, false)
+}
+
+/// Whether another transaction refreshes, alters or drops a stream table at this moment.
+pub fn is_stream_table_busy(id: i32) -> bool {
+    Lock::StreamTable(id).is_held_elsewhere()
+}
+
+/// Keeps the change rows of a source from being pruned until the end of the transaction.
+pub fn keep_changes(source: i32) {
+    Lock::Source(source).take(pg_sys::ShareLock, true);
+}
+
+/// Whether another transaction wants the change rows of a source kept.
+pub fn are_changes_kept(source: i32) -> bool {
+    Lock::Source(source).is_held_elsewhere()
 }
 
 /// The qualified name of a relation.

@@ -86,7 +86,7 @@ pub fn pages(oid: pg_sys::Oid) -> u32 {
     let pages = |relation: &Open| {
         // SAFETY: open; a partitioned table has no file to ask.
         unsafe {
-            let stored = matches!((*(*relation.0).rd_rel).relkind as u8, b'r' | b'm');
+            let stored = matches!((*(*relation.0).rd_rel).relkind as u8, b'r' | b'm' | b't');
             if stored {
                 pg_sys::RelationGetNumberOfBlocksInFork(relation.0, pg_sys::ForkNumber::MAIN_FORKNUM)
             } else {

@@ -10,6 +10,16 @@ use crate::error::{Error, Report, Result};
 
 /// Runs `f` in a subtransaction: released when it returns `Ok`, rolled back otherwise.
 pub fn subtransaction<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+    within(f, Result::is_ok)
+}
+
+/// Runs `f` in a subtransaction that is rolled back whatever comes of it: for what only looks, and would keep its
+/// locks until the end of the transaction.
+pub fn undone<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+    within(f, |_| false)
+}
+
+fn within<R>(f: impl FnOnce() -> Result<R>, is_kept: impl FnOnce(&Result<R>) -> bool) -> Result<R> {
     // SAFETY: memory context and resource owner are put back after the subtransaction's end, as the
     // server leaves them pointing into it.
     unsafe {
@@ -18,9 +28,9 @@ pub fn subtransaction<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
         pg_sys::BeginInternalSubTransaction(std::ptr::null());
         pg_sys::MemoryContextSwitchTo(context);
         let result = caught(f);
-        match result {
-            Ok(_) => pg_sys::ReleaseCurrentSubTransaction(),
-            Err(_) => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
+        match is_kept(&result) {
+            true => pg_sys::ReleaseCurrentSubTransaction(),
+            false => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
         }
         pg_sys::MemoryContextSwitchTo(context);
         pg_sys::CurrentResourceOwner = owner;

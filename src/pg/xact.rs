@@ -44,6 +44,18 @@ pub fn top_xid() -> u64 {
     unsafe { pg_sys::GetTopFullTransactionId().value }
 }
 
+/// The id of the top transaction, if it has one by now.
+pub fn top_xid_if_any() -> Option<u64> {
+    // SAFETY: reads a variable of this backend.
+    Some(unsafe { pg_sys::GetTopFullTransactionIdIfAny().value }).filter(|xid| *xid != 0)
+}
+
+/// Whether all statements of this transaction see one snapshot: REPEATABLE READ and SERIALIZABLE.
+pub fn keeps_its_snapshot() -> bool {
+    // SAFETY: a plain variable of this backend.
+    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
+}
+
 /// Makes what this transaction has written so far visible to its next command.
 pub fn advance_command() {
     // SAFETY: inside a transaction.

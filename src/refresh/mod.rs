@@ -5,6 +5,8 @@
 
 mod adaptive;
 mod advice;
+mod behind;
+mod bound;
 mod build;
 mod clock;
 mod estimate;
@@ -12,12 +14,15 @@ mod guarded;
 mod loaded;
 mod planned;
 mod program;
+mod prune;
 mod table;
 mod tick;
 
 pub use advice::missing_indexes;
+pub use behind::{Wait, behind};
+pub use bound::bound_buffers;
 pub use build::{build, dismantle, rebuild};
 pub use guarded::guard_trigger;
 pub use loaded::{Loaded, Ready, load};
 pub use planned::explain as explain_programs;
-pub use tick::{Outcome, behind, lock, record_failure, tick, with_upstream};
+pub use tick::{Outcome, lock, record_failure, tick, with_upstream};

@@ -16,7 +16,7 @@ use crate::pg::snapshot::Snapshot;
 use crate::pg::spi::{self, Session};
 use crate::pg::subxact::subtransaction;
 use crate::pg::tuplestore::Tuplestore;
-use crate::refresh::{loaded, table};
+use crate::refresh::{bound_buffers, loaded, prune, table};
 use crate::{capture, guc};
 
 /// How one stream table fared in a tick.
@@ -78,7 +78,10 @@ fn pass(ids: &[i32]) -> Result<(Vec<Outcome>, Vec<i32>)> {
     };
     snapshot.active(|| {
         let outcomes = run(&mut tick, order)?;
-        prune(&tick)?;
+        for source in &tick.consumed {
+            prune::remove(*source, &tick.snapshot)?;
+        }
+        bound_buffers(&tick.consumed.iter().copied().collect::<Vec<_>>())?;
         Ok((outcomes, tick.rebuilt))
     })
 }
@@ -158,7 +161,7 @@ pub fn lock(id: i32) {
 }
 
 /// The given stream tables and all that they read, each after what it reads.
-fn in_order(session: &Session, ids: &[i32]) -> Result<Vec<i32>> {
+pub fn in_order(session: &Session, ids: &[i32]) -> Result<Vec<i32>> {
     let mut graph = Dag::default();
     for id in ids {
         graph.put(id, &[])?;
@@ -206,42 +209,6 @@ fn failure(error: &Error, started: Instant) -> Refresh {
         expected: None,
         error: Some(error.in_full()),
     }
-}
-
-/// Removes what every consumer has now seen.
-fn prune(tick: &Tick) -> Result<()> {
-    if tick.consumed.is_empty() {
-        return Ok(());
-    }
-    quietly(|| {
-        spi::connect(Some(&tick.snapshot), |session| {
-            for source in &tick.consumed {
-                let frontiers: Vec<_> =
-                    frontier::of_source(session, *source)?.into_iter().map(|(_, frontier)| frontier).collect();
-                capture::prune(*source, &frontiers, &tick.snapshot)?;
-            }
-            Ok(())
-        })
-    })
-}
-
-/// The sources that hold rows which a stream table has not seen, with that table.
-pub fn behind(sources: &[i32]) -> Result<Vec<(i32, i32)>> {
-    let snapshot = Snapshot::latest();
-    quietly(|| {
-        spi::connect(Some(&snapshot), |session| {
-            let mut behind = vec![];
-            for source in sources {
-                for (table, frontier) in frontier::of_source(session, *source)? {
-                    let pending = capture::pending(*source, &frontier, &snapshot, &[])?;
-                    if pending.rows > 0 || pending.truncated {
-                        behind.push((*source, table));
-                    }
-                }
-            }
-            Ok(behind)
-        })
-    })
 }
 
 /// Writes down that a refresh failed; suspends the stream table after too many failures that will not

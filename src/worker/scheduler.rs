@@ -1,6 +1,7 @@
 //! One per database: wait, poll, decide, act. What to do and when is decided by `ivm::schedule`; this loop
 //! only carries events in and ticks out. While there is nothing to do it sleeps without a timeout.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -10,16 +11,18 @@ use pgrx::pg_sys::Datum;
 
 use crate::catalog::frontier;
 use crate::catalog::stream_table::{self, Schedulable};
-use crate::guc;
 use crate::pg::bgworker::{self, ServerZone};
 use crate::pg::shmem::{Phase, Shared, Slot, shared};
 use crate::pg::{database, wake};
 use crate::worker::feed::Feed;
 use crate::worker::pool::Pool;
 use crate::worker::work::{Fared, Work};
+use crate::{guc, refresh};
 
 /// How long a scheduler that always has something to do keeps its place while others wait.
 const TURN: Micros = 2_000_000;
+/// How often is looked whether buffers grow too large.
+const BOUND_PAUSE: Micros = 5_000_000;
 /// How long to wait before the catalog is read again after that failed.
 const RELOAD_PAUSE: Micros = 1_000_000;
 
@@ -32,6 +35,9 @@ struct Scheduler {
     worker: Work,
     /// Happened since the last decision.
     events: Vec<Event>,
+    /// Sources that changed since `bounded_at` and whose changes somebody keeps who is not refreshed.
+    kept: BTreeSet<i32>,
+    bounded_at: Micros,
     /// The catalog could not be read: not before then.
     reload_at: Option<Micros>,
     /// Statistics that are still to be handed on, at this time.
@@ -76,6 +82,8 @@ impl Scheduler {
             pool: Pool::new(shared, slot),
             worker: Work::new(slot),
             events: vec![],
+            kept: BTreeSet::new(),
+            bounded_at: 0,
             reload_at: None,
             report_at: None,
         }
@@ -111,7 +119,7 @@ impl Scheduler {
         if !over || self.pool.is_busy() || !self.slot.wanted.load(Ordering::SeqCst) {
             return;
         }
-        let next = [wake, self.reload_at].into_iter().flatten().min().unwrap_or(Micros::MAX);
+        let next = [wake, self.reload_at, self.bound_at()].into_iter().flatten().min().unwrap_or(Micros::MAX);
         self.slot.sleep(if idle { next } else { now });
         // Whoever changed something before that has found a scheduler here.
         if self.feed.has_news() || self.feed.stale().is_some() {
@@ -140,11 +148,36 @@ impl Scheduler {
         if let Some(generation) = self.feed.stale().filter(|_| self.reload_at.is_none_or(|at| at <= now)) {
             self.reload(generation, now);
         }
-        self.events.extend(self.feed.look(now));
+        let news = self.feed.look(now);
+        if let Some(Event::Changed { sources, .. }) = &news {
+            self.kept.extend(self.state.kept(sources));
+        }
+        self.events.extend(news);
         self.events.extend(self.pool.poll(now));
+        if self.bound_at().is_some_and(|at| at <= now) {
+            self.bound(now);
+        }
         if self.report_at.is_some_and(|at| at <= now) {
             bgworker::report_statistics(true);
             self.report_at = None;
+        }
+    }
+
+    /// When to look next whether buffers grow for those who are not refreshed.
+    fn bound_at(&self) -> Option<Micros> {
+        (!self.kept.is_empty()).then_some(self.bounded_at + BOUND_PAUSE)
+    }
+
+    /// Keeps buffers small of which nobody else takes anything. The marks are cleared before, so that the next change
+    /// is news again.
+    fn bound(&mut self, now: Micros) {
+        let sources = std::mem::take(&mut self.kept);
+        self.bounded_at = now;
+        let news = self.feed.clear(&sources, now);
+        self.events.extend(news);
+        let sources: Vec<i32> = sources.into_iter().collect();
+        if let Err(error) = bgworker::transaction(|| bgworker::with_snapshot(|| refresh::bound_buffers(&sources))) {
+            self.worker.journal.failed(None, &error);
         }
     }
 
@@ -154,7 +187,7 @@ impl Scheduler {
 
     fn wait(&self, wake: Option<Micros>) {
         let now = bgworker::now();
-        let next = [wake, self.reload_at, self.report_at].into_iter().flatten().min();
+        let next = [wake, self.reload_at, self.report_at, self.bound_at()].into_iter().flatten().min();
         bgworker::wait(next.map(|at| Duration::from_micros((at - now).max(0) as u64)));
     }
 

@@ -312,3 +312,98 @@ async fn the_status_tells_what_happened() {
     }
     database.close().await;
 }
+
+#[tokio::test]
+async fn the_tree_tells_what_reads_what() {
+    let database = Database::fresh("tree").await;
+    let session = database.connect().await;
+    session.run(SETUP).await;
+    session
+        .run(
+            "create schema far; create table far.\"P\" (id int, g int) partition by list (g); create table far.p1 partition of far.\"P\" default;
+             create view far.w as select t.id, t.g, p.id as p from t join far.\"P\" p on p.id = t.id;
+             select pgtrickle.create_stream_table('detail', 'select * from far.w', 'calculated');
+             select pgtrickle.create_stream_table('counts', 'select g, count(*) as n from detail group by g', '5s');
+             select pgtrickle.create_stream_table('names', 'select d.id, r.name from detail d join r on r.id = d.g', '@hourly');
+             select pgtrickle.create_stream_table('joined', 'select n.id, n.name, c.n from names n join detail d on d.id = n.id join counts c on c.g = d.g', '1d');
+             select pgtrickle.create_stream_table('alone', 'select 1 as one');
+             select pgtrickle.alter_stream_table('counts', status => 'PAUSED')",
+        )
+        .await;
+    let tree = |argument: &str| {
+        format!(
+            "select concat_ws(' | ', tree, kind, depth, schedule, status) from pgtrickle.dependency_tree({argument})"
+        )
+    };
+    let detail = |depth: usize| {
+        let indent = |depth: usize| if depth == 0 { String::new() } else { format!("{}└─ ", "  ".repeat(depth)) };
+        vec![
+            format!("{}public.detail | stream table | {depth} | calculated | ACTIVE", indent(depth)),
+            format!("{}far.\"P\" | partitioned table | {}", indent(depth + 1), depth + 1),
+            format!("{}public.t | table | {}", indent(depth + 1), depth + 1),
+        ]
+    };
+    let mut all = vec![
+        "public.alone | stream table | 0 | calculated | ACTIVE".to_owned(),
+        "public.joined | stream table | 0 | 1d | ACTIVE".to_owned(),
+        "  └─ public.counts | stream table | 1 | 5s | PAUSED".to_owned(),
+    ];
+    all.extend(detail(2));
+    all.extend(detail(1));
+    all.push("  └─ public.names | stream table | 1 | @hourly | ACTIVE".to_owned());
+    all.extend(detail(2));
+    all.push("    └─ public.r | table | 2".to_owned());
+    assert_eq!(session.column(&tree("")).await, all);
+    assert_eq!(session.column(&tree("'detail'")).await, detail(0));
+    assert_eq!(session.column(&tree("name => 'alone'")).await, &all[..1]);
+    session.run("set search_path = far").await;
+    assert_eq!(session.column(&tree("'public.detail'")).await, detail(0));
+    for (name, code) in [("'detail'", "42P01"), ("'w'", "42809"), ("'public.t'", "42809")] {
+        let failure = session.refuse(&tree(name)).await;
+        assert_eq!(failure.code, code, "{failure}");
+        assert!(failure.hint.is_some_and(|hint| hint.contains("pgt_status")));
+    }
+    database.close().await;
+}
+
+#[tokio::test]
+async fn the_status_tells_what_is_promised() {
+    let database = Database::fresh("target").await;
+    let session = database.connect().await;
+    session.run(SETUP).await;
+    for (name, from, schedule) in [
+        ("slow", "t", "calculated"),
+        ("middle", "slow", "calculated"),
+        ("fast", "middle", "2s"),
+        ("daily", "middle", "1d"),
+        ("hourly", "slow", "@hourly"),
+        ("last", "daily", "calculated"),
+        ("bound", "hourly", "0s"),
+    ] {
+        session
+            .run(&format!("select pgtrickle.create_stream_table('{name}', 'select id, g from {from}', '{schedule}')"))
+            .await;
+    }
+    let told = "select split_part(name, '.', 2) || coalesce(' ' || target, '') from pgtrickle.pgt_status()";
+    let promised = [
+        "slow 00:00:00",
+        "middle 00:00:01",
+        "fast 00:00:02",
+        "daily 1 day",
+        "hourly",
+        "last 00:00:01",
+        "bound 00:00:00",
+    ];
+    assert_eq!(session.column(told).await, promised);
+    session.run("select pgtrickle.drop_stream_table('bound'), pgtrickle.drop_stream_table('last')").await;
+    assert_eq!(
+        session.column(told).await,
+        ["slow 00:00:02", "middle 00:00:02", "fast 00:00:02", "daily 1 day", "hourly"]
+    );
+    assert!(
+        session
+            .holds("select bool_and(staleness <= target) from pgtrickle.pgt_status() where name = 'public.daily'")
+            .await
+    );
+    database.close().await;
+}

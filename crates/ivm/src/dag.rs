@@ -66,6 +66,11 @@ impl<K: Clone + Ord + ToString> Dag<K> {
         self.neighbours(table, petgraph::Outgoing)
     }
 
+    /// The tables that nobody reads.
+    pub fn unread(&self) -> BTreeSet<K> {
+        self.graph.externals(petgraph::Outgoing).map(|at| self.graph[at].clone()).collect()
+    }
+
     /// Some tables, each after all that it reads, directly or through others.
     pub fn order(&self, tables: &BTreeSet<K>) -> Vec<K> {
         let order = toposort(&self.graph, None).unwrap_or_default();

@@ -48,6 +48,9 @@ select * from top;
 insert into events values (1, 'a', 1);
 select refreshed_how('top'), refreshed_how('by_count');
 
+-- Who reads what, from the tables that nobody reads down to the sources.
+select tree, kind, schedule, status from pgtrickle.dependency_tree();
+
 -- No circles.
 -- expect-error
 select pgtrickle.alter_stream_table('by_kind', query => 'select kind, size as n, size from diamond');

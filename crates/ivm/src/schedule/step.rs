@@ -174,6 +174,14 @@ impl State {
         ids.iter().filter_map(|id| self.entries.get(id)).flat_map(|entry| entry.reads.iter().copied()).collect()
     }
 
+    /// Those of the sources whose changes somebody keeps who is not refreshed, because it or what it reads is inactive.
+    pub fn kept(&self, sources: &[i32]) -> BTreeSet<i32> {
+        let inactive = |id: &i32| self.entries.get(id).is_some_and(|entry| !entry.table.active);
+        let resting = self.entries.iter().filter(|(id, entry)| entry.ancestors.iter().chain([*id]).any(inactive));
+        let read: BTreeSet<i32> = resting.flat_map(|(_, entry)| entry.table.sources.iter().copied()).collect();
+        sources.iter().copied().filter(|source| read.contains(source)).collect()
+    }
+
     fn shift(&mut self, by: Micros) {
         for entry in self.entries.values_mut() {
             let attempt = entry.running.as_mut();

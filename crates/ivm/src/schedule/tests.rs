@@ -224,6 +224,15 @@ fn a_failing_table_holds_up_its_consumers_and_nobody_else() {
 }
 
 #[test]
+fn who_rests_keeps_changes_and_so_does_who_reads_it() {
+    let resting = Table { active: false, ..table(1, "0s", &[10], &[]) };
+    let list = [resting, table(2, "0s", &[11], &[1]), table(3, "0s", &[10, 11, 12], &[])];
+    let state = settled(&list);
+    assert_eq!(state.kept(&[10, 11, 12, 13]), BTreeSet::from([10, 11]));
+    assert_eq!(settled(&list[2..]).kept(&[10, 11]), BTreeSet::new());
+}
+
+#[test]
 fn new_tables_are_looked_at_and_known_ones_are_left_alone() {
     let mut state = settled(&[table(1, "0s", &[10], &[])]);
     let both = [table(1, "0s", &[10], &[]), table(2, "0s", &[10], &[])];

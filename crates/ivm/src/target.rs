@@ -1,0 +1,97 @@
+//! How fresh a stream table is promised to be.
+//!
+//! **Law:** a duration promises itself and a cron expression nothing; `'calculated'` promises the least of what its
+//! consumers promise, those of consumers that are calculated themselves included, and where nobody reads it what the
+//! default promises. It is what the scheduler goes by.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::dag::Dag;
+use crate::error::Result;
+use crate::schedule::{Micros, Schedule};
+
+/// A stream table by its schedule and the stream tables that it reads.
+#[derive(Clone, Debug)]
+pub struct Scheduled<K> {
+    pub table: K,
+    pub schedule: Schedule,
+    pub reads: Vec<K>,
+}
+
+/// The freshness target of each table that has one, in microseconds.
+pub fn targets<K: Clone + Ord + ToString>(tables: &[Scheduled<K>], default: &Schedule) -> Result<BTreeMap<K, Micros>> {
+    let mut graph = Dag::default();
+    for scheduled in tables {
+        graph.put(&scheduled.table, &scheduled.reads)?;
+    }
+    let schedules: BTreeMap<&K, &Schedule> = tables.iter().map(|one| (&one.table, &one.schedule)).collect();
+    let own = |table: &K| match schedules.get(table)? {
+        Schedule::Every(target) => Some(*target),
+        Schedule::Calculated if graph.readers(table).is_empty() => every(default),
+        Schedule::Calculated | Schedule::Cron(_) => None,
+    };
+    let promised = |scheduled: &Scheduled<K>| {
+        let table = &scheduled.table;
+        let target = match scheduled.schedule {
+            Schedule::Calculated => graph.downstream(&BTreeSet::from([table.clone()])).iter().filter_map(own).min(),
+            _ => own(table),
+        };
+        Some((table.clone(), target?))
+    };
+    Ok(tables.iter().filter_map(promised).collect())
+}
+
+fn every(schedule: &Schedule) -> Option<Micros> {
+    match schedule {
+        Schedule::Every(target) => Some(*target),
+        Schedule::Cron(_) | Schedule::Calculated => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Targets in milliseconds of tables given as name, schedule and what they read.
+    fn promised(tables: &[(&'static str, &str, &[&'static str])], default: &str) -> Vec<(&'static str, i64)> {
+        let tables: Vec<_> = tables
+            .iter()
+            .map(|(table, schedule, reads)| Scheduled {
+                table: *table,
+                schedule: Schedule::parse(schedule).unwrap(),
+                reads: reads.to_vec(),
+            })
+            .collect();
+        let found = targets(&tables, &Schedule::parse_default(default).unwrap()).unwrap();
+        found.into_iter().map(|(table, micros)| (table, micros / 1000)).collect()
+    }
+
+    #[test]
+    fn a_duration_promises_itself_whoever_reads_it() {
+        assert_eq!(
+            promised(&[("a", "5s", &[]), ("b", "1s", &["a"]), ("c", "@hourly", &["b"])], "1s"),
+            [("a", 5000), ("b", 1000)]
+        );
+    }
+
+    #[test]
+    fn calculated_promises_the_least_of_all_that_reads_it() {
+        let tables: [(_, _, &[&'static str]); 5] = [
+            ("a", "calculated", &[]),
+            ("b", "calculated", &["a"]),
+            ("c", "5s", &["b"]),
+            ("d", "2s", &["b"]),
+            ("e", "@hourly", &["a"]),
+        ];
+        assert_eq!(promised(&tables, "1s"), [("a", 2000), ("b", 2000), ("c", 5000), ("d", 2000)]);
+    }
+
+    #[test]
+    fn the_default_counts_where_nobody_reads_a_calculated_table() {
+        let tables: [(_, _, &[&'static str]); 3] =
+            [("a", "calculated", &[]), ("b", "1m", &["a"]), ("c", "calculated", &["a"])];
+        assert_eq!(promised(&tables, "3s"), [("a", 3000), ("b", 60_000), ("c", 3000)]);
+        assert_eq!(promised(&tables, "@daily"), [("a", 60_000), ("b", 60_000)]);
+        assert_eq!(promised(&[("a", "calculated", &[]), ("b", "@daily", &["a"])], "1s"), []);
+    }
+}

@@ -1,0 +1,169 @@
+//! How large change buffers become: what all have seen goes, and nobody who stands still keeps the rest for ever.
+
+use std::time::Duration;
+
+use pg_trickle_tests::exact::{self, Look};
+use pg_trickle_tests::private::PrivateServer;
+use pg_trickle_tests::{Database, Session};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const SETUP: &str = "
+    create table t (id int primary key, g int not null, v int not null);
+    insert into t select n, n % 5, n from generate_series(1, 1000) n;
+    select pgtrickle.create_stream_table('live', 'select g, sum(v) as s from t group by g', '0s');
+    select pgtrickle.create_stream_table('still', 'select g, count(*) as n from t group by g', '0s');
+    select pgtrickle.create_stream_table('behind', 'select t.id, s.n from t join still s on s.g = t.g', '0s');
+";
+
+async fn fill(database: &Database) -> Session {
+    let session = database.connect().await;
+    session.run(SETUP).await;
+    session
+}
+
+/// Rows that wait in the change buffer of `t`.
+const WAITING: &str = "select pending_rows from pgtrickle.change_buffer_sizes() where source = 'public.t'";
+
+async fn check_all(session: &Session) {
+    exact::wait_fresh(session, PATIENCE).await;
+    for table in exact::stream_tables(session).await {
+        exact::check(session, &table, Look::Text).await;
+    }
+}
+
+async fn last_actions(session: &Session) -> Vec<String> {
+    session.column("select last_action from pgtrickle.pgt_status() order by name").await
+}
+
+/// Pauses a table. A tick may have been decided upon before that: it is over when this returns.
+async fn pause(session: &Session, table: &str) {
+    session.run(&format!("select pgtrickle.alter_stream_table('{table}', status => 'PAUSED')")).await;
+    session.run("update t set v = v + 1 where id = 1").await;
+    assert!(session.holds("select pgtrickle.wait_for_stream_table('live')").await);
+}
+
+/// A paused table, and who reads it, keep their changes up to a bound; beyond it they are recomputed.
+#[tokio::test]
+async fn who_stands_still_keeps_changes_up_to_a_bound() {
+    let server = PrivateServer::start(&["pg_trickle.max_buffer_bytes = '64kB'"]);
+    let database = Database::on(&server.server(), "bound").await;
+    let session = fill(&database).await;
+    let update = "update t set v = v + 1, g = (g + 1) % 5 where id";
+    // Below the bound nothing is lost, and nothing is recomputed.
+    pause(&session, "still").await;
+    let before = session.number(WAITING).await;
+    session.run(&format!("{update} <= 100")).await;
+    assert!(session.holds("select pgtrickle.wait_for_stream_table('live')").await);
+    assert_eq!(session.number(WAITING).await, before + 200);
+    session.run("select pgtrickle.resume_stream_table('still')").await;
+    check_all(&session).await;
+    let reinitialized = "select count(*) from pgtrickle.pgt_stream_tables s, pgtrickle.get_refresh_history(s.pgt_relid::text, 100) h where h.action = 'REINITIALIZE'";
+    assert_eq!(session.number(reinitialized).await, 0);
+    session.wait_until(&format!("select ({WAITING}) = 0"), PATIENCE).await;
+
+    pause(&session, "still").await;
+    for _ in 0..20 {
+        session.run(&format!("{update} <= 1000")).await;
+        assert!(session.holds("select pgtrickle.wait_for_stream_table('live')").await);
+    }
+    let told = "select string_agg(format('%s: %s', name, coalesce(last_error, 'none')), e'\\n' order by name) from pgtrickle.pgt_status()";
+    let told = session.value(told).await;
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines[1], "public.live: none");
+    for line in [lines[0], lines[2]] {
+        assert!(line.contains(": change buffer pgtrickle_changes.changes_1 has "), "{told}");
+        assert!(line.contains("pg_trickle.max_buffer_bytes (65536)"), "{told}");
+    }
+    let log = server.log_tail();
+    assert!(log.contains("stream table public.still will be recomputed when it is refreshed again"), "{log}");
+    session.run(&format!("{update} = 1")).await;
+    assert!(session.holds("select pgtrickle.wait_for_stream_table('live')").await);
+    assert_eq!(session.number(WAITING).await, 0, "nobody holds rows back");
+    let stale = exact::is_stale(&session).await;
+    let stale = format!("select name from pgtrickle.pgt_status() where {stale} order by name");
+    assert_eq!(session.column(&stale).await, ["public.behind", "public.still"]);
+
+    session.run("select pgtrickle.resume_stream_table('still')").await;
+    check_all(&session).await;
+    assert_eq!(last_actions(&session).await[2], "REINITIALIZE");
+    assert_eq!(session.number(reinitialized).await, 2);
+    session.run(&format!("{update} <= 10")).await;
+    check_all(&session).await;
+    assert_eq!(session.number(reinitialized).await, 2, "once");
+    session.wait_until("select bool_and(last_error is null) from pgtrickle.pgt_status()", PATIENCE).await;
+
+    // Without a bound everything is kept.
+    session.run("alter system set pg_trickle.max_buffer_bytes = -1").await;
+    session.run("select pg_reload_conf()").await;
+    session.run("select pg_sleep(0.2)").await;
+    pause(&session, "still").await;
+    let before = session.number(WAITING).await;
+    for _ in 0..20 {
+        session.run(&format!("{update} <= 1000")).await;
+        assert!(session.holds("select pgtrickle.wait_for_stream_table('live')").await);
+    }
+    assert_eq!(session.number(WAITING).await, before + 40_000);
+    session.run("select pgtrickle.resume_stream_table('still')").await;
+    check_all(&session).await;
+    assert_eq!(session.number(reinitialized).await, 2);
+    database.close().await;
+}
+
+/// As many changes as they like may pass through a buffer.
+#[tokio::test]
+async fn buffers_stay_small_under_steady_load() {
+    let server = PrivateServer::start(&["autovacuum_naptime = 1"]);
+    let database = Database::on(&server.server(), "steady").await;
+    let session = fill(&database).await;
+    let wide =
+        "create table w (id int, x text); select pgtrickle.create_stream_table('copy', 'select id, x from w', '0s')";
+    session.run(wide).await;
+    let (mut largest, mut passed) = (0, 0);
+    for round in 0..600 {
+        let changes = match round % 6 {
+            0 => "update t set v = v + 1 where id <= 1000",
+            1 => "insert into w select n, repeat(md5(n::text), 400) from generate_series(1, 5) n",
+            2 => "delete from w",
+            _ => "update t set v = v + 1 where id % 100 = 7",
+        };
+        passed += session.affect(changes).await.expect("written");
+        if round % 2 == 0 {
+            assert!(
+                session
+                    .holds(
+                        "select pgtrickle.wait_for_stream_table('behind') and pgtrickle.wait_for_stream_table('copy')"
+                    )
+                    .await
+            );
+        }
+        largest = largest.max(session.number("select max(bytes) from pgtrickle.change_buffer_sizes()").await);
+    }
+    check_all(&session).await;
+    session.wait_until("select sum(pending_rows) = 0 from pgtrickle.change_buffer_sizes()", PATIENCE).await;
+    println!("buffers: {passed} changed rows passed, the largest buffer had {largest} bytes");
+    assert!(largest < 4 << 20, "{largest} bytes");
+    database.close().await;
+}
+
+/// A transaction that is open, or prepared, holds back what it wrote itself and nothing else.
+#[tokio::test]
+async fn an_open_transaction_holds_back_its_own_rows_only() {
+    let database = Database::fresh("open").await;
+    let (session, open, prepared) = (fill(&database).await, database.connect().await, database.connect().await);
+    let gid = format!("'{}'", database.name);
+    // So many that some are written before the end.
+    open.run("begin; insert into t select n, 1, 1 from generate_series(2001, 12000) n; savepoint s; insert into t values (2000, 1, 1)").await;
+    prepared.run(&format!("begin; insert into t values (1001, 1, 1), (1002, 1, 1); prepare transaction {gid}")).await;
+    for n in 0..50 {
+        session.run(&format!("update t set v = v + 1 where id = {}", 1 + n)).await;
+        assert!(session.holds("select pgtrickle.wait_for_stream_table('behind')").await);
+    }
+    let left = format!("select ({WAITING}) = 0");
+    session.wait_until(&left, PATIENCE).await;
+    open.run("commit").await;
+    prepared.run(&format!("commit prepared {gid}")).await;
+    check_all(&session).await;
+    session.wait_until(&left, PATIENCE).await;
+    database.close().await;
+}
