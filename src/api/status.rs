@@ -31,6 +31,7 @@ type StatusRow = (
     Option<Interval>,
     i64,
     i64,
+    i64,
     Option<String>,
     Option<f64>,
     Option<String>,
@@ -38,7 +39,8 @@ type StatusRow = (
 );
 
 /// One row per stream table. A table with nothing pending is as fresh as the moment of asking, unless its rows, or
-/// those of what it reads, come and go as time passes. Its target is how stale it may become by its schedule.
+/// those of what it reads, come and go as time passes. Its target is how stale it may become by its schedule;
+/// `missed` counts the refreshes of the workers that made a change visible clearly later than that.
 #[pg_extern]
 fn pgt_status() -> std::result::Result<
     TableIterator<
@@ -53,6 +55,7 @@ fn pgt_status() -> std::result::Result<
             name!(data_timestamp, Option<TimestampWithTimeZone>),
             name!(staleness, Option<Interval>),
             name!(target, Option<Interval>),
+            name!(missed, i64),
             name!(rows_changed, i64),
             name!(refreshes, i64),
             name!(last_action, Option<String>),
@@ -104,7 +107,7 @@ fn status() -> Result<Vec<StatusRow>> {
                  )
                  select s.pgt_relid::text, s.status, s.refresh_mode, s.schedule, f.frontier is not null,
                         f.consecutive_errors, f.fresh_at, clock_timestamp() - f.fresh_at, f.rows_changed, f.refreshes,
-                        h.action, h.duration_ms, f.last_error, s.full_reason, s.pgt_id
+                        h.action, h.duration_ms, f.last_error, s.full_reason, s.pgt_id, f.missed
                    from pgtrickle.pgt_stream_tables s
                    join seen f using (pgt_id)
                    left join lateral (select action, duration_ms from pgtrickle.pgt_refresh_history h
@@ -122,6 +125,7 @@ fn status() -> Result<Vec<StatusRow>> {
                         row.get(7),
                         row.get(8),
                         targets.get(&row.require::<i32>(15)?).copied().map(interval).transpose()?,
+                        row.require(16)?,
                         row.require(9)?,
                         row.require(10)?,
                         row.get(11),

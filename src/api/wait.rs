@@ -22,7 +22,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
 /// Waits until a stream table shows everything that was committed before the call, and tells whether it does: false
-/// when the time is over. The next statement sees it; the one that waits goes by the snapshot it began with.
+/// when the time is over. The next statement sees it; the one that waits goes by the snapshot it began with, which
+/// the server keeps, and VACUUM heeds, as for any statement that takes as long.
 #[pg_extern]
 fn wait_for_stream_table(
     name: &str,

@@ -102,9 +102,9 @@ impl Reader {
         // SAFETY: nodes of the plan, by contract; the tag says what each is.
         unsafe {
             for (expr, side, other) in self.conditions(plan) {
-                // The server keeps no index of what may change by itself.
-                let lasting = !pg_sys::contain_mutable_functions(expr);
-                if lasting && !self.has_delta(side) && other.is_none_or(|other| self.has_delta(other)) {
+                // An index holds only what is the same whoever looks: not `at::date`, which depends on the time zone.
+                let fixed = !pg_sys::contain_mutable_functions(expr);
+                if fixed && !self.has_delta(side) && other.is_none_or(|other| self.has_delta(other)) {
                     for (scan, key) in self.keys(plan, expr) {
                         keys.entry(scan).or_default().insert(key);
                     }

@@ -148,11 +148,7 @@ impl Scheduler {
         if let Some(generation) = self.feed.stale().filter(|_| self.reload_at.is_none_or(|at| at <= now)) {
             self.reload(generation, now);
         }
-        let news = self.feed.look(now);
-        if let Some(Event::Changed { sources, .. }) = &news {
-            self.kept.extend(self.state.kept(sources));
-        }
-        self.events.extend(news);
+        self.events.extend(self.feed.look(now));
         self.events.extend(self.pool.poll(now));
         if self.bound_at().is_some_and(|at| at <= now) {
             self.bound(now);
@@ -182,6 +178,19 @@ impl Scheduler {
     }
 
     fn decide(&mut self) -> Actions {
+        let changed = |event: &Event| match event {
+            Event::Changed { sources, .. } => sources.clone(),
+            // Their marks may have been seen before somebody came to rest.
+            Event::Tables { tables, .. } => tables.iter().flat_map(|table| table.sources.iter().copied()).collect(),
+            _ => vec![],
+        };
+        let changed: Vec<i32> = self.events.iter().flat_map(changed).collect();
+        let actions = self.step();
+        self.kept.extend(self.state.kept(&changed));
+        actions
+    }
+
+    fn step(&mut self) -> Actions {
         self.state.step(bgworker::now(), std::mem::take(&mut self.events), &ServerZone)
     }
 

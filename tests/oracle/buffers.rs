@@ -110,6 +110,34 @@ async fn who_stands_still_keeps_changes_up_to_a_bound() {
     database.close().await;
 }
 
+/// Where nobody else reads the source, so that no refresh looks at its buffer.
+#[tokio::test]
+async fn a_buffer_that_nobody_reads_is_bounded_too() {
+    let server = PrivateServer::start(&["pg_trickle.max_buffer_bytes = '64kB'"]);
+    let database = Database::on(&server.server(), "alone").await;
+    let session = database.connect().await;
+    session
+        .run(
+            "create table t (id int primary key, v int);
+             insert into t select g, 0 from generate_series(1, 1000) g;
+             select pgtrickle.create_stream_table('alone', 'select id, v from t', '0s');
+             select pgtrickle.alter_stream_table('alone', status => 'PAUSED')",
+        )
+        .await;
+    let given_up = "select last_error like '%pg_trickle.max_buffer_bytes%' from pgtrickle.pgt_status()";
+    for _ in 0..3 {
+        for _ in 0..20 {
+            session.run("update t set v = v + 1").await;
+        }
+        session.wait_until(given_up, PATIENCE).await;
+    }
+    session.wait_until("select sum(pending_rows) < 45000 from pgtrickle.change_buffer_sizes()", PATIENCE).await;
+    session.run("select pgtrickle.resume_stream_table('alone')").await;
+    exact::wait_fresh(&session, PATIENCE).await;
+    exact::check(&session, "alone", Look::Text).await;
+    database.close().await;
+}
+
 /// As many changes as they like may pass through a buffer.
 #[tokio::test]
 async fn buffers_stay_small_under_steady_load() {

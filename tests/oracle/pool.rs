@@ -138,7 +138,7 @@ async fn a_drained_database_rests_until_it_is_undrained() {
 async fn a_broken_promise_is_counted() {
     let (database, session) = known("promise").await;
     session.run("select pgtrickle.alter_stream_table('slow_copy', schedule => '50ms')").await;
-    let missed = "select missed from pgtrickle.pgt_frontiers join pgtrickle.pgt_stream_tables using (pgt_id) where pgt_relid = 'slow_copy'::regclass";
+    let missed = "select missed from pgtrickle.pgt_status() where name = 'public.slow_copy'";
     let before = session.number(missed).await;
     session.run("update slow set value = 40").await;
     session.wait_until(&format!("select ({missed}) > {before}"), PATIENCE).await;
