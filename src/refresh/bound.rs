@@ -18,19 +18,20 @@ pub fn bound_buffers(sources: &[i32]) -> Result<()> {
     let Some(most) = guc::max_buffer_bytes() else { return Ok(()) };
     for source in sources {
         let bytes = capture::bytes(*source)?;
-        if bytes > most && give_up(*source, bytes, most)? {
+        if bytes > most {
+            give_up(*source, bytes, most)?;
+            // Rows that came after an earlier time may go as well: where nobody else reads the source, nobody else removes them.
             prune::remove(*source, &Snapshot::latest())?;
         }
     }
     Ok(())
 }
 
-/// Tells the consumers that are not refreshed to start over; whether there was one.
-fn give_up(source: i32, bytes: i64, most: i64) -> Result<bool> {
+/// Tells the consumers that are not refreshed to start over, unless they will anyway.
+fn give_up(source: i32, bytes: i64, most: i64) -> Result<()> {
     let now = Snapshot::latest();
     quietly(|| {
         spi::connect(Some(&now), |session| {
-            let mut any = false;
             for (id, relid) in frontier::idle_of_source(session, source)? {
                 let reason = format!(
                     "change buffer pgtrickle_changes.changes_{source} has {bytes} bytes, more than pg_trickle.max_buffer_bytes ({most})"
@@ -39,10 +40,9 @@ fn give_up(source: i32, bytes: i64, most: i64) -> Result<bool> {
                 if object::try_lock_stream_table(id) && frontier::give_up(session, id, &reason)? {
                     let name = relation::display(relid);
                     pgrx::log!("stream table {name} will be recomputed when it is refreshed again: {reason}");
-                    any = true;
                 }
             }
-            Ok(any)
+            Ok(())
         })
     })
 }

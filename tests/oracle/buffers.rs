@@ -39,6 +39,8 @@ async fn last_actions(session: &Session) -> Vec<String> {
 /// Pauses a table. A tick may have been decided upon before that: it is over when this returns.
 async fn pause(session: &Session, table: &str) {
     session.run(&format!("select pgtrickle.alter_stream_table('{table}', status => 'PAUSED')")).await;
+    assert!(session.holds("select pgtrickle.drain()").await);
+    session.run("select pgtrickle.undrain()").await;
     session.run("update t set v = v + 1 where id = 1").await;
     assert!(session.holds("select pgtrickle.wait_for_stream_table('live')").await);
 }
