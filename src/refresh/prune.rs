@@ -20,6 +20,11 @@ use crate::pg::object;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi;
 
+/// Removes from these sources what every consumer has seen by now. For a transaction of its own.
+pub fn prune(sources: &[i32]) -> Result<()> {
+    sources.iter().try_for_each(|source| remove(*source, &Snapshot::latest()))
+}
+
 /// Removes from a source what `snapshot` sees and no consumer needs.
 pub fn remove(source: i32, snapshot: &Snapshot) -> Result<()> {
     if let Some(frontiers) = frontiers(source)? {

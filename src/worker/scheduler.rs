@@ -38,6 +38,8 @@ struct Scheduler {
     /// Sources that changed since `bounded_at` and whose changes somebody keeps who is not refreshed.
     kept: BTreeSet<i32>,
     bounded_at: Micros,
+    /// Sources of which ticks of the pool may have left rows that all have seen.
+    untidy: BTreeSet<i32>,
     /// The catalog could not be read: not before then.
     reload_at: Option<Micros>,
     /// Statistics that are still to be handed on, at this time.
@@ -84,6 +86,7 @@ impl Scheduler {
             events: vec![],
             kept: BTreeSet::new(),
             bounded_at: 0,
+            untidy: BTreeSet::new(),
             reload_at: None,
             report_at: None,
         }
@@ -105,10 +108,24 @@ impl Scheduler {
             if waiting {
                 self.pool.hunger();
             }
+            if idle {
+                self.tidy();
+            }
             self.make_room(wake, idle);
             if idle {
                 self.wait(wake.filter(|_| !drained));
             }
+        }
+    }
+
+    /// Two ticks at a time may each leave to the other what both have seen: once there is only one, nobody else removes it.
+    fn tidy(&mut self) {
+        if self.untidy.is_empty() || self.pool.is_busy() {
+            return;
+        }
+        let sources: Vec<i32> = std::mem::take(&mut self.untidy).into_iter().collect();
+        if let Err(error) = bgworker::transaction(|| bgworker::with_snapshot(|| refresh::prune(&sources))) {
+            self.worker.journal.failed(None, &error);
         }
     }
 
@@ -149,7 +166,9 @@ impl Scheduler {
             self.reload(generation, now);
         }
         self.events.extend(self.feed.look(now));
-        self.events.extend(self.pool.poll(now));
+        let events = self.pool.poll(now);
+        self.untidy.extend(self.state.sources(&events.iter().filter_map(finished).collect::<Vec<_>>()));
+        self.events.extend(events);
         if self.bound_at().is_some_and(|at| at <= now) {
             self.bound(now);
         }
@@ -297,4 +316,9 @@ impl Scheduler {
             self.worker.journal.failed(None, &error);
         }
     }
+}
+
+/// The table that an event says is through with its tick.
+fn finished(event: &Event) -> Option<i32> {
+    if let Event::Finished { id, .. } = event { Some(*id) } else { None }
 }
