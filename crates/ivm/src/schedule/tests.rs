@@ -6,6 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod pool;
+
 const S: Micros = SECOND;
 const MS: Micros = MILLISECOND;
 
@@ -245,85 +247,6 @@ fn a_clock_that_steps_back_delays_nothing() {
     let mut state = settled(&[table(1, "1s", &[10], &[])]);
     state.step(5000 * S, vec![changed(5000 * S, 10)], &());
     assert_eq!(state.step(1400 * S, vec![], &()), actions(&[], 1401 * S - 50 * MS));
-}
-
-/// Tables over sources of their own that are known to take so long, and changes of all of them at time S.
-fn crew(takes: &[Micros], hands: Hands) -> (State, Vec<Event>) {
-    let list: Vec<Table> = takes
-        .iter()
-        .zip(1..)
-        .map(|(took, id)| Table { took: Some(*took), ..table(id, "0s", &[10 + id], &[]) })
-        .collect();
-    let mut state = settled(&list);
-    state.step(0, vec![Event::Hands(hands)], &());
-    (state, (1..=takes.len() as i32).map(|id| changed(S, 10 + id)).collect())
-}
-
-#[test]
-fn the_large_goes_to_the_pool_and_the_small_is_done_at_once() {
-    let takes = [300 * MS, 2 * MS, 3 * MS, 40 * MS];
-    let (mut state, changes) = crew(&takes, Hands { free: 1, busy: 0 });
-    let first = state.step(S, changes, &());
-    assert_eq!((first.tick, first.away), (vec![2, 3], vec![vec![1]]));
-    // The other large one waits for the worker, and nobody wakes up for it before.
-    let mut events = vec![Event::Hands(Hands { free: 0, busy: 1 }), Event::Started { at: S, ids: vec![1] }];
-    events.extend(done(S, &[2, 3], Fate::Refreshed));
-    let waiting = Actions { waiting: true, ..Actions::default() };
-    assert_eq!(state.step(S, events, &()), waiting);
-    // Meanwhile small ones do not wait.
-    assert_eq!(state.step(S + 1, vec![changed(S + 1, 12)], &()), Actions { tick: vec![2], ..waiting });
-    let end = vec![finished(2 * S, 1, Fate::Refreshed, S), Event::Hands(Hands { free: 1, busy: 0 })];
-    let next = state.step(2 * S, [done(S + 1, &[2], Fate::Refreshed), end].concat(), &());
-    assert_eq!((next.tick, next.away), (vec![], vec![vec![4]]));
-}
-
-#[test]
-fn without_a_pool_the_scheduler_does_everything() {
-    let (mut state, changes) = crew(&[300 * MS, 2 * MS, 40 * MS], Hands::default());
-    assert_eq!(state.step(S, changes, &()), Actions { waiting: true, ..actions(&[1, 2, 3], None) });
-}
-
-#[test]
-fn a_worker_takes_several_small_groups_and_one_large_one() {
-    let takes = [4 * MS; 9];
-    let (mut state, changes) = crew(&takes, Hands { free: 4, busy: 0 });
-    let first = state.step(S, changes, &());
-    assert_eq!((first.tick, first.away), (vec![1, 2], vec![vec![3, 4], vec![5, 6], vec![7, 8], vec![9]]));
-}
-
-#[test]
-fn what_is_connected_goes_together() {
-    let slow =
-        |id, sources: &[i32], upstream: &[i32]| Table { took: Some(50 * MS), ..table(id, "0s", sources, upstream) };
-    let list =
-        [slow(1, &[10], &[]), slow(2, &[10], &[]), slow(3, &[], &[1]), slow(4, &[10], &[2, 3]), slow(5, &[10], &[])];
-    let mut state = settled(&list);
-    let hands = Event::Hands(Hands { free: 4, busy: 0 });
-    assert_eq!(state.step(S, vec![hands, changed(S, 10)], &()).away, [vec![1, 2, 3, 4], vec![5]]);
-}
-
-#[test]
-fn what_was_never_filled_is_left_to_the_pool() {
-    let mut state = settled(&[table(1, "0s", &[10], &[])]);
-    let empty = Table { populated: false, ..table(2, "1h", &[10], &[]) };
-    let hands = Event::Hands(Hands { free: 1, busy: 0 });
-    let both = tables(&[table(1, "0s", &[10], &[]), empty]);
-    let first = state.step(S, vec![hands, both, changed(S, 10)], &());
-    assert_eq!((first.tick, first.away), (vec![1], vec![vec![2]]));
-}
-
-#[test]
-fn a_broken_promise_is_told_once() {
-    let mut state = settled(&[table(1, "1s", &[10], &[]), table(2, "0s", &[11], &[])]);
-    let tick = |id: i32, at: Micros| [Event::Started { at, ids: vec![id] }, finished(at, id, Fate::Refreshed, 0)];
-    let late = |state: &mut State, source: i32, events: [Event; 2], at: Micros| {
-        state.step(at, [vec![changed(S, source)], events.to_vec()].concat(), &()).late
-    };
-    assert_eq!(late(&mut state, 10, tick(1, S + 1090 * MS), S + 1090 * MS), []);
-    assert_eq!(late(&mut state, 10, tick(1, S + 1200 * MS), S + 1200 * MS), [1]);
-    assert_eq!(state.step(3 * S, vec![], &()).late, []);
-    assert_eq!(late(&mut state, 11, tick(2, S + 900 * MS), 3 * S), []);
-    assert_eq!(late(&mut state, 11, tick(2, S + 1100 * MS), 3 * S), [2]);
 }
 
 /// What a random run is made of.
