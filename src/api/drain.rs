@@ -3,15 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use pgrx::PgSqlErrorCode::{
-    ERRCODE_INSUFFICIENT_PRIVILEGE, ERRCODE_INVALID_PARAMETER_VALUE, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-};
+use pgrx::PgSqlErrorCode::{ERRCODE_INSUFFICIENT_PRIVILEGE, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE};
 use pgrx::datum::Interval;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
+use crate::api::patience;
 use crate::error::{Error, Result};
-use crate::pg::{bgworker, database, wake};
+use crate::pg::{database, latch, wake};
 
 /// How often a session looks whether the last refresh is over.
 const LOOK: Duration = Duration::from_millis(5);
@@ -36,19 +35,14 @@ fn undrain() -> std::result::Result<(), ErrorReport> {
 }
 
 fn wait(timeout: Interval) -> Result<bool> {
-    let micros = timeout.as_micros();
-    let patience = u64::try_from(micros).map(Duration::from_micros).map_err(|_| {
-        Error::new(ERRCODE_INVALID_PARAMETER_VALUE, "a timeout cannot be negative")
-            .detail("drain() waits until refreshes that are under way are over, for that long at most.")
-            .hint("With '0s' it does not wait.")
-    })?;
+    let patience = patience(timeout)?;
     set(true)?;
     let started = Instant::now();
     while !wake::drained() {
         if started.elapsed() >= patience {
             return Ok(false);
         }
-        bgworker::nap(LOOK);
+        latch::pause(LOOK);
     }
     Ok(true)
 }

@@ -14,12 +14,26 @@ mod status;
 mod tree;
 mod wait;
 
-use pgrx::PgSqlErrorCode::{ERRCODE_INSUFFICIENT_PRIVILEGE, ERRCODE_UNDEFINED_TABLE, ERRCODE_WRONG_OBJECT_TYPE};
+use std::time::Duration;
+
+use pgrx::PgSqlErrorCode::{
+    ERRCODE_INSUFFICIENT_PRIVILEGE, ERRCODE_INVALID_PARAMETER_VALUE, ERRCODE_UNDEFINED_TABLE, ERRCODE_WRONG_OBJECT_TYPE,
+};
+use pgrx::datum::Interval;
 
 use crate::catalog::quietly;
 use crate::catalog::stream_table::{self, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::{guard, object, spi};
+
+/// How long a user lets a function wait.
+fn patience(timeout: Interval) -> Result<Duration> {
+    let micros = u64::try_from(timeout.as_micros().min(i64::MAX.into())).map_err(|_| {
+        Error::new(ERRCODE_INVALID_PARAMETER_VALUE, "the timeout must not be negative")
+            .hint("Use '0s' to look once, without waiting.")
+    })?;
+    Ok(Duration::from_micros(micros))
+}
 
 /// The stream table that a user names; resolved under the caller's search path.
 fn named(name: &str) -> Result<StreamTable> {

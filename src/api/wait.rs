@@ -3,14 +3,13 @@
 use std::time::{Duration, Instant};
 
 use pgrx::PgSqlErrorCode::{
-    ERRCODE_INVALID_PARAMETER_VALUE, ERRCODE_INVALID_TRANSACTION_STATE, ERRCODE_LOCK_NOT_AVAILABLE,
-    ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+    ERRCODE_INVALID_TRANSACTION_STATE, ERRCODE_LOCK_NOT_AVAILABLE, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 };
 use pgrx::datum::Interval;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
-use crate::api::named;
+use crate::api::{named, patience};
 use crate::error::{Error, Result};
 use crate::pg::shmem::shared;
 use crate::pg::subxact::undone;
@@ -59,11 +58,7 @@ struct Time {
 
 impl Time {
     fn of(timeout: Interval) -> Result<Time> {
-        let whole = u64::try_from(timeout.as_micros().min(i64::MAX.into())).map_err(|_| {
-            Error::new(ERRCODE_INVALID_PARAMETER_VALUE, "the timeout must not be negative")
-                .hint("Use 0 to look once, without waiting.")
-        })?;
-        Ok(Time { began: Instant::now(), whole: Duration::from_micros(whole) })
+        Ok(Time { began: Instant::now(), whole: patience(timeout)? })
     }
 
     fn left(&self) -> Duration {

@@ -151,13 +151,6 @@ pub fn wait(timeout: Option<Duration>) {
     }
 }
 
-/// Sleeps in the middle of a session's function; ends with an error when that is asked for.
-pub fn nap(time: Duration) {
-    check_for_interrupts!();
-    wait(Some(time));
-    check_for_interrupts!();
-}
-
 /// Does what signals asked for. A request to end is left to the caller, who is in no transaction.
 pub fn signals() -> Signals {
     // SAFETY: flags that the server's signal handlers set.
