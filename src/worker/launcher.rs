@@ -200,9 +200,8 @@ impl Launcher {
         if due > now {
             return Err(due);
         }
-        let there = || shared.slots.iter().enumerate().filter(|(_, slot)| slot.is_there());
         let places = bgworker::max_processes().saturating_sub(1 + SPARE).max(1);
-        let worker = if there().count() < places {
+        let worker = if residents(shared).count() < places {
             slot.wanted.store(false, Ordering::SeqCst);
             slot.set_phase(Phase::Starting);
             bgworker::start("pg_trickle scheduler", "pg_trickle_scheduler", number)
@@ -214,19 +213,23 @@ impl Launcher {
             return Ok(());
         }
         slot.turn(Phase::Starting, Phase::Vacant);
-        let waiting_since = self.attempts.get(&number).filter(|attempt| attempt.crowded).map_or(now, |it| it.at);
-        self.attempts.insert(number, Attempt { at: waiting_since, worker, failures, over: true, crowded: true });
+        // How long it has waited decides whose turn is next.
+        let since = self.attempts.get(&number).filter(|attempt| attempt.crowded).map_or(now, |attempt| attempt.at);
+        self.attempts.insert(number, Attempt { at: since, worker, failures, over: true, crowded: true });
+        self.make_room(shared, now);
+        Err(now + TURN)
+    }
+
+    /// Asks the scheduler that has been there longest for its place.
+    fn make_room(&mut self, shared: &'static Shared, now: i64) {
         if !std::mem::replace(&mut self.crowded, true) {
             pgrx::log!("pg_trickle lets databases take turns; raise max_worker_processes to give each a scheduler");
         }
-        // The one that has been there longest makes room.
         let since = |number: &usize| self.attempts.get(number).map_or(0, |attempt| attempt.at);
-        let resident = there().map(|(number, _)| number).filter(|number| since(number) + TURN <= now).min_by_key(since);
-        if let Some(slot) = resident.map(|number| &shared.slots[number]) {
-            slot.wanted.store(true, Ordering::SeqCst);
-            slot.worker.ring();
+        if let Some(number) = residents(shared).filter(|number| since(number) + TURN <= now).min_by_key(since) {
+            shared.slots[number].wanted.store(true, Ordering::SeqCst);
+            shared.slots[number].worker.ring();
         }
-        Err(now + TURN)
     }
 
     /// When one more visit may begin.
@@ -236,6 +239,11 @@ impl Launcher {
         let ends: Vec<i64> = visits.map(|(_, attempt)| attempt.at + VISIT).collect();
         if ends.len() < VISITS { now } else { ends.into_iter().min().unwrap_or(now) }
     }
+}
+
+/// The slots that have a scheduler, or soon will.
+fn residents(shared: &'static Shared) -> impl Iterator<Item = usize> {
+    shared.slots.iter().enumerate().filter(|(_, slot)| slot.is_there()).map(|(number, _)| number)
 }
 
 /// How long to wait after so many failures in a row, from the last start.
