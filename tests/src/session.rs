@@ -67,7 +67,9 @@ impl Session {
         // A broken connection surfaces as the error of the next statement.
         tokio::spawn(connection);
         let mut session = Session { client, pid: 0 };
-        session.pid = session.number("select pg_backend_pid()").await as i32;
+        // A server that is about to fall may still accept.
+        let rows = session.try_rows("select pg_backend_pid()").await?;
+        session.pid = rows.concat().into_iter().flatten().find_map(|pid| pid.parse().ok()).unwrap_or(0);
         Ok(session)
     }
 
