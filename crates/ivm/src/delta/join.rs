@@ -79,23 +79,21 @@ impl<'a> Chain<'a> {
 
     /// ΔP ⋈ R ⋈ S + P ⋈ ΔR ⋈ S − ΔP ⋈ ΔR ⋈ S, where S did not change.
     fn of_two(inputs: Vec<Input>, predicates: &'a [Expr], cx: &mut Cx) -> Chain<'a> {
-        let states: Vec<Plan> = inputs.iter().map(|input| input.state.clone()).collect();
-        let deltas = inputs.into_iter().map(|input| Some(cx.shared(input.delta?, "d", "bilinear")));
-        let deltas: Vec<Option<Delta>> = deltas.collect();
-        let product = |at: &dyn Fn(usize) -> bool| {
-            let changed = |index: &usize| deltas[*index].is_some() && at(*index);
-            let (changed, same): (Vec<usize>, Vec<usize>) = (0..states.len()).partition(changed);
-            let changed: Vec<&Delta> = changed.into_iter().filter_map(|index| deltas[index].as_ref()).collect();
-            let same = same.into_iter().map(|index| states[index].clone());
+        let (changed, same): (Vec<Input>, Vec<Input>) = inputs.into_iter().partition(|input| input.delta.is_some());
+        let states: Vec<Plan> = changed.iter().chain(&same).map(|input| input.state.clone()).collect();
+        let deltas = changed.into_iter().filter_map(|input| input.delta);
+        let deltas: Vec<Delta> = deltas.map(|delta| cx.shared(delta, "d", "bilinear")).collect();
+        let product = |of: &[usize]| {
+            let changed = || of.iter().map(|at| &deltas[*at]);
+            let rest = states.iter().enumerate().filter(|(at, _)| !of.contains(at)).map(|(_, state)| state);
             Term {
-                inputs: changed.iter().map(|delta| delta.plan.clone()).chain(same).collect(),
-                weights: changed.iter().map(|delta| delta.w.clone()).collect(),
-                negative: changed.len() == 2,
+                inputs: changed().map(|delta| &delta.plan).chain(rest).cloned().collect(),
+                weights: changed().map(|delta| delta.w.clone()).collect(),
+                negative: of.len() == 2,
                 joined: None,
             }
         };
-        let single = (0..states.len()).filter(|at| deltas[*at].is_some()).map(|at| product(&|index| index == at));
-        let terms = single.chain([product(&|_| true)]).collect();
+        let terms = vec![product(&[0]), product(&[1]), product(&[0, 1])];
         let mut chain = Chain { predicates, states, delta: None };
         chain.delta = Some(chain.sum(terms, None, cx));
         chain
