@@ -102,20 +102,18 @@ impl<K: Clone + Ord + ToString> Dag<K> {
         found
     }
 
-    /// The tables in groups that share no edge: what can be refreshed apart. Each in topological order.
-    pub fn components(&self) -> Vec<Vec<K>> {
-        let mut seen: BTreeSet<NodeIndex> = BTreeSet::new();
+    /// Some tables in groups that share no edge: what can be refreshed apart.
+    pub fn components(&self, tables: &BTreeSet<K>) -> Vec<BTreeSet<K>> {
+        let mut left = tables.clone();
         let mut components = vec![];
-        for &start in self.places.values() {
-            if !seen.insert(start) {
-                continue;
-            }
+        while let Some(start) = left.pop_first() {
             let (mut members, mut open) = (BTreeSet::new(), vec![start]);
-            while let Some(at) = open.pop() {
-                members.insert(self.graph[at].clone());
-                open.extend(self.graph.neighbors_undirected(at).filter(|next| seen.insert(*next)));
+            while let Some(table) = open.pop() {
+                let near = self.reads(&table).into_iter().chain(self.readers(&table));
+                open.extend(near.filter(|near| left.remove(near)));
+                members.insert(table);
             }
-            components.push(self.order(&members));
+            components.push(members);
         }
         components
     }
@@ -186,10 +184,14 @@ mod tests {
     #[test]
     fn components_and_removal() {
         let mut dag = dag(&[("b", &["a"]), ("d", &["c"]), ("e", &[])]);
-        assert_eq!(dag.components(), [vec!["a", "b"], vec!["c", "d"], vec!["e"]]);
+        let groups = |dag: &Dag<&'static str>, tables: &[&'static str]| -> Vec<Vec<&'static str>> {
+            dag.components(&set(tables)).iter().map(|component| dag.order(component)).collect()
+        };
+        assert_eq!(groups(&dag, &["a", "b", "c", "d", "e"]), [vec!["a", "b"], vec!["c", "d"], vec!["e"]]);
         dag.remove(&"a");
         assert!(!dag.contains(&"a"));
-        assert_eq!(dag.components(), [vec!["b"], vec!["c", "d"], vec!["e"]]);
+        assert_eq!(groups(&dag, &["b", "c", "d", "e"]), [vec!["b"], vec!["c", "d"], vec!["e"]]);
+        assert_eq!(groups(&dag, &["b", "d"]), [vec!["b"], vec!["d"]]);
         assert_eq!(dag.reads(&"d"), set(&["c"]));
     }
 }

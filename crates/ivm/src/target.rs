@@ -1,10 +1,10 @@
-//! How fresh a stream table is promised to be.
+//! How fresh a stream table is to be kept.
 //!
-//! **Law:** a duration promises itself and a cron expression nothing; `'calculated'` promises the least of what its
-//! consumers promise, those of consumers that are calculated themselves included, and where nobody reads it what the
-//! default promises. It is what the scheduler goes by.
+//! **Law:** a table goes by its own schedule; `'calculated'` stands for those of all that reads it, directly or through
+//! others, where what is calculated itself and read by nobody counts with the default. A duration promises itself and a
+//! cron expression nothing; several promise the least.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::dag::Dag;
 use crate::error::Result;
@@ -18,27 +18,43 @@ pub struct Scheduled<K> {
     pub reads: Vec<K>,
 }
 
+/// The schedules that each table goes by. `graph` holds all of them.
+pub fn schedules<K: Clone + Ord + ToString>(
+    graph: &Dag<K>,
+    own: &BTreeMap<K, &Schedule>,
+    default: &Schedule,
+) -> BTreeMap<K, Vec<Schedule>> {
+    let meant = |table: &K| match own.get(table)? {
+        Schedule::Calculated if graph.readers(table).is_empty() => Some(default),
+        Schedule::Calculated => None,
+        schedule => Some(*schedule),
+    };
+    let of = |(table, schedule): (&K, &&Schedule)| {
+        let mut found = vec![];
+        match schedule {
+            Schedule::Calculated => {
+                for schedule in graph.downstream(&[table.clone()].into()).iter().filter_map(meant) {
+                    if !found.contains(schedule) {
+                        found.push(schedule.clone());
+                    }
+                }
+            }
+            schedule => found.push((*schedule).clone()),
+        }
+        (table.clone(), found)
+    };
+    own.iter().map(of).collect()
+}
+
 /// The freshness target of each table that has one, in microseconds.
 pub fn targets<K: Clone + Ord + ToString>(tables: &[Scheduled<K>], default: &Schedule) -> Result<BTreeMap<K, Micros>> {
     let mut graph = Dag::default();
     for scheduled in tables {
         graph.put(&scheduled.table, &scheduled.reads)?;
     }
-    let schedules: BTreeMap<&K, &Schedule> = tables.iter().map(|one| (&one.table, &one.schedule)).collect();
-    let own = |table: &K| match schedules.get(table)? {
-        Schedule::Every(target) => Some(*target),
-        Schedule::Calculated if graph.readers(table).is_empty() => every(default),
-        Schedule::Calculated | Schedule::Cron(_) => None,
-    };
-    let promised = |scheduled: &Scheduled<K>| {
-        let table = &scheduled.table;
-        let target = match scheduled.schedule {
-            Schedule::Calculated => graph.downstream(&BTreeSet::from([table.clone()])).iter().filter_map(own).min(),
-            _ => own(table),
-        };
-        Some((table.clone(), target?))
-    };
-    Ok(tables.iter().filter_map(promised).collect())
+    let own = tables.iter().map(|scheduled| (scheduled.table.clone(), &scheduled.schedule)).collect();
+    let least = |(table, schedules): (K, Vec<Schedule>)| Some((table, schedules.iter().filter_map(every).min()?));
+    Ok(schedules(&graph, &own, default).into_iter().filter_map(least).collect())
 }
 
 fn every(schedule: &Schedule) -> Option<Micros> {

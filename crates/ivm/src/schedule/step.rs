@@ -16,6 +16,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{MILLISECOND, Micros, SECOND, Schedule, Zone};
+use crate::dag::Dag;
+use crate::target;
 
 /// Start this much before the deadline even if the refresh takes no time.
 const MARGIN: Micros = 50 * MILLISECOND;
@@ -110,6 +112,8 @@ pub struct Actions {
 pub struct State {
     now: Micros,
     entries: BTreeMap<i32, Entry>,
+    /// What reads what, of the tables that there are.
+    graph: Dag<i32>,
     hands: Hands,
     /// To be told of with the next actions.
     late: Vec<i32>,
@@ -139,8 +143,6 @@ struct Entry {
     running: Option<Attempt>,
     /// How long its own refresh takes.
     took: Micros,
-    /// How long a tick with it takes, whatever it reads included.
-    needed: Micros,
     failures: u32,
     retry: Option<Micros>,
 }
@@ -232,52 +234,33 @@ impl State {
         self.link(default);
     }
 
-    /// Follows the edges: ancestors, what is read in all, and which schedules a `'calculated'` table stands
-    /// for: those of everything that reads it, of which the earliest counts.
+    /// Follows the edges: ancestors, what is read in all, and which schedules a table goes by.
     fn link(&mut self, default: &Schedule) {
-        let mut wanted: BTreeMap<i32, Vec<Schedule>> = BTreeMap::new();
-        let read: BTreeSet<i32> = self.entries.values().flat_map(|entry| entry.table.upstream.clone()).collect();
-        for id in self.entries.keys().copied().collect::<Vec<_>>() {
-            let ancestors = self.reachable(id);
-            let with_itself: Vec<&Entry> =
-                ancestors.iter().chain([&id]).filter_map(|id| self.entries.get(id)).collect();
-            let reads = with_itself.iter().flat_map(|entry| entry.table.sources.iter().copied()).collect();
-            let temporal = with_itself.iter().any(|entry| entry.table.temporal);
-            let now = self.now;
-            let Some(entry) = self.entries.get_mut(&id) else { continue };
-            entry.ticking = temporal.then(|| entry.ticking.unwrap_or(now));
-            let schedule = match &entry.table.schedule {
-                Schedule::Calculated if read.contains(&id) => None,
-                Schedule::Calculated => Some(default),
-                own => Some(own),
-            };
-            for (reader, schedule) in ancestors.iter().chain([&id]).zip(std::iter::repeat(schedule)) {
-                let wanted = wanted.entry(*reader).or_default();
-                wanted.extend(schedule.filter(|schedule| !wanted.contains(schedule)).cloned());
+        self.graph = Dag::default();
+        for (id, entry) in &self.entries {
+            let known = entry.table.upstream.iter().copied().filter(|up| self.entries.contains_key(up));
+            let known: Vec<i32> = known.collect();
+            // Were there a circle, the tick would say so.
+            if self.graph.put(id, &known).is_err() {
+                _ = self.graph.put(id, &[]);
             }
-            entry.ancestors = ancestors;
-            entry.reads = reads;
         }
-        for (id, entry) in &mut self.entries {
-            entry.schedules = match &entry.table.schedule {
-                Schedule::Calculated => wanted.remove(id).unwrap_or_default(),
-                own => vec![own.clone()],
-            };
+        let own = self.entries.iter().map(|(id, entry)| (*id, &entry.table.schedule)).collect();
+        let mut schedules = target::schedules(&self.graph, &own, default);
+        for id in self.entries.keys().copied().collect::<Vec<_>>() {
+            let mut ancestors = self.graph.upstream(&[id].into());
+            let with_itself = || ancestors.iter().filter_map(|id| self.entries.get(id));
+            let reads = with_itself().flat_map(|entry| entry.table.sources.iter().copied()).collect();
+            let temporal = with_itself().any(|entry| entry.table.temporal);
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            ancestors.remove(&id);
+            entry.ticking = temporal.then(|| entry.ticking.unwrap_or(self.now));
+            entry.schedules = schedules.remove(&id).unwrap_or_default();
+            (entry.ancestors, entry.reads) = (ancestors, reads);
         }
-    }
-
-    fn reachable(&self, id: i32) -> BTreeSet<i32> {
-        let mut found = BTreeSet::new();
-        let mut open = vec![id];
-        while let Some(entry) = open.pop().and_then(|id| self.entries.get(&id)) {
-            let known = entry.table.upstream.iter().copied().filter(|up| *up != id && self.entries.contains_key(up));
-            open.extend(known.filter(|up| found.insert(*up)));
-        }
-        found
     }
 
     fn decide(&mut self, zone: &dyn Zone) -> Actions {
-        self.measure();
         let starts: BTreeMap<i32, Micros> =
             self.entries.iter().filter_map(|(id, entry)| Some((*id, self.start(entry, zone)?))).collect();
         let mut due: BTreeSet<i32> = BTreeSet::new();
@@ -291,34 +274,8 @@ impl State {
         }
         let wake = starts.iter().filter(|(id, _)| !due.contains(id)).map(|(_, start)| *start).min();
         let late = std::mem::take(&mut self.late);
-        Actions { wake, late, ..self.place(self.groups(&due, &starts)) }
-    }
-
-    /// Adds up what ticks take.
-    fn measure(&mut self) {
-        let took = |id: &i32| self.entries.get(id).map_or(0, |entry| entry.took);
-        let needed: Vec<Micros> =
-            self.entries.iter().map(|(id, entry)| entry.ancestors.iter().chain([id]).map(took).sum()).collect();
-        self.entries.values_mut().zip(needed).for_each(|(entry, needed)| entry.needed = needed);
-    }
-
-    /// The tables of a tick in groups that share no edge.
-    fn groups(&self, due: &BTreeSet<i32>, starts: &BTreeMap<i32, Micros>) -> Vec<Group> {
-        let mut groups: Vec<BTreeSet<i32>> = vec![];
-        let mut places: BTreeMap<i32, usize> = BTreeMap::new();
-        for id in due {
-            let Some(entry) = self.entries.get(id) else { continue };
-            let own = || entry.ancestors.iter().chain([id]);
-            let at = own().find_map(|id| places.get(id).copied()).unwrap_or(groups.len());
-            groups.resize_with(groups.len().max(at + 1), BTreeSet::new);
-            let others: BTreeSet<usize> = own().filter_map(|id| places.get(id).copied()).filter(|o| *o != at).collect();
-            let joined: Vec<i32> = others.into_iter().flat_map(|other| std::mem::take(&mut groups[other])).collect();
-            for id in own().copied().chain(joined) {
-                groups[at].insert(id);
-                places.insert(id, at);
-            }
-        }
-        groups.into_iter().filter(|group| !group.is_empty()).map(|group| self.group(group, starts)).collect()
+        let groups = self.graph.components(&due).into_iter().map(|group| self.group(group, &starts));
+        Actions { wake, late, ..self.place(groups.collect()) }
     }
 
     fn group(&self, ids: BTreeSet<i32>, starts: &BTreeMap<i32, Micros>) -> Group {
@@ -365,12 +322,13 @@ impl State {
 
     /// When a tick with this table should start, if there is a reason and no obstacle.
     fn start(&self, entry: &Entry, zone: &dyn Zone) -> Option<Micros> {
-        let wanted = match (entry.table.populated, entry.due(zone), entry.tick(zone)) {
+        let ancestors = || entry.ancestors.iter().filter_map(|id| self.entries.get(id));
+        let needed = || ancestors().chain([entry]).map(|it| it.took).sum();
+        let wanted = match (entry.table.populated, entry.due(needed, zone), entry.tick(zone)) {
             (false, _, _) => Some(self.now),
             (true, Some(due), Some(tick)) => Some(due.min(tick)),
             (true, due, tick) => due.or(tick),
         }?;
-        let ancestors = || entry.ancestors.iter().filter_map(|id| self.entries.get(id));
         let blocked = std::iter::once(entry).chain(ancestors()).any(|it| !it.table.active || it.running.is_some());
         let pause = std::iter::once(entry).chain(ancestors()).filter_map(|it| it.retry).max();
         (!blocked).then(|| wanted.max(pause.unwrap_or(wanted)))
@@ -388,7 +346,6 @@ impl Entry {
             dirty: Some(now),
             ticking: None,
             running: None,
-            needed: 0,
             failures: 0,
             retry: None,
         }
@@ -401,9 +358,9 @@ impl Entry {
         !woken && !forgiven && table.sources == self.table.sources && table.upstream == self.table.upstream
     }
 
-    /// When a refresh should start so that the oldest change is visible in time.
-    fn due(&self, zone: &dyn Zone) -> Option<Micros> {
-        let (since, needed) = (self.dirty?, self.needed.max(MARGIN));
+    /// When a refresh should start so that the oldest change is visible in time; a tick with it takes as long as `needed`.
+    fn due(&self, needed: impl FnOnce() -> Micros, zone: &dyn Zone) -> Option<Micros> {
+        let (since, needed) = (self.dirty?, needed().max(MARGIN));
         self.schedules.iter().filter_map(|schedule| schedule.start(since, needed, zone)).min()
     }
 
