@@ -135,22 +135,6 @@ unsafe extern "C-unwind" fn at_exit(_code: c_int, _argument: pg_sys::Datum) {
     }
 }
 
-/// Waits for the latch, or until the time is over.
-pub fn wait(timeout: Option<Duration>) {
-    let mut events = pg_sys::WL_LATCH_SET | pg_sys::WL_EXIT_ON_PM_DEATH;
-    let mut milliseconds = -1;
-    if let Some(timeout) = timeout {
-        events |= pg_sys::WL_TIMEOUT;
-        // Rounded up: waking early would mean to wait again.
-        milliseconds = timeout.as_micros().div_ceil(1000).min(i32::MAX as u128) as i64;
-    }
-    // SAFETY: the latch is this process's own.
-    unsafe {
-        pg_sys::WaitLatch(pg_sys::MyLatch, events as c_int, milliseconds, pg_sys::PG_WAIT_EXTENSION);
-        pg_sys::ResetLatch(pg_sys::MyLatch);
-    }
-}
-
 /// Does what signals asked for. A request to end is left to the caller, who is in no transaction.
 pub fn signals() -> Signals {
     // SAFETY: flags that the server's signal handlers set.

@@ -1,17 +1,28 @@
-//! Sleeping in the middle of a statement. See `storage/ipc/latch.c`.
+//! Sleeping on the latch of this process. See `storage/ipc/latch.c`.
 
 use std::time::Duration;
 
 use pgrx::{check_for_interrupts, pg_sys};
 
-/// Sleeps for so long at most, to the millisecond. A cancelled statement, or one that takes too long, ends here at once.
-pub fn pause(time: Duration) {
-    let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
-    let milliseconds = time.as_micros().div_ceil(1000).min(i32::MAX as u128) as i64;
+/// Waits for the latch, or until the time is over.
+pub fn wait(timeout: Option<Duration>) {
+    let mut events = pg_sys::WL_LATCH_SET | pg_sys::WL_EXIT_ON_PM_DEATH;
+    let mut milliseconds = -1;
+    if let Some(timeout) = timeout {
+        events |= pg_sys::WL_TIMEOUT;
+        // Rounded up: waking early would mean to wait again.
+        milliseconds = timeout.as_micros().div_ceil(1000).min(i32::MAX as u128) as i64;
+    }
     // SAFETY: the latch is this process's own.
     unsafe {
         pg_sys::WaitLatch(pg_sys::MyLatch, events as i32, milliseconds, pg_sys::PG_WAIT_EXTENSION);
         pg_sys::ResetLatch(pg_sys::MyLatch);
     }
+}
+
+/// Sleeps in the middle of a statement, for so long at most. A cancelled statement, or one that takes too long, ends
+/// here at once.
+pub fn pause(time: Duration) {
+    wait(Some(time));
     check_for_interrupts!();
 }

@@ -3,6 +3,8 @@
 //! A stream table that is paused, or reads one that is, keeps the change rows that it has not seen for the day it is
 //! resumed. Beyond a size that is no service: it is told to start over then, and the rows may go.
 
+use std::collections::BTreeSet;
+
 use crate::catalog::{frontier, quietly};
 use crate::error::Result;
 use crate::pg::snapshot::Snapshot;
@@ -14,24 +16,23 @@ use crate::{capture, guc};
 /// that are not refreshed are marked to start over, with a line in the log for each, and what nobody needs then is
 /// pruned. Waits for nobody: a consumer that somebody is at work on is left for the next time. For a transaction of its
 /// own, or the end of one.
-pub fn bound_buffers(sources: &[i32]) -> Result<()> {
+pub fn bound_buffers(sources: &BTreeSet<i32>) -> Result<()> {
     let Some(most) = guc::max_buffer_bytes() else { return Ok(()) };
     for source in sources {
         let bytes = capture::bytes(*source)?;
-        if bytes > most {
-            give_up(*source, bytes, most)?;
-            // Rows that came after an earlier time may go as well: where nobody else reads the source, nobody else removes them.
+        if bytes > most && give_up(*source, bytes, most)? {
             prune::remove(*source, &Snapshot::latest())?;
         }
     }
     Ok(())
 }
 
-/// Tells the consumers that are not refreshed to start over, unless they will anyway.
-fn give_up(source: i32, bytes: i64, most: i64) -> Result<()> {
+/// Tells the consumers that are not refreshed to start over; whether there was one that would not anyway.
+fn give_up(source: i32, bytes: i64, most: i64) -> Result<bool> {
     let now = Snapshot::latest();
     quietly(|| {
         spi::connect(Some(&now), |session| {
+            let mut any = false;
             for (id, relid) in frontier::idle_of_source(session, source)? {
                 let reason = format!(
                     "change buffer pgtrickle_changes.changes_{source} has {bytes} bytes, more than pg_trickle.max_buffer_bytes ({most})"
@@ -40,9 +41,10 @@ fn give_up(source: i32, bytes: i64, most: i64) -> Result<()> {
                 if object::try_lock_stream_table(id) && frontier::give_up(session, id, &reason)? {
                     let name = relation::display(relid);
                     pgrx::log!("stream table {name} will be recomputed when it is refreshed again: {reason}");
+                    any = true;
                 }
             }
-            Ok(())
+            Ok(any)
         })
     })
 }

@@ -81,7 +81,7 @@ fn pass(ids: &[i32]) -> Result<(Vec<Outcome>, Vec<i32>)> {
         for source in &tick.consumed {
             prune::remove(*source, &tick.snapshot)?;
         }
-        bound_buffers(&tick.consumed.iter().copied().collect::<Vec<_>>())?;
+        bound_buffers(&tick.consumed)?;
         Ok((outcomes, tick.rebuilt))
     })
 }

@@ -16,8 +16,8 @@ use pgrx::{pg_guard, pg_sys};
 use crate::error::Result;
 use crate::guc;
 use crate::pg::bgworker::{self, Started};
-use crate::pg::database;
 use crate::pg::shmem::{Phase, SLOTS, Shared, Slot, shared};
+use crate::pg::{database, latch};
 
 /// A worker that ran this long had no trouble starting.
 const SETTLED: i64 = 10_000_000;
@@ -25,8 +25,6 @@ const FIRST_PAUSE: i64 = 100_000;
 const LONGEST_PAUSE: i64 = 60_000_000;
 /// Databases that are visited at the same time: servers have few worker slots to spare.
 const VISITS: usize = 4;
-/// Worker processes that schedulers leave to others, beside the launcher.
-const SPARE: usize = 2;
 /// A scheduler keeps its place for this time at least, and as often is looked for one where all are taken.
 const TURN: i64 = 200_000;
 /// A visit that takes longer no longer holds up others.
@@ -64,7 +62,7 @@ pub extern "C-unwind" fn pg_trickle_launcher(_argument: Datum) {
     }
     while !guc::enabled() {
         dismiss(shared);
-        bgworker::wait(None);
+        latch::wait(None);
         if bgworker::signals().terminated {
             bgworker::exit(1);
         }
@@ -75,7 +73,7 @@ pub extern "C-unwind" fn pg_trickle_launcher(_argument: Datum) {
     let mut launcher = Launcher::default();
     while !bgworker::signals().terminated && guc::enabled() {
         let next = launcher.look(shared);
-        bgworker::wait(next);
+        latch::wait(next);
     }
     if !guc::enabled() {
         dismiss(shared);
@@ -200,8 +198,7 @@ impl Launcher {
         if due > now {
             return Err(due);
         }
-        let places = bgworker::max_processes().saturating_sub(1 + SPARE).max(1);
-        let worker = if residents(shared).count() < places {
+        let worker = if residents(shared).count() < super::places().max(1) {
             slot.wanted.store(false, Ordering::SeqCst);
             slot.set_phase(Phase::Starting);
             bgworker::start("pg_trickle scheduler", "pg_trickle_scheduler", number)

@@ -17,3 +17,11 @@ pub fn init() {
         bgworker::register("pg_trickle launcher", "pg_trickle_launcher");
     }
 }
+
+/// Worker processes of the server that are left to others.
+const SPARE: usize = 2;
+
+/// How many processes there may be beside the launcher: schedulers first, then workers of the pool.
+fn places() -> usize {
+    bgworker::max_processes().saturating_sub(1 + SPARE)
+}

@@ -13,13 +13,12 @@ use pgrx::{pg_guard, pg_sys};
 
 use crate::guc;
 use crate::pg::bgworker::{self, Started};
+use crate::pg::latch;
 use crate::pg::shmem::{Phase, Seat, Shared, Slot, Stage, TABLES, shared};
 use crate::worker::work::{Fared, Work};
 
 /// A worker without work leaves after this time.
 const REST: Duration = Duration::from_secs(30);
-/// Worker processes of the server that the pool leaves to others, beside the launcher and the schedulers.
-const SPARE: usize = 2;
 /// How long no worker is asked for once the server had no room for one.
 const CROWDED: Micros = 10_000_000;
 
@@ -39,32 +38,27 @@ struct Hand {
     seat: &'static Seat,
     ticket: u32,
     started: Option<Started>,
-    /// What it was given; empty while it rests.
-    ids: Vec<i32>,
 }
 
 impl Pool {
     /// Takes over the workers that an earlier scheduler of the database left.
     pub fn new(shared: &'static Shared, slot: &'static Slot) -> Pool {
-        let hand = |(_, seat): (usize, &'static Seat)| {
-            let ids = if seat.stage() == Stage::Given { seat.ids() } else { vec![] };
-            Hand { seat, ticket: seat.ticket(), started: None, ids }
-        };
+        let hand = |(_, seat): (usize, &'static Seat)| Hand { seat, ticket: seat.ticket(), started: None };
         let hands = shared.seats_of(slot.database()).map(hand).collect();
         Pool { shared, slot, hands, crowded_until: 0, told: false }
     }
 
     /// What the workers that were taken over are at.
     pub fn underway(&self, now: Micros) -> Vec<Event> {
-        let busy = self.hands.iter().filter(|hand| !hand.ids.is_empty());
-        busy.map(|hand| Event::Started { at: now, ids: hand.ids.clone() }).collect()
+        let busy = self.hands.iter().filter(|hand| hand.is_busy());
+        busy.map(|hand| Event::Started { at: now, ids: hand.seat.ids() }).collect()
     }
 
     /// Takes in what workers are through with, and how many there are now.
     pub fn poll(&mut self, now: Micros) -> Vec<Event> {
         let mut events = vec![];
-        self.hands.retain_mut(|hand| hand.look(now, &mut events));
-        let busy = self.hands.iter().filter(|hand| !hand.ids.is_empty()).count();
+        self.hands.retain(|hand| hand.look(now, &mut events));
+        let busy = self.hands.iter().filter(|hand| hand.is_busy()).count();
         // A pool that has become smaller takes no more on than it may.
         let free = (self.hands.len() - busy + self.room(now)).min(self.most().saturating_sub(busy));
         events.push(Event::Hands(Hands { free, busy }));
@@ -73,7 +67,7 @@ impl Pool {
 
     /// Whether a worker has something to do.
     pub fn is_busy(&self) -> bool {
-        self.hands.iter().any(|hand| !hand.ids.is_empty())
+        self.hands.iter().any(Hand::is_busy)
     }
 
     /// How many more workers could be started.
@@ -85,8 +79,7 @@ impl Pool {
     /// The size of the pool: as wished, and leaving some of the server's worker processes to others.
     fn most(&self) -> usize {
         let schedulers = self.shared.slots.iter().filter(|slot| slot.phase() == Phase::Running).count();
-        let left = bgworker::max_processes().saturating_sub(1 + schedulers + SPARE);
-        guc::max_parallel_workers().min(left)
+        guc::max_parallel_workers().min(super::places().saturating_sub(schedulers))
     }
 
     /// Gives a tick to a worker; false when there is none after all.
@@ -94,15 +87,13 @@ impl Pool {
         if ids.len() > TABLES {
             return false;
         }
-        let resting = self.hands.iter_mut().filter(|hand| hand.ids.is_empty());
-        for hand in resting {
-            if hand.seat.give(hand.ticket, ids) {
-                hand.ids = ids.to_vec();
+        match self.hands.iter().find(|hand| hand.seat.give(hand.ticket, ids)) {
+            Some(hand) => {
                 hand.seat.worker.ring();
-                return true;
+                true
             }
+            None => self.engage(ids),
         }
-        self.engage(ids)
     }
 
     /// Starts a worker for a tick.
@@ -122,7 +113,7 @@ impl Pool {
             self.tell();
             return false;
         }
-        self.hands.push(Hand { seat, ticket, started, ids: ids.to_vec() });
+        self.hands.push(Hand { seat, ticket, started });
         true
     }
 
@@ -159,17 +150,19 @@ impl Hand {
         self.seat.worker.pid().is_none() && self.started.as_ref().is_none_or(Started::is_over)
     }
 
+    /// Whether it has a tick that has not been read back.
+    fn is_busy(&self) -> bool {
+        self.seat.stage() != Stage::Idle
+    }
+
     /// Takes in what the worker is through with; false when there is no worker any more.
-    fn look(&mut self, at: Micros, events: &mut Vec<Event>) -> bool {
+    fn look(&self, at: Micros, events: &mut Vec<Event>) -> bool {
+        // Only who rests leaves by itself, so nothing is lost with a seat that is left to others.
         if self.seat.ticket() != self.ticket || self.seat.stage() == Stage::Leaving {
-            // Left to others. A tick that it was given in that moment was not taken.
-            let untaken = std::mem::take(&mut self.ids).into_iter();
-            events.extend(untaken.map(|id| Event::Finished { at, id, fate: Fate::Postponed, took: 0 }));
             return false;
         }
         let gone = self.is_gone();
-        let (done, given) = (self.seat.stage() == Stage::Done, self.seat.stage() == Stage::Given);
-        if done || (gone && given) {
+        if self.seat.stage() == Stage::Done || (gone && self.is_busy()) {
             events.extend(self.collect(at));
             if gone {
                 self.seat.free();
@@ -179,8 +172,7 @@ impl Hand {
     }
 
     /// How the tables of its tick fared. Those that a worker left unanswered are to be tried again.
-    fn collect(&mut self, at: Micros) -> Vec<Event> {
-        self.ids.clear();
+    fn collect(&self, at: Micros) -> Vec<Event> {
         let answers = self.seat.answers();
         self.seat.turn(self.ticket, Stage::Done, Stage::Idle);
         let finished = |(id, fate, took): (i32, u32, i64)| Event::Finished { at, id, fate: fate_of(fate), took };
@@ -239,7 +231,6 @@ fn leave(number: usize) {
 /// Does what it is given, until there was nothing for some time.
 fn serve(mut work: Work, slot: &'static Slot, seat: &'static Seat) -> ! {
     let ticket = seat.ticket();
-    let mut report_at: Option<Micros> = None;
     let mut resting_since = bgworker::now();
     loop {
         let signals = bgworker::signals();
@@ -254,20 +245,15 @@ fn serve(mut work: Work, slot: &'static Slot, seat: &'static Seat) -> ! {
             seat.turn(ticket, Stage::Given, Stage::Done);
             slot.worker.ring();
             resting_since = bgworker::now();
-            report_at = bgworker::report_statistics(false).map(|rest| resting_since + rest.as_micros() as Micros);
             continue;
         }
         let now = bgworker::now();
-        if report_at.is_some_and(|at| at <= now) {
-            bgworker::report_statistics(true);
-            report_at = None;
-        }
         let until = resting_since + REST.as_micros() as Micros;
         // Nobody reads an answer where there is no scheduler.
         if until <= now && (seat.turn(ticket, Stage::Idle, Stage::Leaving) || slot.worker.pid().is_none()) {
             bgworker::exit(0);
         }
-        let next = report_at.map_or(until, |at| at.min(until));
-        bgworker::wait(Some(Duration::from_micros((next - now).max(1_000) as u64)));
+        let next = work.report(now).map_or(until, |at| at.min(until));
+        latch::wait(Some(Duration::from_micros((next - now).max(1_000) as u64)));
     }
 }

@@ -13,7 +13,7 @@ use crate::catalog::frontier;
 use crate::catalog::stream_table::{self, Schedulable};
 use crate::pg::bgworker::{self, ServerZone};
 use crate::pg::shmem::{Phase, Shared, Slot, shared};
-use crate::pg::{database, wake};
+use crate::pg::{database, latch, wake};
 use crate::worker::feed::Feed;
 use crate::worker::pool::Pool;
 use crate::worker::work::{Fared, Work};
@@ -38,12 +38,10 @@ struct Scheduler {
     /// Sources that changed since `bounded_at` and whose changes somebody keeps who is not refreshed.
     kept: BTreeSet<i32>,
     bounded_at: Micros,
-    /// Sources of which ticks of the pool may have left rows that all have seen.
+    /// Sources that may hold rows which nobody needs, and no tick will remove.
     untidy: BTreeSet<i32>,
     /// The catalog could not be read: not before then.
     reload_at: Option<Micros>,
-    /// Statistics that are still to be handed on, at this time.
-    report_at: Option<Micros>,
 }
 
 #[pg_guard]
@@ -88,7 +86,6 @@ impl Scheduler {
             bounded_at: 0,
             untidy: BTreeSet::new(),
             reload_at: None,
-            report_at: None,
         }
     }
 
@@ -102,7 +99,8 @@ impl Scheduler {
             let drained = self.slot.drained.load(Ordering::SeqCst);
             let idle = drained || (tick.is_empty() && away.is_empty());
             if !idle {
-                self.work(tick, away);
+                self.hand_over(away);
+                self.act(&tick);
             }
             self.slot.ticking.store(false, Ordering::SeqCst);
             if waiting {
@@ -118,15 +116,14 @@ impl Scheduler {
         }
     }
 
-    /// Two ticks at a time may each leave to the other what both have seen: once there is only one, nobody else removes it.
+    /// Removes rows that nobody needs and no tick will: two at a time may each leave to the other what both have seen,
+    /// and some sources are read by no tick.
     fn tidy(&mut self) {
         if self.untidy.is_empty() || self.pool.is_busy() {
             return;
         }
         let sources: Vec<i32> = std::mem::take(&mut self.untidy).into_iter().collect();
-        if let Err(error) = bgworker::transaction(|| bgworker::with_snapshot(|| refresh::prune(&sources))) {
-            self.worker.journal.failed(None, &error);
-        }
+        self.worker.aside(|| refresh::prune(&sources));
     }
 
     /// Ends the process where another database waits for its place: once there is nothing to do, or after a while.
@@ -143,13 +140,6 @@ impl Scheduler {
             self.slot.turn(Phase::Dormant, Phase::Vacant);
         }
         bgworker::exit(0)
-    }
-
-    fn work(&mut self, tick: Vec<i32>, away: Vec<Vec<i32>>) {
-        self.hand_over(away);
-        if !tick.is_empty() {
-            self.act(&tick);
-        }
     }
 
     /// Takes in what signals and shared memory tell.
@@ -172,10 +162,6 @@ impl Scheduler {
         if self.bound_at().is_some_and(|at| at <= now) {
             self.bound(now);
         }
-        if self.report_at.is_some_and(|at| at <= now) {
-            bgworker::report_statistics(true);
-            self.report_at = None;
-        }
     }
 
     /// When to look next whether buffers grow for those who are not refreshed.
@@ -188,12 +174,9 @@ impl Scheduler {
     fn bound(&mut self, now: Micros) {
         let sources = std::mem::take(&mut self.kept);
         self.bounded_at = now;
-        let news = self.feed.clear(&sources, now);
-        self.events.extend(news);
-        let sources: Vec<i32> = sources.into_iter().collect();
-        if let Err(error) = bgworker::transaction(|| bgworker::with_snapshot(|| refresh::bound_buffers(&sources))) {
-            self.worker.journal.failed(None, &error);
-        }
+        self.events.extend(self.feed.clear(&sources, now));
+        self.worker.aside(|| refresh::bound_buffers(&sources));
+        self.untidy.extend(sources);
     }
 
     fn decide(&mut self) -> Actions {
@@ -213,10 +196,10 @@ impl Scheduler {
         self.state.step(bgworker::now(), std::mem::take(&mut self.events), &ServerZone)
     }
 
-    fn wait(&self, wake: Option<Micros>) {
+    fn wait(&mut self, wake: Option<Micros>) {
         let now = bgworker::now();
-        let next = [wake, self.reload_at, self.report_at, self.bound_at()].into_iter().flatten().min();
-        bgworker::wait(next.map(|at| Duration::from_micros((at - now).max(0) as u64)));
+        let next = [wake, self.reload_at, self.worker.report(now), self.bound_at()].into_iter().flatten().min();
+        latch::wait(next.map(|at| Duration::from_micros((at - now).max(0) as u64)));
     }
 
     /// Reads the catalog; ends the process where the extension is gone.
@@ -292,28 +275,25 @@ impl Scheduler {
 
     /// Refreshes these tables in one tick.
     fn act(&mut self, ids: &[i32]) {
+        if ids.is_empty() {
+            return;
+        }
         self.clear(ids);
         self.events.push(Event::Started { at: bgworker::now(), ids: ids.to_vec() });
-        let generation = self.feed.generation();
-        let fared = self.worker.run(ids, generation);
+        let fared = self.worker.run(ids, self.feed.generation());
         let at = bgworker::now();
         self.events.extend(fared.into_iter().map(|Fared { id, fate, took }| Event::Finished { at, id, fate, took }));
-        let rest = bgworker::report_statistics(false);
-        self.report_at = rest.map(|rest| at + rest.as_micros() as Micros);
     }
 
     /// Clears the marks of what a tick is about to read.
     fn clear(&mut self, ids: &[i32]) {
-        let news = self.feed.clear(&self.state.sources(ids), bgworker::now());
-        self.events.extend(news);
+        self.events.extend(self.feed.clear(&self.state.sources(ids), bgworker::now()));
     }
 
     /// Writes down that changes became visible later than promised.
     fn confess(&mut self, late: &[i32]) {
-        if !late.is_empty()
-            && let Err(error) = bgworker::transaction(|| bgworker::with_snapshot(|| frontier::missed(late)))
-        {
-            self.worker.journal.failed(None, &error);
+        if !late.is_empty() {
+            self.worker.aside(|| frontier::missed(late));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::ffi::CStr;
 use ivm::schedule::{Fate, Micros};
 
 use crate::catalog::stream_table;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
 use crate::pg::shmem::Slot;
 use crate::pg::{bgworker, setting};
 use crate::refresh;
@@ -36,6 +36,8 @@ pub struct Fared {
 pub struct Work {
     slot: &'static Slot,
     pub journal: Journal,
+    /// Statistics that are still to be handed on, at this time.
+    report_at: Option<Micros>,
 }
 
 /// Whether there was something to do, or what went wrong; and for how long. An error of none: something that it
@@ -52,7 +54,7 @@ impl Work {
             setting::set(name, value);
         }
         bgworker::report(None);
-        Work { slot, journal: Journal::default() }
+        Work { slot, journal: Journal::default(), report_at: None }
     }
 
     /// Refreshes these tables in one tick, each after those that it reads. `generation`: that of the catalog which
@@ -62,17 +64,32 @@ impl Work {
         let verdicts = self.tick(ids);
         let fared = self.conclude(ids, verdicts, generation);
         bgworker::report(None);
+        let rest = bgworker::report_statistics(false);
+        self.report_at = rest.map(|rest| bgworker::now() + rest.as_micros() as Micros);
         fared
+    }
+
+    /// Hands on the statistics that are due; when there is more to be handed on.
+    pub fn report(&mut self, now: Micros) -> Option<Micros> {
+        if self.report_at.is_some_and(|at| at <= now) {
+            bgworker::report_statistics(true);
+            self.report_at = None;
+        }
+        self.report_at
+    }
+
+    /// Does something beside ticks, in a transaction of its own. An error is told, and leaves nothing behind.
+    pub fn aside<R>(&mut self, f: impl FnOnce() -> Result<R>) -> Option<R> {
+        let done = bgworker::transaction(|| bgworker::with_snapshot(f));
+        done.map_err(|error| self.journal.failed(None, &error)).ok()
     }
 
     /// Reads what these tables are called, unless that is known.
     pub fn learn(&mut self, ids: &[i32]) {
-        if self.journal.knows(ids) {
-            return;
-        }
-        match bgworker::transaction(|| bgworker::with_snapshot(|| stream_table::names(ids))) {
-            Ok(names) => self.journal.learn(names),
-            Err(error) => self.journal.failed(None, &error),
+        if !self.journal.knows(ids)
+            && let Some(names) = self.aside(|| stream_table::names(ids))
+        {
+            self.journal.learn(names);
         }
     }
 
@@ -132,14 +149,10 @@ impl Work {
             return Fate::Postponed;
         }
         self.journal.failed(Some(id), error);
-        match bgworker::transaction(|| bgworker::with_snapshot(|| refresh::record_failure(id, error))) {
-            Ok(true) => Fate::Suspended,
-            Ok(false) if error.kind() != Kind::Transient => Fate::Failed,
-            Ok(false) => Fate::Postponed,
-            Err(error) => {
-                self.journal.failed(None, &error);
-                Fate::Failed
-            }
+        match self.aside(|| refresh::record_failure(id, error)) {
+            Some(true) => Fate::Suspended,
+            Some(false) if error.kind() == Kind::Transient => Fate::Postponed,
+            Some(false) | None => Fate::Failed,
         }
     }
 }
