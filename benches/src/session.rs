@@ -40,35 +40,41 @@ impl Session {
 
     /// Creates and fills a stream table, and sees that it is right.
     pub async fn create(&self, table: &Table) -> Result<()> {
+        self.create_as(table.name, table.query, table.schedule, table.mode).await
+    }
+
+    pub async fn create_as(&self, name: &str, query: &str, schedule: &str, mode: &str) -> Result<()> {
         self.client
             .execute(
                 "select pgtrickle.create_stream_table($1, $2, schedule => $3, refresh_mode => $4)",
-                &[&table.name, &table.query, &table.schedule, &table.mode],
+                &[&name, &query, &schedule, &mode],
             )
             .await?;
-        self.batch(&format!("vacuum analyze {}", table.name)).await?;
-        self.exact(table).await
+        self.batch(&format!("vacuum analyze {name}")).await?;
+        self.equal(name, query).await
     }
 
     /// An error unless the stream table equals its query, as a multiset, in one snapshot.
     pub async fn exact(&self, table: &Table) -> Result<()> {
+        self.equal(table.name, table.query).await
+    }
+
+    /// The same of a table and a query.
+    pub async fn equal(&self, name: &str, query: &str) -> Result<()> {
         let comparison = format!(
             r"
 with expected as materialized ({query}),
 surplus as (table {name} except all table expected),
 missing as (table expected except all table {name})
-select (select count(*) from surplus), (select count(*) from missing), (select count(*) from expected)",
-            name = table.name,
-            query = table.query,
+select (select count(*) from surplus), (select count(*) from missing), (select count(*) from expected)"
         );
         let row = self.one(&comparison).await?;
         let (surplus, missing, all): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
         if (surplus, missing) != (0, 0) {
-            let name = table.name;
             return Err(format!("{name} is wrong: {surplus} rows too many, {missing} of {all} missing").into());
         }
         if all == 0 {
-            return Err(format!("{} is empty: that proves nothing", table.name).into());
+            return Err(format!("{name} is empty: that proves nothing").into());
         }
         Ok(())
     }
