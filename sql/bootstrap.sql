@@ -23,6 +23,7 @@ create table pgtrickle.pgt_stream_tables (
   fingerprint        bigint not null,             -- of the compiled view
   not_null           text[] not null default '{}', -- columns that are never NULL, by the query
   temporal           boolean not null,            -- its rows come and go as time passes
+  polled             regclass[] not null default '{}', -- what it reads whose changes cannot be captured
   created_at         timestamptz not null default now()
 );
 

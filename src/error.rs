@@ -80,7 +80,7 @@ impl Error {
         }
     }
 
-    /// Classes 40, 53, 55, 57 and 58 come from the moment, not from the data: retry. Class 42 says that
+    /// Classes 08, 40, 53, 55, 57 and 58 come from the moment, not from the data: retry. Class 42 says that
     /// names or types are not what they were.
     pub fn kind(&self) -> Kind {
         if matches!(self, Error::Bug(_) | Error::Broken(..) | Error::Query(ivm::Error::Bug(_))) {
@@ -98,6 +98,9 @@ impl Error {
             PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             PgSqlErrorCode::ERRCODE_IO_ERROR,
+            PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE,
+            PgSqlErrorCode::ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+            PgSqlErrorCode::ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
         ];
         let schema = [
             PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,

@@ -99,7 +99,7 @@ pub fn redefine(table: &StreamTable, query: Option<&str>, schedule: Option<&str>
         create::require_trigger_privilege(table.definition)?;
     }
     refresh::rebuild(&changed, "the definition was altered")?;
-    create::refresh_now(table.id)
+    create::refresh_now(&[table.id])
 }
 
 /// Replaces the stored definition in place: the view keeps its oid and its place in the dependencies.

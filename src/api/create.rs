@@ -122,6 +122,7 @@ fn create(request: &Request) -> Result<()> {
         node_count: 0,
         fingerprint: 0,
         temporal: false,
+        polled: vec![],
         schema: name.schema.as_ref().map(|schema| schema.as_str().to_owned()).unwrap_or_default(),
         name: name.name.as_str().to_owned(),
         owner: guard::current_role(),
@@ -137,7 +138,7 @@ fn create(request: &Request) -> Result<()> {
     })?;
     announce(&built);
     if request.initialize {
-        refresh_now(id)?;
+        refresh_now(&[id])?;
     }
     advise(&built)?;
     wake::catalog_changed();
@@ -145,8 +146,8 @@ fn create(request: &Request) -> Result<()> {
 }
 
 /// Refreshes in the caller's transaction; its failure is the caller's.
-pub fn refresh_now(id: i32) -> Result<()> {
-    for outcome in refresh::tick(&[id])? {
+pub fn refresh_now(ids: &[i32]) -> Result<()> {
+    for outcome in refresh::tick(ids, refresh::Locks::Wait)? {
         if let Some(error) = outcome.error {
             return Err(error);
         }
@@ -215,7 +216,7 @@ pub fn require_trigger_privilege(definition: Oid) -> Result<()> {
     let caller = guard::current_role();
     let sources =
         quietly(|| spi::connect(None, |session| frontend::sources(session, &object::name(definition), caller)))?;
-    for source in sources {
+    for source in sources.into_iter().filter(|source| source.uncaptured.is_none()) {
         if !object::may_create_trigger(caller, source.relid) {
             let name = QName::qualified(&source.schema, &source.name);
             return Err(Error::new(ERRCODE_INSUFFICIENT_PRIVILEGE, format!("permission denied for table {name}"))

@@ -10,7 +10,7 @@ use crate::refresh;
 #[pg_extern]
 fn refresh_stream_table(name: &str) -> std::result::Result<(), ErrorReport> {
     let table = owned(name)?;
-    Ok(create::refresh_now(table.id)?)
+    Ok(create::refresh_now(&refresh::with_upstream(table.id)?)?)
 }
 
 /// Refuses changes of a stream table that do not come from its refresh.

@@ -95,7 +95,7 @@ fn status() -> Result<Vec<StatusRow>> {
                  ), timed(pgt_id, moment) as (
                    select s.pgt_id, f.data_timestamp
                      from pgtrickle.pgt_stream_tables s join pgtrickle.pgt_frontiers f using (pgt_id)
-                    where s.temporal
+                    where s.temporal or s.polled <> '{}'
                    union
                    select r.pgt_id, t.moment from timed t join reads r on r.upstream = t.pgt_id
                  ), seen as (

@@ -208,8 +208,8 @@ fn check(relid: Oid) -> Result<()> {
     let (what, hint) = match kind.relkind {
         b'r' | b'p' => return check_rights(relid),
         b'v' => ("view", "Name the tables behind it; a view in a query is expanded into them."),
-        b'm' => ("materialized view", "Use a stream table in its place."),
-        b'f' => ("foreign table", "Replicate it into a table, or use refresh_mode => 'FULL'."),
+        b'm' => ("materialized view", "Use refresh_mode => 'FULL', or a stream table in its place."),
+        b'f' => ("foreign table", "Use refresh_mode => 'FULL', which reads it as a whole."),
         _ => ("relation", "Use a table."),
     };
     refuse(

@@ -45,15 +45,15 @@ pub fn of(session: &Session, id: i32) -> Result<Vec<Dependency>> {
     )
 }
 
-/// Every edge of the graph: a stream table and a stream table that it reads.
-pub fn edges(session: &Session) -> Result<Vec<(i32, i32)>> {
+/// Every edge of the graph: a stream table and a stream table that it reads, and whether that one polls.
+pub fn edges(session: &Session) -> Result<Vec<(i32, i32, bool)>> {
     session.query(
-        "select d.pgt_id, t.pgt_id
+        "select d.pgt_id, t.pgt_id, t.polled <> '{}'
            from pgtrickle.pgt_dependencies d
            join pgtrickle.pgt_sources s on s.source_id = d.source_id
            join pgtrickle.pgt_stream_tables t on t.pgt_relid::oid = s.relid::oid",
         &[],
-        |row| Ok((row.require(1)?, row.require(2)?)),
+        |row| Ok((row.require(1)?, row.require(2)?, row.require(3)?)),
     )
 }
 
@@ -63,7 +63,7 @@ pub struct Relation {
     pub relid: Oid,
     /// `schema.name`, quoted where needed.
     pub name: String,
-    /// `stream table`, `table` or `partitioned table`: nothing else can be read, and views are expanded.
+    /// `stream table`, `table`, `partitioned table`, `foreign table` or `materialized view`; views are expanded.
     pub kind: String,
     /// Of a stream table.
     pub schedule: Option<String>,
@@ -76,9 +76,12 @@ pub fn relations(session: &Session) -> Result<Vec<Relation>> {
         "select c.oid, c.oid::regclass::text,
                 case when t.pgt_id is not null then 'stream table'
                      when c.relkind = 'p' then 'partitioned table'
+                     when c.relkind = 'f' then 'foreign table'
+                     when c.relkind = 'm' then 'materialized view'
                      else 'table' end,
                 t.schedule, t.status
            from (select pgt_relid::oid as oid from pgtrickle.pgt_stream_tables
+                 union select unnest(polled)::oid from pgtrickle.pgt_stream_tables
                  union select relid::oid from pgtrickle.pgt_sources) r
            join pg_catalog.pg_class c using (oid)
            left join pgtrickle.pgt_stream_tables t on t.pgt_relid::oid = c.oid",
@@ -101,7 +104,9 @@ pub fn reads(session: &Session) -> Result<Vec<(String, String)>> {
         "select t.pgt_relid::text, s.relid::text
            from pgtrickle.pgt_dependencies d
            join pgtrickle.pgt_stream_tables t using (pgt_id)
-           join pgtrickle.pgt_sources s using (source_id)",
+           join pgtrickle.pgt_sources s using (source_id)
+         union
+         select pgt_relid::text, unnest(polled)::text from pgtrickle.pgt_stream_tables",
         &[],
         |row| Ok((row.require(1)?, row.require(2)?)),
     )

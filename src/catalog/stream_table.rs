@@ -28,6 +28,8 @@ pub struct StreamTable {
     pub fingerprint: i64,
     /// Its rows come and go as time passes.
     pub temporal: bool,
+    /// What it reads whose changes cannot be captured: it is recomputed at every turn of its schedule.
+    pub polled: Vec<Oid>,
     pub schema: String,
     pub name: String,
     pub owner: Oid,
@@ -66,6 +68,8 @@ pub struct Schedulable {
     pub upstream: Vec<i32>,
     /// Its rows come and go as time passes.
     pub temporal: bool,
+    /// It reads what cannot report its changes.
+    pub polls: bool,
     /// What its last refresh took, in milliseconds.
     pub took_ms: Option<f64>,
 }
@@ -151,6 +155,7 @@ fn read(row: &Row) -> Result<StreamTable> {
         node_count: row.require(13)?,
         fingerprint: row.require(17)?,
         temporal: row.require(18)?,
+        polled: row.require(19)?,
         schema: row.require(14)?,
         name: row.require(15)?,
         owner: row.require(16)?,
@@ -162,7 +167,7 @@ pub fn find(session: &Session, id: i32) -> Result<Option<StreamTable>> {
     let rows = session.query(
         "select s.pgt_id, s.pgt_relid::oid, s.definition::oid, s.defining_query, s.canonical, s.schedule,
                 s.refresh_mode, s.status, s.search_path, s.settings, s.full_reason, s.full_hint, s.node_count,
-                n.nspname::text, c.relname::text, c.relowner, s.fingerprint, s.temporal
+                n.nspname::text, c.relname::text, c.relowner, s.fingerprint, s.temporal, s.polled::oid[]
            from pgtrickle.pgt_stream_tables s
            join pg_catalog.pg_class c on c.oid = s.pgt_relid::oid
            join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -200,15 +205,15 @@ pub fn put(session: &Session, table: &StreamTable) -> Result<()> {
     session.execute(
         "insert into pgtrickle.pgt_stream_tables
                 (pgt_id, pgt_relid, definition, defining_query, canonical, schedule, refresh_mode, status,
-                 search_path, settings, full_reason, full_hint, node_count, fingerprint, temporal)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+                 search_path, settings, full_reason, full_hint, node_count, fingerprint, temporal, polled)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16::oid[]::regclass[])
          on conflict (pgt_id) do update
             set (pgt_relid, definition, defining_query, canonical, schedule, refresh_mode, status, search_path,
-                 settings, full_reason, full_hint, node_count, fingerprint, temporal)
+                 settings, full_reason, full_hint, node_count, fingerprint, temporal, polled)
               = (excluded.pgt_relid, excluded.definition, excluded.defining_query, excluded.canonical,
                  excluded.schedule, excluded.refresh_mode, excluded.status, excluded.search_path,
                  excluded.settings, excluded.full_reason, excluded.full_hint, excluded.node_count, excluded.fingerprint,
-                 excluded.temporal)",
+                 excluded.temporal, excluded.polled)",
         &[
             table.id.into(),
             table.relid.into(),
@@ -225,6 +230,7 @@ pub fn put(session: &Session, table: &StreamTable) -> Result<()> {
             table.node_count.into(),
             table.fingerprint.into(),
             table.temporal.into(),
+            table.polled.clone().into(),
         ],
     )?;
     Ok(())
@@ -274,7 +280,7 @@ pub fn schedulable() -> Result<Vec<Schedulable>> {
                             join pgtrickle.pgt_sources b using (source_id)
                             join pgtrickle.pgt_stream_tables u on u.pgt_relid = b.relid
                            where d.pgt_id = s.pgt_id),
-                    s.temporal,
+                    s.temporal, s.polled <> '{}',
                     (select h.duration_ms from pgtrickle.pgt_refresh_history h
                       where h.pgt_id = s.pgt_id and h.error is null order by h.refresh_id desc limit 1)
                from pgtrickle.pgt_stream_tables s
@@ -293,7 +299,8 @@ pub fn schedulable() -> Result<Vec<Schedulable>> {
                     sources: row.require(7)?,
                     upstream: row.require(8)?,
                     temporal: row.require(9)?,
-                    took_ms: row.get(10),
+                    polls: row.require(10)?,
+                    took_ms: row.get(11),
                 })
             },
         )

@@ -17,6 +17,8 @@ pub struct SourceTable {
     pub relid: Oid,
     pub schema: String,
     pub name: String,
+    /// What it is, where its changes cannot be captured: such a source is read as a whole, and compared.
+    pub uncaptured: Option<&'static str>,
 }
 
 /// The tables that `view` reads, directly or through other views, as `owner`; an error for what cannot be
@@ -31,15 +33,23 @@ pub fn sources(session: &Session, view: &QName, owner: Oid) -> Result<Vec<Source
 pub fn checked(session: &Session, relations: Vec<Oid>, owner: Oid) -> Result<Vec<SourceTable>> {
     let rows = session.query(
         "select c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text,
-                c.oid < 16384 or n.nspname in ('pg_catalog', 'information_schema', 'pg_toast')
+                c.oid < 16384 or n.nspname in ('pg_catalog', 'information_schema', 'pg_toast'),
+                exists (with recursive below(oid) as (
+                          select i.inhrelid from pg_catalog.pg_inherits i where i.inhparent = c.oid
+                          union
+                          select i.inhrelid from below join pg_catalog.pg_inherits i on i.inhparent = below.oid
+                        )
+                        select from below join pg_catalog.pg_class p using (oid) where p.relkind = 'f')
            from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
           where c.oid = any ($1)
           order by c.oid",
         &[relations.into()],
         |row| {
-            let table = SourceTable { relid: row.require(1)?, schema: row.require(2)?, name: row.require(3)? };
-            let facts = (row.require::<String>(4)?, row.require::<String>(5)?, row.require::<bool>(6)?);
-            Ok((table, facts))
+            let kind: String = row.require(4)?;
+            let uncaptured = uncaptured(&kind, row.require(7)?);
+            let table =
+                SourceTable { relid: row.require(1)?, schema: row.require(2)?, name: row.require(3)?, uncaptured };
+            Ok((table, (kind, row.require::<String>(5)?, row.require::<bool>(6)?)))
         },
     )?;
     let mut tables = vec![];
@@ -52,6 +62,15 @@ pub fn checked(session: &Session, relations: Vec<Oid>, owner: Oid) -> Result<Vec
         tables.push(table);
     }
     Ok(tables)
+}
+
+/// What a relation of this kind is called where it has no triggers that tell of every change.
+fn uncaptured(kind: &str, has_foreign_children: bool) -> Option<&'static str> {
+    match kind {
+        "f" => Some("foreign table"),
+        "m" => Some("materialized view"),
+        _ => has_foreign_children.then_some("table with foreign children"),
+    }
 }
 
 fn refuse_row_security(table: &SourceTable, owner: Oid) -> Result<()> {
@@ -84,11 +103,7 @@ fn refuse_source(table: &SourceTable, kind: &str, persistence: &str, system: boo
         )
         .detail("A stream table outlives the session, its source would not.")
         .hint("Use a permanent or unlogged table.")),
-        ("f", _) => {
-            unsupported("foreign table", "Load the rows into a table, or create the stream table where the data lives.")
-        }
-        ("m", _) => unsupported("materialized view", "Make it a stream table itself, or read its sources."),
-        ("r" | "p", _) => Ok(()),
+        ("r" | "p" | "f" | "m", _) => Ok(()),
         _ => unsupported("relation", "Use a table."),
     }
 }

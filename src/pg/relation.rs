@@ -148,6 +148,28 @@ pub fn lock_for_reading(oid: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     lock_tree(oid, pg_sys::AccessShareLock)
 }
 
+/// The same where nobody stands in the way; false elsewhere.
+pub fn try_lock_for_reading(oid: pg_sys::Oid) -> bool {
+    if !try_lock(oid, pg_sys::AccessShareLock) {
+        return false;
+    }
+    if Open::new(oid).is_none() {
+        return true;
+    }
+    // SAFETY: as above.
+    let mut below = unsafe {
+        let none = pg_sys::NoLock as i32;
+        list::oids(pg_sys::ffi::pg_guard_ffi_boundary(|| raw::find_all_inheritors(oid, none, std::ptr::null_mut())))
+    };
+    below.all(|oid| try_lock(oid, pg_sys::AccessShareLock))
+}
+
+/// Locks a relation until the transaction ends, if nobody stands in the way.
+pub fn try_lock(oid: pg_sys::Oid, mode: u32) -> bool {
+    // SAFETY: any oid may be locked.
+    unsafe { pg_sys::ConditionalLockRelationOid(oid, mode as i32) }
+}
+
 /// Learns what others have changed about relations.
 pub fn catch_up() {
     // SAFETY: inside a transaction.

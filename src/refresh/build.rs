@@ -22,7 +22,13 @@ pub fn build(session: &Session, mut table: StreamTable, definition: Definition) 
     table.search_path = definition.search_path;
     let sources = frontend::sources(session, &frontend::definition_view(table.id), table.owner)?;
     refuse_cycle(session, &table, &sources)?;
-    let view = compile(session, &mut table, definition.ast)?;
+    let (polled, captured): (Vec<_>, Vec<_>) = sources.into_iter().partition(|source| source.uncaptured.is_some());
+    table.polled = polled.iter().map(|source| source.relid).collect();
+    let ast = match polled.first() {
+        Some(source) => Err(whole(&table, source)?),
+        None => definition.ast,
+    };
+    let view = compile(session, &mut table, ast)?;
     table.node_count = view.nodes.len() as i32 - 1;
     table.fingerprint = loaded::fingerprint(&view)?;
     table.temporal = view.reads_clock();
@@ -33,12 +39,12 @@ pub fn build(session: &Session, mut table: StreamTable, definition: Definition) 
     let proven = view.nodes.last().into_iter().flat_map(|node| &node.columns).filter(|column| column.not_null);
     stream_table::set_not_null(session, table.id, proven.map(|column| column.name.as_str().to_owned()).collect())?;
     dependency::delete(session, table.id)?;
-    for source in &sources {
+    for source in &captured {
         let columns = read_columns(&view, source);
         let touch = table.full_reason.is_some() || table.mode == Mode::Full;
-        let captured = if touch { vec![] } else { columns };
-        let source_id = capture::track(source.relid, &captured, touch)?;
-        dependency::insert(session, table.id, source_id, &captured)?;
+        let columns = if touch { vec![] } else { columns };
+        let source_id = capture::track(source.relid, &columns, touch)?;
+        dependency::insert(session, table.id, source_id, &columns)?;
     }
     loaded::announce(Some(table.relid))?;
     Ok(table)
@@ -90,6 +96,21 @@ fn compile(
     guard::with_settings(&settings, || loaded::opaque(session, table, name))
 }
 
+/// Why a query that reads `source` is recomputed as a whole. To do that again and again, to find what changed, is
+/// for the user to ask.
+fn whole(table: &StreamTable, source: &SourceTable) -> Result<ivm::Error> {
+    let (what, name) = (source.uncaptured.unwrap_or_default(), QName::qualified(&source.schema, &source.name));
+    let copy = "Let a stream table with refresh mode FULL and a schedule of its own copy it, and read the copy, \
+                whose changes are followed.";
+    if table.mode == Mode::Full {
+        let reason = "its changes cannot be captured: on its schedule the query is run as a whole and compared";
+        return Ok(ivm::Error::unsupported(&format!("{what} {name}"), reason, copy));
+    }
+    Err(Error::new(ERRCODE_FEATURE_NOT_SUPPORTED, format!("changes of {what} {name} cannot be followed"))
+        .detail("It has no triggers that tell of every change.")
+        .hint(copy))
+}
+
 /// What is recomputed as a whole runs as the user wrote it, by a clock of its own.
 fn timeless(error: ivm::Error) -> Error {
     let wrapped = Error::new(ERRCODE_FEATURE_NOT_SUPPORTED, error.to_string());
@@ -101,7 +122,7 @@ fn timeless(error: ivm::Error) -> Error {
 }
 
 fn refuse_cycle(session: &Session, table: &StreamTable, sources: &[SourceTable]) -> Result<()> {
-    let mut edges = loaded::edges(session)?.as_ref().clone();
+    let mut edges = loaded::edges(session)?.reads.clone();
     let mut reads = vec![];
     for source in sources {
         reads.extend(stream_table::id_of(session, source.relid)?);

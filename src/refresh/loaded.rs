@@ -40,8 +40,14 @@ pub enum Ready {
     Stale(Box<StreamTable>, String),
 }
 
-/// Each stream table that reads others, and those.
-pub type Edges = BTreeMap<i32, Vec<i32>>;
+/// The graph of stream tables.
+#[derive(Default)]
+pub struct Edges {
+    /// Each stream table that reads others, and those.
+    pub reads: BTreeMap<i32, Vec<i32>>,
+    /// Those among the others that poll: whoever reads them does not make them look.
+    pub polling: BTreeSet<i32>,
+}
 
 thread_local! {
     // Never dropped, as statements are: the server's memory is gone by then.
@@ -100,9 +106,10 @@ pub fn edges(session: &Session) -> Result<Rc<Edges>> {
     if let Some(edges) = EDGES.with_borrow(Clone::clone) {
         return Ok(edges);
     }
-    let mut edges = Edges::new();
-    for (table, upstream) in dependency::edges(session)? {
-        edges.entry(table).or_default().push(upstream);
+    let mut edges = Edges::default();
+    for (table, upstream, polls) in dependency::edges(session)? {
+        edges.reads.entry(table).or_default().push(upstream);
+        edges.polling.extend(polls.then_some(upstream));
     }
     let edges = Rc::new(edges);
     EDGES.with_borrow_mut(|kept| *kept = Some(Rc::clone(&edges)));
@@ -120,7 +127,9 @@ pub fn relations(session: &Session, id: i32) -> Result<Vec<Oid>> {
 }
 
 fn relations_of(table: Option<&StreamTable>, dependencies: &[Dependency]) -> Vec<Oid> {
-    dependencies.iter().map(|dependency| dependency.relid).chain(table.map(|table| table.relid)).collect()
+    let polled = table.into_iter().flat_map(|table| table.polled.iter().copied());
+    let sources = dependencies.iter().map(|dependency| dependency.relid).chain(polled);
+    sources.chain(table.map(|table| table.relid)).collect()
 }
 
 /// The stream table `id`. Verifies what invalidations put in doubt.

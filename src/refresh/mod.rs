@@ -26,4 +26,4 @@ pub use guarded::guard_trigger;
 pub use loaded::{Loaded, Ready, load};
 pub use planned::explain as explain_programs;
 pub use prune::prune;
-pub use tick::{Outcome, lock, record_failure, tick, with_upstream};
+pub use tick::{Locks, Outcome, lock, record_failure, tick, with_upstream};

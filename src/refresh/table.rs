@@ -67,7 +67,7 @@ pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Erro
         let done = Done { action: Action::Reinitialize, changes, choice: None, error: restart.map(Error::to_string) };
         return finish(tick, &loaded, done, input.rows, started);
     }
-    if input.rows == 0 && !loaded.view.reads_clock() {
+    if input.rows == 0 && !loaded.view.reads_clock() && loaded.table.polled.is_empty() {
         return Ok(Refresh::nothing());
     }
     let (deltas, rows) = (input.deltas, input.rows);

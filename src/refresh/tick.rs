@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use ivm::dag::Dag;
 use pgrx::datum::{TimestampWithTimeZone, clock_timestamp};
+use pgrx::pg_sys::Oid;
 
 use crate::catalog::history::{Action, Refresh};
 use crate::catalog::{dependency, frontier, history, quietly, stream_table};
@@ -19,13 +20,43 @@ use crate::pg::tuplestore::Tuplestore;
 use crate::refresh::{bound_buffers, loaded, prune, table};
 use crate::{capture, guc};
 
+/// What a tick does where others hold locks that it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Locks {
+    /// It waits for them.
+    Wait,
+    /// It leaves out the stream tables that need them. So it never stands in the way of those who wait for it, and no
+    /// user's DDL is the victim of a deadlock with it.
+    Skip,
+}
+
+impl Locks {
+    /// Whether the lock of a stream table's refresh was taken.
+    fn take(self, id: i32) -> bool {
+        match self {
+            Locks::Wait => lock(id),
+            Locks::Skip => return object::try_lock_stream_table(id),
+        }
+        true
+    }
+
+    /// Whether a relation was locked for reading, and all below it.
+    fn read(self, oid: Oid) -> bool {
+        match self {
+            Locks::Wait => drop(relation::lock_for_reading(oid)),
+            Locks::Skip => return relation::try_lock_for_reading(oid),
+        }
+        true
+    }
+}
+
 /// How one stream table fared in a tick.
 #[derive(Debug)]
 pub struct Outcome {
     pub id: i32,
     pub refresh: Refresh,
     pub error: Option<Error>,
-    /// It was not tried, because something that it reads failed.
+    /// It was not tried, because something that it reads failed, or others had it locked.
     pub held_up: bool,
 }
 
@@ -51,20 +82,20 @@ impl Outcome {
     }
 }
 
-/// Refreshes the given stream tables and everything they read. Each is a subtransaction of its own: one
+/// Refreshes the given stream tables and everything they read, but for what polls. Each is a subtransaction of its own: one
 /// that fails leaves its consumers as they were.
-pub fn tick(ids: &[i32]) -> Result<Vec<Outcome>> {
-    let (mut outcomes, rebuilt) = pass(ids)?;
+pub fn tick(ids: &[i32], locks: Locks) -> Result<Vec<Outcome>> {
+    let (mut outcomes, rebuilt) = pass(ids, locks)?;
     if !rebuilt.is_empty() {
         outcomes.retain(|outcome| !rebuilt.contains(&outcome.id));
-        outcomes.extend(pass(&rebuilt)?.0);
+        outcomes.extend(pass(&rebuilt, locks)?.0);
     }
     Ok(outcomes)
 }
 
-fn pass(ids: &[i32]) -> Result<(Vec<Outcome>, Vec<i32>)> {
+fn pass(ids: &[i32], locks: Locks) -> Result<(Vec<Outcome>, Vec<i32>)> {
     capture::flush()?;
-    let order = quietly(|| spi::connect(None, |session| plan(session, ids)))?;
+    let (order, locked) = quietly(|| spi::connect(None, |session| plan(session, ids, locks)))?;
     let taken = clock_timestamp();
     let snapshot = Rc::new(Snapshot::latest());
     let mut tick = Tick {
@@ -77,7 +108,7 @@ fn pass(ids: &[i32]) -> Result<(Vec<Outcome>, Vec<i32>)> {
         rebuilt: vec![],
     };
     snapshot.active(|| {
-        let outcomes = run(&mut tick, order)?;
+        let outcomes = run(&mut tick, order, locked)?;
         for source in &tick.consumed {
             prune::remove(*source, &tick.snapshot)?;
         }
@@ -86,19 +117,22 @@ fn pass(ids: &[i32]) -> Result<(Vec<Outcome>, Vec<i32>)> {
     })
 }
 
-fn run(tick: &mut Tick, order: Vec<i32>) -> Result<Vec<Outcome>> {
-    let mut failed: BTreeSet<i32> = BTreeSet::new();
+/// `locked`: those whose turn it is not, because others hold their locks.
+fn run(tick: &mut Tick, order: Vec<i32>, locked: BTreeSet<i32>) -> Result<Vec<Outcome>> {
+    let mut failed = locked;
     let mut outcomes = vec![];
     for id in order {
         let started = Instant::now();
-        let upstream = upstream_failed(id, &failed)?;
-        let held_up = upstream.is_some();
-        let result = upstream.map_or_else(|| attempt(tick, id, started), |name| Err(upstream_error(&name)));
+        let obstacle = obstacle(id, &failed)?;
+        let held_up = obstacle.is_some();
+        let result = obstacle.map_or_else(|| attempt(tick, id, started), Err);
         outcomes.push(match result {
             Ok(refresh) => Outcome { id, refresh, error: None, held_up },
             Err(error) => {
                 failed.insert(id);
-                loaded::forget(id);
+                if !held_up {
+                    loaded::forget(id);
+                }
                 Outcome { id, refresh: failure(&error, started), error: Some(error), held_up }
             }
         });
@@ -142,17 +176,20 @@ fn keep_for(tick: &mut Tick, failed: &BTreeSet<i32>, outcomes: &[Outcome]) -> Re
 
 /// Takes every lock of the tick, before the snapshot: one per stream table, so that refreshes of it come
 /// one after the other, and a reader's lock on all they read, so that none is truncated or rewritten under us.
-fn plan(session: &Session, ids: &[i32]) -> Result<Vec<i32>> {
-    let order = in_order(session, ids)?;
+/// In which order the tables come, and which of them could not be locked.
+fn plan(session: &Session, ids: &[i32], locks: Locks) -> Result<(Vec<i32>, BTreeSet<i32>)> {
+    let mut order = in_order(session, ids)?;
+    let edges = loaded::edges(session)?;
+    order.retain(|id| ids.contains(id) || !edges.polling.contains(id));
     let mut sorted = order.clone();
     sorted.sort_unstable();
-    sorted.iter().for_each(|id| lock(*id));
+    let mut locked: BTreeSet<i32> = sorted.into_iter().filter(|id| !locks.take(*id)).collect();
     for id in &order {
-        for oid in loaded::relations(session, *id)? {
-            relation::lock_for_reading(oid);
+        if !loaded::relations(session, *id)?.into_iter().all(|oid| locks.read(oid)) {
+            locked.insert(*id);
         }
     }
-    Ok(order)
+    Ok((order, locked))
 }
 
 /// Serialises refreshes, definitions and drops of one stream table until the end of the transaction.
@@ -166,7 +203,7 @@ pub fn in_order(session: &Session, ids: &[i32]) -> Result<Vec<i32>> {
     for id in ids {
         graph.put(id, &[])?;
     }
-    for (table, reads) in loaded::edges(session)?.iter() {
+    for (table, reads) in &loaded::edges(session)?.reads {
         graph.put(table, reads)?;
     }
     Ok(graph.order(&graph.upstream(&ids.iter().copied().collect())))
@@ -177,25 +214,26 @@ pub fn with_upstream(id: i32) -> Result<Vec<i32>> {
     quietly(|| spi::connect(None, |session| in_order(session, &[id])))
 }
 
-fn upstream_failed(id: i32, failed: &BTreeSet<i32>) -> Result<Option<String>> {
+/// Why a stream table is not tried: others have it locked, or what it reads was not refreshed.
+fn obstacle(id: i32, failed: &BTreeSet<i32>) -> Result<Option<Error>> {
     if failed.is_empty() {
         return Ok(None);
     }
-    quietly(|| {
+    let held = |what: String| {
+        let error = Error::new(pgrx::PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, what);
+        Ok(Some(error.detail("It keeps its last consistent state.")))
+    };
+    if failed.contains(&id) {
+        return held("the stream table or something that it reads is locked by another transaction".to_owned());
+    }
+    let upstream = quietly(|| {
         spi::connect(None, |session| {
             let edges = loaded::edges(session)?;
-            let found = edges.get(&id).into_iter().flatten().find(|upstream| failed.contains(upstream));
+            let found = edges.reads.get(&id).into_iter().flatten().find(|upstream| failed.contains(upstream));
             found.map_or(Ok(None), |upstream| Ok(stream_table::find(session, *upstream)?.map(|table| table.display())))
         })
-    })
-}
-
-fn upstream_error(name: &str) -> Error {
-    Error::new(
-        pgrx::PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-        format!("stream table {name}, which it reads, could not be refreshed"),
-    )
-    .detail("It keeps its last consistent state.")
+    })?;
+    upstream.map_or(Ok(None), |name| held(format!("stream table {name}, which it reads, could not be refreshed")))
 }
 
 fn failure(error: &Error, started: Instant) -> Refresh {

@@ -180,7 +180,8 @@ impl Hand {
     }
 }
 
-const FATES: [Fate; 5] = [Fate::Postponed, Fate::Refreshed, Fate::Unchanged, Fate::Failed, Fate::Suspended];
+const FATES: [Fate; 6] =
+    [Fate::Postponed, Fate::HeldUp, Fate::Refreshed, Fate::Unchanged, Fate::Failed, Fate::Suspended];
 
 /// A fate as its number, which is not zero.
 fn number_of(fate: Fate) -> u32 {

@@ -248,6 +248,7 @@ impl Scheduler {
             sources: table.sources,
             upstream: table.upstream,
             temporal: table.temporal,
+            polls: table.polls,
             took: table.took_ms.map(|ms| (ms * 1e3) as Micros),
         }
     }

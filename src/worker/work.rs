@@ -10,17 +10,18 @@ use crate::catalog::stream_table;
 use crate::error::{Error, Kind, Result};
 use crate::pg::shmem::Slot;
 use crate::pg::{bgworker, setting};
-use crate::refresh;
+use crate::refresh::{self, Locks};
 use crate::worker::journal::Journal;
 
 /// What a refresh must not depend on. A lost tick is simply done again, so nothing waits for the disk.
 const SETTINGS: [(&CStr, &CStr); 8] = [
-    // Should a tick and a user's DDL wait for each other, the tick notices first and gives way.
+    // A tick leaves out what others have locked. Should it still come to wait for a user who comes to wait for it, then
+    // it gives way before that user's session looks for the reason.
     (c"deadlock_timeout", c"10ms"),
+    (c"lock_timeout", c"100ms"),
     (c"synchronous_commit", c"off"),
     (c"search_path", c""),
     (c"statement_timeout", c"0"),
-    (c"lock_timeout", c"0"),
     (c"idle_in_transaction_session_timeout", c"0"),
     (c"default_transaction_isolation", c"read committed"),
     (c"default_transaction_read_only", c"off"),
@@ -96,7 +97,7 @@ impl Work {
     /// How each table fared. Where the tick fails as a whole and not by the moment's fault, each table is tried
     /// alone to find the one to blame.
     fn tick(&mut self, ids: &[i32]) -> BTreeMap<i32, Verdict> {
-        match (bgworker::transaction(|| refresh::tick(ids)), ids) {
+        match (bgworker::transaction(|| refresh::tick(ids, Locks::Skip)), ids) {
             (Ok(outcomes), _) => outcomes.into_iter().map(verdict).collect(),
             (Err(error), [id]) => BTreeMap::from([(*id, Verdict { outcome: Err(Some(error)), took: 0 })]),
             (Err(error), _) if error.kind() == Kind::Transient => {
@@ -135,7 +136,7 @@ impl Work {
                     if worked { Fate::Refreshed } else { Fate::Unchanged }
                 }
                 Err(Some(error)) => self.blame(*id, &error, generation),
-                Err(None) => Fate::Postponed,
+                Err(None) => Fate::HeldUp,
             };
             Fared { id: *id, fate, took }
         };

@@ -296,6 +296,34 @@ async fn schedules_are_inherited_and_pauses_kept() {
     database.close().await;
 }
 
+/// What tells of no changes is looked at on the schedule of its copy alone; who reads the copy hears of what was found.
+#[tokio::test]
+async fn a_copy_looks_on_its_own_schedule() {
+    let database = Database::fresh("copies").await;
+    let session = database.connect().await;
+    session
+        .run(
+            "create table sales (id int primary key, shop int);
+             create table shops (id int primary key, name text);
+             create materialized view per_shop as select shop, count(*) as n from sales group by shop;
+             select pgtrickle.create_stream_table('often', 'select * from per_shop', '1s', 'FULL');
+             select pgtrickle.create_stream_table('once', 'select * from per_shop', '1h', 'FULL');
+             select pgtrickle.create_stream_table('named', 'select s.name, p.n from shops s left join often p on p.shop = s.id', '0s');
+             select pgtrickle.create_stream_table('later', 'select s.name, p.n from shops s left join once p on p.shop = s.id', '0s');
+             insert into sales select i, i % 3 from generate_series(1, 10) i;
+             insert into shops values (0, 'zero'), (1, 'one')",
+        )
+        .await;
+    session.run("refresh materialized view per_shop").await;
+    session.wait_until("select sum(n) = 7 from named", PATIENCE).await;
+    session.wait_until("select count(*) = 2 from later", PATIENCE).await;
+    for name in ["often", "named", "later"] {
+        exact::check(&session, name, Look::Text).await;
+    }
+    assert_eq!(session.number("select count(*) from once").await, 0);
+    database.close().await;
+}
+
 /// Times that a process went to sleep: one more means that it woke up.
 fn wakeups(pid: i64) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

@@ -34,6 +34,7 @@ const PATIENCE: Micros = SECOND;
 const FIRST_PAUSE: Micros = 100 * MILLISECOND;
 const FIRST_PAUSE_COUNTED: Micros = SECOND;
 const LONGEST_PAUSE: Micros = 60 * SECOND;
+const LONGEST_HELD_UP: Micros = SECOND;
 
 /// A stream table as the catalog describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub struct Table {
     pub upstream: Vec<i32>,
     /// Its rows come and go as time passes.
     pub temporal: bool,
+    /// It reads what cannot report its changes, and looks whenever its schedule says.
+    pub polls: bool,
     /// How long its last refresh took, where there was one.
     pub took: Option<Micros>,
 }
@@ -84,7 +87,9 @@ pub enum Fate {
     Refreshed,
     /// There was nothing to do: tells nothing about how long a refresh takes.
     Unchanged,
-    /// Not its own fault, or gone by itself soon: tried again after a short pause.
+    /// What it reads was not refreshed, or others have it locked: tried again within a second of the end of that.
+    HeldUp,
+    /// It failed, by what goes away by itself: tried again after a short pause.
     Postponed,
     /// Counted towards suspension; tried again after a pause.
     Failed,
@@ -138,7 +143,7 @@ struct Entry {
     reads: BTreeSet<i32>,
     /// The time of the oldest change that it may not show.
     dirty: Option<Micros>,
-    /// Where its rows, or those of an ancestor, come and go as time passes: since when it may have.
+    /// Where it polls, or its rows or those of an ancestor come and go as time passes: when it last looked.
     ticking: Option<Micros>,
     running: Option<Attempt>,
     /// How long its own refresh takes.
@@ -254,7 +259,7 @@ impl State {
             let temporal = with_itself().any(|entry| entry.table.temporal);
             let Some(entry) = self.entries.get_mut(&id) else { continue };
             ancestors.remove(&id);
-            entry.ticking = temporal.then(|| entry.ticking.unwrap_or(self.now));
+            entry.ticking = (temporal || entry.table.polls).then(|| entry.ticking.unwrap_or(self.now));
             entry.schedules = schedules.remove(&id).unwrap_or_default();
             (entry.ancestors, entry.reads) = (ancestors, reads);
         }
@@ -268,7 +273,7 @@ impl State {
             for (id, start) in &starts {
                 if let Some(entry) = self.entries.get(id).filter(|entry| *start <= self.now + entry.gather()) {
                     due.insert(*id);
-                    due.extend(&entry.ancestors);
+                    due.extend(entry.ancestors.iter().filter(|id| !self.polls(id)));
                 }
             }
         }
@@ -276,6 +281,11 @@ impl State {
         let late = std::mem::take(&mut self.late);
         let groups = self.graph.components(&due).into_iter().map(|group| self.group(group, &starts));
         Actions { wake, late, ..self.place(groups.collect()) }
+    }
+
+    /// Whether a table is looked at by its own schedule alone: to recompute it for others would cost what they save.
+    fn polls(&self, id: &i32) -> bool {
+        self.entries.get(id).is_some_and(|entry| entry.table.polls)
     }
 
     fn group(&self, ids: BTreeSet<i32>, starts: &BTreeMap<i32, Micros>) -> Group {
@@ -393,9 +403,10 @@ impl Entry {
                     self.learn(took);
                 }
             }
-            Fate::Postponed => self.pause(at, attempt, FIRST_PAUSE),
+            Fate::HeldUp => self.pause(at, attempt, FIRST_PAUSE, LONGEST_HELD_UP),
+            Fate::Postponed => self.pause(at, attempt, FIRST_PAUSE, LONGEST_PAUSE),
             Fate::Failed | Fate::Suspended => {
-                self.pause(at, attempt, FIRST_PAUSE_COUNTED);
+                self.pause(at, attempt, FIRST_PAUSE_COUNTED, LONGEST_PAUSE);
                 self.table.errors += 1;
                 self.table.active &= fate == Fate::Failed;
             }
@@ -419,10 +430,10 @@ impl Entry {
         self.took = if took > self.took { took } else { (3 * self.took + took) / 4 };
     }
 
-    fn pause(&mut self, at: Micros, attempt: Attempt, first: Micros) {
+    fn pause(&mut self, at: Micros, attempt: Attempt, first: Micros, longest: Micros) {
         self.taint(attempt.dirty.unwrap_or(attempt.began));
-        let doubled = first.checked_shl(self.failures).filter(|pause| (0..LONGEST_PAUSE).contains(pause));
-        self.retry = Some(at + doubled.unwrap_or(LONGEST_PAUSE));
+        let doubled = first.checked_shl(self.failures).filter(|pause| (0..longest).contains(pause));
+        self.retry = Some(at + doubled.unwrap_or(longest));
         self.failures = (self.failures + 1).min(32);
     }
 

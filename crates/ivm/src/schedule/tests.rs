@@ -21,6 +21,7 @@ fn table(id: i32, schedule: &str, sources: &[i32], upstream: &[i32]) -> Table {
         sources: sources.to_vec(),
         upstream: upstream.to_vec(),
         temporal: false,
+        polls: false,
         took: None,
     }
 }
@@ -145,6 +146,21 @@ fn time_is_looked_at_as_often_as_it_matters() {
     assert_eq!(state.step(2 * S, vec![changed(2 * S, 10)], &()).tick, [1, 2, 4, 3]);
 }
 
+/// What polls is due by its own schedule; who reads it does not make it look, and hears of what it found.
+#[test]
+fn polling_is_nobody_elses_business() {
+    let copy = Table { polls: true, ..table(1, "5s", &[], &[]) };
+    let list = [copy, table(2, "0s", &[10, 11], &[1])];
+    let mut state = State::default();
+    state.step(0, vec![tables(&list)], &());
+    assert_eq!(state.step(0, done(0, &[1, 2], Fate::Unchanged), &()), actions(&[], 5 * S));
+    assert_eq!(state.step(S, vec![changed(S, 11)], &()), actions(&[2], 5 * S));
+    state.step(S, done(S, &[2], Fate::Refreshed), &());
+    assert_eq!(state.step(5 * S, vec![], &()).tick, [1]);
+    assert_eq!(state.step(5 * S, done(5 * S, &[1], Fate::Refreshed), &()), actions(&[], 10 * S));
+    assert_eq!(state.step(5 * S, vec![changed(5 * S, 10)], &()), actions(&[2], 10 * S));
+}
+
 #[test]
 fn a_due_table_takes_along_what_it_reads() {
     let mut state = settled(&[
@@ -205,6 +221,18 @@ fn failures_pause_longer_and_longer() {
     assert_eq!(state.step(at, done(at, &[1], Fate::Postponed), &()).wake, Some(at + 60 * S));
     let last = state.step(at, done(at, &[1], Fate::Refreshed), &());
     assert_eq!(last, Actions { late: vec![1], ..Actions::default() });
+}
+
+#[test]
+fn who_is_held_up_looks_every_second() {
+    let mut state = settled(&[table(1, "0s", &[10], &[])]);
+    state.step(S, vec![changed(S, 10)], &());
+    let mut at = S;
+    for pause in [100 * MS, 200 * MS, 400 * MS, 800 * MS, S, S] {
+        assert_eq!(state.step(at, done(at, &[1], Fate::HeldUp), &()), actions(&[], at + pause));
+        at += pause;
+    }
+    assert_eq!(state.step(at, vec![], &()).tick, [1]);
 }
 
 #[test]
@@ -382,7 +410,7 @@ impl Simulation<'_> {
             let planned = self.run.fates.get(self.refreshes).filter(|_| self.failing).unwrap_or(&Fate::Refreshed);
             self.refreshes += 1;
             let upstream = ancestors(&self.run.tables, id);
-            let fate = if upstream.is_disjoint(&broken) { *planned } else { Fate::Postponed };
+            let fate = if upstream.is_disjoint(&broken) { *planned } else { Fate::HeldUp };
             self.events.push(finished(self.now, id, fate, self.now - began));
             match fate {
                 Fate::Refreshed => self.show(id, began),

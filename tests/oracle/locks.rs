@@ -1,0 +1,54 @@
+//! Ticks and those who lock what ticks read: nobody waits long for a tick, nobody is the victim of one.
+
+use std::time::Duration;
+
+use pg_trickle_tests::exact::{self, Look};
+use pg_trickle_tests::{Database, Session};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const SETUP: &str = "
+    create table first (id int primary key, v int);
+    create table second (id int primary key, v int);
+    create table aside (id int primary key, v int);
+    select pgtrickle.create_stream_table('joined', 'select f.id, s.v from first f join second s using (id)', '0s');
+    select pgtrickle.create_stream_table('on_joined', 'select count(*) as n from joined', '0s');
+    select pgtrickle.create_stream_table('alone', 'select id, v from aside', '0s')";
+
+/// One who locks the tables of a tick one after the other, in whatever order, gets them all, while the tables that do
+/// not need them stay fresh; and when he is gone the others follow.
+#[tokio::test]
+async fn who_locks_what_ticks_read_gets_it_and_holds_up_nobody_else() {
+    let database = Database::fresh("locks").await;
+    let (session, holder) = (database.connect().await, database.connect().await);
+    session.run(SETUP).await;
+    let rounds = [
+        ("first", "second", "second"),
+        ("second", "first", "first"),
+        ("joined", "first", "first"),
+        ("second", "first", "on_joined"),
+    ];
+    for (round, (held, changed, wanted)) in (1..).zip(rounds) {
+        holder.run("begin").await;
+        holder.run(&format!("lock table {held} in access exclusive mode")).await;
+        // Workers have something to do with what is locked, and with what will be.
+        session.run(&format!("insert into {changed} values ({round}, 1)")).await;
+        alone_is_fresh(&session, 2 * round).await;
+        holder.run(&format!("lock table {wanted} in access exclusive mode")).await;
+        alone_is_fresh(&session, 2 * round + 1).await;
+        holder.run("commit").await;
+        session.run(&format!("insert into first values ({round}, 1) on conflict do nothing")).await;
+        session.run(&format!("insert into second values ({round}, 2) on conflict do nothing")).await;
+        session.wait_until(&format!("select n = {round} from on_joined"), PATIENCE).await;
+    }
+    for name in ["joined", "on_joined", "alone"] {
+        exact::check(&session, name, Look::Text).await;
+    }
+    assert_eq!(session.number("select sum(consecutive_errors) from pgtrickle.pgt_frontiers").await, 0);
+    database.close().await;
+}
+
+async fn alone_is_fresh(session: &Session, id: usize) {
+    session.run(&format!("insert into aside values ({id}, 1)")).await;
+    session.wait_until(&format!("select exists (select from alone where id = {id})"), PATIENCE).await;
+}
