@@ -147,12 +147,11 @@ fn create(request: &Request) -> Result<()> {
 
 /// Refreshes in the caller's transaction; its failure is the caller's.
 pub fn refresh_now(ids: &[i32]) -> Result<()> {
-    for outcome in refresh::tick(ids, refresh::Locks::Wait)? {
-        if let Some(error) = outcome.error {
-            return Err(error);
-        }
+    let mut done = refresh::tick(ids, refresh::Locks::Wait)?;
+    match done.outcomes.iter_mut().find_map(|outcome| outcome.error.take()) {
+        Some(error) => Err(error),
+        None => refresh::conclude(&done),
     }
-    Ok(())
 }
 
 /// A query that can only be recomputed says so at once.

@@ -45,15 +45,28 @@ pub fn of(session: &Session, id: i32) -> Result<Vec<Dependency>> {
     )
 }
 
-/// Every edge of the graph: a stream table and a stream table that it reads, and whether that one polls.
-pub fn edges(session: &Session) -> Result<Vec<(i32, i32, bool)>> {
+/// A stream table that reads another.
+pub struct Edge {
+    pub reader: i32,
+    pub read: i32,
+    /// The source that this is to its readers.
+    pub source: i32,
+    /// Whether it polls.
+    pub polls: bool,
+}
+
+/// Every edge of the graph.
+pub fn edges(session: &Session) -> Result<Vec<Edge>> {
     session.query(
-        "select d.pgt_id, t.pgt_id, t.polled <> '{}'
+        "select d.pgt_id, t.pgt_id, d.source_id, t.polled <> '{}'
            from pgtrickle.pgt_dependencies d
            join pgtrickle.pgt_sources s on s.source_id = d.source_id
            join pgtrickle.pgt_stream_tables t on t.pgt_relid::oid = s.relid::oid",
         &[],
-        |row| Ok((row.require(1)?, row.require(2)?, row.require(3)?)),
+        |row| {
+            let (reader, read, source, polls) = (row.require(1)?, row.require(2)?, row.require(3)?, row.require(4)?);
+            Ok(Edge { reader, read, source, polls })
+        },
     )
 }
 
@@ -110,19 +123,6 @@ pub fn reads(session: &Session) -> Result<Vec<(String, String)>> {
         &[],
         |row| Ok((row.require(1)?, row.require(2)?)),
     )
-}
-
-/// The source that a stream table is to others, with the ids of those others.
-pub fn consumers(session: &Session, relid: Oid) -> Result<Option<(i32, Vec<i32>)>> {
-    let rows = session.query(
-        "select s.source_id, array_agg(d.pgt_id)
-           from pgtrickle.pgt_sources s join pgtrickle.pgt_dependencies d on d.source_id = s.source_id
-          where s.relid::oid = $1
-          group by s.source_id",
-        &[relid.into()],
-        |row| Ok((row.require(1)?, row.require(2)?)),
-    )?;
-    Ok(rows.into_iter().next())
 }
 
 /// The ids of the stream tables that read a source.

@@ -1,5 +1,7 @@
 //! `pgt_frontiers`: what each stream table has seen, and how its refreshes fare.
 
+use std::collections::BTreeMap;
+
 use ivm::frontier::Frontier;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::Oid;
@@ -22,19 +24,20 @@ pub fn insert(session: &Session, id: i32) -> Result<()> {
     Ok(())
 }
 
-/// What stream table `id` has seen.
-pub fn get(session: &Session, id: i32) -> Result<Seen> {
+/// What these stream tables have seen.
+pub fn get(session: &Session, ids: &[i32]) -> Result<BTreeMap<i32, Seen>> {
     let rows = session.query(
-        "select frontier::text, own_xid::text, own_seq, reinitialize, data_timestamp
-           from pgtrickle.pgt_frontiers where pgt_id = $1",
-        &[id.into()],
+        "select pgt_id, frontier::text, own_xid::text, own_seq, reinitialize, data_timestamp
+           from pgtrickle.pgt_frontiers where pgt_id = any ($1)",
+        &[ids.to_vec().into()],
         |row| {
-            let own = row.get::<String>(2).and_then(|xid| xid.parse().ok()).zip(row.get::<i32>(3));
-            let frontier = row.get::<String>(1).map(|text| Frontier::parse(&text)).transpose()?;
-            Ok(Seen { frontier: frontier.map(|f| f.with_own(own)), moment: row.get(5), reinitialize: row.get(4) })
+            let own = row.get::<String>(3).and_then(|xid| xid.parse().ok()).zip(row.get::<i32>(4));
+            let frontier = row.get::<String>(2).map(|text| Frontier::parse(&text)).transpose()?;
+            let frontier = frontier.map(|frontier| frontier.with_own(own));
+            Ok((row.require(1)?, Seen { frontier, moment: row.get(6), reinitialize: row.get(5) }))
         },
     )?;
-    Ok(rows.into_iter().next().unwrap_or_default())
+    Ok(rows.into_iter().collect())
 }
 
 /// A stream table that reads some source.
@@ -68,33 +71,37 @@ pub fn rates(session: &Session, id: i32) -> Result<Vec<Option<f64>>> {
     Ok(rows.into_iter().next().flatten().unwrap_or_default())
 }
 
-/// Moves the frontier after a refresh that did work. The data is as old as the snapshot, which was taken no
-/// earlier than `taken`, however long the refresh took.
+/// Moves the frontier of stream tables that refreshes have changed, each with the number of its changed rows. The data is
+/// as old as the snapshot, which was taken no earlier than `taken`, however long that took.
 pub fn advance(
     session: &Session,
-    id: i32,
+    changed: &BTreeMap<i32, i64>,
     (frontier, taken): (&Frontier, TimestampWithTimeZone),
-    rows_changed: i64,
-    rates: Option<Vec<Option<f64>>>,
 ) -> Result<()> {
     let (own_xid, own_seq) = frontier.own().unzip();
+    let (ids, rows): (Vec<i32>, Vec<i64>) = changed.iter().unzip();
     session.execute(
         "update pgtrickle.pgt_frontiers
-            set frontier = $2::pg_snapshot, own_xid = $3::xid8, own_seq = $4,
+            set frontier = $3::pg_snapshot, own_xid = $4::xid8, own_seq = $5,
                 data_timestamp = $6, reinitialize = null, consecutive_errors = 0,
                 last_error = null, refreshes = refreshes + 1,
-                rows_changed = rows_changed + $5, rates = coalesce($7, rates)
-          where pgt_id = $1",
+                rows_changed = rows_changed + ($2::bigint[])[array_position($1, pgt_id)]
+          where pgt_id = any ($1)",
         &[
-            id.into(),
+            ids.into(),
+            rows.into(),
             frontier.to_string().into(),
             own_xid.map(|xid: u64| xid.to_string()).into(),
             own_seq.into(),
-            rows_changed.into(),
             taken.into(),
-            rates.into(),
         ],
     )?;
+    Ok(())
+}
+
+/// Writes down what refreshes take.
+pub fn set_rates(session: &Session, id: i32, rates: Vec<Option<f64>>) -> Result<()> {
+    session.execute("update pgtrickle.pgt_frontiers set rates = $2 where pgt_id = $1", &[id.into(), rates.into()])?;
     Ok(())
 }
 
@@ -103,16 +110,6 @@ pub fn stand_still(session: &Session, id: i32, moment: TimestampWithTimeZone) ->
     session.execute(
         "update pgtrickle.pgt_frontiers set data_timestamp = $2 where pgt_id = $1",
         &[id.into(), moment.into()],
-    )?;
-    Ok(())
-}
-
-/// Counts the rows that this transaction has written so far as seen.
-pub fn set_own(session: &Session, id: i32, own: Option<(u64, i32)>) -> Result<()> {
-    let (xid, seq) = own.unzip();
-    session.execute(
-        "update pgtrickle.pgt_frontiers set own_xid = $2::xid8, own_seq = $3 where pgt_id = $1",
-        &[id.into(), xid.map(|xid: u64| xid.to_string()).into(), seq.into()],
     )?;
     Ok(())
 }

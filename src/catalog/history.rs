@@ -1,6 +1,8 @@
 //! `pgt_refresh_history`: one row per refresh that did work or failed.
 
-use crate::error::Result;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
 use crate::pg::spi::Session;
 
 /// What a refresh did.
@@ -44,6 +46,16 @@ impl Action {
 }
 
 impl Refresh {
+    /// A refresh that failed after `took`.
+    pub fn failed(error: &Error, took: Duration) -> Refresh {
+        Refresh { duration_ms: took.as_secs_f64() * 1e3, error: Some(error.in_full()), ..Refresh::nothing() }
+    }
+
+    /// Rows of the stream table that it changed.
+    pub fn changed(&self) -> i64 {
+        self.inserted + self.updated + self.deleted
+    }
+
     /// A refresh that found nothing to do: it leaves no trace.
     pub fn nothing() -> Refresh {
         Refresh {

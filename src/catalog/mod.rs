@@ -12,10 +12,15 @@ pub mod layout;
 pub mod source;
 pub mod stream_table;
 
+use std::ffi::CStr;
+
 use crate::error::Result;
 use crate::pg::guard;
 
-/// Runs `f` as the owner of the catalog, under a path that no user can write to.
+/// A path that no user can write to.
+pub const PATH: &CStr = c"pg_catalog, pg_temp";
+
+/// Runs `f` as the owner of the catalog, under that path.
 pub fn quietly<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
-    guard::as_superuser(|| guard::with_settings(&[("search_path", "pg_catalog, pg_temp")], f))
+    guard::as_superuser(|| guard::with_path(PATH, f))
 }

@@ -1,6 +1,8 @@
 //! Identity and settings for a stretch of code. Both are undone on return; after an ERROR the server's
 //! (sub)transaction abort has undone them already.
 
+use std::ffi::CStr;
+
 use pgrx::pg_sys;
 
 use crate::error::Result;
@@ -31,30 +33,64 @@ pub fn as_superuser<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     as_role(pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID), false, f)
 }
 
-/// Runs `f` under the given settings.
+/// Runs `f` under the given settings. What is set to its value already is left alone: to set the path makes the server
+/// look at every plan again.
 pub fn with_settings<R>(settings: &[(&str, &str)], f: impl FnOnce() -> Result<R>) -> Result<R> {
+    nested(|| {
+        for (name, value) in settings {
+            set(&c_string(name)?, &c_string(value)?);
+        }
+        f()
+    })
+}
+
+/// Runs `f`, which calls no code of users, under a search path.
+pub fn with_path<R>(path: &CStr, f: impl FnOnce() -> Result<R>) -> Result<R> {
+    if is(c"search_path", path) {
+        return f();
+    }
+    nested(|| {
+        set(c"search_path", path);
+        f()
+    })
+}
+
+/// Undoes, at its end, what `f` sets.
+fn nested<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     // SAFETY: the nest level opened here is closed below, or by abort.
     let level = unsafe { pg_sys::NewGUCNestLevel() };
-    for (name, value) in settings {
-        let (name, value) = (c_string(name)?, c_string(value)?);
-        // SAFETY: both strings outlive the call; the server copies the value.
-        unsafe {
-            pg_sys::set_config_option(
-                name.as_ptr(),
-                value.as_ptr(),
-                pg_sys::GucContext::PGC_SUSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SAVE,
-                true,
-                0,
-                false,
-            )
-        };
-    }
     let result = f();
     // SAFETY: level from NewGUCNestLevel above.
     unsafe { pg_sys::AtEOXact_GUC(true, level) };
     result
+}
+
+/// For the nest level that is open.
+fn set(name: &CStr, value: &CStr) {
+    if is(name, value) {
+        return;
+    }
+    // SAFETY: both strings outlive the call; the server copies the value.
+    unsafe {
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_SUSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        )
+    };
+}
+
+fn is(name: &CStr, value: &CStr) -> bool {
+    // SAFETY: the server's own copy, read at once; NULL where there is no such setting.
+    unsafe {
+        let current = pg_sys::GetConfigOption(name.as_ptr(), true, false);
+        !current.is_null() && CStr::from_ptr(current) == value
+    }
 }
 
 /// The current value of a setting.
@@ -63,7 +99,7 @@ pub fn setting(name: &str) -> Result<String> {
     // SAFETY: the server returns a pointer to its own copy, read at once.
     unsafe {
         let value = pg_sys::GetConfigOptionByName(name.as_ptr(), std::ptr::null_mut(), false);
-        Ok(std::ffi::CStr::from_ptr(value).to_string_lossy().into_owned())
+        Ok(CStr::from_ptr(value).to_string_lossy().into_owned())
     }
 }
 

@@ -63,7 +63,7 @@ impl Wait {
         let asked = self.asked.get_or_insert_with(|| now.frontier()).clone();
         quietly(|| {
             spi::connect(Some(&now), |session| {
-                for id in tick::in_order(session, &[self.id])? {
+                for id in tick::with_upstream(self.id)? {
                     if !self.shown.contains_key(&id) && self.shows(session, id, &now, &asked)? {
                         self.shown.insert(id, now.frontier());
                     }
@@ -75,7 +75,7 @@ impl Wait {
 
     fn shows(&self, session: &Session, id: i32, now: &Snapshot, asked: &Frontier) -> Result<bool> {
         let table = stream_table::find(session, id)?.ok_or_else(gone)?;
-        let seen = frontier::get(session, id)?;
+        let seen = frontier::get(session, &[id])?.remove(&id).unwrap_or_default();
         let Some(frontier) = seen.frontier.filter(|_| table.status == Status::Active) else {
             return Err(self.never(session, &table)?);
         };

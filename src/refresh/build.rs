@@ -122,17 +122,11 @@ fn timeless(error: ivm::Error) -> Error {
 }
 
 fn refuse_cycle(session: &Session, table: &StreamTable, sources: &[SourceTable]) -> Result<()> {
-    let mut edges = loaded::edges(session)?.reads.clone();
     let mut reads = vec![];
     for source in sources {
         reads.extend(stream_table::id_of(session, source.relid)?);
     }
-    edges.remove(&table.id);
-    let mut graph = ivm::dag::Dag::default();
-    for (id, upstream) in &edges {
-        graph.put(id, upstream)?;
-    }
-    let Err(ivm::Error::Cycle(path)) = graph.put(&table.id, &reads) else {
+    let Err(Error::Query(ivm::Error::Cycle(path))) = loaded::edges()?.with(table.id, &reads) else {
         return Ok(());
     };
     let mut names = vec![];

@@ -7,16 +7,18 @@ use std::hash::{Hash, Hasher};
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
+use ivm::dag::Dag;
 use ivm::sql::ident::QName;
 use ivm::sql::print;
 use ivm::view::{NodeColumn, View};
 use pgrx::pg_sys::Oid;
 
-use crate::catalog::ddl;
-use crate::catalog::dependency::{self, Dependency};
+use crate::catalog::dependency::{self, Dependency, Edge};
 use crate::catalog::stream_table::{self, StreamTable};
+use crate::catalog::{ddl, quietly};
 use crate::error::{Error, Result};
-use crate::pg::spi::Session;
+use crate::pg::snapshot::Snapshot;
+use crate::pg::spi::{self, Session};
 use crate::pg::{guard, object, relation, types};
 use crate::refresh::adaptive::Experience;
 use crate::refresh::planned::Programs;
@@ -40,13 +42,23 @@ pub enum Ready {
     Stale(Box<StreamTable>, String),
 }
 
-/// The graph of stream tables.
+/// The graph of stream tables. Those that read no other and are read by none are not in it.
 #[derive(Default)]
 pub struct Edges {
-    /// Each stream table that reads others, and those.
-    pub reads: BTreeMap<i32, Vec<i32>>,
-    /// Those among the others that poll: whoever reads them does not make them look.
+    graph: Dag<i32>,
+    /// Where each stands in an order in which all come after what they read.
+    places: HashMap<i32, usize>,
+    /// Those that others read, and who they are.
+    pub readers: BTreeMap<i32, Readers>,
+    /// Those among them that poll: whoever reads them does not make them look.
     pub polling: BTreeSet<i32>,
+}
+
+/// Who reads a stream table.
+pub struct Readers {
+    /// The source that it is to them.
+    pub source: i32,
+    pub ids: Vec<i32>,
 }
 
 thread_local! {
@@ -57,8 +69,10 @@ thread_local! {
     static WATCHED: RefCell<HashMap<Oid, BTreeSet<i32>>> = RefCell::default();
     static DOUBTED: RefCell<BTreeSet<i32>> = const { RefCell::new(BTreeSet::new()) };
     static OBSERVING: Cell<bool> = const { Cell::new(false) };
-    /// `pgt_dependencies`: its invalidation says that the graph changed.
+    /// `pgt_dependencies`: its invalidation says that the graph changed. None: to be looked up.
     static GRAPH: Cell<Option<Oid>> = const { Cell::new(None) };
+    /// Where it was when the graph was last looked at.
+    static CATALOG: Cell<Option<Oid>> = const { Cell::new(None) };
 }
 
 /// Forgets what is known of `id`; the next refresh reads the catalog again.
@@ -76,6 +90,7 @@ fn invalidated(relation: Option<Oid>) {
     });
     if relation.is_none() || relation == GRAPH.get() {
         EDGES.with_borrow_mut(|edges| *edges = None);
+        GRAPH.set(None);
     }
 }
 
@@ -84,11 +99,14 @@ fn accept_invalidations() -> Result<()> {
         relation::observe(invalidated);
     }
     relation::catch_up();
-    let graph = Some(object::oid(&QName::qualified("pgtrickle", "pgt_dependencies"))?);
-    if GRAPH.replace(graph) != graph {
-        // Another catalog: the extension was dropped and created again, and ids start anew.
-        LOADED.with_borrow_mut(|loaded| loaded.clear());
-        EDGES.with_borrow_mut(|edges| *edges = None);
+    if GRAPH.get().is_none() {
+        let graph = Some(object::oid(&QName::qualified("pgtrickle", "pgt_dependencies"))?);
+        GRAPH.set(graph);
+        if CATALOG.replace(graph) != graph {
+            // The extension was dropped and created again, and ids start anew.
+            LOADED.with_borrow_mut(|loaded| loaded.clear());
+            EDGES.with_borrow_mut(|edges| *edges = None);
+        }
     }
     Ok(())
 }
@@ -100,20 +118,57 @@ pub fn announce(table: Option<Oid>) -> Result<()> {
     Ok(())
 }
 
-/// Which stream table reads which.
-pub fn edges(session: &Session) -> Result<Rc<Edges>> {
-    accept_invalidations()?;
-    if let Some(edges) = EDGES.with_borrow(Clone::clone) {
-        return Ok(edges);
+/// Which stream table reads which: as it is now, whatever the snapshot of who asks. It does not change for a stream
+/// table while its lock is held: to be filled from it, or from others than before, takes that lock too.
+pub fn edges() -> Result<Rc<Edges>> {
+    loop {
+        accept_invalidations()?;
+        if let Some(edges) = EDGES.with_borrow(Clone::clone) {
+            return Ok(edges);
+        }
+        let now = Snapshot::latest();
+        let list = quietly(|| spi::connect(Some(&now), dependency::edges))?;
+        let edges = Rc::new(Edges::new(list)?);
+        // What was read while the graph changed is read again.
+        if GRAPH.get().is_some() {
+            EDGES.with_borrow_mut(|kept| *kept = Some(Rc::clone(&edges)));
+        }
     }
-    let mut edges = Edges::default();
-    for (table, upstream, polls) in dependency::edges(session)? {
-        edges.reads.entry(table).or_default().push(upstream);
-        edges.polling.extend(polls.then_some(upstream));
+}
+
+impl Edges {
+    fn new(list: Vec<Edge>) -> Result<Edges> {
+        let mut edges = Edges::default();
+        let mut reads: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+        for Edge { reader, read, source, polls } in list {
+            reads.entry(reader).or_default().push(read);
+            edges.polling.extend(polls.then_some(read));
+            let readers = edges.readers.entry(read).or_insert(Readers { source, ids: vec![] });
+            readers.ids.push(reader);
+        }
+        reads.iter().try_for_each(|(reader, reads)| edges.graph.put(reader, reads))?;
+        edges.places = edges.graph.all().into_iter().zip(1..).collect();
+        Ok(edges)
     }
-    let edges = Rc::new(edges);
-    EDGES.with_borrow_mut(|kept| *kept = Some(Rc::clone(&edges)));
-    Ok(edges)
+
+    /// The given stream tables and all that they read, each after what it reads.
+    pub fn in_order(&self, ids: &[i32]) -> Vec<i32> {
+        let mut found: Vec<i32> = self.graph.upstream(&ids.iter().copied().collect()).into_iter().collect();
+        found.sort_by_key(|id| self.places.get(id));
+        found
+    }
+
+    /// The graph, were `id` to read these.
+    pub fn with(&self, id: i32, reads: &[i32]) -> Result<Dag<i32>> {
+        let mut graph = self.graph.clone();
+        graph.put(&id, reads)?;
+        Ok(graph)
+    }
+
+    /// What a stream table reads, directly.
+    pub fn reads(&self, id: i32) -> BTreeSet<i32> {
+        self.graph.reads(&id)
+    }
 }
 
 /// The relations that a refresh of `id` reads: its sources, then its own table.

@@ -21,7 +21,7 @@ use crate::pg::snapshot::Snapshot;
 use crate::pg::spi;
 
 /// Removes from these sources what every consumer has seen by now. For a transaction of its own.
-pub fn prune(sources: &[i32]) -> Result<()> {
+pub fn prune(sources: &BTreeSet<i32>) -> Result<()> {
     sources.iter().try_for_each(|source| remove(*source, &Snapshot::latest()))
 }
 

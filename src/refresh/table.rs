@@ -10,7 +10,7 @@ use pgrx::datum::TimestampWithTimeZone;
 
 use crate::capture;
 use crate::catalog::history::{Action, Expected, Refresh};
-use crate::catalog::{dependency, frontier, history, quietly};
+use crate::catalog::{frontier, quietly};
 use crate::error::{Error, Result};
 use crate::pg::guard;
 use crate::pg::spi::{self, Session};
@@ -42,10 +42,8 @@ struct Done {
 
 /// Brings stream table `id` to the tick's snapshot; with `restart`, the error of a first try, from the start.
 pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Error>) -> Result<Refresh> {
-    let (ready, seen) = quietly(|| {
-        spi::connect(Some(&tick.snapshot), |session| Ok((loaded::load(session, id)?, frontier::get(session, id)?)))
-    })?;
-    let loaded = match ready {
+    let seen = tick.seen.get(&id).cloned().unwrap_or_default();
+    let loaded = match quietly(|| spi::connect(Some(&tick.snapshot), |session| loaded::load(session, id)))? {
         Ready::Yes(loaded) => loaded,
         Ready::Stale(table, reason) => {
             // What writers capture changes with this: the fill needs a snapshot that is taken afterwards.
@@ -130,13 +128,9 @@ fn as_owner<R>(
     guard::as_role(loaded.table.owner, true, || guard::with_settings(&settings, run))
 }
 
-/// Hands the applied changes to the table's consumers, moves the frontier, writes the history.
+/// Hands the applied changes to the table's consumers.
 fn finish(tick: &mut Tick, loaded: &Loaded, done: Done, delta_rows: i64, started: Instant) -> Result<Refresh> {
     let Done { action, changes, choice, error } = done;
-    let consumers =
-        quietly(|| spi::connect(Some(&tick.snapshot), |session| dependency::consumers(session, loaded.table.relid)))?;
-    let consumers = consumers.filter(|_| changes.delta.rows() > 0);
-    let outside = consumers.as_ref().is_some_and(|(_, ids)| ids.iter().any(|id| !tick.members.contains(id)));
     let refresh = Refresh {
         action,
         inserted: changes.inserted,
@@ -147,27 +141,14 @@ fn finish(tick: &mut Tick, loaded: &Loaded, done: Done, delta_rows: i64, started
         expected: choice.map(|choice| Expected { delta_ms: choice.delta_ms, full_ms: choice.full_ms }),
         error,
     };
-    quietly(|| {
-        spi::connect(Some(&tick.snapshot), |session| {
-            if let Some((source, _)) = consumers.as_ref().filter(|_| outside) {
-                capture::write(*source, &changes.delta)?;
-            }
-            let frontier = tick.snapshot.frontier().with_own(capture::position());
-            frontier::advance(
-                session,
-                loaded.table.id,
-                (&frontier, tick.taken),
-                refresh.inserted + refresh.updated + refresh.deleted,
-                loaded.experience.to_store(),
-            )?;
-            history::insert(session, loaded.table.id, &refresh)
-        })
-    })?;
-    if let Some((source, _)) = consumers {
-        if outside {
-            tick.written.insert(source);
+    let id = loaded.table.id;
+    tick.rates.extend(loaded.experience.to_store().map(|rates| (id, rates)));
+    let edges = loaded::edges()?;
+    if let Some(readers) = edges.readers.get(&id).filter(|_| changes.delta.rows() > 0) {
+        if readers.ids.iter().any(|reader| !tick.members.contains(reader)) {
+            tick.write(readers.source, &changes.delta)?;
         }
-        tick.deltas.insert(source, changes.delta);
+        tick.deltas.insert(readers.source, changes.delta);
     }
     Ok(refresh)
 }

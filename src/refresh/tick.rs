@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Instant;
 
-use ivm::dag::Dag;
 use pgrx::datum::{TimestampWithTimeZone, clock_timestamp};
 use pgrx::pg_sys::Oid;
 
+use crate::capture;
+use crate::catalog::frontier::{self, Seen};
 use crate::catalog::history::{Action, Refresh};
-use crate::catalog::{dependency, frontier, history, quietly, stream_table};
+use crate::catalog::{dependency, quietly, stream_table};
 use crate::error::{Error, Kind, Result};
 use crate::pg::object;
 use crate::pg::relation;
@@ -17,8 +18,7 @@ use crate::pg::snapshot::Snapshot;
 use crate::pg::spi::{self, Session};
 use crate::pg::subxact::subtransaction;
 use crate::pg::tuplestore::Tuplestore;
-use crate::refresh::{bound_buffers, loaded, prune, table};
-use crate::{capture, guc};
+use crate::refresh::{loaded, table};
 
 /// What a tick does where others hold locks that it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,18 +60,29 @@ pub struct Outcome {
     pub held_up: bool,
 }
 
+/// What a tick did.
+#[derive(Debug, Default)]
+pub struct Done {
+    pub outcomes: Vec<Outcome>,
+    /// Sources of which something was read: rows of their change buffers may be needed by nobody any more.
+    pub consumed: BTreeSet<i32>,
+}
+
 /// What the tables of one tick share.
 pub struct Tick {
     pub snapshot: Rc<Snapshot>,
     /// Just before the snapshot.
     pub taken: TimestampWithTimeZone,
+    pub members: BTreeSet<i32>,
+    /// What they had seen before.
+    pub seen: BTreeMap<i32, Seen>,
     /// Changes applied to stream tables in this tick, by the source that they are to others.
     pub deltas: BTreeMap<i32, Tuplestore>,
     /// Those of them that a change buffer holds as well, for consumers outside of the tick.
-    pub written: BTreeSet<i32>,
-    /// Sources of which something was read, to be pruned at the end.
+    written: BTreeSet<i32>,
     pub consumed: BTreeSet<i32>,
-    pub members: BTreeSet<i32>,
+    /// What refreshes take, where that is not what it was.
+    pub rates: BTreeMap<i32, Vec<Option<f64>>>,
     /// Stream tables whose definition had to be compiled anew: they are filled under a later snapshot.
     pub rebuilt: Vec<i32>,
 }
@@ -82,38 +93,70 @@ impl Outcome {
     }
 }
 
-/// Refreshes the given stream tables and everything they read, but for what polls. Each is a subtransaction of its own: one
-/// that fails leaves its consumers as they were.
-pub fn tick(ids: &[i32], locks: Locks) -> Result<Vec<Outcome>> {
-    let (mut outcomes, rebuilt) = pass(ids, locks)?;
-    if !rebuilt.is_empty() {
-        outcomes.retain(|outcome| !rebuilt.contains(&outcome.id));
-        outcomes.extend(pass(&rebuilt, locks)?.0);
+impl Tick {
+    fn new(members: BTreeSet<i32>) -> Tick {
+        Tick {
+            taken: clock_timestamp(),
+            snapshot: Rc::new(Snapshot::latest()),
+            members,
+            seen: BTreeMap::new(),
+            deltas: BTreeMap::new(),
+            written: BTreeSet::new(),
+            consumed: BTreeSet::new(),
+            rates: BTreeMap::new(),
+            rebuilt: vec![],
+        }
     }
-    Ok(outcomes)
+
+    /// Keeps the changes of a stream table for consumers that do not get them in this tick.
+    pub fn write(&mut self, source: i32, delta: &Tuplestore) -> Result<()> {
+        self.written.insert(source);
+        quietly(|| spi::connect(Some(&self.snapshot), |_| capture::write(source, delta)))
+    }
+
+    /// Moves the frontiers. Rows that this transaction wrote to change buffers count as seen: whoever reads such a
+    /// buffer comes later than all that is written to it, or has seen it in memory.
+    fn advance(&self, outcomes: &[Outcome]) -> Result<()> {
+        let moved = outcomes.iter().filter(|outcome| outcome.error.is_none() && outcome.did_work());
+        let changed: BTreeMap<i32, i64> = moved.map(|outcome| (outcome.id, outcome.refresh.changed())).collect();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let frontier = self.snapshot.frontier().with_own(capture::position());
+        quietly(|| {
+            spi::connect(Some(&self.snapshot), |session| {
+                frontier::advance(session, &changed, (&frontier, self.taken))?;
+                let rates = self.rates.iter().filter(|(id, _)| changed.contains_key(id));
+                rates.into_iter().try_for_each(|(id, rates)| frontier::set_rates(session, *id, rates.clone()))
+            })
+        })
+    }
 }
 
-fn pass(ids: &[i32], locks: Locks) -> Result<(Vec<Outcome>, Vec<i32>)> {
+/// Refreshes the given stream tables and everything they read, but for what polls. Each is a subtransaction of its own:
+/// one that fails leaves its consumers as they were. What is left to do afterwards, in the same transaction or in another,
+/// is [`conclude`](super::conclude).
+pub fn tick(ids: &[i32], locks: Locks) -> Result<Done> {
+    let (mut done, rebuilt) = pass(ids, locks)?;
+    if !rebuilt.is_empty() {
+        done.outcomes.retain(|outcome| !rebuilt.contains(&outcome.id));
+        let (again, _) = pass(&rebuilt, locks)?;
+        done.outcomes.extend(again.outcomes);
+        done.consumed.extend(again.consumed);
+    }
+    Ok(done)
+}
+
+fn pass(ids: &[i32], locks: Locks) -> Result<(Done, Vec<i32>)> {
     capture::flush()?;
     let (order, locked) = quietly(|| spi::connect(None, |session| plan(session, ids, locks)))?;
-    let taken = clock_timestamp();
-    let snapshot = Rc::new(Snapshot::latest());
-    let mut tick = Tick {
-        taken,
-        snapshot: Rc::clone(&snapshot),
-        deltas: BTreeMap::new(),
-        written: BTreeSet::new(),
-        consumed: BTreeSet::new(),
-        members: order.iter().copied().collect(),
-        rebuilt: vec![],
-    };
+    let mut tick = Tick::new(order.iter().copied().collect());
+    let snapshot = Rc::clone(&tick.snapshot);
     snapshot.active(|| {
+        tick.seen = quietly(|| spi::connect(Some(&snapshot), |session| frontier::get(session, &order)))?;
         let outcomes = run(&mut tick, order, locked)?;
-        for source in &tick.consumed {
-            prune::remove(*source, &tick.snapshot)?;
-        }
-        bound_buffers(&tick.consumed)?;
-        Ok((outcomes, tick.rebuilt))
+        tick.advance(&outcomes)?;
+        Ok((Done { outcomes, consumed: tick.consumed }, tick.rebuilt))
     })
 }
 
@@ -133,12 +176,12 @@ fn run(tick: &mut Tick, order: Vec<i32>, locked: BTreeSet<i32>) -> Result<Vec<Ou
                 if !held_up {
                     loaded::forget(id);
                 }
-                Outcome { id, refresh: failure(&error, started), error: Some(error), held_up }
+                Outcome { id, refresh: Refresh::failed(&error, started.elapsed()), error: Some(error), held_up }
             }
         });
     }
     if !failed.is_empty() {
-        keep_for(tick, &failed, &outcomes)?;
+        keep_for(tick, &failed)?;
     }
     Ok(outcomes)
 }
@@ -152,34 +195,27 @@ fn attempt(tick: &mut Tick, id: i32, started: Instant) -> Result<Refresh> {
     }
 }
 
-/// A table that failed will need the changes that this tick passed in memory: they go to the change
-/// buffers, and those who have consumed them already count them as seen.
-fn keep_for(tick: &mut Tick, failed: &BTreeSet<i32>, outcomes: &[Outcome]) -> Result<()> {
-    quietly(|| {
-        spi::connect(Some(&tick.snapshot), |session| {
-            for id in failed {
-                for dependency in dependency::of(session, *id)? {
-                    if let Some(delta) = tick.deltas.get(&dependency.source)
-                        && tick.written.insert(dependency.source)
-                    {
-                        capture::write(dependency.source, delta)?;
-                    }
-                }
-            }
-            for outcome in outcomes.iter().filter(|outcome| outcome.error.is_none() && outcome.did_work()) {
-                frontier::set_own(session, outcome.id, capture::position())?;
-            }
-            Ok(())
-        })
-    })
+/// A table that failed will need the changes that this tick passed in memory: they go to the change buffers.
+fn keep_for(tick: &mut Tick, failed: &BTreeSet<i32>) -> Result<()> {
+    let read = |session: &Session| -> Result<Vec<_>> {
+        failed.iter().map(|id| dependency::of(session, *id)).collect::<Result<Vec<_>>>()
+    };
+    let dependencies = quietly(|| spi::connect(Some(&tick.snapshot), read))?;
+    let sources: BTreeSet<i32> = dependencies.iter().flatten().map(|dependency| dependency.source).collect();
+    for source in sources.difference(&tick.written.clone()) {
+        if let Some(delta) = tick.deltas.remove(source) {
+            tick.write(*source, &delta)?;
+        }
+    }
+    Ok(())
 }
 
 /// Takes every lock of the tick, before the snapshot: one per stream table, so that refreshes of it come
 /// one after the other, and a reader's lock on all they read, so that none is truncated or rewritten under us.
 /// In which order the tables come, and which of them could not be locked.
 fn plan(session: &Session, ids: &[i32], locks: Locks) -> Result<(Vec<i32>, BTreeSet<i32>)> {
-    let mut order = in_order(session, ids)?;
-    let edges = loaded::edges(session)?;
+    let edges = loaded::edges()?;
+    let mut order = edges.in_order(ids);
     order.retain(|id| ids.contains(id) || !edges.polling.contains(id));
     let mut sorted = order.clone();
     sorted.sort_unstable();
@@ -197,21 +233,9 @@ pub fn lock(id: i32) {
     object::lock_stream_table(id);
 }
 
-/// The given stream tables and all that they read, each after what it reads.
-pub fn in_order(session: &Session, ids: &[i32]) -> Result<Vec<i32>> {
-    let mut graph = Dag::default();
-    for id in ids {
-        graph.put(id, &[])?;
-    }
-    for (table, reads) in &loaded::edges(session)?.reads {
-        graph.put(table, reads)?;
-    }
-    Ok(graph.order(&graph.upstream(&ids.iter().copied().collect())))
-}
-
-/// A stream table and all that it reads, directly or through others.
+/// A stream table and all that it reads, directly or through others, each after what it reads.
 pub fn with_upstream(id: i32) -> Result<Vec<i32>> {
-    quietly(|| spi::connect(None, |session| in_order(session, &[id])))
+    Ok(loaded::edges()?.in_order(&[id]))
 }
 
 /// Why a stream table is not tried: others have it locked, or what it reads was not refreshed.
@@ -226,45 +250,11 @@ fn obstacle(id: i32, failed: &BTreeSet<i32>) -> Result<Option<Error>> {
     if failed.contains(&id) {
         return held("the stream table or something that it reads is locked by another transaction".to_owned());
     }
-    let upstream = quietly(|| {
-        spi::connect(None, |session| {
-            let edges = loaded::edges(session)?;
-            let found = edges.reads.get(&id).into_iter().flatten().find(|upstream| failed.contains(upstream));
-            found.map_or(Ok(None), |upstream| Ok(stream_table::find(session, *upstream)?.map(|table| table.display())))
-        })
-    })?;
-    upstream.map_or(Ok(None), |name| held(format!("stream table {name}, which it reads, could not be refreshed")))
+    let upstream = loaded::edges()?.reads(id).into_iter().find(|upstream| failed.contains(upstream));
+    upstream.map_or(Ok(None), |id| held(format!("stream table {}, which it reads, could not be refreshed", name(id)?)))
 }
 
-fn failure(error: &Error, started: Instant) -> Refresh {
-    Refresh {
-        action: Action::NoData,
-        inserted: 0,
-        updated: 0,
-        deleted: 0,
-        delta_rows: 0,
-        duration_ms: started.elapsed().as_secs_f64() * 1e3,
-        expected: None,
-        error: Some(error.in_full()),
-    }
-}
-
-/// Writes down that a refresh failed; suspends the stream table after too many failures that will not
-/// go away by themselves. True when it is suspended.
-pub fn record_failure(id: i32, error: &Error) -> Result<bool> {
-    quietly(|| {
-        spi::connect(None, |session| {
-            let kind = error.kind();
-            let count = frontier::failed(session, id, &error.in_full(), kind != Kind::Transient)?;
-            if matches!(kind, Kind::Schema | Kind::Bug) {
-                frontier::reinitialize(session, id, &error.in_full())?;
-            }
-            history::insert(session, id, &failure(error, Instant::now()))?;
-            let suspend = count >= guc::max_consecutive_errors();
-            if suspend {
-                stream_table::set_status(session, id, stream_table::Status::Suspended)?;
-            }
-            Ok(suspend)
-        })
-    })
+fn name(id: i32) -> Result<String> {
+    let table = quietly(|| spi::connect(None, |session| stream_table::find(session, id)))?;
+    Ok(table.map_or_else(|| "that was dropped".to_owned(), |table| table.display()))
 }

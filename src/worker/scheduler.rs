@@ -102,6 +102,7 @@ impl Scheduler {
                 self.hand_over(away);
                 self.act(&tick);
             }
+            self.worker.conclude(idle);
             self.slot.ticking.store(false, Ordering::SeqCst);
             if waiting {
                 self.pool.hunger();
@@ -122,7 +123,7 @@ impl Scheduler {
         if self.untidy.is_empty() || self.pool.is_busy() {
             return;
         }
-        let sources: Vec<i32> = std::mem::take(&mut self.untidy).into_iter().collect();
+        let sources = std::mem::take(&mut self.untidy);
         self.worker.aside(|| refresh::prune(&sources));
     }
 

@@ -10,7 +10,7 @@ use crate::catalog::stream_table;
 use crate::error::{Error, Kind, Result};
 use crate::pg::shmem::Slot;
 use crate::pg::{bgworker, setting};
-use crate::refresh::{self, Locks};
+use crate::refresh::{self, Done, Locks, Outcome};
 use crate::worker::journal::Journal;
 
 /// What a refresh must not depend on. A lost tick is simply done again, so nothing waits for the disk.
@@ -20,12 +20,15 @@ const SETTINGS: [(&CStr, &CStr); 8] = [
     (c"deadlock_timeout", c"10ms"),
     (c"lock_timeout", c"100ms"),
     (c"synchronous_commit", c"off"),
-    (c"search_path", c""),
+    (c"search_path", crate::catalog::PATH),
     (c"statement_timeout", c"0"),
     (c"idle_in_transaction_session_timeout", c"0"),
     (c"default_transaction_isolation", c"read committed"),
     (c"default_transaction_read_only", c"off"),
 ];
+
+/// So many refreshes may wait to be concluded while others keep coming.
+const MANY: usize = 32;
 
 /// How one stream table fared, and how long its own refresh took.
 pub struct Fared {
@@ -37,6 +40,8 @@ pub struct Fared {
 pub struct Work {
     slot: &'static Slot,
     pub journal: Journal,
+    /// Ticks that are not concluded.
+    done: Done,
     /// Statistics that are still to be handed on, at this time.
     report_at: Option<Micros>,
 }
@@ -55,7 +60,7 @@ impl Work {
             setting::set(name, value);
         }
         bgworker::report(None);
-        Work { slot, journal: Journal::default(), report_at: None }
+        Work { slot, journal: Journal::default(), done: Done::default(), report_at: None }
     }
 
     /// Refreshes these tables in one tick, each after those that it reads. `generation`: that of the catalog which
@@ -63,11 +68,20 @@ impl Work {
     pub fn run(&mut self, ids: &[i32], generation: u64) -> Vec<Fared> {
         bgworker::report(Some(&self.journal.activity(ids)));
         let verdicts = self.tick(ids);
-        let fared = self.conclude(ids, verdicts, generation);
+        let fared = self.judge(ids, verdicts, generation);
         bgworker::report(None);
         let rest = bgworker::report_statistics(false);
         self.report_at = rest.map(|rest| bgworker::now() + rest.as_micros() as Micros);
         fared
+    }
+
+    /// Concludes ticks where nothing else is to be done (`idle`), and where they have become many.
+    pub fn conclude(&mut self, idle: bool) {
+        if self.done.outcomes.is_empty() || !idle && self.done.outcomes.len() < MANY {
+            return;
+        }
+        let done = std::mem::take(&mut self.done);
+        self.aside(|| refresh::conclude(&done));
     }
 
     /// Hands on the statistics that are due; when there is more to be handed on.
@@ -98,7 +112,10 @@ impl Work {
     /// alone to find the one to blame.
     fn tick(&mut self, ids: &[i32]) -> BTreeMap<i32, Verdict> {
         match (bgworker::transaction(|| refresh::tick(ids, Locks::Skip)), ids) {
-            (Ok(outcomes), _) => outcomes.into_iter().map(verdict).collect(),
+            (Ok(Done { outcomes, consumed }), _) => {
+                self.done.consumed.extend(consumed);
+                outcomes.into_iter().map(|outcome| self.verdict(outcome)).collect()
+            }
             (Err(error), [id]) => BTreeMap::from([(*id, Verdict { outcome: Err(Some(error)), took: 0 })]),
             (Err(error), _) if error.kind() == Kind::Transient => {
                 self.journal.failed(None, &error);
@@ -108,11 +125,22 @@ impl Work {
         }
     }
 
+    fn verdict(&mut self, mut outcome: Outcome) -> (i32, Verdict) {
+        let (id, worked, took) = (outcome.id, outcome.did_work(), (outcome.refresh.duration_ms * 1e3) as Micros);
+        if let Some(error) = outcome.error.take() {
+            return (id, Verdict { outcome: Err(Some(error).filter(|_| !outcome.held_up)), took });
+        }
+        if worked {
+            self.done.outcomes.push(outcome);
+        }
+        (id, Verdict { outcome: Ok(worked), took })
+    }
+
     fn one_by_one(&mut self, ids: &[i32]) -> BTreeMap<i32, Verdict> {
         let mut verdicts: BTreeMap<i32, Verdict> = BTreeMap::new();
         let mut broken = BTreeSet::new();
         for id in ids {
-            let reads = bgworker::transaction(|| bgworker::with_snapshot(|| refresh::with_upstream(*id)));
+            let reads = bgworker::transaction(|| refresh::with_upstream(*id));
             if reads.is_ok_and(|reads| reads.iter().all(|read| !broken.contains(read))) {
                 for (id, verdict) in self.tick(&[*id]) {
                     verdicts.entry(id).or_insert(verdict);
@@ -126,8 +154,8 @@ impl Work {
     }
 
     /// Blames who is to blame. What was not even tried is to be tried again.
-    fn conclude(&mut self, ids: &[i32], mut verdicts: BTreeMap<i32, Verdict>, generation: u64) -> Vec<Fared> {
-        let conclude = |id: &i32| {
+    fn judge(&mut self, ids: &[i32], mut verdicts: BTreeMap<i32, Verdict>, generation: u64) -> Vec<Fared> {
+        let judge = |id: &i32| {
             let untried = Verdict { outcome: Err(None), took: 0 };
             let Verdict { outcome, took } = verdicts.remove(id).unwrap_or(untried);
             let fate = match outcome {
@@ -140,7 +168,7 @@ impl Work {
             };
             Fared { id: *id, fate, took }
         };
-        ids.iter().map(conclude).collect()
+        ids.iter().map(judge).collect()
     }
 
     /// Writes a failure down, in a transaction of its own; not where the catalog moved under the tick, which
@@ -156,11 +184,4 @@ impl Work {
             Some(false) | None => Fate::Failed,
         }
     }
-}
-
-fn verdict(outcome: refresh::Outcome) -> (i32, Verdict) {
-    let (worked, took) = (outcome.did_work(), (outcome.refresh.duration_ms * 1e3) as Micros);
-    let refresh::Outcome { id, error, held_up, .. } = outcome;
-    let outcome = error.map_or(Ok(worked), |error| Err(Some(error).filter(|_| !held_up)));
-    (id, Verdict { outcome, took })
 }

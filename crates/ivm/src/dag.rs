@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use petgraph::algo::{astar, toposort};
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::{Bfs, Reversed};
+use petgraph::{Incoming, Outgoing};
 
 use crate::error::{Error, Result};
 
@@ -33,7 +34,9 @@ impl<K: Clone + Ord + ToString> Dag<K> {
             }
         }
         let to = self.place(table);
-        self.graph.retain_edges(|graph, edge| graph.edge_endpoints(edge).is_none_or(|(_, target)| target != to));
+        while let Some(edge) = self.graph.first_edge(to, Incoming) {
+            self.graph.remove_edge(edge);
+        }
         for read in reads {
             let from = self.place(read);
             self.graph.update_edge(from, to, ());
@@ -58,23 +61,22 @@ impl<K: Clone + Ord + ToString> Dag<K> {
 
     /// What a table reads, directly.
     pub fn reads(&self, table: &K) -> BTreeSet<K> {
-        self.neighbours(table, petgraph::Incoming)
+        self.neighbours(table, Incoming)
     }
 
     /// What reads a table, directly.
     pub fn readers(&self, table: &K) -> BTreeSet<K> {
-        self.neighbours(table, petgraph::Outgoing)
+        self.neighbours(table, Outgoing)
     }
 
     /// The tables that nobody reads.
     pub fn unread(&self) -> BTreeSet<K> {
-        self.graph.externals(petgraph::Outgoing).map(|at| self.graph[at].clone()).collect()
+        self.graph.externals(Outgoing).map(|at| self.graph[at].clone()).collect()
     }
 
     /// Some tables, each after all that it reads, directly or through others.
     pub fn order(&self, tables: &BTreeSet<K>) -> Vec<K> {
-        let order = toposort(&self.graph, None).unwrap_or_default();
-        order.into_iter().map(|at| &self.graph[at]).filter(|table| tables.contains(table)).cloned().collect()
+        self.all().into_iter().filter(|table| tables.contains(table)).collect()
     }
 
     /// Some tables and everything that they read, directly or through others.
@@ -88,6 +90,11 @@ impl<K: Clone + Ord + ToString> Dag<K> {
             }
         }
         found
+    }
+
+    /// Every table, each after all that it reads.
+    pub fn all(&self) -> Vec<K> {
+        toposort(&self.graph, None).unwrap_or_default().into_iter().map(|at| self.graph[at].clone()).collect()
     }
 
     /// Some tables and everything that reads them, directly or through others.
@@ -129,6 +136,7 @@ impl<K: Clone + Ord + ToString> Dag<K> {
             return Some(vec![from.clone()]);
         }
         let (from, to) = (*self.places.get(from)?, *self.places.get(to)?);
+        self.graph.first_edge(from, Outgoing)?;
         let (_, path) = astar(&self.graph, from, |at| at == to, |_| 1, |_| 0)?;
         Some(path.into_iter().map(|at| self.graph[at].clone()).collect())
     }
