@@ -76,6 +76,12 @@ fn check(code: i32, _what: &'static str) -> Result<i32> {
     if code < 0 { Err(Error::Bug("SPI refused a call")) } else { Ok(code) }
 }
 
+/// Bytes of the caches that kept statements are in.
+pub fn kept_bytes() -> usize {
+    // SAFETY: the context lives as long as the backend.
+    unsafe { pg_sys::MemoryContextMemAllocated(pg_sys::CacheMemoryContext, true) }
+}
+
 impl Session {
     /// Prepares `sql`; ephemeral relations registered by then are known to it.
     pub fn prepare(&self, sql: &str, args: &[Arg]) -> Result<Statement> {

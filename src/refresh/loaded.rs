@@ -33,7 +33,13 @@ pub struct Loaded {
     pub experience: Experience,
     /// What the sources are called in the view, by source id.
     pub names: HashMap<i32, QName>,
+    /// When it was last asked for, by a count of such times.
+    used: Cell<u64>,
 }
+
+/// What statements may take before the stream tables that were not refreshed for longest lose theirs: most of what a
+/// thousand stream tables need, and a bound for a process that lives as long as the server.
+const KEPT_BYTES: usize = 512 << 20;
 
 /// Whether a stream table can be refreshed as it was compiled.
 pub enum Ready {
@@ -69,6 +75,8 @@ thread_local! {
     static WATCHED: RefCell<HashMap<Oid, BTreeSet<i32>>> = RefCell::default();
     static DOUBTED: RefCell<BTreeSet<i32>> = const { RefCell::new(BTreeSet::new()) };
     static OBSERVING: Cell<bool> = const { Cell::new(false) };
+    /// How often a stream table was asked for.
+    static TIMES: Cell<u64> = const { Cell::new(0) };
     /// `pgt_dependencies`: its invalidation says that the graph changed. None: to be looked up.
     static GRAPH: Cell<Option<Oid>> = const { Cell::new(None) };
     /// Where it was when the graph was last looked at.
@@ -193,6 +201,7 @@ pub fn load(session: &Session, id: i32) -> Result<Ready> {
     let doubted = DOUBTED.with_borrow_mut(|doubted| doubted.remove(&id));
     let known = LOADED.with_borrow(|loaded| loaded.get(&id).cloned());
     if let Some(found) = known.as_ref().filter(|_| !doubted) {
+        found.used.set(TIMES.replace(TIMES.get() + 1));
         return Ok(Ready::Yes(Rc::clone(found)));
     }
     let table = stream_table::find(session, id)?.ok_or_else(gone)?;
@@ -210,9 +219,24 @@ pub fn load(session: &Session, id: i32) -> Result<Ready> {
     }
     let names = dependencies.iter().map(|d| (d.source, object::name(d.relid))).collect();
     let experience = Experience::load(session, id)?;
-    let loaded = Rc::new(Loaded { table, view, dependencies, programs: Programs::default(), experience, names });
+    let used = Cell::new(TIMES.get());
+    let loaded = Rc::new(Loaded { table, view, dependencies, programs: Programs::default(), experience, names, used });
+    make_room();
     LOADED.with_borrow_mut(|kept| kept.insert(id, Rc::clone(&loaded)));
     Ok(Ready::Yes(loaded))
+}
+
+/// Forgets the half of the stream tables that was not refreshed for longest, where all of them need too much memory.
+fn make_room() {
+    if spi::kept_bytes() <= KEPT_BYTES {
+        return;
+    }
+    LOADED.with_borrow_mut(|loaded| {
+        let mut used: Vec<(u64, i32)> = loaded.iter().map(|(id, loaded)| (loaded.used.get(), *id)).collect();
+        used.sort_unstable();
+        used.truncate(used.len().div_ceil(2));
+        used.iter().for_each(|(_, id)| drop(loaded.remove(id)));
+    });
 }
 
 /// What the tables and programs of a view are made from: another fingerprint, another view. Of names, types
