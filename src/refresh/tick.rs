@@ -233,6 +233,15 @@ pub fn lock(id: i32) {
     object::lock_stream_table(id);
 }
 
+/// The same of all that a refresh of these takes along, in its order: who is going to refresh a table that he has locked
+/// already could wait for another refresh, and that one for him.
+pub fn lock_with_upstream(ids: &[i32]) -> Result<()> {
+    let mut sorted = loaded::edges()?.in_order(ids);
+    sorted.sort_unstable();
+    sorted.into_iter().for_each(lock);
+    Ok(())
+}
+
 /// A stream table and all that it reads, directly or through others, each after what it reads.
 pub fn with_upstream(id: i32) -> Result<Vec<i32>> {
     Ok(loaded::edges()?.in_order(&[id]))
