@@ -1,6 +1,6 @@
 //! The tick: what is due and everything it reads, in topological order, under one snapshot.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -220,8 +220,11 @@ fn plan(session: &Session, ids: &[i32], locks: Locks) -> Result<(Vec<i32>, BTree
     let mut sorted = order.clone();
     sorted.sort_unstable();
     let mut locked: BTreeSet<i32> = sorted.into_iter().filter(|id| !locks.take(*id)).collect();
+    // Each relation once: who locks it may let it go in between, and those that read it would part.
+    let mut read = HashMap::new();
+    let mut may_read = |oid| *read.entry(oid).or_insert_with(|| locks.read(oid));
     for id in &order {
-        if !loaded::relations(session, *id)?.into_iter().all(|oid| locks.read(oid)) {
+        if !loaded::relations(session, *id)?.into_iter().all(&mut may_read) {
             locked.insert(*id);
         }
     }
