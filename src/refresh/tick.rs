@@ -219,7 +219,9 @@ fn plan(session: &Session, ids: &[i32], locks: Locks) -> Result<(Vec<i32>, BTree
     order.retain(|id| ids.contains(id) || !edges.polling.contains(id));
     let mut sorted = order.clone();
     sorted.sort_unstable();
-    let mut locked: BTreeSet<i32> = sorted.into_iter().filter(|id| !locks.take(*id)).collect();
+    let busy: BTreeSet<i32> = sorted.into_iter().filter(|id| !locks.take(*id)).collect();
+    // Another refresh is at work on these, and on its way to others: what is connected moves together, after it.
+    let mut locked = edges.connected(&order, &busy);
     // Each relation once: who locks it may let it go in between, and those that read it would part.
     let mut read = HashMap::new();
     let mut may_read = |oid| *read.entry(oid).or_insert_with(|| locks.read(oid));
