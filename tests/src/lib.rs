@@ -13,6 +13,7 @@ pub mod private;
 pub mod queries;
 pub mod session;
 pub mod shrink;
+pub mod traffic;
 pub mod world;
 
 pub use database::{Database, Server};
