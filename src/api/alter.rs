@@ -1,7 +1,7 @@
 //! `alter_stream_table` and `resume_stream_table`.
 
 use ivm::schedule::Schedule;
-use pgrx::PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED;
+use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_UNDEFINED_TABLE};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
@@ -9,7 +9,7 @@ use crate::api::{create, owned};
 use crate::catalog::stream_table::{self, Mode, Status, StreamTable};
 use crate::catalog::{ddl, frontier, quietly};
 use crate::error::{Error, Result};
-use crate::pg::spi::Statement;
+use crate::pg::spi::{Session, Statement};
 use crate::pg::{guard, object, query, spi, types, wake};
 use crate::{frontend, refresh};
 
@@ -78,28 +78,51 @@ pub fn same_columns(table: &StreamTable, query: &str) -> Result<bool> {
 
 /// Gives a stream table a new query, schedule or mode, in place.
 pub fn redefine(table: &StreamTable, query: Option<&str>, schedule: Option<&str>, mode: Option<Mode>) -> Result<()> {
-    refresh::lock(table.id);
+    let table = match query.is_some() || mode.is_some() {
+        true => locked_for_refresh(table, query)?,
+        false => locked(table)?,
+    };
     let mut changed = table.clone();
     changed.schedule = schedule.unwrap_or(&table.schedule).to_owned();
     changed.mode = mode.unwrap_or(table.mode);
-    if query.is_some() && table.status == Status::Suspended {
-        changed.status = Status::Active;
-    }
     if query.is_none() && changed.mode == table.mode {
         crate::pg::relation::invalidate(table.relid);
         return quietly(|| spi::connect(None, |session| stream_table::put(session, &changed)));
     }
     if let Some(query) = query {
-        replace_view(table, query)?;
+        replace_view(&table, query)?;
         changed.defining_query = query.to_owned();
         changed.settings = guard::EVALUATION_SETTINGS
             .into_iter()
             .map(|name| Ok((name.to_owned(), guard::setting(name)?)))
             .collect::<Result<_>>()?;
         create::require_trigger_privilege(table.definition)?;
+        if table.status == Status::Suspended {
+            quietly(|| spi::connect(None, |session| stream_table::set_status(session, table.id, Status::Active)))?;
+        }
     }
     refresh::rebuild(&changed, "the definition was altered")?;
     create::refresh_now(&[table.id])
+}
+
+/// Locks a stream table; how others left it who had it locked.
+fn locked(table: &StreamTable) -> Result<StreamTable> {
+    refresh::lock(table.id);
+    let found = quietly(|| spi::connect(None, |session| stream_table::find(session, table.id)))?;
+    found.ok_or_else(|| {
+        Error::new(ERRCODE_UNDEFINED_TABLE, format!("stream table {} was dropped in the meantime", table.display()))
+    })
+}
+
+/// The same, with the locks of the refresh that follows: of what the query reads, before and after the change.
+fn locked_for_refresh(table: &StreamTable, query: Option<&str>) -> Result<StreamTable> {
+    let relations = |query| spi::connect(None, |session| ddl::prepare_query(session, query)?.relations());
+    let read = query.map_or(Ok(vec![]), relations)?;
+    let ids = |session: &Session| read.into_iter().map(|relation| stream_table::id_of(session, relation)).collect();
+    let read: Vec<Option<i32>> = quietly(|| spi::connect(None, ids))?;
+    let ids: Vec<i32> = read.into_iter().flatten().chain([table.id]).collect();
+    refresh::lock_with_upstream(&ids)?;
+    locked(table)
 }
 
 /// Replaces the stored definition in place: the view keeps its oid and its place in the dependencies.

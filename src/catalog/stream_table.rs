@@ -198,7 +198,7 @@ pub fn next_id(session: &Session) -> Result<i32> {
     rows.into_iter().next().ok_or(Error::Bug("a sequence has a next value"))
 }
 
-/// Writes the row of a new stream table, or the new definition of an old one.
+/// Writes the row of a new stream table, or the new definition of an old one, whose status is not part of it.
 pub fn put(session: &Session, table: &StreamTable) -> Result<()> {
     let settings: serde_json::Map<String, serde_json::Value> =
         table.settings.iter().map(|(k, v)| (k.clone(), serde_json::Value::String(v.clone()))).collect();
@@ -208,11 +208,11 @@ pub fn put(session: &Session, table: &StreamTable) -> Result<()> {
                  search_path, settings, full_reason, full_hint, node_count, fingerprint, temporal, polled)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16::oid[]::regclass[])
          on conflict (pgt_id) do update
-            set (pgt_relid, definition, defining_query, canonical, schedule, refresh_mode, status, search_path,
-                 settings, full_reason, full_hint, node_count, fingerprint, temporal, polled)
+            set (pgt_relid, definition, defining_query, canonical, schedule, refresh_mode, search_path, settings,
+                 full_reason, full_hint, node_count, fingerprint, temporal, polled)
               = (excluded.pgt_relid, excluded.definition, excluded.defining_query, excluded.canonical,
-                 excluded.schedule, excluded.refresh_mode, excluded.status, excluded.search_path,
-                 excluded.settings, excluded.full_reason, excluded.full_hint, excluded.node_count, excluded.fingerprint,
+                 excluded.schedule, excluded.refresh_mode, excluded.search_path, excluded.settings,
+                 excluded.full_reason, excluded.full_hint, excluded.node_count, excluded.fingerprint,
                  excluded.temporal, excluded.polled)",
         &[
             table.id.into(),

@@ -166,6 +166,12 @@ impl Edges {
         found
     }
 
+    /// Those of the given stream tables that an edge among them leads to from some of them, in whatever direction.
+    pub fn connected(&self, ids: &[i32], from: &BTreeSet<i32>) -> BTreeSet<i32> {
+        let groups = self.graph.components(&ids.iter().copied().collect());
+        groups.into_iter().filter(|group| !group.is_disjoint(from)).flatten().collect()
+    }
+
     /// The graph, were `id` to read these.
     pub fn with(&self, id: i32, reads: &[i32]) -> Result<Dag<i32>> {
         let mut graph = self.graph.clone();

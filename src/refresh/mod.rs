@@ -28,4 +28,4 @@ pub use guarded::guard_trigger;
 pub use loaded::{Loaded, Ready, load};
 pub use planned::explain as explain_programs;
 pub use prune::prune;
-pub use tick::{Done, Locks, Outcome, lock, tick, with_upstream};
+pub use tick::{Done, Locks, Outcome, lock, lock_with_upstream, tick, with_upstream};

@@ -1,6 +1,6 @@
 //! The tick: what is due and everything it reads, in topological order, under one snapshot.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -219,9 +219,14 @@ fn plan(session: &Session, ids: &[i32], locks: Locks) -> Result<(Vec<i32>, BTree
     order.retain(|id| ids.contains(id) || !edges.polling.contains(id));
     let mut sorted = order.clone();
     sorted.sort_unstable();
-    let mut locked: BTreeSet<i32> = sorted.into_iter().filter(|id| !locks.take(*id)).collect();
+    let busy: BTreeSet<i32> = sorted.into_iter().filter(|id| !locks.take(*id)).collect();
+    // Another refresh is at work on these, and on its way to others: what is connected moves together, after it.
+    let mut locked = edges.connected(&order, &busy);
+    // Each relation once: who locks it may let it go in between, and those that read it would part.
+    let mut read = HashMap::new();
+    let mut may_read = |oid| *read.entry(oid).or_insert_with(|| locks.read(oid));
     for id in &order {
-        if !loaded::relations(session, *id)?.into_iter().all(|oid| locks.read(oid)) {
+        if !loaded::relations(session, *id)?.into_iter().all(&mut may_read) {
             locked.insert(*id);
         }
     }
@@ -231,6 +236,15 @@ fn plan(session: &Session, ids: &[i32], locks: Locks) -> Result<(Vec<i32>, BTree
 /// Serialises refreshes, definitions and drops of one stream table until the end of the transaction.
 pub fn lock(id: i32) {
     object::lock_stream_table(id);
+}
+
+/// The same of all that a refresh of these takes along, in its order: who is going to refresh a table that he has locked
+/// already could wait for another refresh, and that one for him.
+pub fn lock_with_upstream(ids: &[i32]) -> Result<()> {
+    let mut sorted = loaded::edges()?.in_order(ids);
+    sorted.sort_unstable();
+    sorted.into_iter().for_each(lock);
+    Ok(())
 }
 
 /// A stream table and all that it reads, directly or through others, each after what it reads.

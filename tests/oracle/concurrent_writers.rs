@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use pg_trickle_tests::bank::{self, STREAM_TABLES, Traffic};
+use pg_trickle_tests::bank::{self, Bank, STREAM_TABLES};
 use pg_trickle_tests::dice::seed;
 use pg_trickle_tests::exact::{self, Look};
+use pg_trickle_tests::traffic::{self, Traffic};
 use pg_trickle_tests::{Database, Dice, Session};
 use tokio::time::sleep;
 
@@ -89,8 +90,9 @@ async fn exact_under_six_writers() {
     let (session, clerk) = (database.connect().await, database.connect().await);
     bank::create(&session).await;
     let traffic = Arc::new(Traffic::default());
-    let writers: Vec<_> =
-        (0..WRITERS).map(|at| tokio::spawn(bank::writer(database.clone(), traffic.clone(), seed ^ at))).collect();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|at| tokio::spawn(traffic::writer(Bank, database.clone(), traffic.clone(), seed ^ at)))
+        .collect();
     let readers: Vec<_> =
         (0..2).map(|at| tokio::spawn(bank::reader(database.clone(), traffic.clone(), seed ^ (100 + at)))).collect();
     let refresher = tokio::spawn(refresher(database.clone(), traffic.clone(), seed ^ 200));

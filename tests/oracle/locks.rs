@@ -52,3 +52,28 @@ async fn alone_is_fresh(session: &Session, id: usize) {
     session.run(&format!("insert into aside values ({id}, 1)")).await;
     session.wait_until(&format!("select exists (select from alone where id = {id})"), PATIENCE).await;
 }
+
+/// Who refreshes one side of a diamond holds up the other side, so that in no snapshot one of them is ahead; and nobody
+/// else.
+#[tokio::test]
+async fn a_refresh_by_hand_does_not_part_what_moves_together() {
+    let database = Database::fresh("locks_diamond").await;
+    let (session, holder) = (database.connect().await, database.connect().await);
+    session.run(SETUP).await;
+    session
+        .run(
+            "select pgtrickle.create_stream_table('sums', 'select sum(v) as s from first', '0s');
+             select pgtrickle.create_stream_table('counts', 'select count(*) as n from first', '0s');
+             select pgtrickle.create_stream_table('pair', 'select s, n from sums cross join counts', '0s')",
+        )
+        .await;
+    for round in 1..=5 {
+        holder.run("begin; select pgtrickle.refresh_stream_table('sums')").await;
+        session.run(&format!("insert into first values ({round}, 1)")).await;
+        alone_is_fresh(&session, round).await;
+        assert!(session.holds("select coalesce(s, 0) = n from sums, counts").await, "two moments in one snapshot");
+        holder.run("rollback").await;
+        session.wait_until(&format!("select s = {round} and n = {round} from pair"), PATIENCE).await;
+    }
+    database.close().await;
+}

@@ -4,14 +4,11 @@
 //! pairs that cancel. A stream table that mixed two snapshots would break them, and readers can see it without
 //! stopping anybody.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, RwLock};
-
 use crate::session::{Failure, Session};
+use crate::traffic::{Deeds, Traffic};
 use crate::{Database, Dice, exact};
 
 const ACCOUNTS: i64 = 200;
@@ -97,19 +94,9 @@ pub const INVARIANTS: [&str; 9] = [
     "select sum(total) = 20000 from recomputed",
 ];
 
-static NAMES: AtomicU64 = AtomicU64::new(0);
-
-/// What all writers share.
-#[derive(Default)]
-pub struct Traffic {
-    /// Held for reading by who commits: who holds it for writing keeps the committed state still, and only that.
-    pub commits: RwLock<()>,
-    pub stop: AtomicBool,
-    pub finished: AtomicU64,
-    pub committed: AtomicU64,
-    pub contended: AtomicU64,
-    prepared: Mutex<VecDeque<String>>,
-}
+/// The writers of the bank.
+#[derive(Clone)]
+pub struct Bank;
 
 pub async fn create(session: &Session) {
     session.run(SETUP).await;
@@ -126,104 +113,10 @@ pub async fn settle(session: &Session) {
     exact::wait_fresh(session, Duration::from_secs(30)).await;
 }
 
-impl Traffic {
-    pub fn stopped(&self) -> bool {
-        self.stop.load(Relaxed)
+impl Deeds for Bank {
+    async fn deed(&self, session: &Session, dice: &mut Dice) -> Result<bool, Failure> {
+        deed(session, dice).await
     }
-
-    /// Ends a transaction. Prepared ones are left to whichever writer comes by.
-    async fn finish(&self, session: &Session, dice: &mut Dice) -> Result<(), Failure> {
-        match dice.weighted(&[80, 8, 12]) {
-            0 => {
-                let _still = self.commits.read().await;
-                session.attempt("commit").await?;
-                self.committed.fetch_add(1, Relaxed);
-            }
-            1 => session.attempt("rollback").await?,
-            _ => {
-                // Names are the server's, not the database's, and outlive whoever gave them.
-                let name = format!("bank {} {}", std::process::id(), NAMES.fetch_add(1, Relaxed));
-                session.attempt(&format!("prepare transaction '{name}'")).await?;
-                self.prepared.lock().await.push_back(name);
-            }
-        }
-        Ok(())
-    }
-
-    /// Decides the oldest prepared transaction, once there are `more_than` others.
-    pub async fn decide(&self, session: &Session, more_than: usize, commit: bool) -> Result<bool, Failure> {
-        let name = {
-            let mut waiting = self.prepared.lock().await;
-            if waiting.len() <= more_than {
-                return Ok(false);
-            }
-            waiting.pop_front()
-        };
-        if let Some(name) = name {
-            let _still = self.commits.read().await;
-            let verb = if commit { "commit" } else { "rollback" };
-            session.attempt(&format!("{verb} prepared '{name}'")).await?;
-            self.committed.fetch_add(commit as u64, Relaxed);
-        }
-        Ok(true)
-    }
-
-    /// After a crash: what the server remembers is what there is to decide.
-    pub async fn recover(&self, session: &Session) {
-        let mut waiting = self.prepared.lock().await;
-        *waiting = session.column("select gid from pg_prepared_xacts where database = current_database()").await.into();
-    }
-}
-
-/// Writes until told to stop. A lost connection ends it with the error.
-pub async fn writer(database: Arc<Database>, traffic: Arc<Traffic>, seed: u64) -> Result<(), Failure> {
-    let mut dice = Dice::new(seed);
-    let session = database.try_connect().await?;
-    // A prepared transaction holds its row locks for a while: better luck with other rows.
-    session.attempt("set lock_timeout = '100ms'").await?;
-    while !traffic.stopped() {
-        let commit = dice.percent(75);
-        traffic.decide(&session, 2, commit).await?;
-        let level = if dice.percent(30) { "repeatable read" } else { "read committed" };
-        let outcome = transaction(&session, &traffic, &mut dice, level).await;
-        traffic.finished.fetch_add(1, Relaxed);
-        match outcome {
-            Ok(()) => {}
-            Err(failure) if failure.is_contention() => {
-                traffic.contended.fetch_add(1, Relaxed);
-                session.attempt("rollback").await?;
-            }
-            Err(failure) if failure.is_disconnect() => return Err(failure),
-            Err(failure) => panic!("{failure}\nin a writer with seed {seed}"),
-        }
-    }
-    Ok(())
-}
-
-async fn transaction(session: &Session, traffic: &Traffic, dice: &mut Dice, level: &str) -> Result<(), Failure> {
-    session.attempt(&format!("begin isolation level {level}")).await?;
-    for _ in 0..1 + dice.below(3) {
-        let undone = dice.percent(15);
-        let kept = !undone && dice.percent(20);
-        if undone || kept {
-            session.attempt("savepoint s").await?;
-        }
-        let whole = deed(session, dice).await?;
-        if undone {
-            session.attempt("rollback to savepoint s").await?;
-        } else if kept {
-            session.attempt("release savepoint s").await?;
-        }
-        if !whole && !undone {
-            // Half of a pair was taken by somebody else.
-            return session.attempt("rollback").await;
-        }
-    }
-    if dice.percent(3) {
-        let pause = dice.pause(Duration::from_millis(60));
-        tokio::time::sleep(pause).await;
-    }
-    traffic.finish(session, dice).await
 }
 
 /// One change that keeps the invariants; false when it did only a part.

@@ -1,14 +1,23 @@
-//! Random queries: operators of every kind upon each other, over the tables of `world`.
+//! Random queries: operators of every kind upon each other, over the tables of `world` and whatever else is there.
 
 use crate::dice::Dice;
 
 /// Types among which columns may be joined, united and compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Type {
+pub enum Type {
     Int,
     Big,
     Numeric,
     Text,
+}
+
+/// What a query may read.
+#[derive(Clone, Debug)]
+pub struct Relation {
+    pub name: String,
+    pub columns: Vec<(String, Type)>,
+    /// Of how many tables its rows are multiplied, itself or in what it reads.
+    pub factors: usize,
 }
 
 /// A subquery and the types of its columns, which are named c0, c1, ….
@@ -29,7 +38,29 @@ const BASES: [(&str, &[(&str, Type)]); 6] = [
     ("items_view", &[("id", Type::Int), ("grp", Type::Int), ("val", Type::Int), ("amt", Type::Numeric)]),
 ];
 
+/// The tables of `world` with columns of these types.
+pub fn tables() -> Vec<Relation> {
+    let owned = |(name, ty): &(&str, Type)| ((*name).to_owned(), *ty);
+    let relation = |(name, columns): &(&str, &[(&str, Type)])| Relation {
+        name: (*name).to_owned(),
+        columns: columns.iter().map(owned).collect(),
+        factors: 1,
+    };
+    BASES.iter().map(relation).collect()
+}
+
 impl Type {
+    /// The type that the server calls so.
+    pub fn named(name: &str) -> Option<Type> {
+        match name {
+            "integer" => Some(Type::Int),
+            "bigint" => Some(Type::Big),
+            "numeric" => Some(Type::Numeric),
+            "text" => Some(Type::Text),
+            _ => None,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Type::Int => "int",
@@ -50,11 +81,10 @@ fn select(items: &[String]) -> String {
 }
 
 impl Piece {
-    fn base(dice: &mut Dice) -> Piece {
-        let (table, columns) = dice.pick(&BASES);
-        let items: Vec<String> = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
-        let sql = format!("select {} from {table}", select(&items));
-        Piece { sql, columns: columns.iter().map(|(_, ty)| *ty).collect() }
+    fn base(relation: &Relation) -> Piece {
+        let items: Vec<String> = relation.columns.iter().map(|(name, _)| name.clone()).collect();
+        let sql = format!("select {} from {}", select(&items), relation.name);
+        Piece { sql, columns: relation.columns.iter().map(|(_, ty)| *ty).collect() }
     }
 
     fn column(&self, dice: &mut Dice, fits: impl Fn(Type) -> bool) -> Option<usize> {
@@ -282,41 +312,67 @@ impl Piece {
     }
 }
 
-fn piece(dice: &mut Dice, depth: usize, joins: &mut usize) -> Piece {
-    if depth == 0 {
-        return Piece::base(dice);
+/// Puts operators upon each other.
+struct Composer<'a> {
+    relations: &'a [Relation],
+    /// How many more pieces may be multiplied with each other.
+    joins: usize,
+}
+
+impl Composer<'_> {
+    fn piece(&mut self, dice: &mut Dice, depth: usize) -> Piece {
+        if depth == 0 {
+            return Piece::base(self.relation(dice));
+        }
+        let input = self.piece(dice, depth - 1);
+        match dice.weighted(&[2, 2, 2, 4, 4, 3, 3, 2, 2]) {
+            0 => input.filter(dice),
+            1 => input.project(dice),
+            2 => input.distinct(dice),
+            3 => input.aggregate(dice),
+            4 if self.may_join() => input.join(self.other(dice, depth), dice),
+            5 => input.union(self.other(dice, depth), dice),
+            6 if self.may_join() => input.subquery(self.other(dice, depth), dice),
+            7 => input.window(dice),
+            8 => input.limit(dice),
+            _ => input.aggregate(dice),
+        }
     }
-    let input = piece(dice, depth - 1, joins);
-    match dice.weighted(&[2, 2, 2, 4, 4, 3, 3, 2, 2]) {
-        0 => input.filter(dice),
-        1 => input.project(dice),
-        2 => input.distinct(dice),
-        3 => input.aggregate(dice),
-        4 if *joins > 0 => {
-            *joins -= 1;
-            let below = dice.below(depth);
-            let other = piece(dice, below, joins);
-            input.join(other, dice)
-        }
-        5 => {
-            let below = dice.below(depth);
-            let other = piece(dice, below, joins);
-            input.union(other, dice)
-        }
-        6 if *joins > 0 => {
-            *joins -= 1;
-            let below = dice.below(depth);
-            let other = piece(dice, below, joins);
-            input.subquery(other, dice)
-        }
-        7 => input.window(dice),
-        8 => input.limit(dice),
-        _ => input.aggregate(dice),
+
+    fn least_factors(&self) -> usize {
+        self.relations.iter().map(|relation| relation.factors).min().unwrap_or(1)
+    }
+
+    /// Takes one join off the budget, if that leaves enough to read something.
+    fn may_join(&mut self) -> bool {
+        let may = self.joins >= self.least_factors();
+        self.joins -= usize::from(may);
+        may
+    }
+
+    /// Something to read within the budget, or of the least factors.
+    fn relation(&mut self, dice: &mut Dice) -> &Relation {
+        let most = self.least_factors().max(self.joins + 1);
+        let fitting: Vec<&Relation> = self.relations.iter().filter(|relation| relation.factors <= most).collect();
+        let picked = *dice.pick(&fitting);
+        self.joins = self.joins.saturating_sub(picked.factors - 1);
+        picked
+    }
+
+    fn other(&mut self, dice: &mut Dice, depth: usize) -> Piece {
+        let below = dice.below(depth);
+        self.piece(dice, below)
     }
 }
 
 /// A random query of up to `depth` operators upon each other.
 pub fn query(dice: &mut Dice, depth: usize) -> String {
-    let mut joins = 3;
-    piece(dice, depth, &mut joins).sql
+    query_over(&tables(), 4, dice, depth).0
+}
+
+/// The same over other relations, whose rows multiply to no more than so many factors; and how many it has.
+pub fn query_over(relations: &[Relation], factors: usize, dice: &mut Dice, depth: usize) -> (String, usize) {
+    let mut composer = Composer { relations, joins: factors - 1 };
+    let sql = composer.piece(dice, depth).sql;
+    (sql, factors - composer.joins)
 }

@@ -3,7 +3,7 @@
 //! Invariant: at most two tests work at a time, on whatever machine, so that timings mean something.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_postgres::Config;
@@ -76,6 +76,18 @@ impl Database {
 
     pub async fn try_connect(&self) -> Result<Session, Failure> {
         self.server.try_connect(&self.name).await
+    }
+
+    /// After a crash: as soon as the server takes connections.
+    pub async fn reconnect(&self) -> Session {
+        let started = Instant::now();
+        loop {
+            match self.try_connect().await {
+                Ok(session) => return session,
+                Err(failure) => assert!(started.elapsed() < Duration::from_secs(60), "{failure}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub async fn admin(&self) -> Session {

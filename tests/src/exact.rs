@@ -43,14 +43,18 @@ pub async fn differences(session: &Session, table: &str, look: Look) -> Vec<Stri
 
 /// How `table` differs from another relation: a name, or a query in parentheses with an alias.
 pub async fn differences_from(session: &Session, table: &str, other: &str, look: Look) -> Vec<String> {
+    session.column(&differing(table, other, look)).await
+}
+
+/// The query for that.
+pub fn differing(table: &str, other: &str, look: Look) -> String {
     let values = comparison(table, other, |relation| format!("select * from {relation}"));
     let text = comparison(table, other, |relation| format!("select r::text from {relation} as r"));
-    let sql = match look {
+    match look {
         Look::Values => values,
         Look::Text => format!("{values} union all {text}"),
         Look::TextOnly => text,
-    };
-    session.column(&sql).await
+    }
 }
 
 /// Compares in one snapshot of its own; for times in which nothing is written.

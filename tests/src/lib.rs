@@ -5,14 +5,18 @@
 
 pub mod bank;
 pub mod compose;
+pub mod dag;
 pub mod database;
 pub mod dice;
 pub mod exact;
+pub mod operator;
 pub mod oracle;
 pub mod private;
 pub mod queries;
 pub mod session;
+pub mod settled;
 pub mod shrink;
+pub mod traffic;
 pub mod world;
 
 pub use database::{Database, Server};

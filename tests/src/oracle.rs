@@ -32,7 +32,8 @@ pub struct Oracle {
 const SHRUNK: usize = 3;
 
 /// The session's settings: results must not depend on those of the workers.
-const SETTINGS: &str = "set timezone = 'America/New_York'; set datestyle = 'SQL, DMY'; set search_path = public, ext;";
+pub const SETTINGS: &str =
+    "set timezone = 'America/New_York'; set datestyle = 'SQL, DMY'; set search_path = public, ext;";
 
 impl Subject {
     pub fn creation(&self, schedule: &str) -> String {
@@ -52,6 +53,15 @@ pub async fn play(session: &Session, entry: &str) -> Result<(), Failure> {
     if fair { Ok(()) } else { Err(failure) }
 }
 
+/// Makes the tables, with what the server has for them; by what statements.
+pub async fn make_world(session: &Session) -> String {
+    let citext = session.holds("select exists (select from pg_available_extensions where name = 'citext')").await;
+    let icu = session.holds("select exists (select from pg_collation where collprovider = 'i')").await;
+    let setup = format!("{}\n{SETTINGS}", world::setup(citext, icu));
+    session.run(&setup).await;
+    setup
+}
+
 pub fn refresh_of(subject: &Subject) -> String {
     format!("select pgtrickle.refresh_stream_table('{}')", subject.name)
 }
@@ -60,10 +70,7 @@ impl Oracle {
     pub async fn new(test: &str, dice: &mut Dice) -> Oracle {
         let database = Database::fresh(test).await;
         let session = database.connect().await;
-        let citext = session.holds("select exists (select from pg_available_extensions where name = 'citext')").await;
-        let icu = session.holds("select exists (select from pg_collation where collprovider = 'i')").await;
-        let setup = format!("{}\n{SETTINGS}", world::setup(citext, icu));
-        session.run(&setup).await;
+        let setup = make_world(&session).await;
         let mut oracle = Oracle { database, session, subjects: vec![], setup, log: vec![], faults: vec![] };
         for entry in world::fill(dice) {
             oracle.act(entry).await;

@@ -3,6 +3,8 @@
 //! Values come from small pools, so that keys collide, groups come and go, and NULL meets everything.
 
 use crate::dice::Dice;
+use crate::session::{Failure, Session};
+use crate::traffic::Deeds;
 
 /// The type of a column, as far as making values goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -315,4 +317,30 @@ pub fn transaction(dice: &mut Dice) -> String {
     }
     parts.push(if dice.percent(8) { "rollback" } else { "commit" }.to_owned());
     parts.join(";\n")
+}
+
+/// Writers of these tables, any number at a time.
+#[derive(Clone)]
+pub struct Shuffle;
+
+impl Deeds for Shuffle {
+    async fn deed(&self, session: &Session, dice: &mut Dice) -> Result<bool, Failure> {
+        let rows = loop {
+            let statement = statement(dice);
+            if !statement.starts_with("truncate") {
+                break statement;
+            }
+        };
+        session.attempt(&rows).await?;
+        Ok(true)
+    }
+
+    fn alone(&self, dice: &mut Dice) -> Option<String> {
+        dice.percent(1).then(|| format!("truncate {}", dice.pick(&TABLES).name))
+    }
+
+    /// Taken keys and invalid values belong to random changes.
+    fn is_fair(&self, failure: &Failure) -> bool {
+        failure.is_contention() || ["22", "23"].iter().any(|class| failure.code.starts_with(class))
+    }
 }
