@@ -83,30 +83,57 @@ type Node = *mut pg_sys::Node;
 /// A column where it is read: the scan and the number of the column.
 type Leaf = (Plan, i16);
 
+/// What an index could find the rows of a sequential scan by.
+#[derive(Default)]
+struct Keys {
+    together: BTreeSet<String>,
+    /// Parts of a disjunction, an index for each.
+    apart: BTreeSet<String>,
+}
+
+/// An expression, the input that it is computed from, and the input that it is compared with; for a scan, compared
+/// with what another query gave.
+struct Side {
+    expr: Node,
+    input: Plan,
+    other: Option<Plan>,
+    /// One of several comparisons, of which any may hold.
+    alternative: bool,
+}
+
 impl Reader {
     unsafe fn unindexed(&self) -> Vec<Unindexed> {
-        let mut keys: BTreeMap<Plan, BTreeSet<String>> = BTreeMap::new();
+        let mut keys: BTreeMap<Plan, Keys> = BTreeMap::new();
         // SAFETY: nodes of the plan, by contract; the tag says what each is.
         unsafe {
             let roots = pointers((*self.statement).subplans).chain([(*self.statement).planTree]);
             for root in roots.filter(|root: &Plan| !root.is_null()) {
                 self.collect(root, &mut keys);
             }
-            let found = keys.into_iter();
-            found.map(|(scan, keys)| Unindexed { relation: self.relation(scan), keys }).collect()
+            let mut found = vec![];
+            for (scan, Keys { together, apart }) in keys {
+                let sets = apart.into_iter().map(|key| [key].into()).chain([together]).filter(|keys| !keys.is_empty());
+                found.extend(sets.map(|keys| Unindexed { relation: self.relation(scan), keys }));
+            }
+            found
         }
     }
 
     /// The keys of every sequential scan below `plan`, by scan.
-    unsafe fn collect(&self, plan: Plan, keys: &mut BTreeMap<Plan, BTreeSet<String>>) {
+    unsafe fn collect(&self, plan: Plan, keys: &mut BTreeMap<Plan, Keys>) {
         // SAFETY: nodes of the plan, by contract; the tag says what each is.
         unsafe {
-            for (expr, side, other) in self.conditions(plan) {
+            for Side { expr, input, other, alternative } in self.sides(plan) {
                 // An index holds only what is the same whoever looks: not `at::date`, which depends on the time zone.
                 let fixed = !pg_sys::contain_mutable_functions(expr);
-                if fixed && !self.has_delta(side) && other.is_none_or(|other| self.has_delta(other)) {
+                if fixed && !self.has_delta(input) && other.is_none_or(|other| self.has_delta(other)) {
                     for (scan, key) in self.keys(plan, expr) {
-                        keys.entry(scan).or_default().insert(key);
+                        let known = keys.entry(scan).or_default();
+                        if alternative {
+                            known.apart.insert(key)
+                        } else {
+                            known.together.insert(key)
+                        };
                     }
                 }
             }
@@ -114,9 +141,8 @@ impl Reader {
         }
     }
 
-    /// The sides of the equalities of one plan node: an expression, the input that it is computed from, and
-    /// the input that it is compared with; for a scan, compared with what an outer query gave.
-    unsafe fn conditions(&self, plan: Plan) -> Vec<(Node, Plan, Option<Plan>)> {
+    /// The sides of the equalities of one plan node, and of a scan's ranges.
+    unsafe fn sides(&self, plan: Plan) -> Vec<Side> {
         // SAFETY: nodes of the plan, by contract; the tag says what each is.
         unsafe {
             let (outer, inner) = ((*plan).lefttree, (*plan).righttree);
@@ -124,28 +150,44 @@ impl Reader {
                 NodeTag::T_HashJoin => (*plan.cast::<pg_sys::HashJoin>()).hashclauses,
                 NodeTag::T_MergeJoin => (*plan.cast::<pg_sys::MergeJoin>()).mergeclauses,
                 NodeTag::T_NestLoop => (*plan.cast::<pg_sys::NestLoop>()).join.joinqual,
-                NodeTag::T_SeqScan => {
-                    let both = |(a, b)| [(a, b), (b, a)];
-                    let equal = pointers((*plan).qual).filter_map(|clause| equality(clause)).flat_map(both);
-                    let equal = equal.filter(|(_, other)| given(*other).is_some());
-                    let ranges = pointers((*plan).qual).filter_map(|clause| inequality(clause)).flat_map(both);
-                    let ranges = ranges.filter(|(_, other)| given(*other).is_some_and(|id| self.is_value(id)));
-                    let sides = equal.chain(ranges).filter(|(this, other)| has_var(*this) && !has_var(*other));
-                    return sides.map(|(this, _)| (this, plan, None)).collect();
-                }
+                NodeTag::T_SeqScan => return self.sides_of_scan(plan),
                 _ => return vec![],
             };
             let sides = pointers(clauses).filter_map(|clause| equality(clause)).flat_map(|(a, b)| [a, b]);
-            let placed = sides.filter_map(|expr| match input_of(expr)? {
-                pg_sys::OUTER_VAR => Some((expr, outer, Some(inner))),
-                _ => Some((expr, inner, Some(outer))),
+            let placed = sides.filter_map(|expr| {
+                let (input, other) = match input_of(expr)? {
+                    pg_sys::OUTER_VAR => (outer, inner),
+                    _ => (inner, outer),
+                };
+                Some(Side { expr, input, other: Some(other), alternative: false })
             });
             placed.collect()
         }
     }
 
+    /// What a scan compares with the value of a subquery, or for equality with what an outer query gave.
+    unsafe fn sides_of_scan(&self, plan: Plan) -> Vec<Side> {
+        // SAFETY: nodes of the plan, by contract; the tag says what each is.
+        unsafe {
+            let mut found = vec![];
+            for clause in pointers((*plan).qual) {
+                let parts = comparisons(clause);
+                let alternative = parts.len() > 1;
+                for part in parts {
+                    let (equal, range) = (equality(part), inequality(part));
+                    let known = |id| !alternative && equal.is_some() || self.is_value(id);
+                    let both = equal.or(range).into_iter().flat_map(|(a, b)| [(a, b), (b, a)]);
+                    let compared = both.filter(|(_, other)| given(*other).is_some_and(known));
+                    let own = compared.filter(|(this, other)| has_var(*this) && !has_var(*other));
+                    found.extend(own.map(|(expr, _)| Side { expr, input: plan, other: None, alternative }));
+                }
+            }
+            found
+        }
+    }
+
     /// Whether a parameter is the value of a subquery that reads nothing of the query around it: what bounds the rows
-    /// that time takes across.
+    /// that time or another threshold takes across.
     unsafe fn is_value(&self, parameter: i32) -> bool {
         // SAFETY: nodes of the plan, by contract; the tag says what each is.
         unsafe {
@@ -284,6 +326,17 @@ unsafe fn plain(expr: Node) -> Node {
             NodeTag::T_RelabelType => plain((*expr.cast::<pg_sys::RelabelType>()).arg.cast()),
             _ => expr,
         }
+    }
+}
+
+/// A condition, or those that it is made of.
+unsafe fn comparisons(clause: Node) -> Vec<Node> {
+    // SAFETY: nodes of the plan, by contract; nothing of the clause is read before the tag says what it is.
+    unsafe {
+        if (*clause).type_ != NodeTag::T_BoolExpr {
+            return vec![clause];
+        }
+        pointers((*clause.cast::<pg_sys::BoolExpr>()).args).flat_map(|part| comparisons(part)).collect()
     }
 }
 

@@ -13,13 +13,14 @@ use crate::error::Result;
 use crate::plan::{ColId, Column, Expr, Join, Plan};
 
 use super::clock::Timed;
-use super::{Cx, Delta};
+use super::{Cx, Delta, threshold};
 
 pub fn delta(join: &Join, cx: &mut Cx) -> Result<Option<Delta>> {
     let mut inputs = vec![];
     for state in &join.inputs {
-        inputs.push(Input { state: state.clone(), delta: cx.delta(state)? });
+        inputs.push(Input::new(state, cx.delta(state)?));
     }
+    let inputs = threshold::united(inputs, join, cx)?;
     of(inputs, &join.predicates, cx)
 }
 
@@ -27,11 +28,11 @@ pub fn delta(join: &Join, cx: &mut Cx) -> Result<Option<Delta>> {
 pub fn of(inputs: Vec<Input>, predicates: &[Expr], cx: &mut Cx) -> Result<Option<Delta>> {
     let (clocks, inputs): (Vec<Input>, Vec<Input>) = inputs.into_iter().partition(Input::is_ticking);
     let chain = match inputs.iter().filter(|input| input.delta.is_some()).count() {
-        2 => Chain::of_two(inputs, predicates, cx),
-        _ => Chain::folded(inputs, predicates, cx),
+        2 => Chain::of_two(inputs, predicates, cx)?,
+        _ => Chain::folded(inputs, predicates, cx)?,
     };
     if clocks.is_empty() {
-        return Ok(chain.delta.map(|term| term.evaluate(predicates, cx)));
+        return chain.delta.map(|term| term.evaluate(predicates, cx)).transpose();
     }
     let clock: Vec<Column> = clocks.iter().flat_map(|input| input.state.columns()).collect();
     chain.timed(&clock, cx).map(Some)
@@ -41,9 +42,15 @@ pub fn of(inputs: Vec<Input>, predicates: &[Expr], cx: &mut Cx) -> Result<Option
 pub struct Input {
     pub state: Plan,
     pub delta: Option<Delta>,
+    /// One row that nobody is shown, see [`threshold`].
+    pub threshold: bool,
 }
 
 impl Input {
+    pub fn new(state: &Plan, delta: Option<Delta>) -> Input {
+        Input { state: state.clone(), delta, threshold: false }
+    }
+
     /// The clock, where time has passed.
     fn is_ticking(&self) -> bool {
         self.delta.is_some() && clock::is_scan(&self.state)
@@ -58,29 +65,34 @@ struct Chain<'a> {
 }
 
 /// A product of inputs with weights. Predicates among `joined` columns already hold.
-struct Term {
-    inputs: Vec<Plan>,
-    weights: Vec<Column>,
+pub struct Term {
+    pub inputs: Vec<Plan>,
+    pub weights: Vec<Column>,
     negative: bool,
     joined: Option<BTreeSet<ColId>>,
+    /// P ⋈ ΔS of a threshold S; ΔS is the first input.
+    threshold: bool,
 }
 
 impl<'a> Chain<'a> {
     /// One input after the other.
-    fn folded(inputs: Vec<Input>, predicates: &'a [Expr], cx: &mut Cx) -> Chain<'a> {
+    fn folded(inputs: Vec<Input>, predicates: &'a [Expr], cx: &mut Cx) -> Result<Chain<'a>> {
         // After the first change: the sooner unchanged inputs restrict ΔP, the less there is to write down.
-        let inputs = linked(inputs, predicates, |input| (&input.state, input.delta.is_some()));
+        let mut inputs = linked(inputs, predicates, |input| (&input.state, input.delta.is_some()));
+        // Where all that it is compared with is there, a threshold need not be joined with all of it.
+        inputs.sort_by_key(|input| input.threshold);
         let mut chain = Chain { predicates, states: vec![], delta: None };
         for input in inputs {
-            chain.add(input, cx);
+            chain.add(input, cx)?;
         }
-        chain
+        Ok(chain)
     }
 
     /// ΔP ⋈ R ⋈ S + P ⋈ ΔR ⋈ S − ΔP ⋈ ΔR ⋈ S, where S did not change.
-    fn of_two(inputs: Vec<Input>, predicates: &'a [Expr], cx: &mut Cx) -> Chain<'a> {
+    fn of_two(inputs: Vec<Input>, predicates: &'a [Expr], cx: &mut Cx) -> Result<Chain<'a>> {
         let (changed, same): (Vec<Input>, Vec<Input>) = inputs.into_iter().partition(|input| input.delta.is_some());
         let states: Vec<Plan> = changed.iter().chain(&same).map(|input| input.state.clone()).collect();
+        let thresholds: Vec<bool> = changed.iter().map(|input| input.threshold).collect();
         let deltas = changed.into_iter().filter_map(|input| input.delta);
         let deltas: Vec<Delta> = deltas.map(|delta| cx.shared(delta, "d", "bilinear")).collect();
         let product = |of: &[usize]| {
@@ -91,32 +103,35 @@ impl<'a> Chain<'a> {
                 weights: changed().map(|delta| delta.w.clone()).collect(),
                 negative: of.len() == 2,
                 joined: None,
+                threshold: matches!(of, [at] if thresholds[*at]),
             }
         };
         let terms = vec![product(&[0]), product(&[1]), product(&[0, 1])];
         let mut chain = Chain { predicates, states, delta: None };
-        chain.delta = Some(chain.sum(terms, None, cx));
-        chain
+        chain.delta = Some(chain.sum(terms, None, cx)?);
+        Ok(chain)
     }
 
     /// P ⋈ R from P.
-    fn add(&mut self, input: Input, cx: &mut Cx) {
+    fn add(&mut self, input: Input, cx: &mut Cx) -> Result<()> {
         self.delta = match (self.delta.take(), input.delta) {
             (None, None) => None,
             (Some(mut term), None) => {
                 term.inputs.push(input.state.clone());
                 Some(term)
             }
-            (None, Some(delta)) => Some(self.with_states(&delta)),
+            (None, Some(delta)) => Some(self.with_states(&delta, input.threshold)),
             (Some(term), Some(delta)) => {
-                let before = term.evaluate(self.predicates, cx);
+                let before = term.evaluate(self.predicates, cx)?;
                 let before = cx.shared(before, "c", "bilinear");
                 let delta = cx.shared(delta, "d", "bilinear");
-                let states = [before.against(&input.state), self.with_states(&delta), before.overlap(&delta)];
-                Some(self.sum(states.into(), Some(&input.state), cx))
+                let all = self.with_states(&delta, input.threshold);
+                let states = [before.against(&input.state), all, before.overlap(&delta)];
+                Some(self.sum(states.into(), Some(&input.state), cx)?)
             }
         };
         self.states.push(input.state);
+        Ok(())
     }
 
     /// P ⋈ Δclock + ΔP ⋈ (clock − Δclock)
@@ -125,7 +140,7 @@ impl<'a> Chain<'a> {
         let mut terms = timed.crossing(cx)?;
         if let Some(mut term) = self.delta {
             term.inputs.push(clock::reading(clock, BEFORE));
-            terms.push(term.evaluate(self.predicates, cx));
+            terms.push(term.evaluate(self.predicates, cx)?);
         }
         if let [_] = terms.as_slice() {
             return Ok(terms.remove(0));
@@ -135,18 +150,18 @@ impl<'a> Chain<'a> {
     }
 
     /// P ⋈ ΔR
-    fn with_states(&self, delta: &Delta) -> Term {
+    fn with_states(&self, delta: &Delta, threshold: bool) -> Term {
         let inputs = std::iter::once(delta.plan.clone()).chain(self.states.iter().cloned()).collect();
-        Term { inputs, weights: vec![delta.w.clone()], negative: false, joined: None }
+        Term { threshold, ..Term::of(inputs, delta.w.clone()) }
     }
 
     /// The terms as one relation over the columns of P ⋈ R.
-    fn sum(&self, terms: Vec<Term>, last: Option<&Plan>, cx: &mut Cx) -> Term {
+    fn sum(&self, terms: Vec<Term>, last: Option<&Plan>, cx: &mut Cx) -> Result<Term> {
         let columns: Vec<Column> = self.states.iter().chain(last).flat_map(Plan::columns).collect();
         let joined: BTreeSet<ColId> = columns.iter().map(|column| column.id).collect();
-        let terms = terms.into_iter().map(|term| term.evaluate(self.predicates, cx)).collect();
+        let terms = terms.into_iter().map(|term| term.evaluate(self.predicates, cx)).collect::<Result<_>>()?;
         let Delta { plan, w, .. } = Delta::total(columns, terms, &mut cx.ids);
-        Term { inputs: vec![plan], weights: vec![w], negative: false, joined: Some(joined) }
+        Ok(Term { joined: Some(joined), ..Term::of(vec![plan], w) })
     }
 }
 
@@ -155,7 +170,7 @@ impl Delta {
     fn against(&self, state: &Plan) -> Term {
         let joined = self.plan.columns().iter().map(|column| column.id).collect();
         let inputs = vec![self.plan.clone(), state.clone()];
-        Term { inputs, weights: vec![self.w.clone()], negative: false, joined: Some(joined) }
+        Term { joined: Some(joined), ..Term::of(inputs, self.w.clone()) }
     }
 
     /// −ΔP ⋈ ΔR
@@ -166,30 +181,47 @@ impl Delta {
 }
 
 impl Term {
+    /// The product of inputs of which one has this weight.
+    pub fn of(inputs: Vec<Plan>, w: Column) -> Term {
+        Term { inputs, weights: vec![w], negative: false, joined: None, threshold: false }
+    }
+
+    /// The columns beside the weights.
+    pub fn columns(&self) -> Vec<Column> {
+        let all = self.inputs.iter().flat_map(Plan::columns);
+        all.filter(|column| !self.weights.contains(column)).collect()
+    }
+
+    /// Whether all columns that a predicate reads are here.
+    pub fn decides(&self, e: &Expr) -> bool {
+        let all: BTreeSet<ColId> = self.inputs.iter().flat_map(Plan::columns).map(|column| column.id).collect();
+        e.columns().into_iter().all(|id| all.contains(id))
+    }
+
     /// The product, restricted by the predicates that its columns decide, with one weight.
-    fn evaluate(self, predicates: &[Expr], cx: &mut Cx) -> Delta {
-        let Term { inputs, mut weights, negative, joined } = self;
-        let all: BTreeSet<ColId> = inputs.iter().flat_map(Plan::columns).map(|column| column.id).collect();
-        let decided = |e: &&Expr| e.columns().into_iter().all(|id| all.contains(id));
+    pub fn evaluate(self, predicates: &[Expr], cx: &mut Cx) -> Result<Delta> {
+        if self.threshold {
+            return threshold::crossing(self, predicates, cx);
+        }
+        let columns = self.columns();
         let held =
-            |e: &&Expr| joined.as_ref().is_some_and(|joined| e.columns().into_iter().all(|id| joined.contains(id)));
-        let restrict: Vec<Expr> = predicates.iter().filter(decided).filter(|e| !held(e)).cloned().collect();
-        let mut columns: Vec<Column> = inputs.iter().flat_map(Plan::columns).collect();
+            |e: &Expr| self.joined.as_ref().is_some_and(|joined| e.columns().into_iter().all(|id| joined.contains(id)));
+        let restrict: Vec<Expr> = predicates.iter().filter(|e| self.decides(e) && !held(e)).cloned().collect();
+        let Term { inputs, mut weights, negative, .. } = self;
         let mut inputs = linked(inputs, &restrict, |input| (input, false));
         let plan = match (inputs.len(), restrict.is_empty()) {
             (1, true) => inputs.remove(0),
             _ => Plan::join(inputs, restrict),
         };
         if let (1, false) = (weights.len(), negative) {
-            return Delta { plan, w: weights.remove(0), consolidated: false };
+            return Ok(Delta { plan, w: weights.remove(0), consolidated: false });
         }
-        columns.retain(|column| !weights.contains(column));
         let product =
             weights.iter().map(Column::expr).reduce(|l, r| Expr::binary("*", l, r)).unwrap_or(Expr::number(1));
         let product = if negative { Expr::Unary(crate::expr::Op::plain("-"), Box::new(product)) } else { product };
         let w = cx.ids.column("w");
         let columns = columns.iter().map(Column::pass).chain([(w.clone(), product)]).collect();
-        Delta { plan: plan.project(columns), w, consolidated: false }
+        Ok(Delta { plan: plan.project(columns), w, consolidated: false })
     }
 }
 

@@ -17,6 +17,7 @@
 
 pub mod aggregate;
 mod clock;
+mod comparison;
 pub mod consolidate;
 mod distinct;
 mod expand;
@@ -30,6 +31,7 @@ mod restrict;
 mod scan;
 mod semi;
 mod sum;
+mod threshold;
 mod top_k;
 mod union;
 mod unnest;

@@ -6,7 +6,8 @@
 use crate::error::Result;
 use crate::plan::{Expr, Outer, Plan};
 
-use super::{Cx, Delta, join, semi};
+use super::join::{self, Input};
+use super::{Cx, Delta, semi};
 
 pub fn delta(outer: &Outer, cx: &mut Cx) -> Result<Option<Delta>> {
     let (left, right) = (cx.delta(&outer.left)?, cx.delta(&outer.right)?);
@@ -20,9 +21,8 @@ pub fn delta(outer: &Outer, cx: &mut Cx) -> Result<Option<Delta>> {
     };
     let left = left.map(|left| cx.shared(left, "d_left", "linear"));
     let right = cx.shared(right, "d_right", "linear");
-    let inner = [(&outer.left, left.clone()), (&outer.right, Some(right.clone()))];
-    let inner = inner.map(|(state, delta)| join::Input { state: state.clone(), delta });
-    let inner = join::of(inner.into(), &outer.on.clone().conjuncts(), cx)?;
+    let inner = vec![Input::new(&outer.left, left.clone()), Input::new(&outer.right, Some(right.clone()))];
+    let inner = join::of(inner, &outer.on.clone().conjuncts(), cx)?;
     let sides = semi::Sides { left: &outer.left, right: &outer.right, on: &outer.on, anti: true };
     let unmatched = semi::of(&sides, left, right, cx)?;
     // A join that finds nothing gives the NULLs their types.

@@ -20,6 +20,41 @@ impl Plan {
         free
     }
 
+    /// The columns that the operators around one of the plan's joins read, and those that the plan shows; `None` when the
+    /// join is not this very part of it.
+    pub fn read_around(&self, join: &Join) -> Option<BTreeSet<ColId>> {
+        let mut read = self.read_above(join)?;
+        read.extend(self.columns().iter().map(|column| column.id));
+        Some(read)
+    }
+
+    fn read_above(&self, join: &Join) -> Option<BTreeSet<ColId>> {
+        if matches!(self, Plan::Join(own) if std::ptr::eq(&**own, join)) {
+            return Some(BTreeSet::new());
+        }
+        let mut read = self.inputs().into_iter().find_map(|input| input.read_above(join))?;
+        read.extend(self.expressions().into_iter().flat_map(reads));
+        read.extend(self.named_columns());
+        Some(read)
+    }
+
+    /// The columns of its inputs that the operator names outside of expressions.
+    fn named_columns(&self) -> Vec<ColId> {
+        match self {
+            Plan::UnionAll(union) => union.inputs.iter().flat_map(|(_, ids)| ids.clone()).collect(),
+            Plan::Distinct(distinct) => distinct.input.columns().iter().map(|column| column.id).collect(),
+            Plan::Aggregate(aggregate) => {
+                let of_calls = aggregate.calls.iter().flat_map(|call| call.args.iter().chain(&call.filter)).copied();
+                aggregate.keys.iter().map(|key| key.id).chain(of_calls).collect()
+            }
+            Plan::Window(window) => window.partition.clone(),
+            Plan::TopK(top) => top.partition.clone(),
+            Plan::Fixpoint(fixpoint) => [fixpoint.base.1.clone(), fixpoint.step.1.clone()].concat(),
+            Plan::Scan(_) | Plan::Values(_) | Plan::Filter(_) | Plan::Project(_) | Plan::Join(_) => vec![],
+            Plan::Outer(_) | Plan::Semi(_) | Plan::Expand(_) | Plan::Unnest(_) => vec![],
+        }
+    }
+
     /// The same plan with fresh ids for every column that it makes; which became which.
     pub fn copied(&self, ids: &mut Ids) -> (Plan, BTreeMap<ColId, ColId>) {
         let mut copier = Copier { ids, known: BTreeMap::new() };

@@ -10,6 +10,7 @@ mod queries;
 mod recursive;
 mod tape;
 mod temporal;
+mod threshold;
 mod windows;
 mod world;
 
@@ -58,6 +59,7 @@ laws! {
     law_outer_join: Shape::Outer;
     law_semi_join: Shape::Semi;
     law_temporal: Shape::Temporal;
+    law_threshold: Shape::Threshold;
     law_union_all: Shape::Union;
     law_aggregate: Shape::Aggregate;
     law_distinct: Shape::Distinct;
@@ -80,17 +82,27 @@ fn a_dropped_term_is_found_out() {
 /// So is a recursion that takes away what may have lost its derivations, and looks for no others.
 #[test]
 fn a_recursion_that_derives_nothing_again_is_found_out() {
-    is_found_out(Shape::Fixpoint, |step| {
-        if step.name.as_str().starts_with("again") {
-            step.plan = step.plan.clone().filter(Expr::bool(false));
-        }
-    });
+    is_found_out(Shape::Fixpoint, |step| forget("again", step));
 }
 
 /// So is a filter whose rows cross in one direction only.
 #[test]
 fn rows_that_never_leave_are_found_out() {
     is_found_out(Shape::Temporal, |step| world::forget_leaving(&mut step.plan));
+}
+
+/// So are bounds that move and take no row across, and a row that comes or goes alone and takes none along.
+#[test]
+fn a_threshold_that_nothing_crosses_is_found_out() {
+    is_found_out(Shape::Threshold, |step| forget("crossed", step));
+    is_found_out(Shape::Threshold, |step| forget("met", step));
+}
+
+/// Empties the steps of this name.
+fn forget(name: &str, step: &mut PlanStep) {
+    if step.name.as_str().starts_with(name) {
+        step.plan = step.plan.clone().filter(Expr::bool(false));
+    }
 }
 
 fn is_found_out(shape: Shape, broken: fn(&mut PlanStep)) {

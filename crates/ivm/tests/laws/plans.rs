@@ -20,6 +20,8 @@ pub enum Shape {
     Semi,
     /// Columns compared with the clock, over a join.
     Temporal,
+    /// Columns compared with inputs of one row, over a join.
+    Threshold,
     Union,
     Aggregate,
     Distinct,
@@ -78,6 +80,7 @@ impl<'a, 'b> Generator<'a, 'b> {
             Shape::Outer => self.outer(1),
             Shape::Semi => self.semi(1),
             Shape::Temporal => self.temporal_join(),
+            Shape::Threshold => self.threshold_join(),
             Shape::Union => self.union(0),
             Shape::Aggregate => self.aggregate(1),
             Shape::Distinct => self.distinct(1),
