@@ -27,8 +27,24 @@ use crate::error::Result;
 use crate::expr::Expr as Generic;
 use crate::plan::{ColId, Column, Distinct, Expr, Plan, Project};
 
+/// One rule makes room for another: a window that nobody reads vanishes, and what it parted meets. Each time less is left
+/// to do, so that few passes are enough; whether they are is what `law_simplify_is_idempotent` asks.
+const PASSES: usize = 8;
+
 /// The plan in the shape that the laws like best.
 pub fn simplify(plan: Plan) -> Plan {
+    let mut plan = pass(plan);
+    for _ in 1..PASSES {
+        let next = pass(plan.clone());
+        if next == plan {
+            break;
+        }
+        plan = next;
+    }
+    plan
+}
+
+fn pass(plan: Plan) -> Plan {
     let plan = bottom_up(plan);
     let output = plan.columns().into_iter().map(|column| column.id).collect();
     prune::prune(plan, &output)
