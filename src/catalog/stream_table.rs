@@ -178,6 +178,12 @@ pub fn find(session: &Session, id: i32) -> Result<Option<StreamTable>> {
     Ok(rows.into_iter().next())
 }
 
+/// The same; an error where it was dropped.
+pub fn get(session: &Session, id: i32) -> Result<StreamTable> {
+    let gone = || Error::new(PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE, "the stream table was dropped in the meantime");
+    find(session, id)?.ok_or_else(gone)
+}
+
 /// The id of the stream table that is this relation.
 pub fn id_of(session: &Session, relid: Oid) -> Result<Option<i32>> {
     let rows = session.query(

@@ -134,6 +134,11 @@ pub fn lock_tree(oid: pg_sys::Oid, mode: u32) -> Vec<pg_sys::Oid> {
     if Open::locked(oid, mode).is_none() {
         return vec![];
     }
+    tree(oid, mode)
+}
+
+/// A relation that is there and everything below it, which is locked on the way.
+fn tree(oid: pg_sys::Oid, mode: u32) -> Vec<pg_sys::Oid> {
     // SAFETY: a list of oids in the current memory context, copied at once.
     unsafe {
         let list =
@@ -150,24 +155,9 @@ pub fn lock_for_reading(oid: pg_sys::Oid) -> Vec<pg_sys::Oid> {
 
 /// The same where nobody stands in the way; false elsewhere.
 pub fn try_lock_for_reading(oid: pg_sys::Oid) -> bool {
-    if !try_lock(oid, pg_sys::AccessShareLock) {
-        return false;
-    }
-    if Open::new(oid).is_none() {
-        return true;
-    }
-    // SAFETY: as above.
-    let mut below = unsafe {
-        let none = pg_sys::NoLock as i32;
-        list::oids(pg_sys::ffi::pg_guard_ffi_boundary(|| raw::find_all_inheritors(oid, none, std::ptr::null_mut())))
-    };
-    below.all(|oid| try_lock(oid, pg_sys::AccessShareLock))
-}
-
-/// Locks a relation until the transaction ends, if nobody stands in the way.
-pub fn try_lock(oid: pg_sys::Oid, mode: u32) -> bool {
     // SAFETY: any oid may be locked.
-    unsafe { pg_sys::ConditionalLockRelationOid(oid, mode as i32) }
+    let lock = |oid| unsafe { pg_sys::ConditionalLockRelationOid(oid, pg_sys::AccessShareLock as i32) };
+    lock(oid) && (Open::new(oid).is_none() || tree(oid, pg_sys::NoLock).into_iter().all(lock))
 }
 
 /// Learns what others have changed about relations.

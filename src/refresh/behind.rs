@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use ivm::frontier::Frontier;
-use pgrx::PgSqlErrorCode::{
-    ERRCODE_ACTIVE_SQL_TRANSACTION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, ERRCODE_UNDEFINED_TABLE,
-};
+use pgrx::PgSqlErrorCode::{ERRCODE_ACTIVE_SQL_TRANSACTION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE};
 
 use crate::capture;
 use crate::catalog::dependency::{self, Dependency};
@@ -74,7 +72,7 @@ impl Wait {
     }
 
     fn shows(&self, session: &Session, id: i32, now: &Snapshot, asked: &Frontier) -> Result<bool> {
-        let table = stream_table::find(session, id)?.ok_or_else(gone)?;
+        let table = stream_table::get(session, id)?;
         let seen = frontier::get(session, &[id])?.remove(&id).unwrap_or_default();
         let Some(frontier) = seen.frontier.filter(|_| table.status == Status::Active) else {
             return Err(self.never(session, &table)?);
@@ -115,10 +113,6 @@ impl Wait {
         let code = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
         Ok(Error::new(code, format!("stream table {name} {state}")).detail(detail.join(" ")).hint(hint))
     }
-}
-
-fn gone() -> Error {
-    Error::new(ERRCODE_UNDEFINED_TABLE, "the stream table was dropped in the meantime")
 }
 
 fn own_changes(table: &StreamTable, dependency: &Dependency) -> Error {

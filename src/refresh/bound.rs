@@ -21,7 +21,7 @@ pub fn bound_buffers(sources: &BTreeSet<i32>) -> Result<()> {
     for source in sources {
         let bytes = capture::bytes(*source)?;
         if bytes > most && give_up(*source, bytes, most)? {
-            prune::remove(*source, &Snapshot::latest())?;
+            prune::remove(*source)?;
         }
     }
     Ok(())

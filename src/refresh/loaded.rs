@@ -16,7 +16,7 @@ use pgrx::pg_sys::Oid;
 use crate::catalog::dependency::{self, Dependency, Edge};
 use crate::catalog::stream_table::{self, StreamTable};
 use crate::catalog::{ddl, quietly};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi::{self, Session};
 use crate::pg::{guard, object, relation, types};
@@ -168,6 +168,9 @@ impl Edges {
 
     /// Those of the given stream tables that an edge among them leads to from some of them, in whatever direction.
     pub fn connected(&self, ids: &[i32], from: &BTreeSet<i32>) -> BTreeSet<i32> {
+        if from.is_empty() {
+            return BTreeSet::new();
+        }
         let groups = self.graph.components(&ids.iter().copied().collect());
         groups.into_iter().filter(|group| !group.is_disjoint(from)).flatten().collect()
     }
@@ -210,7 +213,7 @@ pub fn load(session: &Session, id: i32) -> Result<Ready> {
         found.used.set(TIMES.replace(TIMES.get() + 1));
         return Ok(Ready::Yes(Rc::clone(found)));
     }
-    let table = stream_table::find(session, id)?.ok_or_else(gone)?;
+    let table = stream_table::get(session, id)?;
     let dependencies = dependency::of(session, id)?;
     if let Some(reason) = doubt(&table, &dependencies)? {
         return Ok(Ready::Stale(Box::new(table), reason));
@@ -269,10 +272,6 @@ fn watch(session: &Session, table: &StreamTable, dependencies: &[Dependency]) ->
         }
     });
     Ok(())
-}
-
-fn gone() -> Error {
-    Error::new(pgrx::PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE, "the stream table was dropped in the meantime")
 }
 
 /// Why the stored state cannot be trusted, if so.

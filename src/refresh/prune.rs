@@ -20,15 +20,16 @@ use crate::pg::object;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi;
 
-/// Removes from these sources what every consumer has seen by now. For a transaction of its own.
+/// Removes from these sources what every consumer has seen by now. In the transaction of a refresh, or in one of its own.
 pub fn prune(sources: &BTreeSet<i32>) -> Result<()> {
-    sources.iter().try_for_each(|source| remove(*source, &Snapshot::latest()))
+    sources.iter().try_for_each(|source| remove(*source))
 }
 
-/// Removes from a source what `snapshot` sees and no consumer needs.
-pub fn remove(source: i32, snapshot: &Snapshot) -> Result<()> {
+/// Removes from a source what can be seen by now and no consumer needs.
+pub fn remove(source: i32) -> Result<()> {
+    let now = Snapshot::latest();
     if let Some(frontiers) = frontiers(source)? {
-        quietly(|| capture::prune(source, &frontiers, snapshot))?;
+        quietly(|| capture::prune(source, &frontiers, &now))?;
     }
     Ok(())
 }

@@ -34,19 +34,23 @@ impl Locks {
     /// Whether the lock of a stream table's refresh was taken.
     fn take(self, id: i32) -> bool {
         match self {
-            Locks::Wait => lock(id),
-            Locks::Skip => return object::try_lock_stream_table(id),
+            Locks::Wait => {
+                lock(id);
+                true
+            }
+            Locks::Skip => object::try_lock_stream_table(id),
         }
-        true
     }
 
     /// Whether a relation was locked for reading, and all below it.
     fn read(self, oid: Oid) -> bool {
         match self {
-            Locks::Wait => drop(relation::lock_for_reading(oid)),
-            Locks::Skip => return relation::try_lock_for_reading(oid),
+            Locks::Wait => {
+                relation::lock_for_reading(oid);
+                true
+            }
+            Locks::Skip => relation::try_lock_for_reading(oid),
         }
-        true
     }
 }
 
@@ -110,8 +114,9 @@ impl Tick {
 
     /// Keeps the changes of a stream table for consumers that do not get them in this tick.
     pub fn write(&mut self, source: i32, delta: &Tuplestore) -> Result<()> {
+        quietly(|| spi::connect(Some(&self.snapshot), |_| capture::write(source, delta)))?;
         self.written.insert(source);
-        quietly(|| spi::connect(Some(&self.snapshot), |_| capture::write(source, delta)))
+        Ok(())
     }
 
     /// Moves the frontiers. Rows that this transaction wrote to change buffers count as seen: whoever reads such a
@@ -202,9 +207,11 @@ fn keep_for(tick: &mut Tick, failed: &BTreeSet<i32>) -> Result<()> {
     };
     let dependencies = quietly(|| spi::connect(Some(&tick.snapshot), read))?;
     let sources: BTreeSet<i32> = dependencies.iter().flatten().map(|dependency| dependency.source).collect();
-    for source in sources.difference(&tick.written.clone()) {
-        if let Some(delta) = tick.deltas.remove(source) {
-            tick.write(*source, &delta)?;
+    for source in sources {
+        if !tick.written.contains(&source)
+            && let Some(delta) = tick.deltas.remove(&source)
+        {
+            tick.write(source, &delta)?;
         }
     }
     Ok(())

@@ -33,16 +33,26 @@ begin
   return check_stream_table(name);
 end $$;
 
--- The same, and what the refresh did: 'exact after DIFFERENTIAL'.
+-- The last refresh of all.
+create function last_refresh() returns bigint language sql as $$
+  select coalesce(max(refresh_id), 0) from pgtrickle.pgt_refresh_history
+$$;
+
+-- What refreshes of a stream table did after that one: the action, rows inserted, deleted and updated, in this shape.
+create function done_since(before bigint, name text, shape text) returns text language sql as $$
+  select coalesce(string_agg(format(shape, h.action, h.rows_inserted, h.rows_deleted, h.rows_updated), ', ' order by h.refresh_id),
+                  'NO_DATA')
+    from pgtrickle.pgt_refresh_history h join pgtrickle.pgt_stream_tables t using (pgt_id)
+   where h.refresh_id > before and t.pgt_relid = name::regclass
+$$;
+
+-- Refreshes, checks, and says what the refresh did: 'exact after DIFFERENTIAL'.
 create function refreshed_how(name text) returns text language plpgsql as $$
 declare
-  before bigint := coalesce((select max(refresh_id) from pgtrickle.pgt_refresh_history), 0);
+  before bigint := last_refresh();
   verdict text := refreshed(name);
 begin
-  return verdict || ' after ' || coalesce(
-    (select string_agg(h.action, ', ' order by h.refresh_id)
-       from pgtrickle.pgt_refresh_history h join pgtrickle.pgt_stream_tables t using (pgt_id)
-      where h.refresh_id > before and t.pgt_relid = name::regclass), 'NO_DATA');
+  return verdict || ' after ' || done_since(before, name, '%s');
 end $$;
 
 -- A stream table that nobody refreshes but the test.

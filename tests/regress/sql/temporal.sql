@@ -18,13 +18,10 @@ end $$;
 -- Refreshes, checks, and says what was done.
 create function passed(name text) returns text language plpgsql as $$
 declare
-  before bigint := coalesce((select max(refresh_id) from pgtrickle.pgt_refresh_history), 0);
+  before bigint := last_refresh();
 begin
   perform pgtrickle.refresh_stream_table(name);
-  return check_at_its_time(name) || ' after ' || coalesce(
-    (select string_agg(format('%s +%s -%s ~%s', h.action, h.rows_inserted, h.rows_deleted, h.rows_updated), ', ' order by h.refresh_id)
-       from pgtrickle.pgt_refresh_history h join pgtrickle.pgt_stream_tables t using (pgt_id)
-      where h.refresh_id > before and t.pgt_relid = name::regclass), 'NO_DATA');
+  return check_at_its_time(name) || ' after ' || done_since(before, name, '%s +%s -%s ~%s');
 end $$;
 
 create view names as

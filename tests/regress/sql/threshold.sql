@@ -4,13 +4,9 @@
 -- Refreshes, checks, and says what was done.
 create function passed(name text) returns text language plpgsql as $$
 declare
-  before bigint := coalesce((select max(refresh_id) from pgtrickle.pgt_refresh_history), 0);
-  verdict text := refreshed(name);
+  before bigint := last_refresh();
 begin
-  return verdict || ' after ' || coalesce(
-    (select string_agg(format('%s +%s -%s', h.action, h.rows_inserted, h.rows_deleted), ', ' order by h.refresh_id)
-       from pgtrickle.pgt_refresh_history h join pgtrickle.pgt_stream_tables t using (pgt_id)
-      where h.refresh_id > before and t.pgt_relid = name::regclass), 'NO_DATA');
+  return refreshed(name) || ' after ' || done_since(before, name, '%s +%s -%s');
 end $$;
 create function missing(name text) returns setof text language sql as $$
   select line from regexp_split_to_table(pgtrickle.explain_stream_table(name), '\n') line where line ~ '^missing index'
