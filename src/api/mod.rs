@@ -20,11 +20,12 @@ use pgrx::PgSqlErrorCode::{
     ERRCODE_INSUFFICIENT_PRIVILEGE, ERRCODE_INVALID_PARAMETER_VALUE, ERRCODE_UNDEFINED_TABLE, ERRCODE_WRONG_OBJECT_TYPE,
 };
 use pgrx::datum::Interval;
+use pgrx::pg_sys::{self, Oid};
 
 use crate::catalog::quietly;
 use crate::catalog::stream_table::{self, StreamTable};
 use crate::error::{Error, Result};
-use crate::pg::{guard, object, spi};
+use crate::pg::{object, spi};
 
 /// How long a user lets a function wait.
 fn patience(timeout: Interval) -> Result<Duration> {
@@ -35,29 +36,45 @@ fn patience(timeout: Interval) -> Result<Duration> {
     Ok(Duration::from_micros(micros))
 }
 
-/// The stream table that a user names; resolved under the caller's search path.
+/// The stream table that a user names.
 fn named(name: &str) -> Result<StreamTable> {
-    let missing = || {
-        Error::new(ERRCODE_UNDEFINED_TABLE, format!("stream table \"{name}\" does not exist"))
-            .hint("pgtrickle.pgt_status() lists the stream tables of this database.")
-    };
-    let relid = object::find(&object::split_name(name)?)?.ok_or_else(missing)?;
-    quietly(|| {
-        spi::connect(None, |session| {
-            let id = stream_table::id_of(session, relid)?.ok_or_else(|| {
-                Error::new(ERRCODE_WRONG_OBJECT_TYPE, format!("\"{name}\" is not a stream table"))
-                    .hint("pgtrickle.pgt_status() lists the stream tables of this database.")
-            })?;
-            stream_table::find(session, id)?.ok_or_else(missing)
-        })
-    })
+    let (_, id) = resolve(name)?;
+    let table = quietly(|| spi::connect(None, |session| stream_table::find(session, id)))?;
+    table.ok_or_else(|| missing(name))
 }
 
 /// The stream table that a user names and owns.
 fn owned(name: &str) -> Result<StreamTable> {
     let table = named(name)?;
-    match object::is_member(guard::current_role(), table.owner) {
-        true => Ok(table),
+    must_own(name, table.relid)?;
+    Ok(table)
+}
+
+/// The id of the stream table that a user names and owns.
+fn owned_id(name: &str) -> Result<i32> {
+    let (relid, id) = resolve(name)?;
+    must_own(name, relid)?;
+    Ok(id)
+}
+
+/// The relation and the id of a stream table that a user names, resolved under the caller's search path.
+fn resolve(name: &str) -> Result<(Oid, i32)> {
+    let relid = object::find(&object::split_name(name)?)?.ok_or_else(|| missing(name))?;
+    let id = quietly(|| spi::connect(None, |session| stream_table::id_of(session, relid)))?.ok_or_else(|| {
+        Error::new(ERRCODE_WRONG_OBJECT_TYPE, format!("\"{name}\" is not a stream table"))
+            .hint("pgtrickle.pgt_status() lists the stream tables of this database.")
+    })?;
+    Ok((relid, id))
+}
+
+fn missing(name: &str) -> Error {
+    Error::new(ERRCODE_UNDEFINED_TABLE, format!("stream table \"{name}\" does not exist"))
+        .hint("pgtrickle.pgt_status() lists the stream tables of this database.")
+}
+
+fn must_own(name: &str, relid: Oid) -> Result<()> {
+    match object::owns(pg_sys::RelationRelationId, relid) {
+        true => Ok(()),
         false => Err(Error::new(ERRCODE_INSUFFICIENT_PRIVILEGE, format!("must be owner of stream table \"{name}\""))),
     }
 }

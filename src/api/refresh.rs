@@ -3,14 +3,13 @@
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgTrigger, pg_extern, pg_trigger};
 
-use crate::api::{create, owned};
+use crate::api::{create, owned_id};
 use crate::refresh;
 
 /// Brings a stream table, and everything it reads, to this moment.
 #[pg_extern]
 fn refresh_stream_table(name: &str) -> std::result::Result<(), ErrorReport> {
-    let table = owned(name)?;
-    Ok(create::refresh_now(&refresh::with_upstream(table.id)?)?)
+    Ok(create::refresh_now(&refresh::with_upstream(owned_id(name)?)?)?)
 }
 
 /// Refuses changes of a stream table that do not come from its refresh.

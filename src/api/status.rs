@@ -12,7 +12,7 @@ use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, name, pg_extern};
 
-use crate::api::named;
+use crate::api::resolve;
 use crate::capture;
 use crate::catalog::{quietly, stream_table};
 use crate::error::{Error, Result};
@@ -186,7 +186,7 @@ fn get_refresh_history(
 }
 
 fn history(name: &str, max_rows: i32) -> Result<Vec<HistoryRow>> {
-    let table = named(name)?;
+    let (_, id) = resolve(name)?;
     quietly(|| {
         spi::connect(None, |session| {
             session.query(
@@ -196,7 +196,7 @@ fn history(name: &str, max_rows: i32) -> Result<Vec<HistoryRow>> {
                   where pgt_id = $1
                   order by refresh_id desc
                   limit greatest($2, 0)",
-                &[table.id.into(), max_rows.into()],
+                &[id.into(), max_rows.into()],
                 |row| {
                     Ok((
                         row.require(1)?,

@@ -11,7 +11,7 @@ use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, name, pg_extern};
 
-use crate::api::named;
+use crate::api::resolve;
 use crate::catalog::dependency::{self, Relation};
 use crate::catalog::quietly;
 use crate::error::Result;
@@ -42,7 +42,7 @@ fn dependency_tree(
 }
 
 fn tree(name: Option<&str>) -> Result<Vec<TreeRow>> {
-    let root = name.map(named).transpose()?.map(|table| table.relid);
+    let root = name.map(resolve).transpose()?.map(|(relid, _)| relid);
     let (relations, reads) =
         quietly(|| spi::connect(None, |session| Ok((dependency::relations(session)?, dependency::reads(session)?))))?;
     let known: BTreeMap<&str, &Relation> =

@@ -9,7 +9,7 @@ use pgrx::datum::Interval;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
-use crate::api::{named, patience};
+use crate::api::{patience, resolve};
 use crate::error::{Error, Result};
 use crate::pg::shmem::shared;
 use crate::pg::subxact::undone;
@@ -36,7 +36,7 @@ fn wait(name: &str, timeout: Interval) -> Result<bool> {
     require_workers()?;
     require_fresh_snapshots()?;
     // Nothing is held while it sleeps: neither snapshots of ours nor locks, which end with these subtransactions.
-    let mut wait = refresh::Wait::new(time.within(|| named(name))?.id);
+    let mut wait = refresh::Wait::new(time.within(|| resolve(name))?.1);
     let mut pause = FIRST_PAUSE;
     loop {
         match time.within(|| wait.look()) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use pgrx::{check_for_interrupts, pg_sys};
 
 use crate::pg::bgworker::now;
+use crate::pg::object;
 use crate::pg::shmem::{Post, Slot, shared};
 use crate::pg::wake;
 
@@ -64,7 +65,7 @@ pub fn owned(name: &str) -> Option<pg_sys::Oid> {
     let name = CString::new(name).ok()?;
     // SAFETY: a catalog lookup that accepts that there is none of this name.
     let database = unsafe { pg_sys::get_database_oid(name.as_ptr(), true) };
-    (database != pg_sys::InvalidOid && owns(pg_sys::DatabaseRelationId, database)).then_some(database)
+    (database != pg_sys::InvalidOid && object::owns(pg_sys::DatabaseRelationId, database)).then_some(database)
 }
 
 /// This database, if it has the extension and the current user may drop it.
@@ -72,27 +73,13 @@ pub fn of_owned_extension() -> Option<pg_sys::Oid> {
     // SAFETY: as above; a plain variable of this process.
     let (extension, database) =
         unsafe { (pg_sys::get_extension_oid(c"pg_trickle".as_ptr(), true), pg_sys::MyDatabaseId) };
-    (extension != pg_sys::InvalidOid && owns(pg_sys::ExtensionRelationId, extension)).then_some(database)
+    (extension != pg_sys::InvalidOid && object::owns(pg_sys::ExtensionRelationId, extension)).then_some(database)
 }
 
 /// Whether the current user may do with this database as its owner.
 pub fn is_own() -> bool {
     // SAFETY: a plain variable of this process.
-    owns(pg_sys::DatabaseRelationId, unsafe { pg_sys::MyDatabaseId })
-}
-
-fn owns(class: pg_sys::Oid, object: pg_sys::Oid) -> bool {
-    // SAFETY: catalog lookups of objects that exist.
-    unsafe {
-        let user = pg_sys::GetUserId();
-        #[cfg(feature = "pg15")]
-        return match class == pg_sys::DatabaseRelationId {
-            true => pg_sys::pg_database_ownercheck(object, user),
-            false => pg_sys::pg_extension_ownercheck(object, user),
-        };
-        #[cfg(not(feature = "pg15"))]
-        return pg_sys::object_ownercheck(class, object, user);
-    }
+    object::owns(pg_sys::DatabaseRelationId, unsafe { pg_sys::MyDatabaseId })
 }
 
 /// Ends the worker of a database and waits until it is gone, for as long as `patience` lasts. None comes

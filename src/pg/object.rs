@@ -6,6 +6,7 @@ use pgrx::PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE;
 use pgrx::pg_sys::{self, Oid};
 
 use crate::error::{Error, Result};
+use crate::pg::guard;
 use crate::pg::spi::c_string;
 
 /// The fourth field of our advisory lock tags: users' own advisory locks have 1 or 2 there.
@@ -93,10 +94,21 @@ pub fn name(relid: Oid) -> QName {
     }
 }
 
-/// Whether `role` has the privileges of `owner`.
-pub fn is_member(role: Oid, owner: Oid) -> bool {
-    // SAFETY: catalog look-up by oid.
-    unsafe { pg_sys::has_privs_of_role(role, owner) }
+/// Whether the current role has the privileges of the owner of a relation, a database or an extension, which exists.
+/// Takes no lock.
+pub fn owns(class: Oid, object: Oid) -> bool {
+    let user = guard::current_role();
+    // SAFETY: catalog look-ups by oid; an error where there is no such object.
+    unsafe {
+        #[cfg(feature = "pg15")]
+        return match class {
+            pg_sys::RelationRelationId => pg_sys::pg_class_ownercheck(object, user),
+            pg_sys::DatabaseRelationId => pg_sys::pg_database_ownercheck(object, user),
+            _ => pg_sys::pg_extension_ownercheck(object, user),
+        };
+        #[cfg(not(feature = "pg15"))]
+        return pg_sys::object_ownercheck(class, object, user);
+    }
 }
 
 /// Whether `role` may put triggers on `relid`.

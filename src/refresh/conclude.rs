@@ -16,12 +16,14 @@ use crate::refresh::{bound_buffers, prune};
 
 /// Writes down what ticks did, and removes the change rows that they were the last to need.
 pub fn conclude(done: &Done) -> Result<()> {
-    let worked = || done.outcomes.iter().filter(|outcome| outcome.error.is_none() && outcome.did_work());
-    quietly(|| {
-        spi::connect(None, |session| {
-            worked().try_for_each(|outcome| history::insert(session, outcome.id, &outcome.refresh))
-        })
-    })?;
+    let mut worked = done.outcomes.iter().filter(|outcome| outcome.error.is_none() && outcome.did_work()).peekable();
+    if worked.peek().is_some() {
+        quietly(|| {
+            spi::connect(None, |session| {
+                worked.try_for_each(|outcome| history::insert(session, outcome.id, &outcome.refresh))
+            })
+        })?;
+    }
     prune(&done.consumed)?;
     bound_buffers(&done.consumed)
 }

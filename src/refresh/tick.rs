@@ -142,14 +142,17 @@ impl Tick {
 /// one that fails leaves its consumers as they were. What is left to do afterwards, in the same transaction or in another,
 /// is [`conclude`](super::conclude).
 pub fn tick(ids: &[i32], locks: Locks) -> Result<Done> {
-    let (mut done, rebuilt) = pass(ids, locks)?;
-    if !rebuilt.is_empty() {
-        done.outcomes.retain(|outcome| !rebuilt.contains(&outcome.id));
-        let (again, _) = pass(&rebuilt, locks)?;
-        done.outcomes.extend(again.outcomes);
-        done.consumed.extend(again.consumed);
-    }
-    Ok(done)
+    // All but the queries of users, which their owners run, reads and writes the catalog: the path is set once for all.
+    quietly(|| {
+        let (mut done, rebuilt) = pass(ids, locks)?;
+        if !rebuilt.is_empty() {
+            done.outcomes.retain(|outcome| !rebuilt.contains(&outcome.id));
+            let (again, _) = pass(&rebuilt, locks)?;
+            done.outcomes.extend(again.outcomes);
+            done.consumed.extend(again.consumed);
+        }
+        Ok(done)
+    })
 }
 
 fn pass(ids: &[i32], locks: Locks) -> Result<(Done, Vec<i32>)> {
