@@ -66,6 +66,15 @@ impl<'a> Row<'a> {
         unsafe { (*self.values.add(i)).value() }
     }
 
+    /// Whether these columns hold the same bytes in both rows.
+    pub fn is_alike(&self, other: &Row, columns: &[(usize, Shape)]) -> bool {
+        columns.iter().all(|(i, shape)| match (self.is_null(*i), other.is_null(*i)) {
+            (false, false) if shape.by_value => self.word(*i) == other.word(*i),
+            (false, false) => self.bytes(*i, shape) == other.bytes(*i, shape),
+            (null, other) => null && other,
+        })
+    }
+
     /// The bytes of a by-reference value; of a varlena with its header, be it short, compressed or a
     /// pointer to a TOAST table.
     #[inline]

@@ -105,6 +105,13 @@ pub unsafe fn attribute(desc: pg_sys::TupleDesc, i: usize) -> pg_sys::Form_pg_at
     }
 }
 
+impl Clone for Desc {
+    fn clone(&self) -> Desc {
+        // SAFETY: alive as long as self.
+        unsafe { Desc::copy(self.raw) }
+    }
+}
+
 impl Drop for Desc {
     fn drop(&mut self) {
         // SAFETY: made by us, freed once, before its memory context goes.
@@ -156,22 +163,30 @@ impl Tuplestore {
         Ok(())
     }
 
+    /// Appends a copy of the row that a slot of the same row type holds.
+    pub fn put_slot(&self, slot: &Slot) {
+        // SAFETY: alive as long as self; the server copies the row.
+        unsafe { pg_sys::tuplestore_puttupleslot(self.raw, slot.0) };
+    }
+
     /// Calls `f` for every row, from the first, whatever others have read.
     pub fn for_each(&self, mut f: impl FnMut(&Row) -> Result<()>) -> Result<()> {
-        let slot = Slot::new(&self.desc);
-        let width = self.desc.width();
-        // SAFETY: random access was asked for at the start, so any number of readers may come and go;
-        // the row is used up before the slot moves on.
+        let (mut reader, slot) = (self.reader(), Slot::new(&self.desc));
+        while reader.next(&slot) {
+            f(&slot.row())?;
+        }
+        Ok(())
+    }
+
+    /// Reads from the first row on, whatever others have read. Nobody else reads or writes meanwhile.
+    pub fn reader(&self) -> Reader<'_> {
+        // SAFETY: random access was asked for at the start, so any number of readers may come and go.
         unsafe {
             let reader = pg_sys::tuplestore_alloc_read_pointer(self.raw, pg_sys::EXEC_FLAG_REWIND as i32);
             pg_sys::tuplestore_select_read_pointer(self.raw, reader);
             pg_sys::tuplestore_rescan(self.raw);
-            while pg_sys::tuplestore_gettupleslot(self.raw, true, false, slot.0) {
-                f(&Row::of_slot(slot.0, width))?;
-            }
-            pg_sys::tuplestore_select_read_pointer(self.raw, 0);
         }
-        Ok(())
+        Reader { store: self }
     }
 }
 
@@ -190,15 +205,42 @@ impl Drop for Tuplestore {
     }
 }
 
+/// A reader's place in a tuplestore.
+pub struct Reader<'a> {
+    store: &'a Tuplestore,
+}
+
+impl Reader<'_> {
+    /// Puts the next row into the slot; whether there was one. It stays there when the reader goes on: rows in memory
+    /// do not move, those from a file belong to the slot.
+    pub fn next(&mut self, slot: &Slot) -> bool {
+        // SAFETY: the store is alive and nobody writes to it, and the slot was made for its row type.
+        unsafe { pg_sys::tuplestore_gettupleslot(self.store.raw, true, false, slot.0) }
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the first read pointer is always there.
+        unsafe { pg_sys::tuplestore_select_read_pointer(self.store.raw, 0) };
+    }
+}
+
 /// A place for one row of a tuplestore.
-struct Slot(*mut pg_sys::TupleTableSlot);
+pub struct Slot(*mut pg_sys::TupleTableSlot);
 
 impl Slot {
-    fn new(desc: &Desc) -> Slot {
+    pub fn new(desc: &Desc) -> Slot {
         // SAFETY: dropped before the descriptor is.
         Slot(in_top_transaction(|| unsafe {
             pg_sys::MakeSingleTupleTableSlot(desc.raw, &raw const pg_sys::TTSOpsMinimalTuple)
         }))
+    }
+
+    /// The row that it holds.
+    pub fn row(&self) -> Row<'_> {
+        // SAFETY: filled by a reader; the row stays until the next one, and has the width of the row type.
+        unsafe { Row::of_slot(self.0, (*(*self.0).tts_tupleDescriptor).natts as usize) }
     }
 }
 

@@ -19,8 +19,8 @@ use crate::pg::spi::{Session, Statement};
 use crate::pg::tuplestore::Tuplestore;
 use crate::pg::{object, relation};
 use crate::refresh::loaded::Loaded;
-use crate::refresh::planned::{Compiled, NEAR, distance, told};
-use crate::refresh::program::{mask_of, register_delta, register_step};
+use crate::refresh::planned::{Compiled, NEAR, distance, register_as, told};
+use crate::refresh::program::{mask_of, register_delta};
 
 /// Estimates of one stream table.
 #[derive(Default)]
@@ -177,8 +177,8 @@ pub fn rehearse<'a>(
         };
         let sizes = deltas.iter().filter_map(|delta| changed.get(delta)).copied().collect();
         let (delta, rows) = rehearse_steps(session, &compiled, sizes, (&mut stores, visit))?;
-        writing += apply_cost(session, loaded, node, rows)?;
         compiled.program.steps.iter().try_for_each(|step| session.unregister(step.name.as_str()))?;
+        writing += apply_cost(session, loaded, node, (&delta, rows))?;
         let relation = Relation::NodeDelta(node);
         register_delta(session, loaded, &relation, &delta, rows)?;
         stores.push(delta);
@@ -203,7 +203,7 @@ fn rehearse_steps(
             visit(&statement)?;
         }
         let store = statement.store()?;
-        register_step(session, step, &store, rows)?;
+        register_as(session, step.name.as_str(), &store, rows)?;
         sizes.push(rows);
         stores.push(store);
     }
@@ -218,15 +218,14 @@ fn is_unlikely(program: &Program, step: &Step) -> bool {
     needed.is_some_and(|needed| needed.seldom || is_unlikely(program, needed))
 }
 
-/// What bringing a delta of so many rows into a node's table costs.
-fn apply_cost(session: &Session, loaded: &Loaded, node: usize, rows: f64) -> Result<f64> {
+/// What bringing a delta of so many rows into a node's table costs: some of them change rows, as many come as go.
+fn apply_cost(session: &Session, loaded: &Loaded, node: usize, (delta, rows): (&Tuplestore, f64)) -> Result<f64> {
     let applied = loaded.programs.apply(loaded, node);
-    let update = applied.plan.update.as_ref().map(|update| (&applied.update, update));
-    let rest = [(&applied.delete, &applied.plan.delete), (&applied.insert, &applied.plan.insert)];
+    let part = told(rows / if applied.update.is_some() { 4.0 } else { 2.0 });
     let mut cost = WRITE * rows;
-    for (planned, sql) in update.into_iter().chain(rest) {
-        let statement = planned.get(&[rows], near(&[rows]), || session.prepare(&print::statement(sql), &[]))?;
-        cost += STATEMENT + statement.planned()?.cost;
+    for change in applied.update.iter().chain([&applied.delete, &applied.insert]) {
+        let planned = change.with(session, (delta, part), near(&[part]), |statement| statement.planned())?;
+        cost += STATEMENT + planned.cost;
     }
     Ok(cost)
 }

@@ -8,11 +8,14 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use ivm::plan::Relation;
+use ivm::sql::ast::Statement as Sql;
+use ivm::sql::ident::Ident;
 use ivm::sql::print;
-use ivm::view::{Apply, Mask, Program};
+use ivm::view::{Apply, CHANGED, COME, GONE, Identity, Mask, Node, Program};
 
 use crate::error::Result;
-use crate::pg::spi::Statement;
+use crate::pg::spi::{Session, Statement};
+use crate::pg::tuplestore::Tuplestore;
 use crate::refresh::estimate::Estimates;
 use crate::refresh::loaded::Loaded;
 
@@ -28,6 +31,12 @@ const PROGRAMS: usize = 256;
 /// What the planner is told of a relation with so many rows.
 pub fn told(rows: f64) -> f64 {
     rows.max(FEW)
+}
+
+/// Makes the result of a step, or a part of it, readable under a name.
+pub fn register_as(session: &Session, name: &str, store: &Tuplestore, rows: f64) -> Result<()> {
+    let last = store.row_type().names().pop().unwrap_or_default();
+    session.register(name, store, &last, rows)
 }
 
 /// By what factor sizes are apart at most; `None` when they are not of the same relations.
@@ -79,12 +88,56 @@ impl Compiled {
     }
 }
 
-/// How a node takes its delta, and the statements of that.
+/// How a node takes its delta.
 pub struct Applied {
-    pub plan: Apply,
-    pub update: Planned,
-    pub delete: Planned,
-    pub insert: Planned,
+    /// The places of the columns by which a changed row is found; `None` where no row changes.
+    pub key: Option<Vec<usize>>,
+    pub update: Option<Change>,
+    pub delete: Change,
+    pub insert: Change,
+}
+
+/// What is done with a part of a delta.
+pub struct Change {
+    part: &'static str,
+    sql: Sql,
+    planned: Planned,
+}
+
+impl Applied {
+    fn new(node: &Node) -> Applied {
+        let Apply { update, delete, insert, .. } = ivm::apply::plan(node);
+        let change = |part, sql| Change { part, sql, planned: Planned::default() };
+        let place = |name: &Ident| node.columns.iter().position(|column| column.name == *name);
+        let key = match &node.identity {
+            Identity::Key(names) | Identity::HashedKey(names) => names.iter().map(place).collect(),
+            Identity::Bag => None,
+        };
+        Applied {
+            key: key.filter(|_| update.is_some()),
+            update: update.map(|update| change(CHANGED, update)),
+            delete: change(GONE, delete),
+            insert: change(COME, insert),
+        }
+    }
+}
+
+impl Change {
+    /// Calls `f` with the statement, ready to change what a part of so many rows says; the factor as for
+    /// [`Planned::get`].
+    pub fn with<R>(
+        &self,
+        session: &Session,
+        (part, rows): (&Tuplestore, f64),
+        near: f64,
+        f: impl FnOnce(&Statement) -> Result<R>,
+    ) -> Result<R> {
+        register_as(session, self.part, part, rows)?;
+        let prepare = || session.prepare(&print::statement(&self.sql), &[]);
+        let result = f(&*self.planned.get(&[rows], near, prepare)?)?;
+        session.unregister(self.part)?;
+        Ok(result)
+    }
 }
 
 /// The program of a node and a change mask; `None` where there is nothing to follow.
@@ -126,10 +179,7 @@ impl Programs {
     }
 
     pub fn apply(&self, loaded: &Loaded, node: usize) -> Rc<Applied> {
-        let make = || {
-            let (update, delete, insert) = Default::default();
-            Rc::new(Applied { plan: ivm::apply::plan(&loaded.view.nodes[node]), update, delete, insert })
-        };
+        let make = || Rc::new(Applied::new(&loaded.view.nodes[node]));
         Rc::clone(self.apply.borrow_mut().entry(node).or_insert_with(make))
     }
 

@@ -3,21 +3,20 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use ivm::choice::{STATEMENT, WRITE};
 use ivm::plan::Relation;
 use ivm::sql::ast::Statement as Sql;
 use ivm::sql::print;
-use ivm::view::{Mask, Step};
+use ivm::view::Mask;
 
 use crate::catalog::ddl;
 use crate::error::{Error, Result};
 use crate::pg::spi::{Session, Statement};
 use crate::pg::tuplestore::Tuplestore;
 use crate::refresh::loaded::Loaded;
-use crate::refresh::planned::{Compiled, NEAR, Planned, told};
+use crate::refresh::planned::{Change, Compiled, NEAR, register_as, told};
 
 /// What a refresh changed in the stream table.
 pub struct Changes {
@@ -85,12 +84,6 @@ pub fn register_delta(
 ) -> Result<()> {
     let (name, weight) = (loaded.view.relation_name(relation).name, loaded.view.weight(relation));
     session.register(name.as_str(), store, weight.as_str(), rows)
-}
-
-/// Makes the result of a step readable by later ones.
-pub fn register_step(session: &Session, step: &Step, store: &Tuplestore, rows: f64) -> Result<()> {
-    let last = store.row_type().names().pop().unwrap_or_default();
-    session.register(step.name.as_str(), store, &last, rows)
 }
 
 /// Follows the given source deltas through all nodes.
@@ -184,45 +177,40 @@ fn run(work: &Work, node: usize, compiled: &Compiled, mut sizes: Vec<f64>) -> Re
             work.timed(&statement, || work.session.materialise(&statement, &store))?;
         }
         let rows = told(store.rows() as f64);
-        register_step(work.session, step, &store, rows)?;
+        register_as(work.session, step.name.as_str(), &store, rows)?;
         sizes.push(rows);
         stores.push(store);
     }
     let delta = stores.pop().ok_or(Error::Bug("a program ends in its delta"))?;
-    let changes = apply(work, node, delta)?;
-    for step in steps {
-        work.session.unregister(step.name.as_str())?;
-    }
-    Ok(changes)
+    steps.iter().try_for_each(|step| work.session.unregister(step.name.as_str()))?;
+    apply(work, node, delta)
 }
 
 /// Writes a delta into the node's table and checks that the table agreed with it.
 fn apply(work: &Work, node: usize, delta: Tuplestore) -> Result<Changes> {
     let (minus, plus) = delta.weights()?;
-    let (mut inserted, mut updated, mut deleted) = (0, 0, 0);
-    if minus + plus > 0 {
-        let applied = work.loaded.programs.apply(work.loaded, node);
-        let sizes = [told(delta.rows() as f64)];
-        let execute = |planned: &Planned, sql: &Sql| {
-            let prepare = || work.session.prepare(&print::statement(sql), &[]);
-            let statement: Rc<Statement> = planned.get(&sizes, NEAR, prepare)?;
-            work.write(&statement)
-        };
-        if let Some(update) = applied.plan.update.as_ref().filter(|_| minus > 0 && plus > 0) {
-            updated = execute(&applied.update, update)?;
+    let applied = work.loaded.programs.apply(work.loaded, node);
+    let parts = (minus > 0 && plus > 0).then(|| delta.parts(applied.key.as_deref()));
+    let (changed, gone, come) = match &parts {
+        Some(parts) => (Some(&parts.changed), &parts.gone, &parts.come),
+        None => (None, &delta, &delta),
+    };
+    let write = |change: &Change, part: &Tuplestore| {
+        if part.rows() == 0 {
+            return Ok(0);
         }
-        if updated < minus {
-            deleted = execute(&applied.delete, &applied.plan.delete)?;
-        }
-        if updated < plus {
-            inserted = execute(&applied.insert, &applied.plan.insert)?;
-        }
-        if deleted + updated != minus || inserted + updated != plus {
-            let table = &work.loaded.view.nodes[node].table;
-            let done = format!("{deleted} rows were deleted, {updated} updated and {inserted} inserted");
-            let figures = format!("Table {table}: the weights are -{minus} and +{plus}, but {done}.");
-            return Err(Error::Broken("a delta does not fit the table it is for", figures));
-        }
+        let rows = told(part.rows() as f64);
+        change.with(work.session, (part, rows), NEAR, |statement| work.write(statement))
+    };
+    let update = applied.update.as_ref().zip(changed);
+    let updated = update.map_or(Ok(0), |(update, changed)| write(update, changed))?;
+    let deleted = if minus > 0 { write(&applied.delete, gone)? } else { 0 };
+    let inserted = if plus > 0 { write(&applied.insert, come)? } else { 0 };
+    if deleted + updated != minus || inserted + updated != plus {
+        let table = &work.loaded.view.nodes[node].table;
+        let done = format!("{deleted} rows were deleted, {updated} updated and {inserted} inserted");
+        let figures = format!("Table {table}: the weights are -{minus} and +{plus}, but {done}.");
+        return Err(Error::Broken("a delta does not fit the table it is for", figures));
     }
     Ok(Changes { inserted, updated, deleted, delta, moved: work.written.get() > 0 })
 }

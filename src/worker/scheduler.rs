@@ -94,10 +94,11 @@ impl Scheduler {
             self.poll();
             let Actions { tick, away, waiting, wake, late } = self.decide();
             self.confess(&late);
-            // Said before it is asked: whoever drains sees the one or is seen.
+            // Said before it is asked: whoever drains sees the one or is seen, with all that he altered before.
             self.slot.ticking.store(true, Ordering::SeqCst);
             let drained = self.slot.drained.load(Ordering::SeqCst);
-            let idle = drained || (tick.is_empty() && away.is_empty());
+            let outdated = self.reload_at.is_none() && self.feed.stale().is_some();
+            let idle = drained || outdated || (tick.is_empty() && away.is_empty());
             if !idle {
                 self.hand_over(away);
                 self.act(&tick);
@@ -111,7 +112,7 @@ impl Scheduler {
                 self.tidy();
             }
             self.make_room(wake, idle);
-            if idle {
+            if idle && !outdated {
                 self.wait(wake.filter(|_| !drained));
             }
         }

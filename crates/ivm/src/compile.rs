@@ -55,7 +55,7 @@ pub fn full_query(view: &View, index: usize) -> Result<Query> {
 
 /// The program whose delta is what a node's table lacks and what it has too much.
 pub fn full_program(view: &View, index: usize) -> Result<Program> {
-    delta::rendered(view, vec![full_step(view, index)])
+    delta::rendered(view, index, vec![full_step(view, index)])
 }
 
 /// The one step of [`full_program`], as a plan.

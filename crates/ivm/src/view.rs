@@ -99,15 +99,21 @@ pub struct Step {
     pub seldom: bool,
 }
 
-/// Brings [`DELTA`] into a node's table, in this order: update, delete, insert.
+/// The parts of a delta that [`Apply`] reads, each with all its columns. A key that leaves and comes is in [`CHANGED`],
+/// with its new row; what only leaves is in [`GONE`], what only comes in [`COME`]. Of a bag, rows only leave or come.
+pub const CHANGED: &str = "changed";
+pub const GONE: &str = "gone";
+pub const COME: &str = "come";
+
+/// Brings a delta into a node's table, in this order: update, delete, insert.
 ///
 /// With `m` the sum of the negative weights and `p` that of the positive ones, the numbers of rows
 /// touched must satisfy `deleted + updated = m` and `inserted + updated = p`: a mismatch means that the
-/// table is not what the delta thinks it is, and is an error, never repaired. Statements that can only
-/// touch nothing (`m = 0`, `p = 0`, all done by the update) are not run.
+/// table is not what the delta thinks it is, and is an error, never repaired. The statement of a part
+/// without rows is not run. In this order it does no harm when a key that changed is in the two other parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Apply {
-    /// Keyed nodes only: rows whose key is in both halves of the delta change in place.
+    /// Keyed nodes only: rows of [`CHANGED`] change in place.
     pub update: Option<Statement>,
     pub delete: Statement,
     pub insert: Statement,

@@ -6,9 +6,9 @@
 use crate::identity;
 use crate::sql::ast::{Expr, From, Item, Limit, Query, Select, Statement, col};
 use crate::sql::ident::Ident;
-use crate::view::Node;
+use crate::view::{COME, GONE, Node};
 
-use super::{columns, delta, weight};
+use super::{columns, part};
 
 pub fn delete(node: &Node) -> Statement {
     let same = identity::same_row(&node.identity, &node.columns, &|c| col("s", c.name.as_str()), &|c| {
@@ -29,8 +29,7 @@ pub fn delete(node: &Node) -> Statement {
     }
     let chosen = Select {
         items: vec![Item { expr: col("c", "place"), alias: None }],
-        from: vec![delta("d"), copies],
-        filter: Some(weight(node, "d", "<")),
+        from: vec![part(GONE), copies],
         ..Select::default()
     };
     Statement::Delete {
@@ -47,8 +46,7 @@ pub fn insert(node: &Node) -> Statement {
     let copies = From::Function { call: Box::new(series), alias: None, lateral: false, ordinality: false };
     let select = Select {
         items: columns(node, "d").into_iter().map(|expr| Item { expr, alias: None }).collect(),
-        from: vec![delta("d"), copies],
-        filter: Some(weight(node, "d", ">")),
+        from: vec![part(COME), copies],
         ..Select::default()
     };
     let columns = node.columns.iter().map(|column| column.name.clone()).collect();

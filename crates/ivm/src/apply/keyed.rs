@@ -6,11 +6,11 @@
 
 use crate::catalog::Equality;
 use crate::identity;
-use crate::sql::ast::{Action, Arm, Body, Expr, From, Item, Merge, Query, Select, SetOp, Statement, bare, col};
+use crate::sql::ast::{Action, Arm, Expr, Item, Merge, Query, Select, Statement, col};
 use crate::sql::ident::Ident;
-use crate::view::{Identity, Node, NodeColumn};
+use crate::view::{CHANGED, COME, GONE, Identity, Node, NodeColumn};
 
-use super::{columns, delta, weight};
+use super::{columns, part};
 
 /// In place, the rows whose key both leaves and comes. `None` when nothing but the key could change.
 pub fn update(node: &Node) -> Option<Statement> {
@@ -22,46 +22,31 @@ pub fn update(node: &Node) -> Option<Statement> {
     if changes.is_empty() {
         return None;
     }
-    let source = Select {
-        items: star(node, "p"),
-        from: vec![delta("p")],
-        filter: Some(weight(node, "p", ">")),
-        ..Select::default()
-    };
     Some(Statement::Merge(Box::new(Merge {
         with: None,
         table: node.table.clone(),
         alias: Ident::new("t"),
-        source: From::derived(Query::select(source), "d"),
-        on: same(node, "t", "d"),
+        source: part(CHANGED),
+        on: same(node),
         arms: vec![Arm { matched: true, condition: None, action: Action::Update(changes) }],
     })))
 }
 
-/// The rows whose key leaves and does not come. The keys are subtracted as sets, which costs the same however few
-/// rows the planner expects to meet: a nested loop over two large halves of a delta does not end.
+/// The rows whose key leaves and does not come.
 pub fn delete(node: &Node) -> Statement {
-    let keys = |sign| {
-        let items = key(node).iter().map(|name| Item { expr: col("p", name.as_str()), alias: None });
-        let filter = Some(weight(node, "p", sign));
-        Query::select(Select { items: items.collect(), from: vec![delta("p")], filter, ..Select::default() })
-    };
-    let gone = Body::SetOp { op: SetOp::Except, all: false, left: Box::new(keys("<")), right: Box::new(keys(">")) };
-    let gone = From::derived(Query::of(gone), "d");
     Statement::Delete {
         table: node.table.clone(),
         alias: Ident::new("t"),
-        using: vec![gone],
-        filter: same(node, "t", "d"),
+        using: vec![part(GONE)],
+        filter: same(node),
         with: None,
     }
 }
 
 /// The rows whose key comes and does not leave.
 pub fn insert(node: &Node) -> Statement {
-    let filter = Expr::And(vec![weight(node, "d", ">"), without(node, "d", "m", "<")]);
     let items = columns(node, "d").into_iter().map(|expr| Item { expr, alias: None }).collect();
-    let select = Select { items, from: vec![delta("d")], filter: Some(filter), ..Select::default() };
+    let select = Select { items, from: vec![part(COME)], ..Select::default() };
     let columns = node.columns.iter().map(|column| column.name.clone()).collect();
     Statement::Insert { table: node.table.clone(), columns, query: Query::select(select) }
 }
@@ -74,19 +59,7 @@ fn key(node: &Node) -> &[Ident] {
     }
 }
 
-fn star(node: &Node, alias: &str) -> Vec<Item> {
-    columns(node, alias).into_iter().map(|expr| Item { expr, alias: None }).collect()
-}
-
-/// Rows `left` and `right` have the same key.
-fn same(node: &Node, left: &str, right: &str) -> Expr {
-    identity::same_row(&node.identity, &node.columns, &|c| col(left, c.name.as_str()), &|c| col(right, c.name.as_str()))
-}
-
-/// The delta has no row of the same key whose weight has this sign.
-fn without(node: &Node, row: &str, other: &str, sign: &str) -> Expr {
-    let filter = Expr::And(vec![weight(node, other, sign), same(node, other, row)]);
-    let items = vec![Item { expr: bare(node.weight().as_str()), alias: None }];
-    let select = Select { items, from: vec![delta(other)], filter: Some(filter), ..Select::default() };
-    Expr::Not(Box::new(Expr::Exists(Box::new(Query::select(select)))))
+/// A row of the table and one of the delta have the same key.
+fn same(node: &Node) -> Expr {
+    identity::same_row(&node.identity, &node.columns, &|c| col("t", c.name.as_str()), &|c| col("d", c.name.as_str()))
 }

@@ -1,15 +1,17 @@
 //! Bringing a consolidated delta into a node's table.
 //!
 //! Identity exists only here. A keyed row changes in place; a bag loses exactly `−w` copies and gains
-//! `w`. Every statement reads the delta by its name, and touches as many rows as the weights say.
+//! `w`. Every statement reads a part of the delta, and touches as many rows as the weights say.
 
 mod bag;
 mod index;
 mod keyed;
 
+pub use index::in_order;
+
 use crate::sql::ast::{Expr, From, col};
 use crate::sql::ident::QName;
-use crate::view::{Apply, DELTA, Identity, Node};
+use crate::view::{Apply, Identity, Node};
 
 /// The statements that bring a delta into a node's table.
 pub fn plan(node: &Node) -> Apply {
@@ -22,14 +24,9 @@ pub fn plan(node: &Node) -> Apply {
     }
 }
 
-/// The delta as a FROM item.
-fn delta(alias: &str) -> From {
-    From::table(QName::bare(DELTA), alias)
-}
-
-/// A comparison of the weight of `alias` with zero.
-fn weight(node: &Node, alias: &str, sign: &str) -> Expr {
-    Expr::binary(sign, col(alias, node.weight().as_str()), Expr::number(0))
+/// A part of the delta, `d`.
+fn part(name: &str) -> From {
+    From::table(QName::bare(name), "d")
 }
 
 /// The node's columns as `alias.column`.

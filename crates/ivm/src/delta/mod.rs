@@ -39,6 +39,7 @@ mod window;
 
 use std::collections::BTreeMap;
 
+use crate::apply;
 use crate::error::{Error, Result};
 use crate::nodes::unique;
 use crate::plan::{ColId, Column, Ids, Plan, Relation, Scan};
@@ -80,7 +81,7 @@ pub struct Cx<'a> {
 
 /// The program by which a node follows a change mask; `None` when nothing it reads has changed.
 pub fn program(view: &View, index: usize, mask: &Mask) -> Result<Option<Program>> {
-    steps(view, index, mask)?.map(|steps| rendered(view, steps)).transpose()
+    steps(view, index, mask)?.map(|steps| rendered(view, index, steps)).transpose()
 }
 
 /// The same program as plans.
@@ -98,13 +99,17 @@ pub fn steps(view: &View, index: usize, mask: &Mask) -> Result<Option<Vec<PlanSt
     Ok(Some(cx.steps))
 }
 
-/// Steps as SQL.
-pub fn rendered(view: &View, steps: Vec<PlanStep>) -> Result<Program> {
+/// Steps as SQL. The delta comes in the order in which the node's table is looked up.
+pub fn rendered(view: &View, index: usize, steps: Vec<PlanStep>) -> Result<Program> {
     let names = |relation: &Relation| view.relation_name(relation);
     let steps = steps.into_iter().map(|PlanStep { name, law, plan, needs, seldom }| {
         Ok(Step { name, law, query: render::query(&plan, &names)?, needs, seldom })
     });
-    Ok(Program { steps: steps.collect::<Result<_>>()? })
+    let mut steps: Vec<Step> = steps.collect::<Result<_>>()?;
+    if let Some(last) = steps.pop() {
+        steps.push(Step { query: apply::in_order(&view.nodes[index], last.query), ..last });
+    }
+    Ok(Program { steps })
 }
 
 /// The law that an operator's delta follows.
