@@ -16,6 +16,7 @@ use ivm::view::{Apply, CHANGED, COME, GONE, Identity, Mask, Node, Program};
 use crate::error::Result;
 use crate::pg::spi::{Session, Statement};
 use crate::pg::tuplestore::Tuplestore;
+use crate::pg::{guard, plan};
 use crate::refresh::estimate::Estimates;
 use crate::refresh::loaded::Loaded;
 
@@ -134,7 +135,11 @@ impl Change {
     ) -> Result<R> {
         register_as(session, self.part, part, rows)?;
         let prepare = || session.prepare(&print::statement(&self.sql), &[]);
-        let result = f(&*self.planned.get(&[rows], near, prepare)?)?;
+        let statement = self.planned.get(&[rows], near, prepare)?;
+        if !statement.is_planned()? {
+            guard::with_settings(&[("random_page_cost", &plan::cost_in_order().to_string())], || statement.planned())?;
+        }
+        let result = f(&statement)?;
         session.unregister(self.part)?;
         Ok(result)
     }
