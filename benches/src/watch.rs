@@ -21,8 +21,8 @@ pub fn table(schedule: &'static str) -> Table {
 /// An order whose quantity can be raised, and the group that then shows it.
 pub struct Counter {
     pub order: i64,
-    region: String,
-    category: String,
+    pub region: String,
+    pub category: String,
 }
 
 /// Some orders of many groups.
@@ -51,9 +51,15 @@ pub struct Writer {
 
 impl Writer {
     pub async fn over(session: Session, commit: Commit) -> Result<Writer> {
-        session.batch(&format!("set synchronous_commit = {}", commit.setting())).await?;
         let raise = session.client.prepare("update orders set quantity = quantity + 1 where id = $1").await?;
-        Ok(Writer { session, raise })
+        let writer = Writer { session, raise };
+        writer.commit(commit).await?;
+        Ok(writer)
+    }
+
+    /// From here on commits are of this kind.
+    pub async fn commit(&self, commit: Commit) -> Result<()> {
+        self.session.batch(&format!("set synchronous_commit = {}", commit.setting())).await
     }
 
     /// Returns when the server has said that the commit is done.
