@@ -36,7 +36,8 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
     server.outside.batch_execute("checkpoint").await?;
     sleep(Duration::from_secs(2)).await;
 
-    let staleness = probe::follow(&writer, &reader, &counter, PACE, duration).await?;
+    let raise = async |_| writer.raise(counter.order).await;
+    let staleness = probe::follow(raise, async || reader.quantity(&counter).await, PACE, duration).await?;
     owner.exact(&table).await?;
     report.add(json!({
         "rows": dataset.rows,

@@ -1,4 +1,5 @@
-//! The age of commits when they are first seen: while one session raises a counter at a steady pace, another reads it.
+//! The age of commits when they are first seen: while one session raises a counter at a steady pace,
+//! another reads it.
 //!
 //! Law: nobody else raises the counter, so its value says which of the commits are visible.
 
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_postgres::Statement;
 
 use crate::Result;
 use crate::dataset::Dataset;
@@ -14,20 +16,22 @@ use crate::sample::Sample;
 use crate::server::Server;
 use crate::session::{Session, Table};
 use crate::timing::Commit;
-use crate::watch::{self, Counter, PATIENCE, Reader, Writer};
+use crate::watch::{self, PATIENCE, Writer};
 
 /// How exactly the moment is known at which something became visible.
 const POLL: Duration = Duration::from_millis(1);
 /// Between two commits.
 const PACE: Duration = Duration::from_millis(10);
 
-/// The order book with the watched stream table, and a counter in a group that nobody else changes.
+/// The order book with the watched stream table, and a region of it that nobody else changes: one order in each of its
+/// groups, raised in turn, so that no row is changed so often that the server itself would be slow to read it.
 pub struct Probe {
     pub owner: Session,
     pub table: Table,
     writer: Writer,
-    reader: Reader,
-    counter: Counter,
+    orders: u32,
+    reader: Session,
+    read: Statement,
 }
 
 impl Probe {
@@ -35,13 +39,18 @@ impl Probe {
     pub async fn over(server: &Server, dataset: Dataset) -> Result<Probe> {
         dataset.load(server).await?;
         let owner = server.session(dataset.schema).await?;
-        let counter = lone_counter(&owner).await?;
+        owner.batch("insert into customers values (0, 'nobody else', 'region alone')").await?;
+        let insert = "insert into orders select -id, 0, id, 0, 1, 1, 'open', now() from products where id <= 40";
+        let orders = u32::try_from(owner.client.execute(insert, &[]).await?)?;
         let table = watch::table("0s");
         owner.create(&table).await?;
-        let reader = Reader::over(server.session(dataset.schema).await?).await?;
+        owner.batch("create index on watched (region)").await?;
         let writer = Writer::over(server.session(dataset.schema).await?, Commit::Async).await?;
+        let reader = server.session(dataset.schema).await?;
+        let read = "select sum(quantity)::bigint from watched where region = 'region alone'";
+        let read = reader.client.prepare(read).await?;
         server.outside.batch_execute("checkpoint").await?;
-        let probe = Probe { owner, table, writer, reader, counter };
+        let probe = Probe { owner, table, writer, orders, reader, read };
         // Plans are made and pages are in memory before anybody measures.
         probe.follow(Duration::from_secs(1), Commit::Async).await?;
         Ok(probe)
@@ -50,7 +59,9 @@ impl Probe {
     /// How old commits of this kind are when they are first seen, over some time.
     pub async fn follow(&self, time: Duration, commit: Commit) -> Result<Sample> {
         self.writer.commit(commit).await?;
-        follow(&self.writer, &self.reader, &self.counter, PACE, time).await
+        let raise = async |number: u32| self.writer.raise(-i64::from(1 + number % self.orders)).await;
+        let read = async || Ok(self.reader.client.query_one(&self.read, &[]).await?.get(0));
+        follow(raise, read, PACE, time).await
     }
 
     /// An error unless the stream table comes to equal its query.
@@ -59,62 +70,48 @@ impl Probe {
     }
 }
 
-/// A new order in a group of its own: whoever else changes orders leaves its quantity alone.
-async fn lone_counter(session: &Session) -> Result<Counter> {
-    let row = session
-        .one(
-            "with buyer as (insert into customers values (0, 'nobody else', 'region alone') returning id, region),
-                  bought as (select id, category from products where id = 1),
-                  ordered as (insert into orders select 0, buyer.id, bought.id, 0, 1, 1, 'open', now() from buyer, bought)
-             select region, category from buyer, bought",
-        )
-        .await?;
-    Ok(Counter { order: 0, region: row.get(0), category: row.get(1) })
-}
-
-/// Commits at a steady pace for some time. How old each commit was when it was first seen, in milliseconds; nobody else
-/// may raise the counter.
+/// Commits at a steady pace for some time. How old each commit was when it was first seen, in milliseconds. `raise` commits
+/// the n-th and `read` reads the counter, which each raises by one.
 pub async fn follow(
-    writer: &Writer,
-    reader: &Reader,
-    counter: &Counter,
+    raise: impl AsyncFn(u32) -> Result<Instant>,
+    read: impl AsyncFn() -> Result<i64>,
     pace: Duration,
     time: Duration,
 ) -> Result<Sample> {
-    let base = reader.quantity(counter).await?;
+    let base = read().await?;
     let (told, heard) = unbounded_channel();
-    let writes = write(writer, counter, (pace, time), told);
-    let (written, ages) = tokio::join!(writes, observe(reader, counter, base, heard));
+    let (written, ages) = tokio::join!(write(raise, (pace, time), told), observe(read, base, heard));
     let ages = ages?;
     written.map(|()| ages)
 }
 
 async fn write(
-    writer: &Writer,
-    counter: &Counter,
+    raise: impl AsyncFn(u32) -> Result<Instant>,
     (pace, time): (Duration, Duration),
     told: UnboundedSender<Instant>,
 ) -> Result<()> {
     let mut ticks = interval(pace);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let began = Instant::now();
-    while began.elapsed() < time {
+    for number in 0.. {
+        if began.elapsed() >= time {
+            break;
+        }
         ticks.tick().await;
-        told.send(writer.raise(counter).await?)?;
+        told.send(raise(number).await?)?;
     }
     Ok(())
 }
 
 /// Reads until there is no more to see.
 async fn observe(
-    reader: &Reader,
-    counter: &Counter,
+    read: impl AsyncFn() -> Result<i64>,
     base: i64,
     mut heard: UnboundedReceiver<Instant>,
 ) -> Result<Sample> {
     let (mut ages, mut unseen, mut seen) = (Sample::default(), VecDeque::new(), 0);
     loop {
-        let visible = reader.quantity(counter).await? - base;
+        let visible = read().await? - base;
         let now = Instant::now();
         while let Ok(committed) = heard.try_recv() {
             unseen.push_back(committed);

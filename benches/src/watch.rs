@@ -21,8 +21,8 @@ pub fn table(schedule: &'static str) -> Table {
 /// An order whose quantity can be raised, and the group that then shows it.
 pub struct Counter {
     pub order: i64,
-    pub region: String,
-    pub category: String,
+    region: String,
+    category: String,
 }
 
 /// Some orders of many groups.
@@ -63,10 +63,10 @@ impl Writer {
     }
 
     /// Returns when the server has said that the commit is done.
-    pub async fn raise(&self, counter: &Counter) -> Result<Instant> {
-        match self.session.client.execute(&self.raise, &[&counter.order]).await? {
+    pub async fn raise(&self, order: i64) -> Result<Instant> {
+        match self.session.client.execute(&self.raise, &[&order]).await? {
             1 => Ok(Instant::now()),
-            _ => Err(format!("order {} is gone", counter.order).into()),
+            _ => Err(format!("order {order} is gone").into()),
         }
     }
 }
