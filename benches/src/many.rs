@@ -26,13 +26,6 @@ const CHANGED: u32 = 10;
 const TARGET_CPU_PERCENT: f64 = 1.0;
 
 pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Result<()> {
-    server.autovacuum(false).await?;
-    let result = measure(server, options, report).await;
-    server.autovacuum(true).await?;
-    result
-}
-
-async fn measure(server: &Server, options: &Options, report: &mut Report) -> Result<()> {
     let rounds = options.rounds.unwrap_or(ROUNDS);
     let mut crowd = Crowd::over(server).await?;
     for tables in [FEW, options.tables.unwrap_or(TABLES).max(FEW)] {
@@ -53,7 +46,10 @@ async fn measure(server: &Server, options: &Options, report: &mut Report) -> Res
         report.add(costs(server, &mut crowd, rounds).await?);
     }
     let seconds = options.seconds.unwrap_or(SECONDS);
-    let work = meter::idle(server, &crowd.session, Duration::from_secs(seconds.into())).await?;
+    server.autovacuum(false).await?;
+    let work = meter::idle(server, &crowd.session, Duration::from_secs(seconds.into())).await;
+    server.autovacuum(true).await?;
+    let work = work?;
     let percent = work.cpu / f64::from(seconds) / 10.0;
     crowd.verify().await?;
     report.add(json!({
