@@ -5,7 +5,7 @@
 //! snapshot is the row that a search would find, and whatever is not there is searched.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ivm::frontier::Frontier;
 use ivm::sql::ident::QName;
@@ -81,8 +81,9 @@ pub fn get(session: &Session, ids: &[i32]) -> Result<BTreeMap<i32, Seen>> {
         seen.extend(by_place(|| session.query(seen!("ctid = any ($1)"), &[places.into()], read))?);
     }
     // In the place of a row that has moved there may be another.
-    seen.retain(|id, _| ids.contains(id));
-    let rest: Vec<i32> = ids.iter().copied().filter(|id| !seen.contains_key(id)).collect();
+    let wanted: BTreeSet<i32> = ids.iter().copied().collect();
+    seen.retain(|id, _| wanted.contains(id));
+    let rest: Vec<i32> = wanted.into_iter().filter(|id| !seen.contains_key(id)).collect();
     if !rest.is_empty() {
         seen.extend(session.query(seen!("pgt_id = any ($1)"), &[rest.into()], read)?);
     }
