@@ -74,7 +74,7 @@ impl Crowd {
         Ok((came, milliseconds(began)))
     }
 
-    /// Changes a row of a source; how long it then takes to be visible in a stream table, and when it was.
+    /// Changes a row of a source; how long it then takes to be visible in a stream table.
     pub async fn change(&self, source: u32) -> Result<f64> {
         change(&self.session, source).await
     }
