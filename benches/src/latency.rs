@@ -88,7 +88,7 @@ async fn play(
             due = due.max(Instant::now()) + PACE;
             let before = reader.quantity(counter).await?;
             let sent = Instant::now();
-            let committed = writer.raise(counter).await?;
+            let committed = writer.raise(counter.order).await?;
             let seen = reader.until(counter, before + 1).await?;
             series.visible.push((seen - committed).as_secs_f64() * 1000.0);
             series.from_send.push((seen - sent).as_secs_f64() * 1000.0);

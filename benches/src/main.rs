@@ -4,21 +4,32 @@
 //! started and after it stopped. Ratios come from one interleaved run.
 
 mod beside;
+mod bloat;
 mod churn;
+mod crowd;
 mod dag;
 mod dataset;
 mod facts;
+mod fleet;
 mod freshness;
+mod hold;
 mod idle;
 mod latency;
+mod load;
+mod many;
+mod meter;
 mod nexmark;
 mod one_row;
 mod options;
+mod postmaster;
+mod probe;
 mod process;
 mod report;
+mod restart;
 mod sample;
 mod server;
 mod session;
+mod steady;
 mod timing;
 mod tpch;
 mod tree;
@@ -54,7 +65,7 @@ async fn main() -> ExitCode {
 
 async fn run(options: &Options) -> Result<()> {
     for bench in &options.benches {
-        let server = Server::fresh().await?;
+        let mut server = Server::fresh().await?;
         let mut report = Report::begin(*bench, &server).await?;
         match bench {
             Bench::OneRow => one_row::run(&server, options, &mut report, one_row::plain()).await,
@@ -63,6 +74,11 @@ async fn run(options: &Options) -> Result<()> {
             Bench::Dag => dag::run(&server, options, &mut report).await,
             Bench::Freshness => freshness::run(&server, options, &mut report).await,
             Bench::Idle => idle::run(&server, options, &mut report).await,
+            Bench::Load => load::run(&server, options, &mut report).await,
+            Bench::Many => many::run(&server, options, &mut report).await,
+            Bench::Restart => restart::run(&mut server, options, &mut report).await,
+            Bench::Hold => hold::run(&server, options, &mut report).await,
+            Bench::Steady => steady::run(&server, options, &mut report).await,
             Bench::Churn => churn::run(&server, options, &mut report).await,
             Bench::Tree => tree::run(&server, options, &mut report).await,
             Bench::Tpch => tpch::run(&server, options, &mut report).await,

@@ -9,6 +9,11 @@ pub enum Bench {
     Dag,
     Freshness,
     Idle,
+    Load,
+    Many,
+    Restart,
+    Hold,
+    Steady,
     Churn,
     Tree,
     Tpch,
@@ -16,13 +21,18 @@ pub enum Bench {
 }
 
 impl Bench {
-    const ALL: [Bench; 10] = [
+    const ALL: [Bench; 15] = [
         Bench::OneRow,
         Bench::Operators,
         Bench::Latency,
         Bench::Dag,
         Bench::Freshness,
         Bench::Idle,
+        Bench::Load,
+        Bench::Many,
+        Bench::Restart,
+        Bench::Hold,
+        Bench::Steady,
         Bench::Churn,
         Bench::Tree,
         Bench::Tpch,
@@ -38,6 +48,11 @@ impl Bench {
             Bench::Dag => "dag",
             Bench::Freshness => "freshness",
             Bench::Idle => "idle",
+            Bench::Load => "load",
+            Bench::Many => "many",
+            Bench::Restart => "restart",
+            Bench::Hold => "hold",
+            Bench::Steady => "steady",
             Bench::Churn => "churn",
             Bench::Tree => "tree",
             Bench::Tpch => "tpch",
@@ -53,6 +68,7 @@ pub struct Options {
     pub rows: Option<u32>,
     pub rounds: Option<u32>,
     pub seconds: Option<u32>,
+    pub tables: Option<u32>,
     pub scale: Option<f64>,
     pub growth: bool,
     pub report: bool,
@@ -60,13 +76,20 @@ pub struct Options {
 }
 
 pub const USAGE: &str =
-    "usage: pg_trickle_benches NAME [--rows N] [--rounds N] [--seconds N] [--scale S] [--growth] [--report] [--keep]
+    "usage: pg_trickle_benches NAME [--rows N] [--rounds N] [--seconds N] [--tables N] [--scale S] [--growth]
+                          [--report] [--keep]
   one_row     refresh after one changed row, at N rows (1000000) and at N/10
   operators   the same for every operator, N rounds (50)
   latency     commit to visible with schedule '0s': N rows (1000000), N rounds (1500) of a commit
   dag         the same through a chain, a diamond and three layers of stream tables, N rounds (300)
   freshness   staleness with schedule '1s' and a commit every 20 ms, for N seconds (30)
   idle        what happens in N seconds (60) without changes; a refresh of nothing, N rounds (2000)
+  load        N rows (1000000): what 1, 4, 16 clients keep of their throughput, N rounds (5) of 3 s; then 2000 commits a
+              second for N seconds (30)
+  many        N stream tables (1000): one more, one changed row, N rounds (20); idle for N seconds (60)
+  restart     N stream tables (1000): the server is stopped and started, N rounds (5)
+  hold        commit to visible beside a transaction that is open for N seconds (60), N rows (1000000)
+  steady      the sizes of what is kept, 500 commits a second for N seconds (120), with autovacuum and without
   churn       1, 10, 50, 100 % of N rows (100000) changed: differential, full and AUTO, N rounds (20) each
   tree        a leaf and a subtree move in a recursion over N nodes (100000), N rounds (100)
   tpch        22 queries at scale S (0.1), 1000 changed rows: refresh beside recomputation, N rounds (5);
@@ -93,6 +116,7 @@ impl Options {
                 "--rows" => options.rows = Some(number(arguments.next())?),
                 "--rounds" => options.rounds = Some(number(arguments.next())?),
                 "--seconds" => options.seconds = Some(number(arguments.next())?),
+                "--tables" => options.tables = Some(number(arguments.next())?),
                 "--scale" => options.scale = Some(scale(arguments.next())?),
                 "--growth" => options.growth = true,
                 "--report" => options.report = true,

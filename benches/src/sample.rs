@@ -11,6 +11,20 @@ impl Sample {
         self.0.push(milliseconds);
     }
 
+    pub fn append(&mut self, other: Sample) {
+        self.0.extend(other.0);
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The measurements from one share of all to another, in the order in which they were made.
+    pub fn between(&self, from: f64, to: f64) -> Sample {
+        let at = |share: f64| ((share * self.0.len() as f64) as usize).min(self.0.len());
+        Sample(self.0[at(from)..at(to).max(at(from))].to_vec())
+    }
+
     /// The smallest measurement that at least `share` of all do not exceed.
     pub fn quantile(&self, share: f64) -> Option<f64> {
         let mut sorted = self.0.clone();
@@ -71,6 +85,13 @@ mod tests {
         let at = |share| sample.quantile(share);
         assert_eq!((at(0.0), at(0.5), at(0.95), at(1.0)), (Some(1.0), Some(50.0), Some(95.0), Some(100.0)));
         assert_eq!(Sample::default().median(), None);
+    }
+
+    #[test]
+    fn parts_keep_the_order() {
+        let sample = sample((1..=10).rev());
+        assert_eq!(sample.between(0.0, 0.2).0, [10.0, 9.0]);
+        assert_eq!(sample.between(0.9, 1.0).0, [1.0]);
     }
 
     #[test]

@@ -37,6 +37,25 @@ impl Server {
         Session::over(client).await
     }
 
+    /// Whether the server vacuums by itself; as its configuration has it when `on`.
+    pub async fn autovacuum(&self, on: bool) -> Result<()> {
+        let change = if on { "reset autovacuum" } else { "set autovacuum = off" };
+        self.outside.batch_execute(&format!("alter system {change}")).await?;
+        Ok(self.outside.batch_execute("select pg_reload_conf()").await?)
+    }
+
+    /// Bytes that were ever written to the log.
+    pub async fn log_position(&self) -> Result<i64> {
+        let query = "select (pg_current_wal_insert_lsn() - '0/0')::bigint";
+        Ok(self.outside.query_one(query, &[]).await?.get(0))
+    }
+
+    /// Connects anew, where the server was stopped in the meantime.
+    pub async fn reconnect(&mut self) -> Result<()> {
+        self.outside = connect(&self.config).await?;
+        Ok(())
+    }
+
     /// The name of the database in which the sessions are.
     pub fn database(&self) -> &'static str {
         DATABASE

@@ -59,6 +59,15 @@ impl Session {
         self.equal(table.name, table.query).await
     }
 
+    /// The same as soon as the workers have brought in what is committed.
+    pub async fn settled(&self, table: &Table) -> Result<()> {
+        let row = self.client.query_one("select pgtrickle.wait_for_stream_table($1)", &[&table.name]).await?;
+        match row.get(0) {
+            true => self.exact(table).await,
+            false => Err(format!("{} is not refreshed", table.name).into()),
+        }
+    }
+
     /// The same of a table and a query.
     pub async fn equal(&self, name: &str, query: &str) -> Result<()> {
         let comparison = format!(

@@ -51,16 +51,22 @@ pub struct Writer {
 
 impl Writer {
     pub async fn over(session: Session, commit: Commit) -> Result<Writer> {
-        session.batch(&format!("set synchronous_commit = {}", commit.setting())).await?;
         let raise = session.client.prepare("update orders set quantity = quantity + 1 where id = $1").await?;
-        Ok(Writer { session, raise })
+        let writer = Writer { session, raise };
+        writer.commit(commit).await?;
+        Ok(writer)
+    }
+
+    /// From here on commits are of this kind.
+    pub async fn commit(&self, commit: Commit) -> Result<()> {
+        self.session.batch(&format!("set synchronous_commit = {}", commit.setting())).await
     }
 
     /// Returns when the server has said that the commit is done.
-    pub async fn raise(&self, counter: &Counter) -> Result<Instant> {
-        match self.session.client.execute(&self.raise, &[&counter.order]).await? {
+    pub async fn raise(&self, order: i64) -> Result<Instant> {
+        match self.session.client.execute(&self.raise, &[&order]).await? {
             1 => Ok(Instant::now()),
-            _ => Err(format!("order {} is gone", counter.order).into()),
+            _ => Err(format!("order {order} is gone").into()),
         }
     }
 }

@@ -141,6 +141,8 @@ fn create(request: &Request) -> Result<()> {
         refresh_now(&[id])?;
     }
     advise(&built)?;
+    // The workers go on from here: a session that creates many keeps no plans of theirs.
+    refresh::forget(id);
     wake::catalog_changed();
     Ok(())
 }

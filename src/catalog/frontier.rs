@@ -1,13 +1,21 @@
 //! `pgt_frontiers`: what each stream table has seen, and how its refreshes fare.
+//!
+//! A row moves with every tick, and while some transaction stays open all versions that it ever had are kept. Who
+//! searches it by its key meets each of them; a backend that knows its place goes there. What is found there under a
+//! snapshot is the row that a search would find, and whatever is not there is searched.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ivm::frontier::Frontier;
+use ivm::sql::ident::QName;
 use pgrx::datum::TimestampWithTimeZone;
-use pgrx::pg_sys::Oid;
+use pgrx::pg_sys::{ItemPointerData, Oid};
 
+use crate::catalog::dependency;
 use crate::error::Result;
-use crate::pg::spi::Session;
+use crate::pg::spi::{Row, Session};
+use crate::pg::{guard, object, relation};
 
 /// One row: `None` means never filled.
 #[derive(Clone, Debug, Default)]
@@ -24,20 +32,69 @@ pub fn insert(session: &Session, id: i32) -> Result<()> {
     Ok(())
 }
 
+thread_local! {
+    /// Where the rows were found last.
+    static PLACES: RefCell<BTreeMap<i32, ItemPointerData>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Where the rows of some of these stream tables may be.
+fn places(ids: &[i32]) -> Vec<ItemPointerData> {
+    PLACES.with_borrow(|places| ids.iter().filter_map(|id| places.get(id)).copied().collect())
+}
+
+/// The stream table of a row of which this column and the next tell it and its place.
+fn placed(row: &Row, column: i32) -> Result<i32> {
+    let (id, place) = (row.require(column)?, row.require(column + 1)?);
+    PLACES.with_borrow_mut(|places| places.insert(id, place));
+    Ok(id)
+}
+
+/// Runs `f`, whose statements go to known places. A plan may be older than the growth of a table that was tiny then.
+fn by_place<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+    guard::with_settings(&[("enable_seqscan", "off")], f)
+}
+
+/// Makes room for later versions where the rows are.
+fn clear(places: &[ItemPointerData]) -> Result<()> {
+    let page = |place: &ItemPointerData| u32::from(place.ip_blkid.bi_hi) << 16 | u32::from(place.ip_blkid.bi_lo);
+    let table = object::oid(&QName::qualified("pgtrickle", "pgt_frontiers"))?;
+    relation::clear_pages(table, &places.iter().map(page).collect());
+    Ok(())
+}
+
+macro_rules! seen {
+    ($condition:literal) => {
+        concat!(
+            "select frontier::text, own_xid::text, own_seq, reinitialize, data_timestamp, pgt_id, ctid
+               from pgtrickle.pgt_frontiers where ",
+            $condition
+        )
+    };
+}
+
 /// What these stream tables have seen.
 pub fn get(session: &Session, ids: &[i32]) -> Result<BTreeMap<i32, Seen>> {
-    let rows = session.query(
-        "select pgt_id, frontier::text, own_xid::text, own_seq, reinitialize, data_timestamp
-           from pgtrickle.pgt_frontiers where pgt_id = any ($1)",
-        &[ids.to_vec().into()],
-        |row| {
-            let own = row.get::<String>(3).and_then(|xid| xid.parse().ok()).zip(row.get::<i32>(4));
-            let frontier = row.get::<String>(2).map(|text| Frontier::parse(&text)).transpose()?;
-            let frontier = frontier.map(|frontier| frontier.with_own(own));
-            Ok((row.require(1)?, Seen { frontier, moment: row.get(6), reinitialize: row.get(5) }))
-        },
-    )?;
-    Ok(rows.into_iter().collect())
+    let places = places(ids);
+    let mut seen = BTreeMap::new();
+    if !places.is_empty() {
+        clear(&places)?;
+        seen.extend(by_place(|| session.query(seen!("ctid = any ($1)"), &[places.into()], read))?);
+    }
+    // In the place of a row that has moved there may be another.
+    let wanted: BTreeSet<i32> = ids.iter().copied().collect();
+    seen.retain(|id, _| wanted.contains(id));
+    let rest: Vec<i32> = wanted.into_iter().filter(|id| !seen.contains_key(id)).collect();
+    if !rest.is_empty() {
+        seen.extend(session.query(seen!("pgt_id = any ($1)"), &[rest.into()], read)?);
+    }
+    Ok(seen)
+}
+
+fn read(row: &Row) -> Result<(i32, Seen)> {
+    let own = row.get::<String>(2).and_then(|xid| xid.parse().ok()).zip(row.get::<i32>(3));
+    let frontier = row.get::<String>(1).map(|text| Frontier::parse(&text)).transpose()?;
+    let frontier = frontier.map(|frontier| frontier.with_own(own));
+    Ok((placed(row, 6)?, Seen { frontier, moment: row.get(5), reinitialize: row.get(4) }))
 }
 
 /// A stream table that reads some source.
@@ -50,17 +107,9 @@ pub struct Consumer {
 
 /// The stream tables that read `source`.
 pub fn of_source(session: &Session, source: i32) -> Result<Vec<Consumer>> {
-    session.query(
-        "select f.pgt_id, case when f.reinitialize is null then f.frontier::text end, f.own_xid::text, f.own_seq
-           from pgtrickle.pgt_frontiers f join pgtrickle.pgt_dependencies d on d.pgt_id = f.pgt_id
-          where d.source_id = $1",
-        &[source.into()],
-        |row| {
-            let own = row.get::<String>(3).and_then(|xid| xid.parse().ok()).zip(row.get::<i32>(4));
-            let follows = row.get::<String>(2).map(|text| Frontier::parse(&text)).transpose()?;
-            Ok(Consumer { id: row.require(1)?, follows: follows.map(|frontier| frontier.with_own(own)) })
-        },
-    )
+    let seen = get(session, &dependency::readers(session, source)?)?;
+    let follows = |seen: Seen| seen.frontier.filter(|_| seen.reinitialize.is_none());
+    Ok(seen.into_iter().map(|(id, seen)| Consumer { id, follows: follows(seen) }).collect())
 }
 
 /// What refreshes took, as it was last written down.
@@ -71,6 +120,21 @@ pub fn rates(session: &Session, id: i32) -> Result<Vec<Option<f64>>> {
     Ok(rows.into_iter().next().flatten().unwrap_or_default())
 }
 
+macro_rules! advance {
+    ($condition:literal) => {
+        concat!(
+            "update pgtrickle.pgt_frontiers
+                set frontier = $3::pg_snapshot, own_xid = $4::xid8, own_seq = $5,
+                    data_timestamp = $6, reinitialize = null, consecutive_errors = 0,
+                    last_error = null, refreshes = refreshes + 1,
+                    rows_changed = rows_changed + ($2::bigint[])[array_position($1, pgt_id)]
+              where ",
+            $condition,
+            " returning pgt_id, ctid"
+        )
+    };
+}
+
 /// Moves the frontier of stream tables that refreshes have changed, each with the number of its changed rows. The data is
 /// as old as the snapshot, which was taken no earlier than `taken`, however long that took.
 pub fn advance(
@@ -79,23 +143,31 @@ pub fn advance(
     (frontier, taken): (&Frontier, TimestampWithTimeZone),
 ) -> Result<()> {
     let (own_xid, own_seq) = frontier.own().unzip();
-    let (ids, rows): (Vec<i32>, Vec<i64>) = changed.iter().unzip();
-    session.execute(
-        "update pgtrickle.pgt_frontiers
-            set frontier = $3::pg_snapshot, own_xid = $4::xid8, own_seq = $5,
-                data_timestamp = $6, reinitialize = null, consecutive_errors = 0,
-                last_error = null, refreshes = refreshes + 1,
-                rows_changed = rows_changed + ($2::bigint[])[array_position($1, pgt_id)]
-          where pgt_id = any ($1)",
-        &[
+    let (text, own_xid) = (frontier.to_string(), own_xid.map(|xid: u64| xid.to_string()));
+    let move_all = |statement, changed: &BTreeMap<i32, i64>, places: Option<Vec<ItemPointerData>>| {
+        let (ids, rows): (Vec<i32>, Vec<i64>) = changed.iter().unzip();
+        let mut arguments = vec![
             ids.into(),
             rows.into(),
-            frontier.to_string().into(),
-            own_xid.map(|xid: u64| xid.to_string()).into(),
+            text.as_str().into(),
+            own_xid.as_deref().into(),
             own_seq.into(),
             taken.into(),
-        ],
-    )?;
+        ];
+        arguments.extend(places.map(Into::into));
+        session.query(statement, &arguments, |row| placed(row, 1))
+    };
+    let mut rest = changed.clone();
+    let places = places(&changed.keys().copied().collect::<Vec<_>>());
+    if !places.is_empty() {
+        // By a search for the place, not for the id: the planner would rather search by what is unique.
+        let known = advance!("ctid = any ($7) and array_position($1, pgt_id) is not null");
+        let moved = by_place(|| move_all(known, changed, Some(places)))?;
+        moved.iter().for_each(|id| _ = rest.remove(id));
+    }
+    if !rest.is_empty() {
+        move_all(advance!("pgt_id = any ($1)"), &rest, None)?;
+    }
     Ok(())
 }
 

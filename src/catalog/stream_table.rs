@@ -278,20 +278,24 @@ pub fn set_not_null(session: &Session, id: i32, columns: Vec<String>) -> Result<
 pub fn schedulable() -> Result<Vec<Schedulable>> {
     crate::pg::spi::connect(None, |session| {
         session.query(
-            "select s.pgt_id, s.pgt_relid::text, s.schedule, s.status = 'ACTIVE', f.frontier is not null,
+            "with reads(pgt_id, ids) as (
+               select d.pgt_id, array_agg(u.pgt_id order by u.pgt_id)
+                 from pgtrickle.pgt_stream_tables u
+                 join pgtrickle.pgt_sources b on b.relid = u.pgt_relid
+                 join pgtrickle.pgt_dependencies d using (source_id)
+                group by d.pgt_id
+             )
+             select s.pgt_id, s.pgt_relid::text, s.schedule, s.status = 'ACTIVE', f.frontier is not null,
                     f.consecutive_errors,
                     array(select d.source_id from pgtrickle.pgt_dependencies d where d.pgt_id = s.pgt_id),
-                    array(select u.pgt_id
-                            from pgtrickle.pgt_dependencies d
-                            join pgtrickle.pgt_sources b using (source_id)
-                            join pgtrickle.pgt_stream_tables u on u.pgt_relid = b.relid
-                           where d.pgt_id = s.pgt_id),
+                    coalesce(r.ids, '{}'),
                     s.temporal, s.polled <> '{}',
                     (select h.duration_ms from pgtrickle.pgt_refresh_history h
                       where h.pgt_id = s.pgt_id and h.error is null order by h.refresh_id desc limit 1)
                from pgtrickle.pgt_stream_tables s
                join pgtrickle.pgt_frontiers f using (pgt_id)
                join pg_catalog.pg_class c on c.oid = s.pgt_relid::oid
+               left join reads r using (pgt_id)
               order by s.pgt_id",
             &[],
             |row| {

@@ -2,12 +2,14 @@
 //! triggers fire: these tables are ours alone. See `access/heap/heapam.c`.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use pgrx::pg_sys;
 
 use crate::error::Result;
 use crate::pg::relation;
 use crate::pg::row::Aligned;
+use crate::pg::settled;
 use crate::pg::snapshot::Snapshot;
 
 /// An open, locked table.
@@ -66,6 +68,18 @@ impl Table {
 
     /// Calls `f` for every row that `snapshot` sees.
     pub fn for_each(&self, snapshot: &Snapshot, mut f: impl FnMut(&Tuple) -> Result<()>) -> Result<()> {
+        let (mut from, end) = (0, self.pages());
+        // SAFETY: open as long as self; it never gets shorter while somebody has it open and locked.
+        while let Some(pages) = unsafe { settled::next(self.raw, snapshot, from..end) } {
+            from = pages.end;
+            self.scan(pages.clone(), snapshot, &mut f)?;
+            // SAFETY: as above.
+            unsafe { settled::note(self.raw, snapshot, pages) };
+        }
+        Ok(())
+    }
+
+    fn scan(&self, pages: Range<u32>, snapshot: &Snapshot, f: &mut impl FnMut(&Tuple) -> Result<()>) -> Result<()> {
         use pg_sys::ScanOptions::{SO_ALLOW_PAGEMODE, SO_ALLOW_STRAT, SO_TYPE_SEQSCAN};
         // SAFETY: the table is open as long as self; the tuple is used up before the scan moves on.
         unsafe {
@@ -73,6 +87,7 @@ impl Table {
             let flags = SO_TYPE_SEQSCAN | SO_ALLOW_STRAT | SO_ALLOW_PAGEMODE;
             let none = std::ptr::null_mut();
             let scan = Scan(pg_sys::heap_beginscan(self.raw, snapshot.raw(), 0, none, none.cast(), flags));
+            pg_sys::heap_setscanlimits(scan.0, pages.start, pages.end - pages.start);
             let (mut values, mut nulls) = ([pg_sys::Datum::from(0); WIDTH], [false; WIDTH]);
             loop {
                 let tuple = pg_sys::heap_getnext(scan.0, pg_sys::ScanDirection::ForwardScanDirection);

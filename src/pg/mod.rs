@@ -13,6 +13,7 @@ pub mod query;
 pub mod relation;
 pub mod row;
 pub mod setting;
+mod settled;
 pub mod shmem;
 pub mod snapshot;
 pub mod spi;

@@ -1,5 +1,7 @@
 //! Tables as the server's catalogs and relation cache know them. See `utils/cache/relcache.c`.
 
+use std::collections::BTreeSet;
+
 use pgrx::{pg_guard, pg_sys};
 
 use crate::error::Result;
@@ -95,6 +97,21 @@ pub fn pages(oid: pg_sys::Oid) -> u32 {
         }
     };
     Open::new(oid).as_ref().map_or(0, pages)
+}
+
+/// Clears these pages of a table of row versions that nobody may ask for, as a scan does with the pages that it reads and
+/// a look at a known place does not. See `access/heap/pruneheap.c`.
+pub fn clear_pages(oid: pg_sys::Oid, pages: &BTreeSet<u32>) {
+    let Some(table) = Open::new(oid) else { return };
+    // SAFETY: open and locked meanwhile; each page is pinned, and one that is not there any more is left out.
+    unsafe {
+        let end = pg_sys::RelationGetNumberOfBlocksInFork(table.0, pg_sys::ForkNumber::MAIN_FORKNUM);
+        for page in pages.iter().filter(|page| **page < end) {
+            let buffer = pg_sys::ReadBuffer(table.0, *page);
+            pg_sys::heap_page_prune_opt(table.0, buffer);
+            pg_sys::ReleaseBuffer(buffer);
+        }
+    }
 }
 
 /// The rows of a table, as the planner estimates them; but where it takes a table that was never analyzed for

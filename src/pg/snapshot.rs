@@ -1,5 +1,7 @@
 //! The one snapshot of a tick, and the frontier it stands for. See `utils/time/snapmgr.c`.
 
+use std::cell::Cell;
+
 use ivm::frontier::Frontier;
 use pgrx::pg_sys;
 
@@ -9,15 +11,22 @@ use crate::error::Result;
 pub struct Snapshot {
     raw: pg_sys::Snapshot,
     owner: pg_sys::ResourceOwner,
+    number: u64,
+}
+
+thread_local! {
+    static TAKEN: Cell<u64> = const { Cell::new(0) };
 }
 
 impl Snapshot {
     /// Belongs to the top transaction: it outlives the subtransactions of a tick.
     pub fn latest() -> Snapshot {
+        let number = TAKEN.get() + 1;
+        TAKEN.set(number);
         // SAFETY: inside a transaction; the registered copy lives until it is unregistered below.
         unsafe {
             let owner = pg_sys::TopTransactionResourceOwner;
-            Snapshot { raw: pg_sys::RegisterSnapshotOnOwner(pg_sys::GetLatestSnapshot(), owner), owner }
+            Snapshot { raw: pg_sys::RegisterSnapshotOnOwner(pg_sys::GetLatestSnapshot(), owner), owner, number }
         }
     }
 
@@ -35,6 +44,11 @@ impl Snapshot {
 
     pub fn raw(&self) -> pg_sys::Snapshot {
         self.raw
+    }
+
+    /// Of two snapshots of this backend the one with the greater number was taken later, and sees what the other sees.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// What this snapshot has seen, in 64-bit transaction ids.

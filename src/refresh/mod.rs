@@ -25,7 +25,7 @@ pub use bound::bound_buffers;
 pub use build::{build, dismantle, rebuild};
 pub use conclude::{conclude, record_failure};
 pub use guarded::guard_trigger;
-pub use loaded::{Loaded, Ready, load};
+pub use loaded::{Loaded, Ready, forget, load};
 pub use planned::explain as explain_programs;
 pub use prune::prune;
 pub use tick::{Done, Locks, Outcome, lock, lock_with_upstream, tick, with_upstream};

@@ -197,3 +197,56 @@ async fn an_open_transaction_holds_back_its_own_rows_only() {
     session.wait_until(&left, PATIENCE).await;
     database.close().await;
 }
+
+/// Scans of the frontiers: each meets all versions that an open transaction holds back.
+async fn frontier_scans(session: &Session) -> i64 {
+    session.run("select pg_stat_force_next_flush()").await;
+    let scans = "select seq_scan + idx_scan from pg_stat_all_tables where relid = 'pgtrickle.pgt_frontiers'::regclass";
+    session.number(scans).await
+}
+
+/// Rows that transactions of all kinds have put between consumed ones come in when they are committed, also on pages
+/// where this session has seen nothing but consumed rows meanwhile, and whatever becomes of the buffer's file.
+#[tokio::test]
+async fn rows_among_consumed_ones_come_in_when_they_are_committed() {
+    let database = Database::fresh("among").await;
+    let (session, writer, holder) = (database.connect().await, database.connect().await, database.connect().await);
+    session.run("create table t (id int primary key, g int not null, v int not null)").await;
+    session.run("insert into t select n, n % 5, n from generate_series(1, 1000) n").await;
+    for (name, query) in
+        [("sums", "select g, sum(v) as s from t group by g"), ("big", "select id from t where v > 900")]
+    {
+        session.run(&format!("select pgtrickle.create_stream_table('{name}', '{query}', '1d', 'DIFFERENTIAL')")).await;
+    }
+    // More than a page of rows that never come to be, and two kinds that are in the buffer long before they are committed.
+    let gid = format!("'{}'", database.name);
+    writer.run("begin; update t set v = 0; update t set v = 1; rollback").await;
+    holder.run(&format!("begin; update t set v = v + 1000 where id = 1; prepare transaction {gid}")).await;
+    holder.run("begin; savepoint s; update t set v = v + 1000 where id = 2; release s").await;
+    let mut scans = 0;
+    for round in 0..200 {
+        writer.run(&format!("update t set v = v + 1 where id = {}", 3 + round % 997)).await;
+        if round % 7 == 0 {
+            session.run("begin; select pgtrickle.refresh_stream_table('sums'); rollback").await;
+        }
+        if round == 100 {
+            scans = frontier_scans(&session).await;
+        }
+        exact::refresh(&session, "sums").await;
+        exact::refresh(&session, "big").await;
+    }
+    let scans = frontier_scans(&session).await - scans;
+    assert!(scans < 100, "{scans} scans of pgt_frontiers in 200 refreshes");
+    let commit_prepared = format!("commit prepared {gid}");
+    let buffer = "pgtrickle_changes.changes_1";
+    let (vacuum, rewrite) = (format!("vacuum {buffer}"), format!("vacuum full {buffer}"));
+    for end in ["commit", &commit_prepared, &vacuum, &rewrite] {
+        holder.run(end).await;
+        for _ in 0..3 {
+            exact::refresh_and_check(&session, "sums").await;
+            exact::refresh_and_check(&session, "big").await;
+            writer.run("update t set v = v + 1 where id between 3 and 300").await;
+        }
+    }
+    database.close().await;
+}
