@@ -4,9 +4,10 @@
 //! compared by value after it, so a collision costs a comparison and never a wrong row.
 
 use crate::catalog::Equality;
-use crate::expr::Expr;
+use crate::expr::{Direction, Expr};
+use crate::sql::ast::{Expr as SqlExpr, From, Item, Order, Query, Select, bare};
 use crate::sql::ident::Ident;
-use crate::view::{Identity, NodeColumn};
+use crate::view::{Identity, Node, NodeColumn};
 
 /// How the columns of one side are referred to.
 pub type Side<'a, C, Q> = &'a dyn Fn(&NodeColumn) -> Expr<C, Q>;
@@ -69,4 +70,39 @@ pub fn hash<C, Q>(columns: &[&NodeColumn], side: Side<C, Q>) -> Option<Expr<C, Q
 /// The columns with these names.
 pub fn named<'a>(columns: &'a [NodeColumn], names: &[Ident]) -> Vec<&'a NodeColumn> {
     columns.iter().filter(|column| names.contains(&column.name)).collect()
+}
+
+/// By what a row of a table is looked up: what its index has.
+pub fn keys(node: &Node) -> Vec<SqlExpr> {
+    match &node.identity {
+        Identity::Key(names) => {
+            named(&node.columns, names).into_iter().map(|column| bare(column.name.as_str())).collect()
+        }
+        Identity::HashedKey(names) => {
+            hash(&named(&node.columns, names), &|column: &NodeColumn| bare(column.name.as_str())).into_iter().collect()
+        }
+        Identity::Bag => {
+            hash(&node.columns.iter().collect::<Vec<_>>(), &|column: &NodeColumn| bare(column.name.as_str()))
+                .into_iter()
+                .collect()
+        }
+    }
+}
+
+/// A delta in the order of that index: neighbours are found on the same pages, and the two signs of a key are
+/// neighbours.
+pub fn in_order(node: &Node, delta: Query) -> Query {
+    let ascending = |expr| Order { expr, direction: Direction::Ascending, nulls_first: None };
+    let order_by: Vec<Order> = keys(node).into_iter().map(ascending).collect();
+    if order_by.is_empty() {
+        return delta;
+    }
+    // The server orders a query by its columns, but not by what is computed from them.
+    if matches!(node.identity, Identity::Key(_)) && delta.order_by.is_empty() && delta.limit.is_none() {
+        return Query { order_by, ..delta };
+    }
+    let (columns, weight) = (node.columns.iter().map(|column| &column.name), node.weight());
+    let items = columns.chain([&weight]).map(|name| Item { expr: bare(name.as_str()), alias: None }).collect();
+    let select = Select { items, from: vec![From::derived(delta, "d")], ..Select::default() };
+    Query { order_by, ..Query::select(select) }
 }

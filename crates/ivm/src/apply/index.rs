@@ -1,9 +1,8 @@
 //! The indexes by which a table's rows are found again.
 
-use crate::expr::Direction;
-use crate::identity::{hash, named};
+use crate::identity::{keys, named};
 use crate::nodes::width;
-use crate::sql::ast::{self, From, Item, Order, Query, Select, bare};
+use crate::sql::ast::{self, bare};
 use crate::sql::index::{self, Method};
 use crate::view::{Identity, Node, NodeColumn};
 
@@ -12,33 +11,6 @@ pub fn identity(node: &Node) -> Option<String> {
     let keys = keys(node);
     let method = if matches!(node.identity, Identity::Key(_)) { Method::Unique } else { Method::Ordered };
     (!keys.is_empty()).then(|| index::create(&node.table, index::IDENTITY, method, &keys))
-}
-
-/// What [`identity`] indexes.
-fn keys(node: &Node) -> Vec<ast::Expr> {
-    match &node.identity {
-        Identity::Key(names) => named(&node.columns, names).into_iter().map(side).collect(),
-        Identity::HashedKey(names) => hash(&named(&node.columns, names), &side).into_iter().collect(),
-        Identity::Bag => hash(&node.columns.iter().collect::<Vec<_>>(), &side).into_iter().collect(),
-    }
-}
-
-/// A delta in the order of that index: neighbours are found on the same pages, and the two signs of a key are
-/// neighbours.
-pub fn in_order(node: &Node, delta: Query) -> Query {
-    let ascending = |expr| Order { expr, direction: Direction::Ascending, nulls_first: None };
-    let order_by: Vec<Order> = keys(node).into_iter().map(ascending).collect();
-    if order_by.is_empty() {
-        return delta;
-    }
-    // The server orders a query by its columns, but not by what is computed from them.
-    if matches!(node.identity, Identity::Key(_)) && delta.order_by.is_empty() && delta.limit.is_none() {
-        return Query { order_by, ..delta };
-    }
-    let (columns, weight) = (node.columns.iter().map(|column| &column.name), node.weight());
-    let items = columns.chain([&weight]).map(|name| Item { expr: bare(name.as_str()), alias: None }).collect();
-    let select = Select { items, from: vec![From::derived(delta, "d")], ..Select::default() };
-    Query { order_by, ..Query::select(select) }
 }
 
 /// The index by which programs look rows up, where the first columns of a key do not serve.

@@ -7,8 +7,6 @@ mod bag;
 mod index;
 mod keyed;
 
-pub use index::in_order;
-
 use crate::sql::ast::{Expr, From, col};
 use crate::sql::ident::QName;
 use crate::view::{Apply, Identity, Node};

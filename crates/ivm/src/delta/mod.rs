@@ -39,8 +39,8 @@ mod window;
 
 use std::collections::BTreeMap;
 
-use crate::apply;
 use crate::error::{Error, Result};
+use crate::identity;
 use crate::nodes::unique;
 use crate::plan::{ColId, Column, Ids, Plan, Relation, Scan};
 use crate::render;
@@ -107,7 +107,7 @@ pub fn rendered(view: &View, index: usize, steps: Vec<PlanStep>) -> Result<Progr
     });
     let mut steps: Vec<Step> = steps.collect::<Result<_>>()?;
     if let Some(last) = steps.pop() {
-        steps.push(Step { query: apply::in_order(&view.nodes[index], last.query), ..last });
+        steps.push(Step { query: identity::in_order(&view.nodes[index], last.query), ..last });
     }
     Ok(Program { steps })
 }
