@@ -25,7 +25,7 @@ const TARGET_MS: f64 = 1100.0;
 
 pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Result<()> {
     let dataset = Dataset::new("book", options.rows.unwrap_or(ROWS))?;
-    let duration = Duration::from_secs(options.seconds.unwrap_or(SECONDS).into());
+    let duration = options.time(SECONDS);
     dataset.load(server).await?;
     let table = watch::table("1s");
     let owner = server.session(dataset.schema).await?;

@@ -8,39 +8,32 @@ use serde_json::{Value, json};
 
 use crate::Result;
 use crate::bloat::Sizes;
-use crate::dataset::Dataset;
-use crate::fleet::Fleet;
 use crate::options::Options;
-use crate::probe::Probe;
 use crate::report::Report;
 use crate::sample::{Sample, ratio, rounded, within};
 use crate::server::Server;
-use crate::timing::Commit;
+use crate::traffic::{RATE, Seen, Traffic};
 
-const ROWS: u32 = 1_000_000;
 /// Of each phase.
 const SECONDS: u32 = 60;
-const CLIENTS: u32 = 4;
-const RATE: u32 = 500;
 
 /// So much later than before is still "as fresh as before".
 const TARGET_RATIO: f64 = 1.5;
 
 pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Result<()> {
-    let dataset = Dataset::new("book", options.rows.unwrap_or(ROWS))?;
-    let time = Duration::from_secs(options.seconds.unwrap_or(SECONDS).into());
-    let probe = Probe::over(server, dataset).await?;
-    let mut fleet = Fleet::over(server, dataset, 0..CLIENTS, Commit::Async).await?;
-    let before = phase(&probe, &mut fleet, time).await?;
+    let time = options.time(SECONDS);
+    let mut traffic = Traffic::over(server, options).await?;
+    let dataset = traffic.dataset;
+    let before = phase(&mut traffic, time).await?;
 
     let holder = server.session(dataset.schema).await?;
     holder.batch(&format!("begin; update orders set amount = amount + 1 where id = {}", dataset.rows)).await?;
-    let during = phase(&probe, &mut fleet, time).await?;
+    let during = phase(&mut traffic, time).await?;
     // Whatever the one holds back, the table shows what is committed.
-    probe.owner.exact(&probe.table).await?;
+    traffic.probe.owner.exact(&traffic.probe.table).await?;
     holder.batch("commit").await?;
-    let after = phase(&probe, &mut fleet, time).await?;
-    probe.verify().await?;
+    let after = phase(&mut traffic, time).await?;
+    traffic.probe.verify().await?;
 
     let (late, tail) = (ratio(&during.visible, &before.visible), tail(&during.visible, &before.visible));
     report.add(json!({
@@ -64,10 +57,10 @@ struct Phase {
     sizes: Sizes,
 }
 
-async fn phase(probe: &Probe, fleet: &mut Fleet, time: Duration) -> Result<Phase> {
-    let (marched, visible) = tokio::join!(fleet.march(RATE, time), probe.follow(time, Commit::Async));
-    let sizes = Sizes::read(&probe.owner, probe.table.name).await?;
-    Ok(Phase { visible: visible?, rate: marched?.rate, sizes })
+async fn phase(traffic: &mut Traffic, time: Duration) -> Result<Phase> {
+    let Seen { rate, visible, .. } = traffic.flow(time, async |_| Ok(())).await?;
+    let sizes = Sizes::read(&traffic.probe.owner, traffic.probe.table.name).await?;
+    Ok(Phase { visible, rate, sizes })
 }
 
 impl Phase {

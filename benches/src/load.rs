@@ -57,7 +57,7 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
             throughput(&mut books, clients, commit, options.rounds.unwrap_or(ROUNDS), report).await?;
         }
     }
-    let time = Duration::from_secs(options.seconds.unwrap_or(SECONDS).into());
+    let time = options.time(SECONDS);
     for commit in Commit::BOTH {
         visibility(&mut books, commit, time, report).await?;
     }

@@ -32,6 +32,7 @@ mod session;
 mod steady;
 mod timing;
 mod tpch;
+mod traffic;
 mod tree;
 mod watch;
 

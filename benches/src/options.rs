@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::time::Duration;
+
 /// One question that is answered by measuring.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Bench {
@@ -73,6 +75,13 @@ pub struct Options {
     pub growth: bool,
     pub report: bool,
     pub keep: bool,
+}
+
+impl Options {
+    /// How long to look, where nobody said so for so many seconds.
+    pub fn time(&self, seconds: u32) -> Duration {
+        Duration::from_secs(self.seconds.unwrap_or(seconds).into())
+    }
 }
 
 pub const USAGE: &str =

@@ -9,19 +9,14 @@ use tokio::time::sleep;
 
 use crate::Result;
 use crate::bloat::Sizes;
-use crate::dataset::Dataset;
-use crate::fleet::Fleet;
 use crate::options::Options;
 use crate::probe::Probe;
 use crate::report::Report;
-use crate::sample::{Sample, ratio, rounded, within};
+use crate::sample::{ratio, rounded, within};
 use crate::server::Server;
-use crate::timing::Commit;
+use crate::traffic::{Seen, Traffic};
 
-const ROWS: u32 = 1_000_000;
 const SECONDS: u32 = 120;
-const CLIENTS: u32 = 4;
-const RATE: u32 = 500;
 /// Looks at the sizes, over the whole time.
 const LOOKS: u32 = 60;
 
@@ -31,32 +26,24 @@ const TARGET_BYTES: i64 = 8 << 20;
 const TARGET_RATIO: f64 = 1.5;
 
 pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Result<()> {
-    let dataset = Dataset::new("book", options.rows.unwrap_or(ROWS))?;
-    let time = Duration::from_secs(options.seconds.unwrap_or(SECONDS).into());
-    let probe = Probe::over(server, dataset).await?;
-    let mut fleet = Fleet::over(server, dataset, 0..CLIENTS, Commit::Async).await?;
-    let vacuumed = spell(&probe, &mut fleet, time).await?;
-    tell(&vacuumed, "on", report);
+    let time = options.time(SECONDS);
+    let mut traffic = Traffic::over(server, options).await?;
+    let vacuumed = spell(&mut traffic, time).await?;
+    tell(&vacuumed, (time, "on"), report);
     server.autovacuum(false).await?;
-    let left = spell(&probe, &mut fleet, time).await;
+    let left = spell(&mut traffic, time).await;
     server.autovacuum(true).await?;
-    tell(&left?, "off", report);
+    tell(&left?, (time, "off"), report);
     Ok(())
 }
 
-/// What was seen over some time.
-struct Spell {
-    seconds: u64,
-    rate: f64,
-    visible: Sample,
-    sizes: Vec<(u64, Sizes)>,
-}
+/// What was seen, and the sizes second by second.
+type Spell = Seen<Vec<(u64, Sizes)>>;
 
-async fn spell(probe: &Probe, fleet: &mut Fleet, time: Duration) -> Result<Spell> {
-    let follow = probe.follow(time, Commit::Async);
-    let (marched, visible, sizes) = tokio::join!(fleet.march(RATE, time), follow, watch(probe, time));
-    probe.verify().await?;
-    Ok(Spell { seconds: time.as_secs(), rate: marched?.rate, visible: visible?, sizes: sizes? })
+async fn spell(traffic: &mut Traffic, time: Duration) -> Result<Spell> {
+    let seen = traffic.flow(time, async |probe| watch(probe, time).await).await;
+    traffic.probe.verify().await?;
+    seen
 }
 
 /// Looks at the sizes again and again.
@@ -69,15 +56,16 @@ async fn watch(probe: &Probe, time: Duration) -> Result<Vec<(u64, Sizes)>> {
     Ok(seen)
 }
 
-fn tell(spell: &Spell, autovacuum: &str, report: &mut Report) {
-    let max = spell.sizes.iter().fold(Sizes::default(), |max, (_, sizes)| max.max(*sizes));
-    let last = spell.sizes.last().map_or(Value::Null, |(_, sizes)| sizes.summary());
+fn tell(spell: &Spell, (time, autovacuum): (Duration, &str), report: &mut Report) {
+    let sizes = &spell.beside;
+    let max = sizes.iter().fold(Sizes::default(), |max, (_, sizes)| max.max(*sizes));
+    let last = sizes.last().map_or(Value::Null, |(_, sizes)| sizes.summary());
     let (first_tenth, last_tenth) = (spell.visible.between(0.0, 0.1), spell.visible.between(0.9, 1.0));
     let slower = ratio(&last_tenth, &first_tenth);
     let series: Vec<Value> =
-        spell.sizes.iter().map(|(second, sizes)| json!([second, sizes.pending_rows, sizes.buffers])).collect();
+        sizes.iter().map(|(second, sizes)| json!([second, sizes.pending_rows, sizes.buffers])).collect();
     report.add(json!({
-        "seconds": spell.seconds,
+        "seconds": time.as_secs(),
         "autovacuum": autovacuum,
         "commits_per_second": rounded(Some(spell.rate)),
         "visible_ms": spell.visible.summary(),

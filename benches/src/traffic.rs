@@ -1,0 +1,48 @@
+//! The order book under steady writes: clients that commit at one rate, and a probe among them.
+
+use std::time::Duration;
+
+use crate::Result;
+use crate::dataset::Dataset;
+use crate::fleet::Fleet;
+use crate::options::Options;
+use crate::probe::Probe;
+use crate::sample::Sample;
+use crate::server::Server;
+use crate::timing::Commit;
+
+const ROWS: u32 = 1_000_000;
+const CLIENTS: u32 = 4;
+/// Commits a second.
+pub const RATE: u32 = 500;
+
+pub struct Traffic {
+    pub dataset: Dataset,
+    pub probe: Probe,
+    fleet: Fleet,
+}
+
+/// What was seen over some time.
+pub struct Seen<R> {
+    /// Commits a second.
+    pub rate: f64,
+    pub visible: Sample,
+    pub beside: R,
+}
+
+impl Traffic {
+    pub async fn over(server: &Server, options: &Options) -> Result<Traffic> {
+        let dataset = Dataset::new("book", options.rows.unwrap_or(ROWS))?;
+        let probe = Probe::over(server, dataset).await?;
+        let fleet = Fleet::over(server, dataset, 0..CLIENTS, Commit::Async).await?;
+        Ok(Traffic { dataset, probe, fleet })
+    }
+
+    /// Has it flow for some time, while something else is done as well.
+    pub async fn flow<R>(&mut self, time: Duration, beside: impl AsyncFnOnce(&Probe) -> Result<R>) -> Result<Seen<R>> {
+        let Traffic { probe, fleet, .. } = self;
+        let (marched, visible, beside) =
+            tokio::join!(fleet.march(RATE, time), probe.follow(time, Commit::Async), beside(probe));
+        Ok(Seen { rate: marched?.rate, visible: visible?, beside: beside? })
+    }
+}
