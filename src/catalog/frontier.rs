@@ -56,9 +56,8 @@ fn by_place<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
 
 /// Makes room for later versions where the rows are.
 fn clear(places: &[ItemPointerData]) -> Result<()> {
-    let page = |place: &ItemPointerData| u32::from(place.ip_blkid.bi_hi) << 16 | u32::from(place.ip_blkid.bi_lo);
     let table = object::oid(&QName::qualified("pgtrickle", "pgt_frontiers"))?;
-    relation::clear_pages(table, &places.iter().map(page).collect());
+    relation::clear_pages(table, places);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use pgrx::itemptr::item_pointer_get_block_number_no_check;
 use pgrx::{pg_guard, pg_sys};
 
 use crate::error::Result;
@@ -99,12 +100,14 @@ pub fn pages(oid: pg_sys::Oid) -> u32 {
     Open::new(oid).as_ref().map_or(0, pages)
 }
 
-/// Clears these pages of a table of row versions that nobody may ask for, as a scan does with the pages that it reads and
+/// Clears the pages of these places in a table of row versions that nobody may ask for, as a scan does with the pages that it reads and
 /// a look at a known place does not. See `access/heap/pruneheap.c`.
-pub fn clear_pages(oid: pg_sys::Oid, pages: &BTreeSet<u32>) {
+pub fn clear_pages(oid: pg_sys::Oid, places: &[pg_sys::ItemPointerData]) {
     let Some(table) = Open::new(oid) else { return };
     // SAFETY: open and locked meanwhile; each page is pinned, and one that is not there any more is left out.
     unsafe {
+        let page = |place: &pg_sys::ItemPointerData| item_pointer_get_block_number_no_check(*place);
+        let pages: BTreeSet<u32> = places.iter().map(page).collect();
         let end = pg_sys::RelationGetNumberOfBlocksInFork(table.0, pg_sys::ForkNumber::MAIN_FORKNUM);
         for page in pages.iter().filter(|page| **page < end) {
             let buffer = pg_sys::ReadBuffer(table.0, *page);

@@ -9,8 +9,8 @@ use ivm::plan::Relation;
 use pgrx::datum::TimestampWithTimeZone;
 
 use crate::capture;
+use crate::catalog::frontier;
 use crate::catalog::history::{Action, Expected, Refresh};
-use crate::catalog::{frontier, quietly};
 use crate::error::{Error, Result};
 use crate::pg::guard;
 use crate::pg::spi::{self, Session};
@@ -43,7 +43,7 @@ struct Done {
 /// Brings stream table `id` to the tick's snapshot; with `restart`, the error of a first try, from the start.
 pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Error>) -> Result<Refresh> {
     let seen = tick.seen.get(&id).cloned().unwrap_or_default();
-    let loaded = match quietly(|| spi::connect(Some(&tick.snapshot), |session| loaded::load(session, id)))? {
+    let loaded = match spi::connect(Some(&tick.snapshot), |session| loaded::load(session, id))? {
         Ready::Yes(loaded) => loaded,
         Ready::Stale(table, reason) => {
             // What writers capture changes with this: the fill needs a snapshot that is taken afterwards.
@@ -102,7 +102,7 @@ fn pending(tick: &mut Tick, loaded: &Loaded, seen: &Frontier) -> Result<Input> {
 /// time stays behind costs a wider range next time; it is moved before that counts, or looks like staleness.
 fn stand_still(tick: &Tick, id: i32, since: Option<TimestampWithTimeZone>) -> Result<Refresh> {
     if since.is_none_or(|since| i64::from(tick.taken) - i64::from(since) >= NOTED) {
-        quietly(|| spi::connect(Some(&tick.snapshot), |session| frontier::stand_still(session, id, tick.taken)))?;
+        spi::connect(Some(&tick.snapshot), |session| frontier::stand_still(session, id, tick.taken))?;
     }
     Ok(Refresh::nothing())
 }

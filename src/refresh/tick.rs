@@ -114,7 +114,7 @@ impl Tick {
 
     /// Keeps the changes of a stream table for consumers that do not get them in this tick.
     pub fn write(&mut self, source: i32, delta: &Tuplestore) -> Result<()> {
-        quietly(|| spi::connect(Some(&self.snapshot), |_| capture::write(source, delta)))?;
+        spi::connect(Some(&self.snapshot), |_| capture::write(source, delta))?;
         self.written.insert(source);
         Ok(())
     }
@@ -128,12 +128,10 @@ impl Tick {
             return Ok(());
         }
         let frontier = self.snapshot.frontier().with_own(capture::position());
-        quietly(|| {
-            spi::connect(Some(&self.snapshot), |session| {
-                frontier::advance(session, &changed, (&frontier, self.taken))?;
-                let rates = self.rates.iter().filter(|(id, _)| changed.contains_key(id));
-                rates.into_iter().try_for_each(|(id, rates)| frontier::set_rates(session, *id, rates.clone()))
-            })
+        spi::connect(Some(&self.snapshot), |session| {
+            frontier::advance(session, &changed, (&frontier, self.taken))?;
+            let rates = self.rates.iter().filter(|(id, _)| changed.contains_key(id));
+            rates.into_iter().try_for_each(|(id, rates)| frontier::set_rates(session, *id, rates.clone()))
         })
     }
 }
@@ -142,7 +140,7 @@ impl Tick {
 /// one that fails leaves its consumers as they were. What is left to do afterwards, in the same transaction or in another,
 /// is [`conclude`](super::conclude).
 pub fn tick(ids: &[i32], locks: Locks) -> Result<Done> {
-    // All but the queries of users, which their owners run, reads and writes the catalog: the path is set once for all.
+    // All but the queries of users, which their owners run, reads and writes the catalog: role and path are set once for all.
     quietly(|| {
         let (mut done, rebuilt) = pass(ids, locks)?;
         if !rebuilt.is_empty() {
@@ -157,11 +155,11 @@ pub fn tick(ids: &[i32], locks: Locks) -> Result<Done> {
 
 fn pass(ids: &[i32], locks: Locks) -> Result<(Done, Vec<i32>)> {
     capture::flush()?;
-    let (order, locked) = quietly(|| spi::connect(None, |session| plan(session, ids, locks)))?;
+    let (order, locked) = spi::connect(None, |session| plan(session, ids, locks))?;
     let mut tick = Tick::new(order.iter().copied().collect());
     let snapshot = Rc::clone(&tick.snapshot);
     snapshot.active(|| {
-        tick.seen = quietly(|| spi::connect(Some(&snapshot), |session| frontier::get(session, &order)))?;
+        tick.seen = spi::connect(Some(&snapshot), |session| frontier::get(session, &order))?;
         let outcomes = run(&mut tick, order, locked)?;
         tick.advance(&outcomes)?;
         Ok((Done { outcomes, consumed: tick.consumed }, tick.rebuilt))
@@ -208,7 +206,7 @@ fn keep_for(tick: &mut Tick, failed: &BTreeSet<i32>) -> Result<()> {
     let read = |session: &Session| -> Result<Vec<_>> {
         failed.iter().map(|id| dependency::of(session, *id)).collect::<Result<Vec<_>>>()
     };
-    let dependencies = quietly(|| spi::connect(Some(&tick.snapshot), read))?;
+    let dependencies = spi::connect(Some(&tick.snapshot), read)?;
     let sources: BTreeSet<i32> = dependencies.iter().flatten().map(|dependency| dependency.source).collect();
     for source in sources {
         if !tick.written.contains(&source)
@@ -279,6 +277,6 @@ fn obstacle(id: i32, failed: &BTreeSet<i32>) -> Result<Option<Error>> {
 }
 
 fn name(id: i32) -> Result<String> {
-    let table = quietly(|| spi::connect(None, |session| stream_table::find(session, id)))?;
+    let table = spi::connect(None, |session| stream_table::find(session, id))?;
     Ok(table.map_or_else(|| "that was dropped".to_owned(), |table| table.display()))
 }

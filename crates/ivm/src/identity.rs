@@ -74,19 +74,17 @@ pub fn named<'a>(columns: &'a [NodeColumn], names: &[Ident]) -> Vec<&'a NodeColu
 
 /// By what a row of a table is looked up: what its index has.
 pub fn keys(node: &Node) -> Vec<SqlExpr> {
+    let hashed = |columns: &[&NodeColumn]| hash(columns, &plain).into_iter().collect();
     match &node.identity {
-        Identity::Key(names) => {
-            named(&node.columns, names).into_iter().map(|column| bare(column.name.as_str())).collect()
-        }
-        Identity::HashedKey(names) => {
-            hash(&named(&node.columns, names), &|column: &NodeColumn| bare(column.name.as_str())).into_iter().collect()
-        }
-        Identity::Bag => {
-            hash(&node.columns.iter().collect::<Vec<_>>(), &|column: &NodeColumn| bare(column.name.as_str()))
-                .into_iter()
-                .collect()
-        }
+        Identity::Key(names) => named(&node.columns, names).into_iter().map(plain).collect(),
+        Identity::HashedKey(names) => hashed(&named(&node.columns, names)),
+        Identity::Bag => hashed(&node.columns.iter().collect::<Vec<_>>()),
     }
+}
+
+/// A column of a table by its name alone, as in an index.
+pub fn plain(column: &NodeColumn) -> SqlExpr {
+    bare(column.name.as_str())
 }
 
 /// A delta in the order of that index: neighbours are found on the same pages, and the two signs of a key are

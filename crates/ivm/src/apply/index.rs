@@ -1,8 +1,7 @@
 //! The indexes by which a table's rows are found again.
 
-use crate::identity::{keys, named};
+use crate::identity::{keys, named, plain};
 use crate::nodes::width;
-use crate::sql::ast::{self, bare};
 use crate::sql::index::{self, Method};
 use crate::view::{Identity, Node, NodeColumn};
 
@@ -27,13 +26,9 @@ pub fn lookup(node: &Node) -> Option<String> {
         columns.into_iter().partition(|column| width(&column.ty.name).is_some());
     let long = long.into_iter().find(|column| column.ty.hashable);
     let (method, keys) = match (short.is_empty(), long) {
-        (false, _) => (Method::Ordered, short.into_iter().map(side).collect()),
-        (true, Some(long)) => (Method::Hash, vec![side(long)]),
+        (false, _) => (Method::Ordered, short.into_iter().map(plain).collect()),
+        (true, Some(long)) => (Method::Hash, vec![plain(long)]),
         (true, None) => return None,
     };
     Some(index::create(&node.table, index::LOOKUP, method, &keys))
-}
-
-fn side(column: &NodeColumn) -> ast::Expr {
-    bare(column.name.as_str())
 }
