@@ -1,6 +1,7 @@
 //! One row as datums, and one column's physical shape. The hot path of capture reads through these.
 //! See `access/common/heaptuple.c` and `varatt.h` (`postgres.h` before PostgreSQL 16).
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use pgrx::pg_sys;
@@ -66,11 +67,22 @@ impl<'a> Row<'a> {
         unsafe { (*self.values.add(i)).value() }
     }
 
-    /// Whether these columns hold the same bytes in both rows.
+    /// The datum of the last column.
+    #[inline]
+    pub fn last(&self) -> usize {
+        self.word(self.width - 1)
+    }
+
+    /// These columns as datums that point into the row, and which of them are null.
+    pub fn copied(&self, columns: impl Iterator<Item = usize>) -> (Vec<pg_sys::Datum>, Vec<bool>) {
+        columns.map(|i| (pg_sys::Datum::from(self.word(i)), self.is_null(i))).unzip()
+    }
+
+    /// Whether these columns hold the same values in both rows, down to their bytes.
     pub fn is_alike(&self, other: &Row, columns: &[(usize, Shape)]) -> bool {
         columns.iter().all(|(i, shape)| match (self.is_null(*i), other.is_null(*i)) {
             (false, false) if shape.by_value => self.word(*i) == other.word(*i),
-            (false, false) => self.bytes(*i, shape) == other.bytes(*i, shape),
+            (false, false) => is_same_value(self.bytes(*i, shape), other.bytes(*i, shape), shape),
             (null, other) => null && other,
         })
     }
@@ -119,6 +131,20 @@ impl Header {
     }
 }
 
+/// Whether two by-reference values are the same, however they are stored.
+fn is_same_value(one: &[u8], other: &[u8], shape: &Shape) -> bool {
+    one == other || shape.len == -1 && content(one) == content(other)
+}
+
+/// A varlena without its header.
+fn content(value: &[u8]) -> Cow<'_, [u8]> {
+    match Header::of(value) {
+        Header::Short => Cow::Borrowed(&value[1..]),
+        Header::Long => Cow::Borrowed(&value[4..]),
+        Header::External | Header::Compressed => Cow::Owned(inline(value, pg_sys::detoast_attr).split_off(4)),
+    }
+}
+
 /// Bytes that a varlena at `start` occupies.
 ///
 /// # Safety
@@ -159,9 +185,13 @@ pub fn long_header(size: usize) -> [u8; 4] {
 
 /// The whole value behind an external pointer, in a form that can be stored inline.
 pub fn fetch_external(value: &[u8]) -> Vec<u8> {
-    // SAFETY: `value` is an external varlena; the server returns a fresh inline one, freed here.
+    inline(value, pg_sys::detoast_external_attr)
+}
+
+fn inline(value: &[u8], detoast: unsafe fn(*mut pg_sys::varlena) -> *mut pg_sys::varlena) -> Vec<u8> {
+    // SAFETY: `value` is a varlena; what the server returns instead of it is a fresh inline one, freed here.
     unsafe {
-        let inline = pg_sys::detoast_external_attr(value.as_ptr().cast_mut().cast());
+        let inline = detoast(value.as_ptr().cast_mut().cast());
         let copy = std::slice::from_raw_parts(inline.cast::<u8>(), varlena_size(inline.cast())).to_vec();
         if inline.cast_const().cast() != value.as_ptr() {
             pg_sys::pfree(inline.cast());

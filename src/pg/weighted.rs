@@ -16,6 +16,11 @@ pub struct Parts {
     pub come: Tuplestore,
 }
 
+/// The weight of the row that a slot holds.
+fn weight(slot: &Slot) -> i64 {
+    slot.row().last() as i64
+}
+
 impl Tuplestore {
     /// The sum of the negative weights, as a positive number, and that of the positive ones.
     pub fn weights(&self) -> Result<(i64, i64)> {
@@ -33,38 +38,87 @@ impl Tuplestore {
         Ok((minus, plus))
     }
 
-    /// Takes a delta apart. Rows are of one key where these columns, given by their places, are the same bytes; without
-    /// a key, each row is for itself.
+    /// The same delta with one row for those that are alike and come one after the other, and none of weight zero.
+    pub fn summed(self) -> Tuplestore {
+        let last = self.row_type().width() - 1;
+        let Some(columns) = self.shapes(0..last) else { return self };
+        let alike = |slot: &Slot, before: &Slot| slot.row().is_alike(&before.row(), &columns);
+        let mut repeats = false;
+        self.with_before(|slot, before| {
+            repeats = repeats || weight(slot) == 0 || before.is_some_and(|before| alike(slot, before));
+        });
+        if !repeats {
+            return self;
+        }
+        let sum = Tuplestore::new(self.row_type().clone());
+        let put = |slot: &Slot, total: i64| {
+            if total != 0 {
+                let (mut values, mut nulls) = slot.row().copied(0..last);
+                values.push(pg_sys::Datum::from(total));
+                nulls.push(false);
+                // SAFETY: a row of the same type; it stays put until the next one is read.
+                unsafe { sum.put(&mut values, &mut nulls) };
+            }
+        };
+        let mut total = 0;
+        let end = self.with_before(|slot, before| match before {
+            Some(before) if !alike(slot, before) => put(before, std::mem::replace(&mut total, weight(slot))),
+            _ => total += weight(slot),
+        });
+        if let Some(end) = end {
+            put(&end, total);
+        }
+        sum
+    }
+
+    /// Takes a delta apart. Rows are of one key where these columns, given by their places, are the same; without a key,
+    /// each row is for itself.
     pub fn parts(&self, key: Option<&[usize]>) -> Parts {
         let part = || Tuplestore::new(self.row_type().clone());
         let parts = Parts { changed: part(), gone: part(), come: part() };
-        let types = self.row_type().types();
-        let shape = |i: &usize| Some((*i, row::shape(types[*i])?));
         // A type without a shape was dropped: its rows do not meet.
-        let columns: Option<Vec<(usize, Shape)>> = key.and_then(|key| key.iter().map(shape).collect());
-        let last = self.row_type().width() - 1;
-        let leaves = |slot: &Slot| (slot.row().word(last) as i64) < 0;
+        let columns = key.and_then(|key| self.shapes(key.iter().copied()));
+        let leaves = |slot: &Slot| weight(slot) < 0;
         let single = |slot: &Slot| if leaves(slot) { parts.gone.put_slot(slot) } else { parts.come.put_slot(slot) };
-        let (mut slot, mut before) = (Slot::new(self.row_type()), Slot::new(self.row_type()));
+        let are_partners = |slot: &Slot, before: &Slot| {
+            let alike = |columns: &Vec<_>| slot.row().is_alike(&before.row(), columns);
+            leaves(before) != leaves(slot) && columns.as_ref().is_some_and(alike)
+        };
         // The row before may have a partner still.
         let mut waits = false;
-        let mut reader = self.reader();
-        while reader.next(&slot) {
-            let partners = waits
-                && leaves(&before) != leaves(&slot)
-                && columns.as_ref().is_some_and(|columns| slot.row().is_alike(&before.row(), columns));
-            if partners {
-                parts.changed.put_slot(if leaves(&slot) { &before } else { &slot });
-            } else if waits {
-                single(&before);
+        let end = self.with_before(|slot, before| {
+            let waiting = before.filter(|_| waits);
+            let partner = waiting.filter(|before| are_partners(slot, before));
+            if let Some(before) = partner {
+                parts.changed.put_slot(if leaves(slot) { before } else { slot });
+            } else if let Some(before) = waiting {
+                single(before);
             }
-            waits = !partners;
-            std::mem::swap(&mut slot, &mut before);
-        }
-        if waits {
-            single(&before);
+            waits = partner.is_none();
+        });
+        if let Some(end) = end.filter(|_| waits) {
+            single(&end);
         }
         parts
+    }
+
+    /// Calls `f` with each row and the one before it; the last one.
+    fn with_before(&self, mut f: impl FnMut(&Slot, Option<&Slot>)) -> Option<Slot> {
+        let (mut slot, mut before) = (Slot::new(self.row_type()), Slot::new(self.row_type()));
+        let mut is_first = true;
+        let mut reader = self.reader();
+        while reader.next(&slot) {
+            f(&slot, Some(&before).filter(|_| !is_first));
+            is_first = false;
+            std::mem::swap(&mut slot, &mut before);
+        }
+        Some(before).filter(|_| !is_first)
+    }
+
+    /// Columns with their shapes; `None` where a type was dropped.
+    fn shapes(&self, columns: impl Iterator<Item = usize>) -> Option<Vec<(usize, Shape)>> {
+        let types = self.row_type().types();
+        columns.map(|i| Some((i, row::shape(types[i])?))).collect()
     }
 
     /// Appends these columns, then the weight, of every row to `target`, whose row type has just these.
@@ -80,8 +134,7 @@ impl Tuplestore {
             return Err(Error::Bug("a delta has the types of its table"));
         }
         self.for_each(|row| {
-            let mut values: Vec<pg_sys::Datum> = places.iter().map(|i| pg_sys::Datum::from(row.word(*i))).collect();
-            let mut nulls: Vec<bool> = places.iter().map(|i| row.is_null(*i)).collect();
+            let (mut values, mut nulls) = row.copied(places.iter().copied());
             // SAFETY: the types were compared above; the row stays put until the next one is read.
             unsafe { target.put(&mut values, &mut nulls) };
             Ok(())

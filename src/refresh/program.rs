@@ -182,6 +182,7 @@ fn run(work: &Work, node: usize, compiled: &Compiled, mut sizes: Vec<f64>) -> Re
         stores.push(store);
     }
     let delta = stores.pop().ok_or(Error::Bug("a program ends in its delta"))?;
+    let delta = if steps.last().is_some_and(|last| last.repeats) { delta.summed() } else { delta };
     steps.iter().try_for_each(|step| work.session.unregister(step.name.as_str()))?;
     apply(work, node, delta)
 }

@@ -75,6 +75,7 @@ pub fn full_step(view: &View, index: usize) -> PlanStep {
         plan,
         needs: None,
         seldom: false,
+        repeats: false,
     }
 }
 

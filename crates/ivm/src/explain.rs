@@ -35,7 +35,8 @@ pub fn plan(plan: &Plan, names: &dyn Fn(&Relation) -> QName) -> Result<String> {
 pub fn program(program: &Program) -> String {
     let steps = program.steps.iter().map(|step| {
         let needs = step.needs.as_ref().map(|needs| format!(", if {needs} has rows")).unwrap_or_default();
-        format!("-- {} ({}{needs})\n{};\n", step.name, step.law, print::query(&step.query))
+        let summed = if step.repeats { ", summed as it is read" } else { "" };
+        format!("-- {} ({}{needs}{summed})\n{};\n", step.name, step.law, print::query(&step.query))
     });
     steps.collect::<Vec<_>>().join("\n")
 }

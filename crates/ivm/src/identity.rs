@@ -88,10 +88,15 @@ pub fn plain(column: &NodeColumn) -> SqlExpr {
 }
 
 /// A delta in the order of that index: neighbours are found on the same pages, and the two signs of a key are
-/// neighbours.
-pub fn in_order(node: &Node, delta: Query) -> Query {
+/// neighbours. Those that are alike in all columns are, too, where it `repeats` some.
+pub fn in_order(node: &Node, delta: Query, repeats: bool) -> Query {
     let ascending = |expr| Order { expr, direction: Direction::Ascending, nulls_first: None };
-    let order_by: Vec<Order> = keys(node).into_iter().map(ascending).collect();
+    let mut order = keys(node);
+    if repeats {
+        let others = node.columns.iter().map(plain).filter(|column| !order.contains(column));
+        order.extend(others.collect::<Vec<_>>());
+    }
+    let order_by: Vec<Order> = order.into_iter().map(ascending).collect();
     if order_by.is_empty() {
         return delta;
     }

@@ -97,6 +97,8 @@ pub struct Step {
     pub needs: Option<Ident>,
     /// Its result is empty most of the time: what needs it is left out of estimates.
     pub seldom: bool,
+    /// Rows that are alike come one after the other, down to their bytes: who runs the step adds their weights up.
+    pub repeats: bool,
 }
 
 /// The parts of a delta that [`Apply`] reads, each with all its columns. A key that leaves and comes is in [`CHANGED`],

@@ -3,12 +3,15 @@
 //! Rows are alike when a user cannot tell them apart: values whose equals may look different (`1.0` and
 //! `1.00`) are grouped by their text as well, and values without equality by their text alone, from which
 //! they are read again.
+//!
+//! Where a table has a key and all its values look alike when they are equal, no grouping is needed: the delta
+//! comes in the order of the key and then of all other columns, and weights are added up as the rows are read.
 
 use crate::catalog::Equality;
 use crate::nodes::beside;
 use crate::plan::{AggregateCall, Column, Expr, Ids, Plan};
 use crate::sql::ident::Ident;
-use crate::view::{NodeColumn, weight_name};
+use crate::view::{Identity, Node, NodeColumn, weight_name};
 
 use super::Delta;
 
@@ -47,7 +50,13 @@ pub fn plan(delta: Delta, output: &[(Column, NodeColumn)], ids: &mut Ids) -> Pla
     kept.project(above)
 }
 
-/// A delta that is consolidated already, in the same shape.
+/// Whether the delta of a node is consolidated by its order.
+pub fn is_by_order(node: &Node) -> bool {
+    let alike = node.columns.iter().all(|column| column.ty.equality == Equality::Image);
+    matches!(node.identity, Identity::Key(_)) && alike
+}
+
+/// A delta that needs no grouping, in the same shape.
 pub fn named(delta: Delta, output: &[(Column, NodeColumn)]) -> Plan {
     let named = |column: &Column, name: &Ident| (Column { id: column.id, name: name.clone() }, column.expr());
     let w = weight_name(output.iter().map(|(_, known)| &known.name));

@@ -67,6 +67,7 @@ pub struct PlanStep {
     pub plan: Plan,
     pub needs: Option<Ident>,
     pub seldom: bool,
+    pub repeats: bool,
 }
 
 /// What the rules of one program share.
@@ -90,24 +91,25 @@ pub fn steps(view: &View, index: usize, mask: &Mask) -> Result<Option<Vec<PlanSt
     let node = &view.nodes[index];
     let Some(delta) = cx.delta(&node.plan)? else { return Ok(None) };
     let output: Vec<_> = node.plan.columns().into_iter().zip(node.columns.clone()).collect();
-    let plan = match delta.consolidated {
+    let repeats = !delta.consolidated && consolidate::is_by_order(node);
+    let plan = match delta.consolidated || repeats {
         true => consolidate::named(delta, &output),
         false => consolidate::plan(delta, &output, &mut cx.ids),
     };
     let law = strongest(&node.plan).to_owned();
-    cx.steps.push(PlanStep { name: Ident::new(DELTA), law, plan, needs: None, seldom: false });
+    cx.steps.push(PlanStep { name: Ident::new(DELTA), law, plan, needs: None, seldom: false, repeats });
     Ok(Some(cx.steps))
 }
 
 /// Steps as SQL. The delta comes in the order in which the node's table is looked up.
 pub fn rendered(view: &View, index: usize, steps: Vec<PlanStep>) -> Result<Program> {
     let names = |relation: &Relation| view.relation_name(relation);
-    let steps = steps.into_iter().map(|PlanStep { name, law, plan, needs, seldom }| {
-        Ok(Step { name, law, query: render::query(&plan, &names)?, needs, seldom })
+    let steps = steps.into_iter().map(|PlanStep { name, law, plan, needs, seldom, repeats }| {
+        Ok(Step { name, law, query: render::query(&plan, &names)?, needs, seldom, repeats })
     });
     let mut steps: Vec<Step> = steps.collect::<Result<_>>()?;
     if let Some(last) = steps.pop() {
-        steps.push(Step { query: identity::in_order(&view.nodes[index], last.query), ..last });
+        steps.push(Step { query: identity::in_order(&view.nodes[index], last.query, last.repeats), ..last });
     }
     Ok(Program { steps })
 }
@@ -207,7 +209,7 @@ impl Cx<'_> {
         let distinct = columns.iter().zip(&names).all(|(column, name)| column.name == *name);
         let plan = if distinct { plan } else { plan.project(renamed.collect()) };
         let scan = Scan { relation: Relation::Step(name.clone()), columns: columns.into_iter().zip(names).collect() };
-        self.steps.push(PlanStep { name, law: law.to_owned(), plan, needs, seldom: false });
+        self.steps.push(PlanStep { name, law: law.to_owned(), plan, needs, seldom: false, repeats: false });
         Plan::Scan(scan)
     }
 
