@@ -83,13 +83,14 @@ pub fn kept_bytes() -> usize {
 }
 
 impl Session {
-    /// Prepares `sql`; ephemeral relations registered by then are known to it.
+    /// Prepares `sql`; ephemeral relations registered by then are known to it. Its plan does not depend on arguments.
     pub fn prepare(&self, sql: &str, args: &[Arg]) -> Result<Statement> {
         let text = c_string(sql)?;
         let mut types: Vec<pg_sys::Oid> = args.iter().map(Arg::oid).collect();
         // SAFETY: connected; `types` and `text` outlive the call, SPI copies both.
         unsafe {
-            let plan = pg_sys::SPI_prepare(text.as_ptr(), types.len() as i32, types.as_mut_ptr());
+            let (count, generic) = (types.len() as i32, pg_sys::CURSOR_OPT_GENERIC_PLAN as i32);
+            let plan = pg_sys::SPI_prepare_cursor(text.as_ptr(), count, types.as_mut_ptr(), generic);
             if plan.is_null() {
                 return Err(Error::Bug("SPI did not prepare a statement"));
             }
