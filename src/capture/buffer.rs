@@ -32,11 +32,25 @@ const WEIGHT: &str = "w";
 pub struct Pending {
     /// The columns asked for, then the weight.
     pub store: Tuplestore,
+    /// Change rows that went into it, or do not concern its columns.
+    pub read: i64,
     /// Change rows, those included that concern other columns only; a TRUNCATE is one.
     pub rows: i64,
     /// The rows do not tell all: the table was truncated, changed in a shape that cannot be read now, or
     /// [`members_changed`] has a reason.
     pub truncated: bool,
+}
+
+impl Pending {
+    /// Whether the store tells all.
+    pub fn is_whole(&self) -> bool {
+        self.read == self.rows
+    }
+
+    /// How many rows the store has, or would have if all were read: as many of them as so far.
+    pub fn expected(&self) -> f64 {
+        self.store.rows() as f64 * (self.rows as f64 / self.read.max(1) as f64).max(1.0)
+    }
 }
 
 fn known(source: i32) -> Result<Rc<Known>> {
@@ -63,8 +77,13 @@ fn column_defs(known: &Known, columns: &[String]) -> Result<Vec<ColumnDef>> {
     Ok(defs)
 }
 
-/// Reads what `snapshot` sees and `frontier` does not.
-pub fn pending(source: i32, frontier: &Frontier, snapshot: &Snapshot, columns: &[String]) -> Result<Pending> {
+/// Reads what `snapshot` sees and `frontier` does not; of more rows than `enough`, the rest is only counted.
+pub fn pending(
+    source: i32,
+    (frontier, snapshot): (&Frontier, &Snapshot),
+    columns: &[String],
+    enough: i64,
+) -> Result<Pending> {
     let known = self::known(source)?;
     let store = typed(&known, columns)?;
     // Whatever the caller has verified before: a doubt that came up since is a change of its own.
@@ -72,7 +91,7 @@ pub fn pending(source: i32, frontier: &Frontier, snapshot: &Snapshot, columns: &
     if broken {
         track::distrust(&known)?;
     }
-    let mut found = Pending { store, rows: i64::from(broken), truncated: broken };
+    let mut found = Pending { store, read: 0, rows: i64::from(broken), truncated: broken };
     let Some(buffer) = Table::open(known.buffer, pg_sys::AccessShareLock) else {
         return Err(Error::Bug("the change buffer is gone"));
     };
@@ -85,7 +104,8 @@ pub fn pending(source: i32, frontier: &Frontier, snapshot: &Snapshot, columns: &
         if !frontier.sees(stamp.xid, stamp.seq) {
             found.rows += i64::from(stamp.entries);
             found.truncated |= !decoder.choose(stamp.layout)?;
-            if !found.truncated {
+            if !found.truncated && found.read < enough {
+                found.read += i64::from(stamp.entries);
                 decoder.read(chunk, &found.store)?;
             }
         }

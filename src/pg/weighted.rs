@@ -122,7 +122,7 @@ impl Tuplestore {
     }
 
     /// Appends these columns, then the weight, of every row to `target`, whose row type has just these.
-    pub fn append_to(&self, target: &Tuplestore, columns: &[String]) -> Result<i64> {
+    pub fn append_to(&self, target: &Tuplestore, columns: &[String]) -> Result<()> {
         let names = self.row_type().names();
         let last = names.len() - 1;
         let places: Option<Vec<usize>> =
@@ -138,7 +138,6 @@ impl Tuplestore {
             // SAFETY: the types were compared above; the row stays put until the next one is read.
             unsafe { target.put(&mut values, &mut nulls) };
             Ok(())
-        })?;
-        Ok(self.rows())
+        })
     }
 }

@@ -5,10 +5,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use ivm::choice::{Choice, Rates, Way};
 use ivm::plan::Relation;
 
+use crate::capture::Pending;
 use crate::catalog::frontier;
 use crate::catalog::history::Action;
 use crate::catalog::stream_table::Mode;
@@ -18,6 +20,13 @@ use crate::pg::tuplestore::Tuplestore;
 use crate::refresh::estimate;
 use crate::refresh::loaded::Loaded;
 use crate::refresh::program::{self, Changes, Work};
+
+/// The changes of the sources.
+type Deltas = BTreeMap<Relation, Pending>;
+
+/// Rows from which the share is known that concerns a query. To read all before it is decided to recompute would be for
+/// nothing.
+const SAMPLE: i64 = 10_000;
 
 /// What refreshes took, as this backend knows it, and as the catalog does.
 pub struct Experience {
@@ -61,36 +70,61 @@ pub fn full(session: &Session, loaded: &Loaded) -> Result<Changes> {
     Ok(changes)
 }
 
-/// Brings these deltas in, the cheaper way where there is a choice, which is told.
+/// How many changed rows of a source a refresh needs to see before it knows its way.
+pub fn enough(loaded: &Loaded) -> i64 {
+    match loaded.table.mode {
+        _ if recomputes(loaded) => 0,
+        Mode::Auto => SAMPLE,
+        _ => i64::MAX,
+    }
+}
+
+fn recomputes(loaded: &Loaded) -> bool {
+    loaded.table.full_reason.is_some() || loaded.table.mode == Mode::Full
+}
+
+/// Brings the changes in, the cheaper way where there is a choice, which is told. Of each source enough is at hand; `all`
+/// reads the rest, too.
 pub fn bring(
     session: &Session,
     loaded: &Loaded,
-    deltas: BTreeMap<Relation, Tuplestore>,
+    deltas: Deltas,
+    all: impl FnOnce() -> Result<Deltas>,
 ) -> Result<(Action, Changes, Option<Choice>)> {
-    match (&loaded.table.full_reason, loaded.table.mode) {
-        (Some(_), _) | (None, Mode::Full) => Ok((Action::Full, full(session, loaded)?, None)),
-        (None, Mode::Differential) => {
-            estimate::heed_sizes(loaded)?;
-            let changes = program::differential(&Work::new(session, loaded), deltas)?;
-            Ok((Action::Differential, changes, None))
-        }
-        (None, Mode::Auto) => choose(session, loaded, deltas),
+    if recomputes(loaded) {
+        return Ok((Action::Full, full(session, loaded)?, None));
     }
+    if loaded.table.mode == Mode::Auto {
+        return choose(session, loaded, deltas, all);
+    }
+    estimate::heed_sizes(loaded)?;
+    let changes = program::differential(&Work::new(session, loaded), stores(deltas))?;
+    Ok((Action::Differential, changes, None))
 }
 
 fn choose(
     session: &Session,
     loaded: &Loaded,
-    deltas: BTreeMap<Relation, Tuplestore>,
+    mut deltas: Deltas,
+    all: impl FnOnce() -> Result<Deltas>,
 ) -> Result<(Action, Changes, Option<Choice>)> {
     estimate::heed_sizes(loaded)?;
     let costs = estimate::costs(session, loaded, &deltas)?;
     let choice = loaded.experience.rates.borrow().choose(costs);
     let work = Work::new(session, loaded);
+    let began = Instant::now();
+    if choice.way == Way::Delta && !deltas.values().all(Pending::is_whole) {
+        deltas = all()?;
+    }
+    let reading = began.elapsed().as_secs_f64() * 1e3;
     let (action, changes) = match choice.way {
-        Way::Delta => (Action::Differential, program::differential(&work, deltas)?),
+        Way::Delta => (Action::Differential, program::differential(&work, stores(deltas))?),
         Way::Full => (Action::Full, program::full(&work)?),
     };
-    loaded.experience.rates.borrow_mut().learn(costs, choice, work.milliseconds());
+    loaded.experience.rates.borrow_mut().learn(costs, choice, reading + work.milliseconds());
     Ok((action, changes, Some(choice)))
+}
+
+fn stores(deltas: Deltas) -> BTreeMap<Relation, Tuplestore> {
+    deltas.into_iter().map(|(relation, pending)| (relation, pending.store)).collect()
 }

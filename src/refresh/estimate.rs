@@ -14,6 +14,7 @@ use ivm::sql::print;
 use ivm::view::{Program, Step};
 use pgrx::pg_sys::Oid;
 
+use crate::capture::Pending;
 use crate::error::{Error, Result};
 use crate::pg::spi::{Session, Statement};
 use crate::pg::tuplestore::Tuplestore;
@@ -103,17 +104,17 @@ pub fn heed_sizes(loaded: &Loaded) -> Result<()> {
 }
 
 /// What following these deltas costs, and what recomputing costs.
-pub fn costs(session: &Session, loaded: &Loaded, changed: &BTreeMap<Relation, Tuplestore>) -> Result<Costs> {
+pub fn costs(session: &Session, loaded: &Loaded, changed: &BTreeMap<Relation, Pending>) -> Result<Costs> {
     let estimates = &loaded.programs.estimates;
     if !is_current(loaded)? {
         estimates.kept.borrow_mut().clear();
     }
     let relations: Vec<&Relation> = changed.keys().collect();
-    let rows: Vec<f64> = changed.values().map(|store| told(store.rows() as f64)).collect();
+    let rows: Vec<f64> = changed.values().map(|pending| told(pending.expected())).collect();
     if let Some(found) = estimates.find(&relations, &rows) {
         return Ok(found);
     }
-    let deltas = changed.iter().zip(&rows).map(|((relation, store), rows)| (relation, store, *rows));
+    let deltas = changed.iter().zip(&rows).map(|((relation, pending), rows)| (relation, &pending.store, *rows));
     let mut cost = 0.0;
     let shared = rehearse(session, loaded, deltas, &mut |statement| {
         cost += STATEMENT + statement.planned()?.cost;

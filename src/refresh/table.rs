@@ -8,13 +8,12 @@ use ivm::frontier::Frontier;
 use ivm::plan::Relation;
 use pgrx::datum::TimestampWithTimeZone;
 
-use crate::capture;
+use crate::capture::{self, Pending};
 use crate::catalog::frontier;
 use crate::catalog::history::{Action, Expected, Refresh};
 use crate::error::{Error, Result};
 use crate::pg::guard;
 use crate::pg::spi::{self, Session};
-use crate::pg::tuplestore::Tuplestore;
 use crate::refresh::guarded::applying;
 use crate::refresh::loaded::{self, Loaded, Ready};
 use crate::refresh::program::Changes;
@@ -26,7 +25,9 @@ const NOTED: i64 = 10_000_000;
 
 /// Pending changes of the sources of one stream table.
 struct Input {
-    deltas: BTreeMap<Relation, Tuplestore>,
+    deltas: BTreeMap<Relation, Pending>,
+    /// Those that have any.
+    sources: Vec<i32>,
     rows: i64,
     /// A source was truncated: rows left without a change row.
     truncated: bool,
@@ -58,8 +59,11 @@ pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Erro
         let done = Done { action: Action::Full, changes, choice: None, error: None };
         return finish(tick, &loaded, done, 0, started);
     };
-    let input = pending(tick, &loaded, &seen_frontier)?;
-    if seen.reinitialize.is_some() || input.truncated || restart.is_some() {
+    let starts_over = seen.reinitialize.is_some() || restart.is_some();
+    let enough = if starts_over { 0 } else { adaptive::enough(&loaded) };
+    let input = pending(tick, &loaded, &seen_frontier, enough)?;
+    tick.consumed.extend(&input.sources);
+    if starts_over || input.truncated {
         let changes = as_owner(tick, &loaded, None, |session| adaptive::full(session, &loaded))?;
         advice::index_nodes(&loaded)?;
         let done = Done { action: Action::Reinitialize, changes, choice: None, error: restart.map(Error::to_string) };
@@ -69,8 +73,9 @@ pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Erro
         return Ok(Refresh::nothing());
     }
     let (deltas, rows) = (input.deltas, input.rows);
+    let all = || Ok(pending(tick, &loaded, &seen_frontier, i64::MAX)?.deltas);
     let (action, changes, choice) =
-        as_owner(tick, &loaded, seen.moment, |session| adaptive::bring(session, &loaded, deltas))?;
+        as_owner(tick, &loaded, seen.moment, |session| adaptive::bring(session, &loaded, deltas, all))?;
     if rows == 0 && !changes.moved {
         return stand_still(tick, id, seen.moment);
     }
@@ -78,21 +83,24 @@ pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Erro
 }
 
 /// Reads what each source has pending behind the frontier: from this tick's memory for stream tables that
-/// it moved, from the change buffers otherwise.
-fn pending(tick: &mut Tick, loaded: &Loaded, seen: &Frontier) -> Result<Input> {
-    let mut input = Input { deltas: BTreeMap::new(), rows: 0, truncated: false };
+/// it moved, from the change buffers otherwise. Of more rows than `enough` of one source, the rest is only counted.
+fn pending(tick: &Tick, loaded: &Loaded, seen: &Frontier, enough: i64) -> Result<Input> {
+    let mut input = Input { deltas: BTreeMap::new(), sources: vec![], rows: 0, truncated: false };
     for dependency in &loaded.dependencies {
         let name = &loaded.names[&dependency.source];
-        let pending = capture::pending(dependency.source, seen, &tick.snapshot, &dependency.columns)?;
+        let mut pending = capture::pending(dependency.source, (seen, &tick.snapshot), &dependency.columns, enough)?;
         input.truncated |= pending.truncated;
-        let mut rows = pending.rows;
         if let Some(applied) = tick.deltas.get(&dependency.source) {
-            rows += applied.append_to(&pending.store, &dependency.columns)?;
+            pending.rows += applied.rows();
+            if pending.read < enough {
+                pending.read += applied.rows();
+                applied.append_to(&pending.store, &dependency.columns)?;
+            }
         }
-        if rows > 0 {
-            input.rows += rows;
-            tick.consumed.insert(dependency.source);
-            input.deltas.insert(Relation::SourceDelta(name.clone()), pending.store);
+        if pending.rows > 0 {
+            input.rows += pending.rows;
+            input.sources.push(dependency.source);
+            input.deltas.insert(Relation::SourceDelta(name.clone()), pending);
         }
     }
     Ok(input)

@@ -68,6 +68,38 @@ async fn a_recomputation_passes_its_changes_on() {
     database.close().await;
 }
 
+/// Of many changes a sample decides, and most of them may not concern the query at all.
+#[tokio::test]
+async fn many_changes_are_weighed_by_a_sample() {
+    let database = Database::fresh("adaptive_sample").await;
+    let session = database.connect().await;
+    session
+        .run(
+            "create table t (id int primary key, v int not null, note int);
+             insert into t select n, n % 7, 0 from generate_series(1, 100000) n;
+             analyze t;
+             select pgtrickle.create_stream_table('sampled', 'select id, v from t where v > 0', '1d');
+             select pgtrickle.create_stream_table('above', 'select v, count(*) as n from sampled group by v', '1d');",
+        )
+        .await;
+    let mostly_elsewhere = "update t set note = note + 1; update t set v = v + 1 where id <= 10";
+    let many = "update t set v = (v + 1) % 7 where id % 16 = 0";
+    let nearly_all = "update t set v = (v + 1) % 7, note = 1 where id % 100 > 0";
+    for (change, how) in [
+        (mostly_elsewhere, "DIFFERENTIAL delta cheaper"),
+        (many, "DIFFERENTIAL delta cheaper"),
+        (nearly_all, ""),
+        (mostly_elsewhere, "DIFFERENTIAL delta cheaper"),
+    ] {
+        session.run(change).await;
+        exact::refresh_and_check(&session, "above").await;
+        exact::check(&session, "sampled", exact::Look::Text).await;
+        let done = last(&session, "sampled").await;
+        assert!(how.is_empty() || done == how, "{change}: {done}");
+    }
+    database.close().await;
+}
+
 #[tokio::test]
 async fn explain_tells_the_last_choice_and_why() {
     let database = Database::fresh("adaptive_explain").await;
