@@ -24,10 +24,9 @@ fn weight(slot: &Slot) -> i64 {
 impl Tuplestore {
     /// The sum of the negative weights, as a positive number, and that of the positive ones.
     pub fn weights(&self) -> Result<(i64, i64)> {
-        let last = self.row_type().width() - 1;
         let (mut minus, mut plus) = (0, 0);
         self.for_each(|row| {
-            let weight = row.word(last) as i64;
+            let weight = row.last() as i64;
             if weight < 0 {
                 minus -= weight
             } else {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use ivm::choice::Choice;
 use ivm::frontier::Frontier;
 use ivm::plan::Relation;
+use pgrx::PgSqlErrorCode;
 use pgrx::datum::TimestampWithTimeZone;
 
 use crate::capture::{self, Pending};
@@ -73,7 +74,13 @@ pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Erro
         return Ok(Refresh::nothing());
     }
     let (deltas, rows) = (input.deltas, input.rows);
-    let all = || Ok(pending(tick, &loaded, &seen_frontier, i64::MAX)?.deltas);
+    let all = || match pending(tick, &loaded, &seen_frontier, i64::MAX)? {
+        input if input.truncated => {
+            let altered = "a source was altered while its changes were read";
+            Err(Error::new(PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE, altered).hint("Refresh it again."))
+        }
+        input => Ok(input.deltas),
+    };
     let (action, changes, choice) =
         as_owner(tick, &loaded, seen.moment, |session| adaptive::bring(session, &loaded, deltas, all))?;
     if rows == 0 && !changes.moved {
