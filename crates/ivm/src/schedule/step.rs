@@ -2,7 +2,9 @@
 //! again.
 //!
 //! **Fresh:** a change that becomes known at `t` is in a tick that starts at `t + target` less what the
-//! refresh needs, or as soon as the tick that runs at that moment is over.
+//! refresh needs, or after the tick that runs at that moment and the rest that it takes.
+//! **Writers come first:** where changes come in faster than ticks take them, ticks keep to a small part of a
+//! processor, and each takes the more. A change that comes while nothing runs is not made to wait.
 //! **Idle is free:** while nothing is dirty nothing is ticked, and there is no next time to wake; but time that
 //! passes is a change to those whose rows come and go with it, and to whoever reads them.
 //!
@@ -28,6 +30,10 @@ const GATHER_MOST: Micros = 100 * MILLISECOND;
 /// What the scheduler does itself takes no longer than this, and so does what a worker is given at a time, unless it
 /// is one group.
 const SMALL: Micros = 10 * MILLISECOND;
+/// A tick during which more changes came in is followed by a rest of so many times its length …
+const REST_TIMES: Micros = 7;
+/// … but of no more than this.
+pub const LONGEST_REST: Micros = 20 * MILLISECOND;
 /// A promise of "at once" is broken after this time.
 const PATIENCE: Micros = SECOND;
 /// Pauses after failures double from the first to the longest.
@@ -146,6 +152,9 @@ struct Entry {
     /// Where it polls, or its rows or those of an ancestor come and go as time passes: when it last looked.
     ticking: Option<Micros>,
     running: Option<Attempt>,
+    /// When its last tick ended, and until when what came in during that waits.
+    ended: Micros,
+    rest: Micros,
     /// How long its own refresh takes.
     took: Micros,
     failures: u32,
@@ -194,7 +203,9 @@ impl State {
             let attempt = entry.running.as_mut();
             let began = attempt.map(|attempt| [Some(&mut attempt.began), attempt.dirty.as_mut()]);
             let waiting = [entry.dirty.as_mut(), entry.ticking.as_mut(), entry.retry.as_mut()];
-            began.into_iter().flatten().chain(waiting).flatten().for_each(|time| *time += by);
+            let rest = [Some(&mut entry.ended), Some(&mut entry.rest)];
+            let all = began.into_iter().flatten().chain(waiting).chain(rest).flatten();
+            all.for_each(|time| *time = time.saturating_add(by));
         }
     }
 
@@ -340,8 +351,9 @@ impl State {
             (true, due, tick) => due.or(tick),
         }?;
         let blocked = std::iter::once(entry).chain(ancestors()).any(|it| !it.table.active || it.running.is_some());
-        let pause = std::iter::once(entry).chain(ancestors()).filter_map(|it| it.retry).max();
-        (!blocked).then(|| wanted.max(pause.unwrap_or(wanted)))
+        let pauses = std::iter::once(entry).chain(ancestors()).filter_map(|it| it.retry);
+        let start = pauses.chain(entry.rest()).fold(wanted, Micros::max);
+        (!blocked).then_some(start)
     }
 }
 
@@ -356,6 +368,8 @@ impl Entry {
             dirty: Some(now),
             ticking: None,
             running: None,
+            ended: Micros::MIN,
+            rest: Micros::MIN,
             failures: 0,
             retry: None,
         }
@@ -372,6 +386,11 @@ impl Entry {
     fn due(&self, needed: impl FnOnce() -> Micros, zone: &dyn Zone) -> Option<Micros> {
         let (since, needed) = (self.dirty?, needed().max(MARGIN));
         self.schedules.iter().filter_map(|schedule| schedule.start(since, needed, zone)).min()
+    }
+
+    /// Until when the changes wait that came in during its last tick.
+    fn rest(&self) -> Option<Micros> {
+        self.dirty.filter(|since| *since < self.ended).map(|_| self.rest)
     }
 
     /// When to look again what time has done.
@@ -392,6 +411,8 @@ impl Entry {
     /// Takes note of how it fared; true when a change became visible later than promised.
     fn finish(&mut self, at: Micros, fate: Fate, took: Micros) -> bool {
         let Some(attempt) = self.running.take() else { return false };
+        self.ended = at;
+        self.rest = at + (REST_TIMES * (at - attempt.began)).min(LONGEST_REST);
         match fate {
             Fate::Refreshed | Fate::Unchanged => {
                 self.failures = 0;
