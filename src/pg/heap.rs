@@ -62,6 +62,7 @@ impl Table {
             // Not for publications of all tables.
             let options = pg_sys::TABLE_INSERT_NO_LOGICAL as i32;
             pg_sys::heap_insert(self.raw, tuple, command, options, std::ptr::null_mut());
+            settled::stir((*self.raw).rd_id, pgrx::itemptr::item_pointer_get_block_number(&(*tuple).t_self));
             pg_sys::heap_freetuple(tuple);
         }
     }
@@ -69,11 +70,12 @@ impl Table {
     /// Calls `f` for every row that `snapshot` sees.
     pub fn for_each(&self, snapshot: &Snapshot, mut f: impl FnMut(&Tuple) -> Result<()>) -> Result<()> {
         let (mut from, end) = (0, self.pages());
-        // SAFETY: open as long as self; it never gets shorter while somebody has it open and locked.
-        while let Some(pages) = unsafe { settled::next(self.raw, snapshot, from..end) } {
+        // SAFETY: open as long as self.
+        let id = unsafe { (*self.raw).rd_id };
+        while let Some(pages) = settled::next(id, snapshot, from..end) {
             from = pages.end;
             self.scan(pages.clone(), snapshot, &mut f)?;
-            // SAFETY: as above.
+            // SAFETY: as above; it never gets shorter while somebody has it open and locked.
             unsafe { settled::note(self.raw, snapshot, pages) };
         }
         Ok(())

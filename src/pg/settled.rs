@@ -1,37 +1,64 @@
 //! Pages of a change buffer that hold nothing to see, and are not read again.
 //!
-//! Consumed rows stay where they are until no transaction of the server may ask for them, and one that stays open puts
-//! that off. So that a refresh does not look at all of them each time, a backend remembers of which pages it found every
-//! row *dead* to a snapshot: deleted by a transaction that this saw, or left by one that was rolled back.
+//! Consumed rows stay where they are until no transaction of the server may ask for them and vacuum has come by: under
+//! load, or while a transaction stays open, these are many. So that a refresh does not look at all of them each time, a
+//! backend remembers of which pages it found every row *dead* to a snapshot: deleted by a transaction that this saw, or
+//! left by one that was rolled back.
 //!
 //! **Law:** a page is left out only if a scan of it under this snapshot would find no row.
-//! - A page carries the position in the log of its last change, and no position is given twice. It tells all changes but
-//!   hints in logged tables if `wal_level` is above `minimal`, be it vacuum, truncation or a new file that made them;
-//!   other tables are always looked at.
-//! - A page with the position at which its rows were found dead has the same rows, and what was dead to a snapshot is
-//!   dead to every later one.
-//! - The position is read later than the snapshot was taken. Who is changing the page right then had not committed when
-//!   it was: his rows are not for it.
+//! - Rows come to pages through [`stir`] alone, which counts them in shared memory before they can be committed. A page
+//!   with the count at which its rows were found dead has the same rows, or fewer.
+//! - What was dead to a snapshot is dead to every later one.
+//! - The count is read later than the snapshot was taken, and earlier than the page: a row that is missed had not been
+//!   committed when it was.
+//! - A table that is rewritten is told of, as every change of a relation is.
 //!
-//! Who consumes the rows, and how far he is, does not come into it. See `storage/bufpage.h`,
-//! `access/heap/heapam_visibility.c`.
+//! Pages may share a count, which then moves for nothing. Without shared memory every page is looked at. Who consumes the
+//! rows, and how far he is, does not come into it. See `storage/bufpage.h`, `access/heap/heapam_visibility.c`.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use pgrx::pg_sys;
 
 use crate::pg::relation;
+use crate::pg::shmem::{STIRS, shared};
 use crate::pg::snapshot::Snapshot;
 
 /// What is known of one table.
 #[derive(Default)]
 struct Pages {
-    /// The position of each page at which all its rows were dead. Zero: that was never seen; no page has this position.
-    positions: Vec<u64>,
+    /// The count of each page at which all its rows were dead; `None` where that was never seen.
+    counts: Vec<Option<u64>>,
     /// The latest snapshot to which they were.
     snapshot: u64,
+}
+
+/// How many rows have come to the pages of one table. Neighbours have neighbouring counts; those of different tables
+/// begin anywhere.
+struct Counts {
+    all: &'static [AtomicU64; STIRS],
+    first: u32,
+}
+
+impl Counts {
+    /// `None` where nothing is shared.
+    fn of(table: pg_sys::Oid) -> Option<Counts> {
+        // SAFETY: a plain variable of this process.
+        let database = unsafe { pg_sys::MyDatabaseId };
+        let first = (table.to_u32() ^ database.to_u32().rotate_left(16)).wrapping_mul(0x9E37_79B1);
+        shared().map(|shared| Counts { all: &shared.stirs, first })
+    }
+
+    fn at(&self, block: u32) -> &AtomicU64 {
+        &self.all[self.first.wrapping_add(block) as usize % STIRS]
+    }
+
+    fn read(&self, block: u32) -> u64 {
+        self.at(block).load(Ordering::SeqCst)
+    }
 }
 
 thread_local! {
@@ -39,18 +66,23 @@ thread_local! {
     static OBSERVING: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Counts a row that came to a page: called after it is there, and before it can be committed.
+pub fn stir(table: pg_sys::Oid, block: u32) {
+    if let Some(counts) = Counts::of(table) {
+        counts.at(block).fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 /// The first pages in a row, of these, on which there may be something to see.
-///
-/// # Safety
-/// The table is open and has these pages.
-pub unsafe fn next(table: pg_sys::Relation, snapshot: &Snapshot, pages: Range<u32>) -> Option<Range<u32>> {
+pub fn next(table: pg_sys::Oid, snapshot: &Snapshot, pages: Range<u32>) -> Option<Range<u32>> {
     KNOWN.with_borrow(|known| {
-        // SAFETY: by contract.
-        let known = unsafe { known.get(&(*table).rd_id) }.filter(|known| known.snapshot <= snapshot.number());
+        let known = known.get(&table).filter(|known| known.snapshot <= snapshot.number());
+        let Some((known, counts)) = known.zip(Counts::of(table)) else {
+            return Some(pages).filter(|it| !it.is_empty());
+        };
         let settled = |block: &u32| {
-            let found = known.and_then(|known| known.positions.get(*block as usize)).filter(|found| **found != 0);
-            // SAFETY: by contract.
-            found.is_some_and(|found| *found == unsafe { position(table, *block) })
+            let found = known.counts.get(*block as usize).copied().flatten();
+            found.is_some_and(|found| found == counts.read(*block))
         };
         let first = pages.clone().find(|block| !settled(block))?;
         Some(first..(first..pages.end).find(settled).unwrap_or(pages.end))
@@ -63,20 +95,19 @@ pub unsafe fn next(table: pg_sys::Relation, snapshot: &Snapshot, pages: Range<u3
 /// The table is open and has these pages.
 pub unsafe fn note(table: pg_sys::Relation, snapshot: &Snapshot, pages: Range<u32>) {
     // SAFETY: by contract.
-    if !unsafe { tells_changes(table) } {
-        return;
-    }
+    let id = unsafe { (*table).rd_id };
+    let Some(counts) = Counts::of(id) else { return };
     if !OBSERVING.replace(true) {
         relation::observe(forget);
     }
     KNOWN.with_borrow_mut(|known| {
-        // SAFETY: by contract.
-        let known = known.entry(unsafe { (*table).rd_id }).or_default();
+        let known = known.entry(id).or_default();
         known.snapshot = known.snapshot.max(snapshot.number());
-        known.positions.resize(known.positions.len().max(pages.end as usize), 0);
+        known.counts.resize(known.counts.len().max(pages.end as usize), None);
         for block in pages {
+            let count = counts.read(block);
             // SAFETY: by contract.
-            known.positions[block as usize] = unsafe { position_if_dead(table, block, snapshot) }.unwrap_or(0);
+            known.counts[block as usize] = unsafe { is_all_dead(table, block, snapshot) }.then_some(count);
         }
     });
 }
@@ -89,30 +120,8 @@ fn forget(table: Option<pg_sys::Oid>) {
     });
 }
 
-/// Whether every change of a page moves its position.
-unsafe fn tells_changes(table: pg_sys::Relation) -> bool {
-    // SAFETY: open, by the contract of the caller; the setting never changes while the server runs.
-    unsafe {
-        (*(*table).rd_rel).relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT
-            && pg_sys::wal_level as u32 >= pg_sys::WalLevel::WAL_LEVEL_REPLICA
-    }
-}
-
-/// The position in the log of a page's last change. As a scan does, this first clears the page of what nobody may ask
-/// for any more, if there is much of it: else nobody would, once the page is left out.
-unsafe fn position(table: pg_sys::Relation, block: u32) -> u64 {
-    // SAFETY: by the contract of the caller; the page is pinned meanwhile.
-    unsafe {
-        let buffer = pg_sys::ReadBuffer(table, block);
-        pg_sys::heap_page_prune_opt(table, buffer);
-        let position = pg_sys::BufferGetLSNAtomic(buffer);
-        pg_sys::ReleaseBuffer(buffer);
-        position
-    }
-}
-
-/// The same where all rows of the page are dead to `snapshot`.
-unsafe fn position_if_dead(table: pg_sys::Relation, block: u32, snapshot: &Snapshot) -> Option<u64> {
+/// Whether all rows of a page are dead to `snapshot`.
+unsafe fn is_all_dead(table: pg_sys::Relation, block: u32, snapshot: &Snapshot) -> bool {
     // SAFETY: by the contract of the caller; the page is pinned, and nobody changes it meanwhile.
     unsafe {
         let buffer = pg_sys::ReadBuffer(table, block);
@@ -123,9 +132,8 @@ unsafe fn position_if_dead(table: pg_sys::Relation, block: u32, snapshot: &Snaps
             let item = pg_sys::PageGetItemId(page, line);
             (*item).lp_flags() != pg_sys::LP_NORMAL || is_dead(pg_sys::PageGetItem(page, item).cast(), snapshot)
         });
-        let position = dead.then(|| pg_sys::BufferGetLSNAtomic(buffer));
         pg_sys::UnlockReleaseBuffer(buffer);
-        position
+        dead
     }
 }
 

@@ -17,6 +17,8 @@ pub const SEATS: usize = 16;
 /// Stream tables in one tick of the pool.
 pub const TABLES: usize = 256;
 const STAGES: u32 = 5;
+/// Counts of rows that came to pages of change buffers; a page that shares its own is looked at more often.
+pub const STIRS: usize = 8192;
 /// Sources are told apart modulo this.
 pub const BITS: i32 = 256;
 const WORDS: usize = BITS as usize / 64;
@@ -32,6 +34,8 @@ pub struct Shared {
     pub attention: AtomicBool,
     pub slots: [Slot; SLOTS],
     pub seats: [Seat; SEATS],
+    /// Rows that came to pages of change buffers, by a hash of the page.
+    pub stirs: [AtomicU64; STIRS],
 }
 
 /// The part of one database.

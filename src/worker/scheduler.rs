@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ivm::schedule::{Actions, Event, LONGEST_REST, Micros, Schedule, State, Table};
+use ivm::schedule::{Actions, Event, Micros, Schedule, State, Table};
 use pgrx::pg_guard;
 use pgrx::pg_sys::Datum;
 
@@ -103,7 +103,7 @@ impl Scheduler {
                 self.hand_over(away);
                 self.act(&tick);
             }
-            self.worker.conclude(idle && !self.is_resting(wake));
+            self.worker.conclude(idle);
             self.slot.ticking.store(false, Ordering::SeqCst);
             if waiting {
                 self.pool.hunger();
@@ -116,11 +116,6 @@ impl Scheduler {
                 self.wait(wake.filter(|_| !drained));
             }
         }
-    }
-
-    /// Whether there is more to do in a moment.
-    fn is_resting(&self, wake: Option<Micros>) -> bool {
-        wake.is_some_and(|at| at <= bgworker::now() + LONGEST_REST)
     }
 
     /// Removes rows that nobody needs and no tick will: two at a time may each leave to the other what both have seen,

@@ -30,10 +30,10 @@ const GATHER_MOST: Micros = 100 * MILLISECOND;
 /// What the scheduler does itself takes no longer than this, and so does what a worker is given at a time, unless it
 /// is one group.
 const SMALL: Micros = 10 * MILLISECOND;
-/// A tick during which more changes came in is followed by a rest of so many times its length …
-const REST_TIMES: Micros = 7;
+/// Who is to be fresh at once rests, where changes came in during its tick, so many times as long as that took …
+const REST_TIMES: Micros = 9;
 /// … but of no more than this.
-pub const LONGEST_REST: Micros = 20 * MILLISECOND;
+const LONGEST_REST: Micros = 100 * MILLISECOND;
 /// A promise of "at once" is broken after this time.
 const PATIENCE: Micros = SECOND;
 /// Pauses after failures double from the first to the longest.
@@ -388,9 +388,10 @@ impl Entry {
         self.schedules.iter().filter_map(|schedule| schedule.start(since, needed, zone)).min()
     }
 
-    /// Until when the changes wait that came in during its last tick.
+    /// Until when the changes wait that came in during its last tick. Who has a target keeps to that.
     fn rest(&self) -> Option<Micros> {
-        self.dirty.filter(|since| *since < self.ended).map(|_| self.rest)
+        let at_once = self.schedules.contains(&Schedule::Every(0));
+        self.dirty.filter(|since| at_once && *since < self.ended).map(|_| self.rest)
     }
 
     /// When to look again what time has done.

@@ -8,6 +8,9 @@ use super::*;
 
 mod pool;
 
+/// What a tick rests at most.
+const REST: Micros = 100 * MILLISECOND;
+
 const S: Micros = SECOND;
 const MS: Micros = MILLISECOND;
 
@@ -121,16 +124,16 @@ fn a_change_during_a_tick_is_not_lost() {
     let mut state = settled(&[table(1, "0s", &[10], &[])]);
     assert_eq!(state.step(S, vec![changed(S, 10)], &()).tick, [1]);
     let events = vec![Event::Started { at: S, ids: vec![1] }, finished(2 * S, 1, Fate::Refreshed, S), changed(S, 10)];
-    assert_eq!(state.step(2 * S, events, &()), actions(&[], 2 * S + LONGEST_REST));
-    assert_eq!(state.step(2 * S + LONGEST_REST, vec![], &()).tick, [1]);
+    assert_eq!(state.step(2 * S, events, &()), actions(&[], 2 * S + REST));
+    assert_eq!(state.step(2 * S + REST, vec![], &()).tick, [1]);
     let mut running = settled(&[table(1, "0s", &[10], &[])]);
     running.step(S, vec![changed(S, 10), Event::Started { at: S, ids: vec![1] }], &());
     assert_eq!(running.step(S + 1, vec![changed(S + 1, 10)], &()), Actions::default());
     let end = finished(2 * S, 1, Fate::Refreshed, S);
-    assert_eq!(running.step(2 * S, vec![end], &()), actions(&[], 2 * S + LONGEST_REST));
+    assert_eq!(running.step(2 * S, vec![end], &()), actions(&[], 2 * S + REST));
 }
 
-/// Under a load that never ends ticks take an eighth of a processor; who comes when nothing runs never waits.
+/// Under a load that never ends ticks take a tenth of a processor; who comes when nothing runs never waits.
 #[test]
 fn a_tick_rests_only_if_changes_came_in_meanwhile() {
     let mut state = settled(&[table(1, "0s", &[10], &[]), table(2, "0s", &[11], &[])]);
@@ -139,9 +142,9 @@ fn a_tick_rests_only_if_changes_came_in_meanwhile() {
     assert_eq!(state.step(S + MS, tick(S), &()), actions(&[], None));
     assert_eq!(state.step(S + MS, vec![changed(S + MS, 10)], &()), actions(&[1], None), "no tick was running");
     let loaded = tick(S + MS).into_iter().chain([changed(S + MS, 10)]).collect();
-    assert_eq!(state.step(S + 2 * MS, loaded, &()), actions(&[], S + 9 * MS));
-    assert_eq!(state.step(S + 3 * MS, vec![changed(S + 3 * MS, 11)], &()), actions(&[2], S + 9 * MS), "not its rest");
-    assert_eq!(state.step(S + 9 * MS, vec![], &()).tick, [1, 2]);
+    assert_eq!(state.step(S + 2 * MS, loaded, &()), actions(&[], S + 11 * MS));
+    assert_eq!(state.step(S + 3 * MS, vec![changed(S + 3 * MS, 11)], &()), actions(&[2], S + 11 * MS), "not its rest");
+    assert_eq!(state.step(S + 11 * MS, vec![], &()).tick, [1, 2]);
 }
 
 /// Time is a change to those whose rows come and go with it, and to whoever reads them; to nobody else.
@@ -485,7 +488,7 @@ proptest! {
         let late = Simulation::new(&run, false).complete();
         prop_assert!(late.is_some(), "no end");
         let worst = late.into_iter().flatten().max().unwrap_or(0);
-        prop_assert!(worst <= 3 * longest + LONGEST_REST, "late by {worst}, ticks take up to {longest}");
+        prop_assert!(worst <= 3 * longest + REST, "late by {worst}, ticks take up to {longest}");
     }
 
     /// Whatever fails in between, everything becomes visible in the end, and then there is rest.
