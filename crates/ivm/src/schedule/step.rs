@@ -31,7 +31,7 @@ const GATHER_MOST: Micros = 100 * MILLISECOND;
 /// is one group.
 const SMALL: Micros = 10 * MILLISECOND;
 /// Who is to be fresh at once rests, where changes came in during its tick, so many times as long as that took …
-const REST_TIMES: Micros = 9;
+const REST_TIMES: Micros = 4;
 /// … but of no more than this.
 const LONGEST_REST: Micros = 100 * MILLISECOND;
 /// A promise of "at once" is broken after this time.

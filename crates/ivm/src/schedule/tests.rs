@@ -133,7 +133,7 @@ fn a_change_during_a_tick_is_not_lost() {
     assert_eq!(running.step(2 * S, vec![end], &()), actions(&[], 2 * S + REST));
 }
 
-/// Under a load that never ends ticks take a tenth of a processor; who comes when nothing runs never waits.
+/// Under a load that never ends ticks take a fifth of a processor; who comes when nothing runs never waits.
 #[test]
 fn a_tick_rests_only_if_changes_came_in_meanwhile() {
     let mut state = settled(&[table(1, "0s", &[10], &[]), table(2, "0s", &[11], &[])]);
@@ -142,9 +142,9 @@ fn a_tick_rests_only_if_changes_came_in_meanwhile() {
     assert_eq!(state.step(S + MS, tick(S), &()), actions(&[], None));
     assert_eq!(state.step(S + MS, vec![changed(S + MS, 10)], &()), actions(&[1], None), "no tick was running");
     let loaded = tick(S + MS).into_iter().chain([changed(S + MS, 10)]).collect();
-    assert_eq!(state.step(S + 2 * MS, loaded, &()), actions(&[], S + 11 * MS));
-    assert_eq!(state.step(S + 3 * MS, vec![changed(S + 3 * MS, 11)], &()), actions(&[2], S + 11 * MS), "not its rest");
-    assert_eq!(state.step(S + 11 * MS, vec![], &()).tick, [1, 2]);
+    assert_eq!(state.step(S + 2 * MS, loaded, &()), actions(&[], S + 6 * MS));
+    assert_eq!(state.step(S + 3 * MS, vec![changed(S + 3 * MS, 11)], &()), actions(&[2], S + 6 * MS), "not its rest");
+    assert_eq!(state.step(S + 6 * MS, vec![], &()).tick, [1, 2]);
 }
 
 /// Time is a change to those whose rows come and go with it, and to whoever reads them; to nobody else.
