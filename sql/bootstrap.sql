@@ -27,9 +27,11 @@ create table pgtrickle.pgt_stream_tables (
   created_at         timestamptz not null default now()
 );
 
--- What a stream table has seen. Narrow and updated in place: it changes with every refresh that does work.
+-- What a stream table has seen, one row each. Narrow and updated in place: it changes with every refresh that does work.
+-- No unique index: to check it, a version that goes to another page would meet all older ones that some open
+-- transaction still keeps.
 create table pgtrickle.pgt_frontiers (
-  pgt_id             integer primary key references pgtrickle.pgt_stream_tables on delete cascade,
+  pgt_id             integer not null references pgtrickle.pgt_stream_tables on delete cascade,
   frontier           pg_snapshot,                 -- null: never filled
   own_xid            xid8,                        -- the refreshing transaction, where it had itself written
   own_seq            integer,                     -- … and the last of its buffer rows that was consumed
@@ -43,6 +45,7 @@ create table pgtrickle.pgt_frontiers (
   missed             bigint not null default 0,   -- refreshes that made a change visible later than promised
   rates              double precision[]           -- milliseconds per unit of the planner's cost: of recomputing, then of deltas by magnitude
 ) with (fillfactor = 50);
+create index on pgtrickle.pgt_frontiers (pgt_id);
 
 -- Tables (and stream tables) that are read by some stream table, each with one change buffer.
 create table pgtrickle.pgt_sources (

@@ -241,7 +241,7 @@ fn serve(mut work: Work, slot: &'static Slot, seat: &'static Seat) -> ! {
         if seat.stage() == Stage::Given {
             let (ids, generation) = (seat.ids(), slot.generation());
             work.learn(&ids);
-            let fared = work.run(&ids, generation);
+            let fared = work.run(&ids, generation, || {});
             work.conclude(true);
             seat.answer(fared.iter().map(|Fared { fate, took, .. }| (number_of(*fate), *took)));
             seat.turn(ticket, Stage::Given, Stage::Done);

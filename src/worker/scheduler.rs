@@ -283,8 +283,14 @@ impl Scheduler {
         }
         self.clear(ids);
         self.events.push(Event::Started { at: bgworker::now(), ids: ids.to_vec() });
-        let fared = self.worker.run(ids, self.feed.generation());
-        let at = bgworker::now();
+        let generation = self.feed.generation();
+        let (feed, mut at, mut meanwhile) = (&mut self.feed, 0, None);
+        let fared = self.worker.run(ids, generation, || {
+            at = bgworker::now();
+            // Whoever answers to what the tick shows comes later than that.
+            meanwhile = feed.look(at);
+        });
+        self.events.extend(meanwhile);
         self.events.extend(fared.into_iter().map(|Fared { id, fate, took }| Event::Finished { at, id, fate, took }));
     }
 

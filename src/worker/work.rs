@@ -63,11 +63,12 @@ impl Work {
         Work { slot, journal: Journal::default(), done: Done::default(), report_at: None }
     }
 
-    /// Refreshes these tables in one tick, each after those that it reads. `generation`: that of the catalog which
-    /// they were read from.
-    pub fn run(&mut self, ids: &[i32], generation: u64) -> Vec<Fared> {
+    /// Refreshes these tables in one tick, each after those that it reads, and calls `over` at its end. `generation`: that
+    /// of the catalog which they were read from.
+    pub fn run(&mut self, ids: &[i32], generation: u64, over: impl FnOnce()) -> Vec<Fared> {
         bgworker::report(Some(&self.journal.activity(ids)));
         let verdicts = self.tick(ids);
+        over();
         let fared = self.judge(ids, verdicts, generation);
         bgworker::report(None);
         let rest = bgworker::report_statistics(false);
