@@ -36,7 +36,7 @@ pub async fn collect(session: &Session) -> Result<Value> {
     Ok(json!({
         "date": date,
         "revision": git(&["rev-parse", "--short=12", "--verify", "-q", "HEAD"]),
-        "dirty": git(&["status", "--porcelain", "--", ".", ":!benches/reports"]).map(|text| !text.is_empty()),
+        "dirty": git(&["status", "--porcelain", "--", ":/", ":(top,exclude)benches/reports"]).map(|text| !text.is_empty()),
         "extension": extension,
         "server": version,
         "settings": settings,
