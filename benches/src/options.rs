@@ -101,7 +101,7 @@ pub const USAGE: &str =
   steady      the sizes of what is kept, 500 commits a second for N seconds (120), with autovacuum and without
   churn       1, 10, 50, 100 % of N rows (100000) changed: differential, full and AUTO, N rounds (20) each
   tree        a leaf and a subtree move in a recursion over N nodes (100000), N rounds (100)
-  tpch        22 queries at scale S (0.1), 1000 changed rows: refresh beside recomputation, N rounds (5);
+  tpch        22 queries at scale S (0.1), 1000 changed rows: refresh beside recomputation, N rounds (9);
               --growth: S/10 and S take turns
   nexmark     10 queries over N events (500000): the same, N rounds (10); then live for N seconds (20)
   all         all of them

@@ -38,6 +38,13 @@ impl Session {
         Ok(self.client.batch_execute(statements).await?)
     }
 
+    /// Reads all tables and indexes of the database into the server's own cache, where those of a server that has run
+    /// for a while are.
+    pub async fn warm(&self) -> Result<()> {
+        let all = "select pg_prewarm(oid) from pg_class where relkind in ('r', 'i') and relpersistence <> 't'";
+        self.batch(&format!("create extension if not exists pg_prewarm; {all}")).await
+    }
+
     /// Creates and fills a stream table, and sees that it is right.
     pub async fn create(&self, table: &Table) -> Result<()> {
         self.create_as(table.name, table.query, table.schedule, table.mode).await

@@ -189,7 +189,9 @@ impl<'a> Decoder<'a> {
         let mut reader = format.read(chunk.entries(&mut self.bytes));
         let weight = self.columns.len();
         while let Some(entry) = reader.next(&mut self.values, &self.targets)? {
-            if let Entry::Weight(w) = entry {
+            if let Entry::Weight(w) = entry
+                && !reader.skip_same(&mut self.values, &self.targets)?
+            {
                 self.values.set_word(weight, w as usize);
                 into.append(&mut self.values)?;
             }

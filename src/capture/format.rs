@@ -156,6 +156,11 @@ fn append_bitmap(out: &mut Vec<u8>, positions: &[usize], is_set: impl Fn(usize) 
 }
 
 #[inline]
+fn is_set(bitmap: &[u8], column: usize) -> bool {
+    bitmap.get(column / 8).is_some_and(|bits| bits & (1 << (column % 8)) != 0)
+}
+
+#[inline]
 fn append_value(out: &mut Vec<u8>, row: &Row, i: usize, shape: &Shape) {
     if shape.by_value {
         let word = (row.word(i) as u64).to_le_bytes();
@@ -211,15 +216,31 @@ impl<'a> Reader<'a> {
         };
         let (nulls, same) = (self.bitmap(flags & NULLS)?, self.bitmap(flags & SAME)?);
         for (column, target) in targets.iter().enumerate().take(self.format.width()) {
-            let marked = |bitmap: &[u8]| bitmap.get(column / 8).is_some_and(|bits| bits & (1 << (column % 8)) != 0);
             match *target {
-                _ if marked(same) => {}
-                target if !marked(nulls) => self.value(column, values, target)?,
+                _ if is_set(same, column) => {}
+                target if !is_set(nulls, column) => self.value(column, values, target)?,
                 Some(target) => values.set_null(target),
                 None => {}
             }
         }
         Ok(Some(Entry::Weight(weight)))
+    }
+
+    /// Passes over the next entry if it puts back the row of the entry before: an update that none of the columns
+    /// with a target was part of. Together they are nothing.
+    pub fn skip_same(&mut self, values: &mut Values, targets: &[Option<usize>]) -> Result<bool> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let [flags, bitmaps @ ..] = rest else { return Ok(false) };
+        if flags & SAME == 0 {
+            return Ok(false);
+        }
+        let width = self.format.width().div_ceil(8);
+        let same = bitmaps.get(if flags & NULLS != 0 { width } else { 0 }..).unwrap_or_default();
+        let is_whole = targets.iter().enumerate().all(|(column, target)| target.is_none() || is_set(same, column));
+        if is_whole {
+            self.next(values, targets)?;
+        }
+        Ok(is_whole)
     }
 
     /// A bit for each column where `flag` is set, else none.

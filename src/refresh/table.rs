@@ -107,7 +107,10 @@ fn pending(tick: &Tick, loaded: &Loaded, seen: &Frontier, enough: i64) -> Result
         if pending.rows > 0 {
             input.rows += pending.rows;
             input.sources.push(dependency.source);
-            input.deltas.insert(Relation::SourceDelta(name.clone()), pending);
+            // What concerns other columns only is no change.
+            if !pending.is_whole() || pending.store.rows() > 0 {
+                input.deltas.insert(Relation::SourceDelta(name.clone()), pending);
+            }
         }
     }
     Ok(input)

@@ -17,6 +17,14 @@ update t set d = now() where id = 3;
 select refreshed_how('va'), refreshed_how('vbc');
 update t set c = c + 1, a = a + 1;
 select refreshed('vbc');
+-- To whoever reads none of its columns an update is nothing, NULLs or not.
+update t set b = null where id = 4;
+update t set a = null, c = null where id = 4;
+update t set a = 4 where id = 4;
+update t set c = 4 where id = 4;
+update t set a = null, b = 'b4' where id = 4;
+update t set id = 40 where id = 4;
+select refreshed('va'), refreshed('vbc');
 delete from t where id < 3;
 select refreshed('va'), refreshed('vbc');
 
