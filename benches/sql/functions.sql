@@ -11,13 +11,13 @@ end
 $$;
 comment on function bench_refresh(text) is 'refreshes a stream table; milliseconds, without the commit';
 
-create function bench_recompute(query text) returns double precision
+create function bench_recompute(query text, answer text) returns double precision
 language plpgsql as $$
 declare
   began timestamptz := clock_timestamp();
 begin
-  execute 'create temporary table recomputed as ' || query;
+  execute format('create temporary table %I as %s', answer, query);
   return extract(epoch from clock_timestamp() - began) * 1000;
 end
 $$;
-comment on function bench_recompute(text) is 'what a query answers, as table recomputed; milliseconds, without the commit';
+comment on function bench_recompute(text, text) is 'what a query answers, as a table; milliseconds, without the commit';

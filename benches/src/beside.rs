@@ -21,8 +21,8 @@ pub struct Kept {
     actions: BTreeMap<String, u32>,
     /// The most rows that it had at a comparison.
     rows: i64,
-    pub refresh: Sample,
-    pub recompute: Sample,
+    pub refreshes: Sample,
+    pub recomputations: Sample,
 }
 
 /// The history's name for a refresh that found nothing to do.
@@ -53,10 +53,10 @@ impl Kept {
             reason,
             actions: BTreeMap::new(),
             rows: 0,
-            refresh: Sample::default(),
-            recompute: Sample::default(),
+            refreshes: Sample::default(),
+            recomputations: Sample::default(),
         };
-        session.batch(&format!("create temporary table recomputed as {}", query.sql)).await?;
+        session.batch(&format!("create temporary table {} as {}", kept.answer(), query.sql)).await?;
         kept.compare(session).await?;
         Ok(kept)
     }
@@ -73,39 +73,60 @@ impl Kept {
         self.reason.is_none()
     }
 
-    /// Refreshes and recomputes, taking turns in going first, and compares.
-    pub async fn step(&mut self, session: &Session, round: u32) -> Result<()> {
+    /// One round of all: they are refreshed one after the other, as in a tick, and recomputed one after the other, the two
+    /// taking turns in going first; then each is compared.
+    pub async fn round(all: &mut [Kept], session: &Session, round: u32) -> Result<()> {
         for turn in 0..2 {
-            if (round + turn).is_multiple_of(2) {
-                let row = session.client.query_one("select bench_refresh($1)", &[&self.query.name]).await?;
-                self.refresh.push(row.get(0));
-            } else {
-                let row = session.client.query_one("select bench_recompute($1)", &[&self.query.sql]).await?;
-                self.recompute.push(row.get(0));
+            for kept in all.iter_mut() {
+                match (round + turn).is_multiple_of(2) {
+                    true => kept.refresh(session).await?,
+                    false => kept.recompute(session).await?,
+                }
             }
         }
-        *self.actions.entry(self.last_action(session).await?).or_default() += 1;
-        self.rows = self.rows.max(self.compare(session).await?);
+        for kept in all {
+            *kept.actions.entry(kept.last_action(session).await?).or_default() += 1;
+            kept.rows = kept.rows.max(kept.compare(session).await?);
+        }
         Ok(())
+    }
+
+    async fn refresh(&mut self, session: &Session) -> Result<()> {
+        let row = session.client.query_one("select bench_refresh($1)", &[&self.query.name]).await?;
+        self.refreshes.push(row.get(0));
+        Ok(())
+    }
+
+    async fn recompute(&mut self, session: &Session) -> Result<()> {
+        let row =
+            session.client.query_one("select bench_recompute($1, $2)", &[&self.query.sql, &self.answer()]).await?;
+        self.recomputations.push(row.get(0));
+        Ok(())
+    }
+
+    /// The table with what the query was last found to answer.
+    fn answer(&self) -> String {
+        format!("recomputed_{}", self.query.name)
     }
 
     /// Forgets what was measured, as after a warm-up.
     pub fn forget(&mut self) {
         self.actions.clear();
-        self.refresh = Sample::default();
-        self.recompute = Sample::default();
+        self.refreshes = Sample::default();
+        self.recomputations = Sample::default();
     }
 
-    /// An error unless the stream table holds what table `recomputed` does, which goes; how many rows it has.
+    /// An error unless the stream table holds what the query was found to answer, which goes; how many rows it has.
     async fn compare(&self, session: &Session) -> Result<i64> {
-        let name = self.query.name;
-        let differences = session.client.query(&self.query.differences(name, "table recomputed"), &[]).await?;
+        let (name, answer) = (self.query.name, self.answer());
+        let differences = self.query.differences(name, &format!("table {answer}"));
+        let differences = session.client.query(&differences, &[]).await?;
         if !differences.is_empty() {
             let lines: Vec<&str> = differences.iter().map(|row| row.get(0)).collect();
             return Err(format!("{name} is not its query:\n{}", lines.join("\n")).into());
         }
-        let rows = session.one("select count(*) from recomputed").await?.get(0);
-        session.batch("drop table recomputed").await?;
+        let rows = session.one(&format!("select count(*) from {answer}")).await?.get(0);
+        session.batch(&format!("drop table {answer}")).await?;
         Ok(rows)
     }
 
@@ -125,7 +146,7 @@ impl Kept {
 
     /// Whether recomputing would have been cheaper.
     fn is_slower(&self) -> bool {
-        ratio(&self.refresh, &self.recompute).is_some_and(|ratio| ratio > 1.0)
+        ratio(&self.refreshes, &self.recomputations).is_some_and(|ratio| ratio > 1.0)
     }
 
     pub fn summary(&self) -> Value {
@@ -136,9 +157,9 @@ impl Kept {
             "actions": self.actions,
             "rows": self.rows,
             "ties": self.query.ties,
-            "refresh_ms": { "p50": rounded(self.refresh.median()), "max": rounded(self.refresh.max()) },
-            "recompute_ms": { "p50": rounded(self.recompute.median()), "max": rounded(self.recompute.max()) },
-            "ratio": rounded(ratio(&self.refresh, &self.recompute)),
+            "refresh_ms": { "p50": rounded(self.refreshes.median()), "max": rounded(self.refreshes.max()) },
+            "recompute_ms": { "p50": rounded(self.recomputations.median()), "max": rounded(self.recomputations.max()) },
+            "ratio": rounded(ratio(&self.refreshes, &self.recomputations)),
         })
     }
 }
@@ -148,8 +169,8 @@ pub fn totals<'a>(all: impl Iterator<Item = &'a Kept>) -> Value {
     let all: Vec<&Kept> = all.collect();
     let (mut medians, mut worst) = (Sample::default(), Sample::default());
     for kept in &all {
-        kept.refresh.median().into_iter().for_each(|value| medians.push(value));
-        kept.refresh.max().into_iter().for_each(|value| worst.push(value));
+        kept.refreshes.median().into_iter().for_each(|value| medians.push(value));
+        kept.refreshes.max().into_iter().for_each(|value| worst.push(value));
     }
     let names = |test: fn(&Kept) -> bool| -> Vec<&str> {
         all.iter().filter(|kept| test(kept)).map(|kept| kept.query.name).collect()

@@ -62,9 +62,7 @@ async fn by_hand(session: &Session, market: &mut Market, kept: &mut [Kept], roun
         }
         market.events(&session.client, BATCH / 2).await?;
         market.corrections(&session.client, BATCH / 2).await?;
-        for kept in kept.iter_mut() {
-            kept.step(session, round).await?;
-        }
+        Kept::round(kept, session, round).await?;
     }
     Ok(())
 }
