@@ -87,9 +87,7 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
     if options.growth {
         sides.push(Side::set_up(server, "small", scale / 10.0, report).await?);
     }
-    if let [side, ..] = &sides[..] {
-        side.session.warm().await?;
-    }
+    sides[0].session.warm().await?;
     server.outside.batch_execute("checkpoint").await?;
     for batch in Batch::ALL {
         for round in 0..WARM_UP + rounds {

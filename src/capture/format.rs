@@ -156,7 +156,7 @@ fn append_bitmap(out: &mut Vec<u8>, positions: &[usize], is_set: impl Fn(usize) 
 }
 
 #[inline]
-fn is_set(bitmap: &[u8], column: usize) -> bool {
+fn has(bitmap: &[u8], column: usize) -> bool {
     bitmap.get(column / 8).is_some_and(|bits| bits & (1 << (column % 8)) != 0)
 }
 
@@ -217,8 +217,8 @@ impl<'a> Reader<'a> {
         let (nulls, same) = (self.bitmap(flags & NULLS)?, self.bitmap(flags & SAME)?);
         for (column, target) in targets.iter().enumerate().take(self.format.width()) {
             match *target {
-                _ if is_set(same, column) => {}
-                target if !is_set(nulls, column) => self.value(column, values, target)?,
+                _ if has(same, column) => {}
+                target if !has(nulls, column) => self.value(column, values, target)?,
                 Some(target) => values.set_null(target),
                 None => {}
             }
@@ -236,11 +236,11 @@ impl<'a> Reader<'a> {
         }
         let width = self.format.width().div_ceil(8);
         let same = bitmaps.get(if flags & NULLS != 0 { width } else { 0 }..).unwrap_or_default();
-        let is_whole = targets.iter().enumerate().all(|(column, target)| target.is_none() || is_set(same, column));
-        if is_whole {
+        let is_same = targets.iter().enumerate().all(|(column, target)| target.is_none() || has(same, column));
+        if is_same {
             self.next(values, targets)?;
         }
-        Ok(is_whole)
+        Ok(is_same)
     }
 
     /// A bit for each column where `flag` is set, else none.
