@@ -36,12 +36,14 @@ fn wait(name: &str, timeout: Interval) -> Result<bool> {
     require_workers()?;
     require_fresh_snapshots()?;
     // Nothing is held while it sleeps: neither snapshots of ours nor locks, which end with these subtransactions.
-    let mut wait = refresh::Wait::new(time.within(|| resolve(name))?.1);
+    let mut wait = refresh::Wait::new(within(time.left(), || resolve(name))?.1);
     let mut pause = FIRST_PAUSE;
     loop {
-        match time.within(|| wait.look()) {
+        // It looks from the table to its sources, and DROP locks from the sources to the table. Who lets go of what
+        // he has long before the server looks for a deadlock is part of none.
+        match within(time.left().min(LONGEST_PAUSE), || wait.look()) {
             Ok(true) => return Ok(true),
-            // Somebody rewrites or truncates a source, and has not committed it.
+            // Somebody drops, rewrites or truncates a source, and has not committed it.
             Err(error) if error.code() != ERRCODE_LOCK_NOT_AVAILABLE => return Err(error),
             Ok(false) | Err(_) if time.left().is_zero() => return Ok(false),
             Ok(false) | Err(_) => latch::pause(pause.min(time.left())),
@@ -64,12 +66,12 @@ impl Time {
     fn left(&self) -> Duration {
         self.whole.saturating_sub(self.began.elapsed())
     }
+}
 
-    /// Looks, and waits for locks no longer than for anything else.
-    fn within<R>(&self, look: impl FnOnce() -> Result<R>) -> Result<R> {
-        let patience = self.left().as_millis().clamp(1, i32::MAX as u128).to_string();
-        undone(|| guard::with_settings(&[("lock_timeout", &patience)], look))
-    }
+/// Looks, and waits for each lock only so long.
+fn within<R>(patience: Duration, look: impl FnOnce() -> Result<R>) -> Result<R> {
+    let patience = patience.as_millis().clamp(1, i32::MAX as u128).to_string();
+    undone(|| guard::with_settings(&[("lock_timeout", &patience)], look))
 }
 
 fn require_workers() -> Result<()> {

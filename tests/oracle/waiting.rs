@@ -191,6 +191,30 @@ async fn nothing_is_held_while_waiting() {
     database.close().await;
 }
 
+/// Who waits looks at several tables, and locks them in another order than DROP: neither is the victim of a deadlock.
+#[tokio::test]
+async fn dropping_and_waiting_end_in_no_deadlock() {
+    let database = Database::fresh("no_deadlock").await;
+    let (session, waiter) = (database.connect().await, database.connect().await);
+    session.run("create table a (id int primary key); create table b (id int primary key)").await;
+    session.run("select pgtrickle.create_stream_table('both', 'select id from a join b using (id)', '1d')").await;
+    session.run("insert into a values (1)").await;
+    let asked = wait("both", "1 h");
+    let waiting = waiter.attempt(&asked);
+    tokio::pin!(waiting);
+    let dropping = async {
+        // With one buffer locked it waits there, and has the other.
+        session.run("begin; lock pgtrickle_changes.changes_2").await;
+        let stopped = format!("select exists (select from pg_locks where pid = {} and not granted)", waiter.pid);
+        session.wait_until(&stopped, PATIENCE).await;
+        session.run("drop table a cascade; commit").await;
+    };
+    let (outcome, ()) = tokio::join!(&mut waiting, dropping);
+    let failure = outcome.expect_err("the table is gone");
+    assert!(["42P01", "42809"].contains(&failure.code.as_str()), "{failure}");
+    database.close().await;
+}
+
 #[tokio::test]
 async fn waiting_in_vain_is_an_error() {
     let database = Database::fresh("in_vain").await;
