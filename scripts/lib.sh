@@ -78,15 +78,16 @@ keep_log() { # data directory
 }
 
 # Builds a package of the workspace and runs it on a throwaway server of its own, which it finds in PG_TRICKLE_URL.
-# More arguments of `scripts/pg up` for the server of `run_on_server`.
+# More arguments of `scripts/pg up` for that server, and what is done when it is down.
 server_options=()
+at_end=:
 
 run_on_server() { # package, its arguments
   "$ROOT/scripts/setup"
   say "building $1"
   (cd "$ROOT" && cargo build --release -q -p "$1")
   server_data=$(scratch)/$1-$$
-  trap '"$ROOT/scripts/pg" down --data "$server_data"' EXIT
+  trap '"$ROOT/scripts/pg" down --data "$server_data"; "$at_end"' EXIT
   trap 'exit 130' INT TERM
   PG_TRICKLE_URL=$("$ROOT/scripts/pg" up --data "$server_data" "${server_options[@]}" | tail -n 1)
   export PG_TRICKLE_URL

@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 use crate::Result;
 use crate::session::Session;
 
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 12] = [
     "shared_buffers",
+    "huge_pages",
     "work_mem",
     "effective_cache_size",
     "fsync",
