@@ -13,6 +13,7 @@ use pgrx::{FromDatum, pg_sys};
 
 use crate::error::{Error, Result};
 use crate::pg::list;
+use crate::pg::plan::Reads;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::tuplestore::{Desc, Tuplestore, attribute};
 
@@ -40,6 +41,7 @@ pub struct Session {
 /// A prepared statement that outlives the connection.
 pub struct Statement {
     plan: pg_sys::SPIPlanPtr,
+    reads: Reads,
 }
 
 /// One row of a result, valid inside the closure that receives it.
@@ -95,7 +97,7 @@ impl Session {
                 return Err(Error::Bug("SPI did not prepare a statement"));
             }
             check(pg_sys::SPI_keepplan(plan), "keepplan")?;
-            Ok(Statement { plan })
+            Ok(Statement { plan, reads: Reads::Anything })
         }
     }
 
@@ -238,6 +240,12 @@ impl Session {
 }
 
 impl Statement {
+    /// The same, planned for what it reads.
+    pub fn that_reads(mut self, reads: Reads) -> Statement {
+        self.reads = reads;
+        self
+    }
+
     /// Every relation that the statement reads, views and what they expand to alike.
     pub fn relations(&self) -> Result<Vec<pg_sys::Oid>> {
         let source = self.source()?;
@@ -255,6 +263,10 @@ impl Statement {
     pub fn store(&self) -> Result<Tuplestore> {
         // SAFETY: the descriptor lives as long as the statement; it is copied.
         Ok(Tuplestore::new(unsafe { Desc::copy(self.result_desc()?) }))
+    }
+
+    pub(super) fn reads(&self) -> Reads {
+        self.reads
     }
 
     pub(super) fn raw(&self) -> pg_sys::SPIPlanPtr {

@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, HashSet};
 
 use ivm::choice::{Costs, STATEMENT, WRITE};
 use ivm::plan::Relation;
-use ivm::sql::print;
 use ivm::view::{Program, Step};
 use pgrx::pg_sys::Oid;
 
@@ -129,11 +128,8 @@ pub fn costs(session: &Session, loaded: &Loaded, changed: &BTreeMap<Relation, Pe
 /// Whether recomputing is planned and nothing has put the plans in doubt: they read every table.
 fn is_current(loaded: &Loaded) -> Result<bool> {
     for node in 0..loaded.view.nodes.len() {
-        let compiled = loaded.programs.full(loaded, node)?;
-        for step in &compiled.steps {
-            if !step.find(&[], NEAR).map_or(Ok(false), |statement| statement.is_planned())? {
-                return Ok(false);
-            }
+        if !loaded.programs.full(loaded, node)?.is_planned()? {
+            return Ok(false);
         }
     }
     Ok(true)
@@ -144,8 +140,8 @@ fn full_cost(session: &Session, loaded: &Loaded) -> Result<f64> {
     let mut cost = 0.0;
     for node in 0..loaded.view.nodes.len() {
         let compiled = loaded.programs.full(loaded, node)?;
-        for (step, planned) in compiled.program.steps.iter().zip(&compiled.steps) {
-            let statement = planned.get(&[], NEAR, || session.prepare(&print::query(&step.query), &[]))?;
+        for step in 0..compiled.program.steps.len() {
+            let statement = compiled.statement(session, step, &[], NEAR)?;
             cost += STATEMENT + statement.planned()?.cost;
         }
     }
@@ -196,8 +192,8 @@ fn rehearse_steps(
     mut sizes: Vec<f64>,
     (stores, visit): (&mut Vec<Tuplestore>, Visit),
 ) -> Result<(Tuplestore, f64)> {
-    for (step, planned) in compiled.program.steps.iter().zip(&compiled.steps) {
-        let statement = planned.get(&sizes, near(&sizes), || session.prepare(&print::query(&step.query), &[]))?;
+    for (at, step) in compiled.program.steps.iter().enumerate() {
+        let statement = compiled.statement(session, at, &sizes, near(&sizes))?;
         let unlikely = is_unlikely(&compiled.program, step);
         let rows = told(if unlikely || step.seldom { 0.0 } else { statement.planned()?.rows });
         if !unlikely {

@@ -14,9 +14,9 @@ use ivm::sql::print;
 use ivm::view::{Apply, CHANGED, COME, GONE, Identity, Mask, Node, Program};
 
 use crate::error::Result;
+use crate::pg::plan::Reads;
 use crate::pg::spi::{Session, Statement};
 use crate::pg::tuplestore::Tuplestore;
-use crate::pg::{guard, plan};
 use crate::refresh::estimate::Estimates;
 use crate::refresh::loaded::Loaded;
 
@@ -76,16 +76,33 @@ impl Planned {
     }
 }
 
-/// A program and its statements.
+/// A program and the statements of its steps.
 pub struct Compiled {
     pub program: Program,
-    pub steps: Vec<Planned>,
+    reads: Reads,
+    steps: Vec<Planned>,
 }
 
 impl Compiled {
-    fn new(program: Program) -> Rc<Compiled> {
+    fn new(program: Program, reads: Reads) -> Rc<Compiled> {
         let steps = program.steps.iter().map(|_| Planned::default()).collect();
-        Rc::new(Compiled { program, steps })
+        Rc::new(Compiled { program, reads, steps })
+    }
+
+    /// The statement of a step that reads deltas of these sizes, or of sizes within the factor `near` of them.
+    pub fn statement(&self, session: &Session, step: usize, sizes: &[f64], near: f64) -> Result<Rc<Statement>> {
+        let query = &self.program.steps[step].query;
+        self.steps[step].get(sizes, near, || Ok(session.prepare(&print::query(query), &[])?.that_reads(self.reads)))
+    }
+
+    /// Whether every step has a plan, for no matter what deltas, that nothing has put in doubt.
+    pub fn is_planned(&self) -> Result<bool> {
+        for step in &self.steps {
+            if !step.find(&[], NEAR).map_or(Ok(false), |statement| statement.is_planned())? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -134,11 +151,8 @@ impl Change {
         f: impl FnOnce(&Statement) -> Result<R>,
     ) -> Result<R> {
         register_as(session, self.part, part, rows)?;
-        let prepare = || session.prepare(&print::statement(&self.sql), &[]);
+        let prepare = || Ok(session.prepare(&print::statement(&self.sql), &[])?.that_reads(Reads::HotInOrder));
         let statement = self.planned.get(&[rows], near, prepare)?;
-        if !statement.is_planned()? {
-            guard::with_settings(&[("random_page_cost", &plan::cost_in_order().to_string())], || statement.planned())?;
-        }
         let result = f(&statement)?;
         session.unregister(self.part)?;
         Ok(result)
@@ -164,7 +178,8 @@ impl Programs {
         if let Some(found) = self.deltas.borrow().get(&key) {
             return Ok(found.clone());
         }
-        let compiled = ivm::delta::program(&loaded.view, node, &key.1)?.map(Compiled::new);
+        let compiled =
+            ivm::delta::program(&loaded.view, node, &key.1)?.map(|program| Compiled::new(program, Reads::Hot));
         let mut deltas = self.deltas.borrow_mut();
         if deltas.len() == PROGRAMS {
             deltas.clear();
@@ -178,7 +193,7 @@ impl Programs {
         if let Some(found) = self.full.borrow().get(&node) {
             return Ok(Rc::clone(found));
         }
-        let compiled = Compiled::new(ivm::compile::full_program(&loaded.view, node)?);
+        let compiled = Compiled::new(ivm::compile::full_program(&loaded.view, node)?, Reads::Anything);
         self.full.borrow_mut().insert(node, Rc::clone(&compiled));
         Ok(compiled)
     }

@@ -169,8 +169,8 @@ fn unchanged(work: &Work) -> Result<Changes> {
 fn run(work: &Work, node: usize, compiled: &Compiled, mut sizes: Vec<f64>) -> Result<Changes> {
     let steps = &compiled.program.steps;
     let mut stores: Vec<Tuplestore> = vec![];
-    for (step, planned) in steps.iter().zip(&compiled.steps) {
-        let statement = planned.get(&sizes, NEAR, || work.session.prepare(&print::query(&step.query), &[]))?;
+    for (at, step) in steps.iter().enumerate() {
+        let statement = compiled.statement(work.session, at, &sizes, NEAR)?;
         let store = statement.store()?;
         let needed = step.needs.as_ref().and_then(|name| steps.iter().position(|s| s.name == *name));
         if needed.is_none_or(|earlier| stores[earlier].rows() > 0) {
