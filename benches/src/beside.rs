@@ -1,6 +1,6 @@
 //! Queries kept as stream tables, each refreshed beside its recomputation.
 //!
-//! Law: after every refresh the stream table is compared with what the recomputation of the same round
+//! Law: after every round the stream table is compared with what the recomputation of the same round
 //! answered, off the clock; where a LIMIT leaves several right answers it must be one of them (see `Query`).
 
 use std::collections::BTreeMap;
@@ -84,8 +84,35 @@ impl Kept {
                 }
             }
         }
+        Kept::note_actions(all, session).await?;
+        Kept::compare_all(all, session).await
+    }
+
+    /// A tick of all, with nothing in between: nobody recomputes what is kept.
+    pub async fn tick(all: &mut [Kept], session: &Session) -> Result<()> {
+        for kept in all.iter_mut() {
+            kept.refresh(session).await?;
+        }
+        Kept::note_actions(all, session).await
+    }
+
+    /// After ticks: each is recomputed, off the clock, and compared.
+    pub async fn check(all: &mut [Kept], session: &Session) -> Result<()> {
+        for kept in all.iter_mut() {
+            kept.recompute(session).await?;
+        }
+        Kept::compare_all(all, session).await
+    }
+
+    async fn note_actions(all: &mut [Kept], session: &Session) -> Result<()> {
         for kept in all {
             *kept.actions.entry(kept.last_action(session).await?).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    async fn compare_all(all: &mut [Kept], session: &Session) -> Result<()> {
+        for kept in all {
             kept.rows = kept.rows.max(kept.compare(session).await?);
         }
         Ok(())

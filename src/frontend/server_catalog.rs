@@ -84,6 +84,23 @@ impl Catalog for ServerCatalog<'_> {
         Ok(keys.into_iter().map(|key| key.into_iter().map(Ident::new).collect()).collect())
     }
 
+    fn leads(&self, relation: &QName, column: &Ident) -> Result<bool> {
+        let read = || {
+            self.session.query(
+                "select exists (
+                   select from pg_catalog.pg_index i
+                     join pg_catalog.pg_class c on c.oid = i.indexrelid
+                     join pg_catalog.pg_am m on m.oid = c.relam and m.amname in ('btree', 'hash')
+                     join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+                    where i.indrelid = pg_catalog.to_regclass($1) and a.attname = $2::name
+                      and i.indisvalid and i.indpred is null)",
+                &[relation.to_string().into(), column.as_str().into()],
+                |row| row.require::<bool>(1),
+            )
+        };
+        Ok(read().map_err(lower)?.contains(&true))
+    }
+
     fn function(&self, name: &QName) -> Result<FunctionKind> {
         let schema = name.schema.as_ref().map_or("pg_catalog", |schema| schema.as_str());
         let read = || {

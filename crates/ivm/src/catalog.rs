@@ -13,6 +13,9 @@ pub trait Catalog {
     /// indexes (no predicate, no expression, not deferrable, NULLs excluded by NOT NULL).
     fn keys(&self, relation: &QName) -> Result<Vec<Vec<Ident>>>;
 
+    /// Whether rows of a relation are found by this column alone: an index begins with it and has all rows.
+    fn leads(&self, relation: &QName, column: &Ident) -> Result<bool>;
+
     /// What a call of this name is.
     fn function(&self, name: &QName) -> Result<FunctionKind>;
 

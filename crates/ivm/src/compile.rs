@@ -22,6 +22,7 @@ pub fn compile(query: &Query, catalog: &dyn Catalog, table: &QName, state: &dyn 
     let mut ids = Ids::default();
     let plan = bind::bind(query, catalog, &mut ids)?;
     let plan = rewrite::simplify(rewrite::unnest::unnest(plan, catalog, &mut ids)?);
+    let plan = rewrite::simplify(rewrite::reach::reach(plan, catalog, &mut ids)?);
     of_plan(plan, catalog, (table, state), ids)
 }
 

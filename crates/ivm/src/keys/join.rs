@@ -12,8 +12,11 @@ use crate::plan::{ColId, Expr};
 pub fn filtered(mut known: Known, predicates: &[Expr]) -> Known {
     for predicate in predicates.iter().flat_map(|predicate| predicate.clone().conjuncts()) {
         known.not_null.extend(not_null::implied(&predicate));
+        if let Some((a, b)) = equal_columns(&predicate) {
+            known.dependencies.add_equal(a, b);
+            continue;
+        }
         match equality(&predicate) {
-            Some((Expr::Column(a), Expr::Column(b))) => known.dependencies.add_equal(*a, *b),
             Some((Expr::Column(a), e) | (e, Expr::Column(a))) if is_constant(e) => {
                 known.dependencies.add(BTreeSet::new(), [*a].into());
             }
@@ -63,6 +66,14 @@ pub fn left_joined(left: Known, right: Known, on: &Expr) -> Known {
     }
     known.dependencies.extend(right.dependencies.with_null_rows(&right.not_null));
     known
+}
+
+/// The columns of `a = b`.
+pub fn equal_columns(e: &Expr) -> Option<(ColId, ColId)> {
+    match equality(e)? {
+        (Expr::Column(a), Expr::Column(b)) => Some((*a, *b)),
+        _ => None,
+    }
 }
 
 /// The sides of `a = b` by the plain operator.

@@ -24,6 +24,8 @@ pub struct MemoryCatalog {
 struct Table {
     columns: Vec<SourceColumn>,
     keys: Vec<Vec<Ident>>,
+    /// The first columns of further indexes.
+    indexed: Vec<Ident>,
 }
 
 impl MemoryCatalog {
@@ -35,7 +37,7 @@ impl MemoryCatalog {
             not_null: *not_null,
         };
         let columns = columns.iter().map(column).collect();
-        self.tables.insert(name, Table { columns, keys: vec![] });
+        self.tables.insert(name, Table { columns, ..Table::default() });
         self
     }
 
@@ -45,6 +47,14 @@ impl MemoryCatalog {
             table.keys.push(columns.iter().map(|column| Ident::new(*column)).collect());
             let is_key = |column: &&mut SourceColumn| columns.contains(&column.name.as_str());
             table.columns.iter_mut().filter(is_key).for_each(|column| column.not_null = true);
+        }
+        self
+    }
+
+    /// Declares that an index of a table begins with a column.
+    pub fn index(mut self, table: QName, column: &str) -> Self {
+        if let Some(table) = self.tables.get_mut(&table) {
+            table.indexed.push(Ident::new(column));
         }
         self
     }
@@ -67,6 +77,11 @@ impl Catalog for MemoryCatalog {
 
     fn keys(&self, relation: &QName) -> Result<Vec<Vec<Ident>>> {
         Ok(self.find(relation)?.keys.clone())
+    }
+
+    fn leads(&self, relation: &QName, column: &Ident) -> Result<bool> {
+        let table = self.find(relation)?;
+        Ok(table.keys.iter().filter_map(|key| key.first()).chain(&table.indexed).any(|first| first == column))
     }
 
     fn function(&self, name: &QName) -> Result<FunctionKind> {

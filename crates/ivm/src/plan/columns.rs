@@ -39,7 +39,7 @@ impl Plan {
     }
 
     /// The columns of its inputs that the operator names outside of expressions.
-    fn named_columns(&self) -> Vec<ColId> {
+    pub fn named_columns(&self) -> Vec<ColId> {
         match self {
             Plan::UnionAll(union) => union.inputs.iter().flat_map(|(_, ids)| ids.clone()).collect(),
             Plan::Distinct(distinct) => distinct.input.columns().iter().map(|column| column.id).collect(),

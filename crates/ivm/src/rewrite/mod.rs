@@ -11,6 +11,8 @@
 //! | unions of unions become one; a DISTINCT needs none below | `union` |
 //! | what nobody reads is not computed; windows and top-k keep on top the projection that says what is read | `prune` |
 //!
+//! Two more rules ask the catalog, and are applied once: `unnest` before all others, `reach` after them.
+//!
 //! Views, CTEs and subqueries in FROM thus vanish into one flat join over scans, so that a delta joins
 //! base tables, never intermediate results.
 
@@ -18,6 +20,7 @@ mod filter;
 mod join;
 mod project;
 mod prune;
+pub mod reach;
 mod semi;
 mod union;
 pub mod unnest;

@@ -2,9 +2,10 @@
 
 use proptest::prelude::*;
 
+use super::reach::reach;
 use super::simplify;
 use crate::eval::eval;
-use crate::plan::{Expr, Ids, Plan, Scan};
+use crate::plan::{AggregateCall, Column, Expr, Ids, Plan, Scan};
 use crate::sql::ident::Ident;
 use crate::testing::{self, arb_plan, arb_tables};
 
@@ -22,6 +23,71 @@ proptest! {
     fn law_simplify_is_idempotent(plan in arb_plan(4)) {
         let simple = simplify(plan);
         prop_assert_eq!(simplify(simple.clone()), simple);
+    }
+}
+
+/// `s` or `r`, joined with itself or not, grouped by `a`, and joined with `u`, of which some rows are chosen.
+fn groups_asked_for(table: &str, key: &str, wide: bool, ids: &mut Ids) -> Plan {
+    let mut scan = |table: &str, names: &[&str]| -> (Vec<Column>, Plan) {
+        let columns: Vec<(Column, Ident)> = names.iter().map(|name| (ids.column(*name), Ident::new(*name))).collect();
+        let own = columns.iter().map(|(column, _)| column.clone()).collect();
+        (own, Plan::Scan(Scan { relation: testing::source(table), columns }))
+    };
+    let ((grouped, rows), (again, more)) = (scan(table, &["a"]), scan("s", &["a", "d"]));
+    let (asking, u) = scan("u", &["id", "e"]);
+    let rows = match wide {
+        true => Plan::join(vec![rows, more], vec![Expr::equals(grouped[0].expr(), again[0].expr())]),
+        false => rows,
+    };
+    let count = AggregateCall::new(ids.column("n"), "count", vec![]);
+    let n = count.column.expr();
+    let groups = rows.aggregate(vec![grouped[0].clone()], vec![count]);
+    let asked =
+        Expr::equals(asking.iter().find(|column| column.name == Ident::new(key)).unwrap().expr(), grouped[0].expr());
+    let chosen = Expr::binary("<", asking[1].expr(), Expr::number(1));
+    Plan::join(vec![groups, u], vec![asked, chosen, Expr::binary("<", n, Expr::number(3))])
+}
+
+proptest! {
+    #![proptest_config(testing::cases(200))]
+
+    #[test]
+    fn law_groups_that_no_join_asks_for_do_not_count(
+        tables in arb_tables(), wide in any::<bool>(), third in any::<bool>(), read in 0..3usize
+    ) {
+        let ids = &mut Ids::default();
+        let mut plan = groups_asked_for("r", "id", wide, ids);
+        let columns = plan.columns();
+        if third {
+            let other = ids.column("a");
+            let s = Plan::Scan(Scan { relation: testing::source("s"), columns: vec![(other.clone(), Ident::new("a"))] });
+            plan = Plan::join(vec![plan, s], vec![Expr::equals(columns[2].expr(), other.expr())]);
+        }
+        // All columns, or those that the groups know too, or a number.
+        plan = match read {
+            0 => plan,
+            1 => plan.project(columns[1..3].iter().map(Column::pass).collect()),
+            _ => plan.project(vec![columns[1].pass()]),
+        };
+        let simple = simplify(plan.clone());
+        let reached = reach(simple.clone(), &testing::catalog(), ids).unwrap();
+        prop_assert_ne!(&reached, &simple);
+        let mut u = 0;
+        reached.scans(&mut |scan| u += usize::from(scan.relation == testing::source("u")));
+        prop_assert_eq!(u, if read == 0 { 2 } else { 1 });
+        for rewritten in [simplify(reached.clone()), reached] {
+            prop_assert_eq!(rewritten.columns(), plan.columns());
+            prop_assert_eq!(eval(&rewritten, &tables).unwrap(), eval(&plan, &tables).unwrap(), "{:#?}", rewritten);
+        }
+    }
+}
+
+#[test]
+fn all_groups_are_kept_where_no_index_leads_to_one_or_several_rows_ask_for_it() {
+    let ids = &mut Ids::default();
+    for (table, key) in [("s", "id"), ("r", "e")] {
+        let plan = groups_asked_for(table, key, false, ids);
+        assert_eq!(reach(plan.clone(), &testing::catalog(), ids).unwrap(), plan, "{table} by {key}");
     }
 }
 

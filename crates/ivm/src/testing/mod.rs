@@ -1,7 +1,7 @@
 //! Random databases and plans for the `law_*` tests of this crate's modules.
 //!
 //! Two bags with NULLs and duplicates and one keyed table:
-//! `r(a integer, b integer, t text, x numeric)`, `s(a integer, d integer not null)`,
+//! `r(a integer, b integer, t text, x numeric)` with an index on `a`, `s(a integer, d integer not null)`,
 //! `u(id integer primary key, e integer)`.
 
 mod plans;
@@ -32,10 +32,11 @@ pub fn cases(cases: u32) -> ProptestConfig {
 
 /// The catalog of the tables.
 pub fn catalog() -> MemoryCatalog {
-    TABLES.into_iter().fold(MemoryCatalog::default(), |catalog, (name, columns, key)| {
+    let tables = TABLES.into_iter().fold(MemoryCatalog::default(), |catalog, (name, columns, key)| {
         let catalog = catalog.table(table(name), columns);
         if key.is_empty() { catalog } else { catalog.key(table(name), key) }
-    })
+    });
+    tables.index(table("r"), "a")
 }
 
 /// The name of a table of the catalog.
