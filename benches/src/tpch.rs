@@ -110,15 +110,15 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
             }
         }
         tell(&sides, batch, report);
-        if options.growth && batch == Batch::Orders {
-            grow(&mut sides, rounds, report).await?;
-        }
         sides.iter_mut().for_each(Side::forget);
     }
-    Ok(())
+    grow(&mut sides, rounds, report).await
 }
 
 async fn grow(sides: &mut [Side], rounds: u32, report: &mut Report) -> Result<()> {
+    if sides.len() < 2 {
+        return Ok(());
+    }
     for tick in 0..TICKS * (WARM_UP + rounds) {
         for side in sides.iter_mut() {
             if tick == TICKS * WARM_UP {

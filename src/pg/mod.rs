@@ -18,6 +18,7 @@ pub mod shmem;
 pub mod snapshot;
 pub mod spi;
 pub mod srf;
+pub mod statistics;
 pub mod subxact;
 pub mod trigger;
 pub mod tuplestore;

@@ -12,10 +12,10 @@ use pgrx::datum::DatumWithOid;
 use pgrx::{FromDatum, pg_sys};
 
 use crate::error::{Error, Result};
-use crate::pg::list;
 use crate::pg::plan::Reads;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::tuplestore::{Desc, Tuplestore, attribute};
+use crate::pg::{list, statistics};
 
 pub type Arg<'a> = DatumWithOid<'a>;
 
@@ -211,6 +211,7 @@ impl Session {
     /// Makes `store` readable as the relation `name` by statements of this session, its last column under
     /// the name `weight`. `rows` is what the planner is told when a statement is prepared.
     pub fn register(&self, name: &str, store: &Tuplestore, weight: &str, rows: f64) -> Result<()> {
+        statistics::register(name, store);
         let (name, weight) = (c_string(name)?, c_string(weight)?);
         // SAFETY: allocated in SPI's procedure context, which lives as long as the registration.
         unsafe {
@@ -232,6 +233,7 @@ impl Session {
 
     /// Ends a registration.
     pub fn unregister(&self, name: &str) -> Result<()> {
+        statistics::unregister(name);
         let name = c_string(name)?;
         // SAFETY: the name outlives the call.
         unsafe { check(pg_sys::SPI_unregister_relation(name.as_ptr()), "unregister")? };

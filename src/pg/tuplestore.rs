@@ -1,5 +1,7 @@
 //! Rows in memory, spilling to disk: the form in which deltas travel. See `utils/sort/tuplestore.c`.
 
+use std::rc::{Rc, Weak};
+
 use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
@@ -22,10 +24,15 @@ pub struct Desc {
 
 /// A tuplestore with its row type. It belongs to the top transaction: a subtransaction that ends leaves
 /// its rows and temporary files alone.
-pub struct Tuplestore {
+pub struct Tuplestore(Rc<Inner>);
+
+struct Inner {
     raw: *mut pg_sys::Tuplestorestate,
     desc: Desc,
 }
+
+/// A tuplestore that may be gone.
+pub struct Handle(Weak<Inner>);
 
 /// Runs `f` with allocations and temporary files belonging to the top transaction.
 fn in_top_transaction<R>(f: impl FnOnce() -> R) -> R {
@@ -123,24 +130,24 @@ impl Tuplestore {
     pub fn new(desc: Desc) -> Tuplestore {
         // SAFETY: inside a transaction; ended once, below.
         let raw = in_top_transaction(|| unsafe { pg_sys::tuplestore_begin_heap(true, false, pg_sys::work_mem) });
-        Tuplestore { raw, desc }
+        Tuplestore(Rc::new(Inner { raw, desc }))
     }
 
     pub fn raw(&self) -> *mut pg_sys::Tuplestorestate {
-        self.raw
+        self.0.raw
     }
 
     pub fn desc(&self) -> pg_sys::TupleDesc {
-        self.desc.raw
+        self.0.desc.raw
     }
 
     pub fn row_type(&self) -> &Desc {
-        &self.desc
+        &self.0.desc
     }
 
     pub fn rows(&self) -> i64 {
         // SAFETY: alive as long as self.
-        unsafe { pg_sys::tuplestore_tuple_count(self.raw) }
+        unsafe { pg_sys::tuplestore_tuple_count(self.0.raw) }
     }
 
     /// Appends a copy of a row given as the server has it.
@@ -148,14 +155,14 @@ impl Tuplestore {
     /// # Safety
     /// As many values as columns, of their types; by-reference ones are readable during the call.
     pub unsafe fn put(&self, values: &mut [pg_sys::Datum], nulls: &mut [bool]) {
-        debug_assert!(values.len() == self.desc.width() && nulls.len() == values.len());
+        debug_assert!(values.len() == self.0.desc.width() && nulls.len() == values.len());
         // SAFETY: by contract; the server copies the row.
-        unsafe { pg_sys::tuplestore_putvalues(self.raw, self.desc.raw, values.as_mut_ptr(), nulls.as_mut_ptr()) };
+        unsafe { pg_sys::tuplestore_putvalues(self.0.raw, self.0.desc.raw, values.as_mut_ptr(), nulls.as_mut_ptr()) };
     }
 
     /// Appends a copy of a row.
     pub fn append(&self, row: &mut Values) -> Result<()> {
-        if row.datums.len() != self.desc.width() {
+        if row.datums.len() != self.0.desc.width() {
             return Err(Error::Bug("a row is as wide as its tuplestore"));
         }
         // SAFETY: as wide as the descriptor; what the values point to is readable now.
@@ -166,12 +173,12 @@ impl Tuplestore {
     /// Appends a copy of the row that a slot of the same row type holds.
     pub fn put_slot(&self, slot: &Slot) {
         // SAFETY: alive as long as self; the server copies the row.
-        unsafe { pg_sys::tuplestore_puttupleslot(self.raw, slot.0) };
+        unsafe { pg_sys::tuplestore_puttupleslot(self.0.raw, slot.0) };
     }
 
     /// Calls `f` for every row, from the first, whatever others have read.
     pub fn for_each(&self, mut f: impl FnMut(&Row) -> Result<()>) -> Result<()> {
-        let (mut reader, slot) = (self.reader(), Slot::new(&self.desc));
+        let (mut reader, slot) = (self.reader(), Slot::new(&self.0.desc));
         while reader.next(&slot) {
             f(&slot.row())?;
         }
@@ -182,9 +189,9 @@ impl Tuplestore {
     pub fn reader(&self) -> Reader<'_> {
         // SAFETY: random access was asked for at the start, so any number of readers may come and go.
         unsafe {
-            let reader = pg_sys::tuplestore_alloc_read_pointer(self.raw, pg_sys::EXEC_FLAG_REWIND as i32);
-            pg_sys::tuplestore_select_read_pointer(self.raw, reader);
-            pg_sys::tuplestore_rescan(self.raw);
+            let reader = pg_sys::tuplestore_alloc_read_pointer(self.0.raw, pg_sys::EXEC_FLAG_REWIND as i32);
+            pg_sys::tuplestore_select_read_pointer(self.0.raw, reader);
+            pg_sys::tuplestore_rescan(self.0.raw);
         }
         Reader { store: self }
     }
@@ -193,12 +200,24 @@ impl Tuplestore {
 impl Tuplestore {
     /// Gives both parts to the server, which will free them.
     pub fn into_raw(self) -> (*mut pg_sys::Tuplestorestate, pg_sys::TupleDesc) {
-        let this = std::mem::ManuallyDrop::new(self);
-        (this.raw, this.desc.raw)
+        let parts = (self.raw(), self.desc());
+        std::mem::forget(self);
+        parts
+    }
+
+    pub fn handle(&self) -> Handle {
+        Handle(Rc::downgrade(&self.0))
     }
 }
 
-impl Drop for Tuplestore {
+impl Handle {
+    /// The tuplestore, if it is still there.
+    pub fn get(&self) -> Option<Tuplestore> {
+        self.0.upgrade().map(Tuplestore)
+    }
+}
+
+impl Drop for Inner {
     fn drop(&mut self) {
         // SAFETY: begun in `new`, ended once, before the transaction's memory goes.
         unsafe { pg_sys::tuplestore_end(self.raw) };
@@ -215,14 +234,14 @@ impl Reader<'_> {
     /// do not move, those from a file belong to the slot.
     pub fn next(&mut self, slot: &Slot) -> bool {
         // SAFETY: the store is alive and nobody writes to it, and the slot was made for its row type.
-        unsafe { pg_sys::tuplestore_gettupleslot(self.store.raw, true, false, slot.0) }
+        unsafe { pg_sys::tuplestore_gettupleslot(self.store.raw(), true, false, slot.0) }
     }
 }
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
         // SAFETY: the first read pointer is always there.
-        unsafe { pg_sys::tuplestore_select_read_pointer(self.store.raw, 0) };
+        unsafe { pg_sys::tuplestore_select_read_pointer(self.store.raw(), 0) };
     }
 }
 
