@@ -68,6 +68,14 @@ pub fn left_joined(left: Known, right: Known, on: &Expr) -> Known {
     known
 }
 
+/// Whether the condition is `a = 1`.
+pub fn is_fixing(e: &Expr) -> bool {
+    match equality(e) {
+        Some((Expr::Column(_), e) | (e, Expr::Column(_))) => is_constant(e),
+        _ => false,
+    }
+}
+
 /// The columns of `a = b`.
 pub fn equal_columns(e: &Expr) -> Option<(ColId, ColId)> {
     match equality(e)? {

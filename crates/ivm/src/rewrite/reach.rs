@@ -1,6 +1,7 @@
 //! Of an aggregate that a join asks for some groups, the others are not kept:
 //! `γ_k(R) ⋈_{k=u} σ_p(S) = γ_k(R ⋈_{k=u'} σ_p(S')) ⋈_{k=u} σ_p(S)`, where `u` is a key of `S` and `S'` is `S` again. The
-//! groups then say what `σ_p(S)` did, which is not read where nothing else of it is.
+//! groups then say what `σ_p(S)` did, which is not read where nothing else of it is. If `p` says `column = constant`,
+//! `δ π_u'(σ_p(S'))` stands for `σ_p(S')`.
 //!
 //! Without it a change of any group costs, though the join would never ask for it. Databases know this as *sideways
 //! information passing* (Beeri and Ramakrishnan, *On the power of magic*). A row that comes to `σ_p(S')` brings its
@@ -12,7 +13,7 @@ use super::project;
 use crate::catalog::{Catalog, ColumnType, Equality};
 use crate::error::Result;
 use crate::keys;
-use crate::plan::{Aggregate, ColId, Column, Expr, Ids, Join, Plan, Relation, Scan, reads, replaced};
+use crate::plan::{Aggregate, ColId, Column, Distinct, Expr, Ids, Join, Plan, Relation, Scan, reads, replaced};
 use crate::sql::ident::{Ident, QName};
 
 /// The plan with no groups that no join asks for.
@@ -38,8 +39,7 @@ fn joined(mut join: Join, read: &BTreeSet<ColId>, catalog: &dyn Catalog, ids: &m
     for at in 0..join.inputs.len() {
         let Plan::Aggregate(aggregate) = &join.inputs[at] else { continue };
         let Some(asking) = asking(&join, aggregate, catalog)? else { continue };
-        let (again, known) = asking.rows.clone().filter(Expr::all(asking.chosen.clone())).copied(ids);
-        let same = Expr::equals(Expr::Column(asking.key), Expr::Column(known[&asking.asked]));
+        let (again, same) = asking.again(ids);
         let Aggregate { input, keys, calls } = (**aggregate).clone();
         join.inputs[at] = Plan::join(vec![input, again], vec![same]).aggregate(keys, calls);
         found.push(asking);
@@ -63,6 +63,22 @@ struct Asking {
     asked: ColId,
     /// Whether what is asked and the key of the group look alike.
     alike: bool,
+}
+
+impl Asking {
+    /// Those rows again, and the condition under which a row of the aggregate's input is one that they ask for. A column
+    /// that is equal to a constant leaves few of them: their keys become a node, which a delta of the input then joins
+    /// instead of the source.
+    fn again(&self, ids: &mut Ids) -> (Plan, Expr) {
+        let (again, known) = self.rows.clone().filter(Expr::all(self.chosen.clone())).copied(ids);
+        let (asked, columns) = (known[&self.asked], again.columns());
+        let same = Expr::equals(Expr::Column(self.key), Expr::Column(asked));
+        if !self.chosen.iter().any(keys::is_fixing) {
+            return (again, same);
+        }
+        let key = columns.iter().filter(|column| column.id == asked).map(Column::pass).collect();
+        (Plan::Distinct(Box::new(Distinct { input: again.project(key) })), same)
+    }
 }
 
 fn asking(join: &Join, aggregate: &Aggregate, catalog: &dyn Catalog) -> Result<Option<Asking>> {
