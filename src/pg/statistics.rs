@@ -1,8 +1,8 @@
 //! How many different values a column of a delta has, for the planner. It knows no more of a relation in memory than how
 //! many rows there are, and asks a hook first: see `examine_simple_variable` in `utils/adt/selfuncs.c`.
 //!
-//! Left alone it takes them for [`UNKNOWN`] values, and then builds no hash table of a delta and remembers no row that a
-//! join has looked up: a thousand line items of two hundred orders are a thousand ways down the index of the orders.
+//! Left alone it takes them for [`UNKNOWN`] values and does not believe it: then it remembers no row that a join has looked
+//! up, and a thousand line items of two hundred orders are a thousand ways down the index of the orders.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -16,6 +16,9 @@ use crate::pg::tuplestore::{Handle, Slot, Tuplestore};
 /// What the planner takes for granted (`DEFAULT_NUM_DISTINCT`). It is told no less: the next delta of this size may have
 /// more values, and will be looked up by the same plan.
 const UNKNOWN: usize = 200;
+/// Rows for each value from which on it is worth telling: with fewer there is little to remember, and a plan that does
+/// may be drawn to another order of joins by the planner's idea of keys of several columns, each independent of the others.
+const REPEATED: usize = 2;
 /// Rows that are looked at. Of more there are at least as many values.
 const SAMPLE: usize = 4096;
 
@@ -66,7 +69,7 @@ unsafe extern "C-unwind" fn statistics(
     }
 }
 
-/// The values of a column, as far as looks tell them apart; `None` where nothing is known.
+/// The values of a column, as far as looks tell them apart; `None` where it is not worth telling.
 fn values(store: &Tuplestore, column: usize) -> Option<usize> {
     let rows = store.rows() as usize;
     let shape = row::shape(*store.row_type().types().get(column)?)?;
@@ -79,7 +82,8 @@ fn values(store: &Tuplestore, column: usize) -> Option<usize> {
     }
     // What is not looked at is taken to have as many values for its size.
     let values = if left > 0 { seen.len() } else { seen.len() * (rows / SAMPLE).max(1) };
-    (rows > 0).then(|| values.clamp(UNKNOWN.min(rows), rows))
+    let values = values.max(UNKNOWN);
+    (values * REPEATED <= rows).then_some(values)
 }
 
 fn look(row: &row::Row, column: usize, shape: &Shape) -> Option<Vec<u8>> {
