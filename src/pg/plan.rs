@@ -11,16 +11,13 @@ use crate::pg::guard;
 use crate::pg::list::{integers, pointers};
 use crate::pg::spi::Statement;
 
-/// What a statement reads, which decides what the planner counts for it.
+/// What a statement reads, which decides what the planner counts for it: by default whatever the settings are for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reads {
-    /// Whatever it is, the settings are for it.
-    #[default]
-    Anything,
+pub struct Reads {
     /// A few rows, again and again: they are in memory.
-    Hot,
-    /// The same, in the order of an index: no page is a random one.
-    HotInOrder,
+    pub hot: bool,
+    /// In the order of an index: no page is a random one.
+    pub in_order: bool,
 }
 
 /// Beside what the settings say. They weigh a page against a disk, and the way down an index as 50 operators a level;
@@ -36,13 +33,13 @@ impl Reads {
         // SAFETY: plain variables of this backend.
         let (page, random, operator) =
             unsafe { (pg_sys::seq_page_cost, pg_sys::random_page_cost, pg_sys::cpu_operator_cost) };
-        let random = match self {
-            Reads::Anything => return f(),
-            Reads::Hot => random,
-            Reads::HotInOrder => random.min(NEARBY * page),
-        };
+        if self == Reads::default() {
+            return f();
+        }
+        let random = if self.in_order { random.min(NEARBY * page) } else { random };
+        let (of_page, of_operator) = if self.hot { (HOT_PAGE, HOT_OPERATOR) } else { (1.0, 1.0) };
         let [page, random, operator] =
-            [HOT_PAGE * page, HOT_PAGE * random, HOT_OPERATOR * operator].map(|cost| cost.to_string());
+            [of_page * page, of_page * random, of_operator * operator].map(|cost| cost.to_string());
         let settings = [("seq_page_cost", &*page), ("random_page_cost", &*random), ("cpu_operator_cost", &*operator)];
         guard::with_settings(&settings, f)
     }

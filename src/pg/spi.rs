@@ -97,7 +97,7 @@ impl Session {
                 return Err(Error::Bug("SPI did not prepare a statement"));
             }
             check(pg_sys::SPI_keepplan(plan), "keepplan")?;
-            Ok(Statement { plan, reads: Reads::Anything })
+            Ok(Statement { plan, reads: Reads::default() })
         }
     }
 

@@ -24,6 +24,8 @@ use crate::refresh::loaded::Loaded;
 const FEW: f64 = 3.0;
 /// How far a plan's sizes may be off, each.
 pub const NEAR: f64 = 2.9;
+/// Rows of a delta up to which what it looks up is taken to be in memory.
+const HOT: f64 = 10_000.0;
 /// Plans of one statement: those used last. And programs of one stream table, of which there could be one for
 /// every set of its inputs.
 const KEPT: usize = 16;
@@ -76,23 +78,24 @@ impl Planned {
     }
 }
 
-/// A program and the statements of its steps.
+/// A program and the statements of its steps. It follows deltas or recomputes.
 pub struct Compiled {
     pub program: Program,
-    reads: Reads,
+    follows: bool,
     steps: Vec<Planned>,
 }
 
 impl Compiled {
-    fn new(program: Program, reads: Reads) -> Rc<Compiled> {
+    fn new(program: Program, follows: bool) -> Rc<Compiled> {
         let steps = program.steps.iter().map(|_| Planned::default()).collect();
-        Rc::new(Compiled { program, reads, steps })
+        Rc::new(Compiled { program, follows, steps })
     }
 
     /// The statement of a step that reads deltas of these sizes, or of sizes within the factor `near` of them.
     pub fn statement(&self, session: &Session, step: usize, sizes: &[f64], near: f64) -> Result<Rc<Statement>> {
         let query = &self.program.steps[step].query;
-        self.steps[step].get(sizes, near, || Ok(session.prepare(&print::query(query), &[])?.that_reads(self.reads)))
+        let reads = Reads { hot: self.follows && sizes.iter().all(|rows| *rows <= HOT), in_order: false };
+        self.steps[step].get(sizes, near, || Ok(session.prepare(&print::query(query), &[])?.that_reads(reads)))
     }
 
     /// Whether every step has a plan, for no matter what deltas, that nothing has put in doubt.
@@ -151,7 +154,11 @@ impl Change {
         f: impl FnOnce(&Statement) -> Result<R>,
     ) -> Result<R> {
         register_as(session, self.part, part, rows)?;
-        let prepare = || Ok(session.prepare(&print::statement(&self.sql), &[])?.that_reads(Reads::HotInOrder));
+        let prepare = || {
+            Ok(session
+                .prepare(&print::statement(&self.sql), &[])?
+                .that_reads(Reads { hot: rows <= HOT, in_order: true }))
+        };
         let statement = self.planned.get(&[rows], near, prepare)?;
         let result = f(&statement)?;
         session.unregister(self.part)?;
@@ -178,8 +185,7 @@ impl Programs {
         if let Some(found) = self.deltas.borrow().get(&key) {
             return Ok(found.clone());
         }
-        let compiled =
-            ivm::delta::program(&loaded.view, node, &key.1)?.map(|program| Compiled::new(program, Reads::Hot));
+        let compiled = ivm::delta::program(&loaded.view, node, &key.1)?.map(|program| Compiled::new(program, true));
         let mut deltas = self.deltas.borrow_mut();
         if deltas.len() == PROGRAMS {
             deltas.clear();
@@ -193,7 +199,7 @@ impl Programs {
         if let Some(found) = self.full.borrow().get(&node) {
             return Ok(Rc::clone(found));
         }
-        let compiled = Compiled::new(ivm::compile::full_program(&loaded.view, node)?, Reads::Anything);
+        let compiled = Compiled::new(ivm::compile::full_program(&loaded.view, node)?, false);
         self.full.borrow_mut().insert(node, Rc::clone(&compiled));
         Ok(compiled)
     }
