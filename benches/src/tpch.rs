@@ -116,11 +116,9 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
 }
 
 async fn grow(sides: &mut [Side], rounds: u32, report: &mut Report) -> Result<()> {
-    if sides.len() < 2 {
-        return Ok(());
-    }
+    let [large, small] = sides else { return Ok(()) };
     for tick in 0..TICKS * (WARM_UP + rounds) {
-        for side in sides.iter_mut() {
+        for side in [&mut *large, &mut *small] {
             if tick == TICKS * WARM_UP {
                 side.forget();
             }
@@ -128,10 +126,9 @@ async fn grow(sides: &mut [Side], rounds: u32, report: &mut Report) -> Result<()
             Kept::tick(&mut side.kept, &side.session).await?;
         }
     }
-    for side in sides.iter_mut() {
+    for side in [&mut *large, &mut *small] {
         Kept::check(&mut side.kept, &side.session).await?;
     }
-    let [large, small] = sides else { return Ok(()) };
     for (many, few) in large.kept.iter().zip(&small.kept).filter(|(many, _)| many.was_changed()) {
         let growth = ratio(&many.refreshes, &few.refreshes);
         report.add(json!({

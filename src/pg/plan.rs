@@ -30,12 +30,12 @@ const NEARBY: f64 = 1.1;
 impl Reads {
     /// Calls `f` with the planner's settings for it.
     fn counted<R>(self, f: impl FnOnce() -> Result<R>) -> Result<R> {
-        // SAFETY: plain variables of this backend.
-        let (page, random, operator) =
-            unsafe { (pg_sys::seq_page_cost, pg_sys::random_page_cost, pg_sys::cpu_operator_cost) };
         if self == Reads::default() {
             return f();
         }
+        // SAFETY: plain variables of this backend.
+        let (page, random, operator) =
+            unsafe { (pg_sys::seq_page_cost, pg_sys::random_page_cost, pg_sys::cpu_operator_cost) };
         let random = if self.in_order { random.min(NEARBY * page) } else { random };
         let (of_page, of_operator) = if self.hot { (HOT_PAGE, HOT_OPERATOR) } else { (1.0, 1.0) };
         let [page, random, operator] =

@@ -19,7 +19,7 @@ const UNKNOWN: usize = 200;
 /// Rows for each value from which on it is worth telling: with fewer there is little to remember, and a plan that does
 /// may be drawn to another order of joins by the planner's idea of keys of several columns, each independent of the others.
 const REPEATED: usize = 2;
-/// Rows that are looked at. Of more there are at least as many values.
+/// Rows that are looked at.
 const SAMPLE: usize = 4096;
 
 thread_local! {

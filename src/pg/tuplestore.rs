@@ -201,10 +201,12 @@ impl Tuplestore {
     /// Gives both parts to the server, which will free them.
     pub fn into_raw(self) -> (*mut pg_sys::Tuplestorestate, pg_sys::TupleDesc) {
         let parts = (self.raw(), self.desc());
-        std::mem::forget(self);
+        // What held them goes, they stay.
+        std::mem::forget(Rc::into_inner(self.0));
         parts
     }
 
+    /// What finds the tuplestore as long as it is there.
     pub fn handle(&self) -> Handle {
         Handle(Rc::downgrade(&self.0))
     }

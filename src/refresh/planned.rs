@@ -98,7 +98,7 @@ impl Compiled {
         self.steps[step].get(sizes, near, || Ok(session.prepare(&print::query(query), &[])?.that_reads(reads)))
     }
 
-    /// Whether every step has a plan, for no matter what deltas, that nothing has put in doubt.
+    /// Whether every step of a program that reads no deltas has a plan that nothing has put in doubt.
     pub fn is_planned(&self) -> Result<bool> {
         for step in &self.steps {
             if !step.find(&[], NEAR).map_or(Ok(false), |statement| statement.is_planned())? {
@@ -154,11 +154,8 @@ impl Change {
         f: impl FnOnce(&Statement) -> Result<R>,
     ) -> Result<R> {
         register_as(session, self.part, part, rows)?;
-        let prepare = || {
-            Ok(session
-                .prepare(&print::statement(&self.sql), &[])?
-                .that_reads(Reads { hot: rows <= HOT, in_order: true }))
-        };
+        let reads = Reads { hot: rows <= HOT, in_order: true };
+        let prepare = || Ok(session.prepare(&print::statement(&self.sql), &[])?.that_reads(reads));
         let statement = self.planned.get(&[rows], near, prepare)?;
         let result = f(&statement)?;
         session.unregister(self.part)?;

@@ -159,6 +159,14 @@ async fn time_is_kept() {
     database.close().await;
 }
 
+/// Waits for a table that others drop meanwhile: then it comes no more.
+async fn wait_until_gone(waiter: &Session, table: &str, others: impl Future<Output = ()>) {
+    let asked = wait(table, "1 h");
+    let (outcome, ()) = tokio::join!(waiter.attempt(&asked), others);
+    let failure = outcome.expect_err("the table is gone");
+    assert!(["42P01", "42809"].contains(&failure.code.as_str()), "{failure}");
+}
+
 /// A waiter is in nobody's way: its source can be altered, emptied and dropped.
 #[tokio::test]
 async fn nothing_is_held_while_waiting() {
@@ -166,9 +174,6 @@ async fn nothing_is_held_while_waiting() {
     let (session, waiter) = (fill(&database).await, database.connect().await);
     session.run("select pgtrickle.create_stream_table('daily', 'select g, s from sums', '1d')").await;
     session.run("set lock_timeout = '5s'; insert into t values (100, 1, 1)").await;
-    let asked = wait("daily", "1 h");
-    let waiting = waiter.attempt(&asked);
-    tokio::pin!(waiting);
     let others = async {
         let asleep = format!("select wait_event_type = 'Extension' from pg_stat_activity where pid = {}", waiter.pid);
         session.wait_until(&asleep, PATIENCE).await;
@@ -184,10 +189,7 @@ async fn nothing_is_held_while_waiting() {
         session.run("drop table t cascade").await;
         assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     };
-    let (outcome, ()) = tokio::join!(&mut waiting, others);
-    // Dropped, what was waited for comes no more.
-    let failure = outcome.expect_err("the table is gone");
-    assert!(["42P01", "42809"].contains(&failure.code.as_str()), "{failure}");
+    wait_until_gone(&waiter, "daily", others).await;
     database.close().await;
 }
 
@@ -199,9 +201,6 @@ async fn dropping_and_waiting_end_in_no_deadlock() {
     session.run("create table a (id int primary key); create table b (id int primary key)").await;
     session.run("select pgtrickle.create_stream_table('both', 'select id from a join b using (id)', '1d')").await;
     session.run("insert into a values (1)").await;
-    let asked = wait("both", "1 h");
-    let waiting = waiter.attempt(&asked);
-    tokio::pin!(waiting);
     let dropping = async {
         // With one buffer locked it waits there, and has the other.
         session.run("begin; lock pgtrickle_changes.changes_2").await;
@@ -209,9 +208,7 @@ async fn dropping_and_waiting_end_in_no_deadlock() {
         session.wait_until(&stopped, PATIENCE).await;
         session.run("drop table a cascade; commit").await;
     };
-    let (outcome, ()) = tokio::join!(&mut waiting, dropping);
-    let failure = outcome.expect_err("the table is gone");
-    assert!(["42P01", "42809"].contains(&failure.code.as_str()), "{failure}");
+    wait_until_gone(&waiter, "both", dropping).await;
     database.close().await;
 }
 

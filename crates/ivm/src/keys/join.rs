@@ -14,13 +14,8 @@ pub fn filtered(mut known: Known, predicates: &[Expr]) -> Known {
         known.not_null.extend(not_null::implied(&predicate));
         if let Some((a, b)) = equal_columns(&predicate) {
             known.dependencies.add_equal(a, b);
-            continue;
-        }
-        match equality(&predicate) {
-            Some((Expr::Column(a), e) | (e, Expr::Column(a))) if is_constant(e) => {
-                known.dependencies.add(BTreeSet::new(), [*a].into());
-            }
-            _ => {}
+        } else if let Some(a) = fixed_column(&predicate) {
+            known.dependencies.add(BTreeSet::new(), [a].into());
         }
     }
     let reduced = known.keys.iter().map(|key| known.dependencies.reduced(key.clone())).collect::<Vec<_>>();
@@ -68,11 +63,11 @@ pub fn left_joined(left: Known, right: Known, on: &Expr) -> Known {
     known
 }
 
-/// Whether the condition is `a = 1`.
-pub fn is_fixing(e: &Expr) -> bool {
-    match equality(e) {
-        Some((Expr::Column(_), e) | (e, Expr::Column(_))) => is_constant(e),
-        _ => false,
+/// The column of `a = 1`.
+pub fn fixed_column(e: &Expr) -> Option<ColId> {
+    match equality(e)? {
+        (Expr::Column(a), e) | (e, Expr::Column(a)) if is_constant(e) => Some(*a),
+        _ => None,
     }
 }
 

@@ -38,7 +38,7 @@ pub fn determined(plan: &Plan, given: &BTreeSet<ColId>, catalog: &dyn Catalog) -
     Ok(known(plan, catalog)?.dependencies.closure(given))
 }
 
-pub use join::{equal_columns, is_fixing};
+pub use join::{equal_columns, fixed_column};
 pub use not_null::{implied as implied_not_null, is_not_null};
 pub use window::count;
 

@@ -71,12 +71,12 @@ impl Asking {
     /// instead of the source.
     fn again(&self, ids: &mut Ids) -> (Plan, Expr) {
         let (again, known) = self.rows.clone().filter(Expr::all(self.chosen.clone())).copied(ids);
-        let (asked, columns) = (known[&self.asked], again.columns());
+        let asked = known[&self.asked];
         let same = Expr::equals(Expr::Column(self.key), Expr::Column(asked));
-        if !self.chosen.iter().any(keys::is_fixing) {
+        if !self.chosen.iter().any(|e| keys::fixed_column(e).is_some()) {
             return (again, same);
         }
-        let key = columns.iter().filter(|column| column.id == asked).map(Column::pass).collect();
+        let key = again.columns().iter().filter(|column| column.id == asked).map(Column::pass).collect();
         (Plan::Distinct(Box::new(Distinct { input: again.project(key) })), same)
     }
 }
@@ -89,8 +89,10 @@ fn asking(join: &Join, aggregate: &Aggregate, catalog: &dyn Catalog) -> Result<O
                 join.inputs.iter().find(|input| matches!(input, Plan::Scan(_)) && origin(input, asked).is_some());
             let (Some(rows), true) = (asking, is_key) else { continue };
             let chosen: Vec<Expr> = join.predicates.iter().filter(|e| chooses(e, rows)).cloned().collect();
-            let ty = led_to((&aggregate.input, key), (rows, asked), catalog)?.filter(|_| !chosen.is_empty());
-            let Some(ty) = ty else { continue };
+            if chosen.is_empty() {
+                continue;
+            }
+            let Some(ty) = led_to((&aggregate.input, key), (rows, asked), catalog)? else { continue };
             if keys::facts(rows, catalog)?.keys.contains(&[asked].into()) {
                 let alike = ty.equality == Equality::Image;
                 return Ok(Some(Asking { key, rows: rows.clone(), chosen, asked, alike }));

@@ -26,7 +26,7 @@ proptest! {
     }
 }
 
-/// `s` or `r`, joined with itself or not, grouped by `a`, and joined with `u`, of which some rows are chosen.
+/// A table, joined with `s` or not, grouped by `a`, and joined with a key of `u`, of which some rows are chosen.
 fn groups_asked_for(table: &str, key: &str, (wide, few): (bool, bool), ids: &mut Ids) -> Plan {
     let mut scan = |table: &str, names: &[&str]| -> (Vec<Column>, Plan) {
         let columns: Vec<(Column, Ident)> = names.iter().map(|name| (ids.column(*name), Ident::new(*name))).collect();
