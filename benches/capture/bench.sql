@@ -122,6 +122,7 @@ pair as (
     from middle p join middle t using (what) where p.side = 'plain' and t.side = 'tracked')
 select jsonb_pretty(jsonb_build_object(
   'server', version(), 'rows', :rows, 'singles', :singles,
+  'settings', (select jsonb_object_agg(name, setting) from pg_settings where name in ('fsync', 'synchronous_commit')),
   'results', jsonb_agg(jsonb_build_object(
     'what', what, 'rounds', rounds,
     'plain_us', round((plain / units / 1000)::numeric, 3),
