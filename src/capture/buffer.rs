@@ -78,40 +78,56 @@ fn column_defs(known: &Known, columns: &[String]) -> Result<Vec<ColumnDef>> {
 }
 
 /// Reads what `snapshot` sees and `frontier` does not; of more rows than `enough`, the rest is only counted.
-pub fn pending(
-    source: i32,
-    (frontier, snapshot): (&Frontier, &Snapshot),
-    columns: &[String],
-    enough: i64,
-) -> Result<Pending> {
+pub fn pending(source: i32, seen: (&Frontier, &Snapshot), columns: &[String], enough: i64) -> Result<Pending> {
     let known = self::known(source)?;
     let store = typed(&known, columns)?;
+    let mut found = Pending { store, read: 0, rows: 0, truncated: false };
+    scan(known, seen, columns, (0, enough), &mut found)?;
+    Ok(found)
+}
+
+/// Reads what was only counted: under the same snapshot a buffer has the same rows in the same order.
+pub fn rest(source: i32, seen: (&Frontier, &Snapshot), columns: &[String], pending: &mut Pending) -> Result<()> {
+    let from = pending.read;
+    pending.rows = 0;
+    scan(known(source)?, seen, columns, (from, i64::MAX), pending)
+}
+
+/// Counts all rows that `snapshot` sees and `frontier` does not, and reads those in place `from` to `to`.
+fn scan(
+    known: Rc<Known>,
+    (frontier, snapshot): (&Frontier, &Snapshot),
+    columns: &[String],
+    (from, to): (i64, i64),
+    found: &mut Pending,
+) -> Result<()> {
     // Whatever the caller has verified before: a doubt that came up since is a change of its own.
-    let broken = members_changed(source)?.is_some();
+    let broken = members_changed(known.source.id)?.is_some();
     if broken {
         track::distrust(&known)?;
     }
-    let mut found = Pending { store, read: 0, rows: i64::from(broken), truncated: broken };
+    found.truncated |= broken;
     let Some(buffer) = Table::open(known.buffer, pg_sys::AccessShareLock) else {
         return Err(Error::Bug("the change buffer is gone"));
     };
-    if buffer.pages() == 0 {
-        return Ok(found);
-    }
-    let mut decoder = Decoder::new(known, columns);
-    stamp::for_each(&buffer, snapshot, |chunk| {
-        let stamp = &chunk.stamp;
-        if !frontier.sees(stamp.xid, stamp.seq) {
-            found.rows += i64::from(stamp.entries);
-            found.truncated |= !decoder.choose(stamp.layout)?;
-            if !found.truncated && found.read < enough {
-                found.read += i64::from(stamp.entries);
-                decoder.read(chunk, &found.store)?;
+    if buffer.pages() > 0 {
+        let mut decoder = Decoder::new(known, columns);
+        stamp::for_each(&buffer, snapshot, |chunk| {
+            let stamp = &chunk.stamp;
+            if !frontier.sees(stamp.xid, stamp.seq) {
+                let place = found.rows;
+                found.rows += i64::from(stamp.entries);
+                found.truncated |= !decoder.choose(stamp.layout)?;
+                if !found.truncated && (from..to).contains(&place) {
+                    found.read = found.rows;
+                    decoder.read(chunk, &found.store)?;
+                }
             }
-        }
-        Ok(())
-    })?;
-    Ok(found)
+            Ok(())
+        })?;
+    }
+    found.rows += i64::from(broken);
+    Ok(())
 }
 
 /// Whether a source has something for a consumer that has seen `frontier`: a row that `snapshot` sees, of those that

@@ -2,7 +2,7 @@
 //! transaction's own writes, results as Rust values or as a tuplestore, ephemeral named relations.
 //! See `src/backend/executor/spi.c` and `utils/queryenvironment.h`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::mem::ManuallyDrop;
@@ -53,6 +53,7 @@ pub struct Row {
 thread_local! {
     // Never dropped: at process exit the server's memory is gone before thread locals are.
     static KEPT: RefCell<ManuallyDrop<HashMap<&'static str, Rc<Statement>>>> = RefCell::default();
+    static PREPARED: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Opens a connection for the duration of `f`. After an ERROR the server's (sub)transaction abort closes it.
@@ -78,7 +79,12 @@ fn check(code: i32, _what: &'static str) -> Result<i32> {
     if code < 0 { Err(Error::Bug("SPI refused a call")) } else { Ok(code) }
 }
 
-/// Bytes of the caches that kept statements are in.
+/// How many statements this backend has prepared so far.
+pub fn prepared() -> u64 {
+    PREPARED.get()
+}
+
+/// Bytes of the caches that kept statements are in: a walk through all of them.
 pub fn kept_bytes() -> usize {
     // SAFETY: the context lives as long as the backend.
     unsafe { pg_sys::MemoryContextMemAllocated(pg_sys::CacheMemoryContext, true) }
@@ -97,6 +103,7 @@ impl Session {
                 return Err(Error::Bug("SPI did not prepare a statement"));
             }
             check(pg_sys::SPI_keepplan(plan), "keepplan")?;
+            PREPARED.set(PREPARED.get() + 1);
             Ok(Statement { plan, reads: Reads::default() })
         }
     }

@@ -22,7 +22,7 @@ use crate::refresh::loaded::Loaded;
 use crate::refresh::program::{self, Changes, Work};
 
 /// The changes of the sources.
-type Deltas = BTreeMap<Relation, Pending>;
+pub type Deltas = BTreeMap<Relation, Pending>;
 
 /// Rows from which the share is known that concerns a query. To read all before it is decided to recompute would be for
 /// nothing.
@@ -83,19 +83,19 @@ fn recomputes(loaded: &Loaded) -> bool {
     loaded.table.full_reason.is_some() || loaded.table.mode == Mode::Full
 }
 
-/// Brings the changes in, the cheaper way where there is a choice, which is told. Of each source enough is at hand; `all`
-/// reads the rest, too.
+/// Brings the changes in, the cheaper way where there is a choice, which is told. Of each source enough is at
+/// hand; `whole` reads the rest.
 pub fn bring(
     session: &Session,
     loaded: &Loaded,
     deltas: Deltas,
-    all: impl FnOnce() -> Result<Deltas>,
+    whole: impl FnOnce(Deltas) -> Result<Deltas>,
 ) -> Result<(Action, Changes, Option<Choice>)> {
     if recomputes(loaded) {
         return Ok((Action::Full, full(session, loaded)?, None));
     }
     if loaded.table.mode == Mode::Auto {
-        return choose(session, loaded, deltas, all);
+        return choose(session, loaded, deltas, whole);
     }
     estimate::heed_sizes(loaded)?;
     let changes = program::differential(&Work::new(session, loaded), stores(deltas))?;
@@ -106,7 +106,7 @@ fn choose(
     session: &Session,
     loaded: &Loaded,
     mut deltas: Deltas,
-    all: impl FnOnce() -> Result<Deltas>,
+    whole: impl FnOnce(Deltas) -> Result<Deltas>,
 ) -> Result<(Action, Changes, Option<Choice>)> {
     estimate::heed_sizes(loaded)?;
     let costs = estimate::costs(session, loaded, &deltas)?;
@@ -114,7 +114,7 @@ fn choose(
     let work = Work::new(session, loaded);
     let began = Instant::now();
     if choice.way == Way::Delta && !deltas.values().all(Pending::is_whole) {
-        deltas = all()?;
+        deltas = whole(deltas)?;
     }
     let reading = began.elapsed().as_secs_f64() * 1e3;
     let (action, changes) = match choice.way {

@@ -40,6 +40,8 @@ pub struct Loaded {
 /// What statements may take before the stream tables that were not refreshed for longest lose theirs: most of what a
 /// thousand stream tables need, and a bound for a process that lives as long as the server.
 const KEPT_BYTES: usize = 512 << 20;
+/// Statements that are prepared between two looks at what all of them take: far more work than the look.
+const LOOK: u64 = 256;
 
 /// Whether a stream table can be refreshed as it was compiled.
 pub enum Ready {
@@ -77,6 +79,8 @@ thread_local! {
     static OBSERVING: Cell<bool> = const { Cell::new(false) };
     /// How often a stream table was asked for.
     static TIMES: Cell<u64> = const { Cell::new(0) };
+    /// How many statements were prepared when their memory was last looked at.
+    static LOOKED: Cell<u64> = const { Cell::new(0) };
     /// `pgt_dependencies`: its invalidation says that the graph changed. None: to be looked up.
     static GRAPH: Cell<Option<Oid>> = const { Cell::new(None) };
     /// Where it was when the graph was last looked at.
@@ -207,6 +211,7 @@ fn relations_of(table: Option<&StreamTable>, dependencies: &[Dependency]) -> Vec
 /// The stream table `id`. Verifies what invalidations put in doubt.
 pub fn load(session: &Session, id: i32) -> Result<Ready> {
     accept_invalidations()?;
+    make_room();
     let doubted = DOUBTED.with_borrow_mut(|doubted| doubted.remove(&id));
     let known = LOADED.with_borrow(|loaded| loaded.get(&id).cloned());
     if let Some(found) = known.as_ref().filter(|_| !doubted) {
@@ -230,13 +235,17 @@ pub fn load(session: &Session, id: i32) -> Result<Ready> {
     let experience = Experience::load(session, id)?;
     let used = Cell::new(TIMES.get());
     let loaded = Rc::new(Loaded { table, view, dependencies, programs: Programs::default(), experience, names, used });
-    make_room();
     LOADED.with_borrow_mut(|kept| kept.insert(id, Rc::clone(&loaded)));
     Ok(Ready::Yes(loaded))
 }
 
 /// Forgets the half of the stream tables that was not refreshed for longest, where all of them need too much memory.
 fn make_room() {
+    let prepared = spi::prepared();
+    if prepared - LOOKED.get() < LOOK {
+        return;
+    }
+    LOOKED.set(prepared);
     if spi::kept_bytes() <= KEPT_BYTES {
         return;
     }

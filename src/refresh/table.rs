@@ -10,23 +10,25 @@ use pgrx::PgSqlErrorCode;
 use pgrx::datum::TimestampWithTimeZone;
 
 use crate::capture::{self, Pending};
+use crate::catalog::dependency::Dependency;
 use crate::catalog::frontier;
 use crate::catalog::history::{Action, Expected, Refresh};
 use crate::error::{Error, Result};
 use crate::pg::guard;
 use crate::pg::spi::{self, Session};
+use crate::refresh::adaptive::{self, Deltas};
 use crate::refresh::guarded::applying;
 use crate::refresh::loaded::{self, Loaded, Ready};
 use crate::refresh::program::Changes;
 use crate::refresh::tick::Tick;
-use crate::refresh::{adaptive, advice, build, clock};
+use crate::refresh::{advice, build, clock};
 
 /// Microseconds after which the frontier's time is moved although nothing else did.
 const NOTED: i64 = 10_000_000;
 
 /// Pending changes of the sources of one stream table.
 struct Input {
-    deltas: BTreeMap<Relation, Pending>,
+    deltas: Deltas,
     /// Those that have any.
     sources: Vec<i32>,
     rows: i64,
@@ -74,15 +76,9 @@ pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Erro
         return Ok(Refresh::nothing());
     }
     let (deltas, rows) = (input.deltas, input.rows);
-    let all = || match pending(tick, &loaded, &seen_frontier, i64::MAX)? {
-        input if input.truncated => {
-            let altered = "a source was altered while its changes were read";
-            Err(Error::new(PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE, altered).hint("Refresh it again."))
-        }
-        input => Ok(input.deltas),
-    };
+    let whole = |deltas| rest(tick, &loaded, &seen_frontier, deltas);
     let (action, changes, choice) =
-        as_owner(tick, &loaded, seen.moment, |session| adaptive::bring(session, &loaded, deltas, all))?;
+        as_owner(tick, &loaded, seen.moment, |session| adaptive::bring(session, &loaded, deltas, whole))?;
     if rows == 0 && !changes.moved {
         return stand_still(tick, id, seen.moment);
     }
@@ -97,13 +93,7 @@ fn pending(tick: &Tick, loaded: &Loaded, seen: &Frontier, enough: i64) -> Result
         let name = &loaded.names[&dependency.source];
         let mut pending = capture::pending(dependency.source, (seen, &tick.snapshot), &dependency.columns, enough)?;
         input.truncated |= pending.truncated;
-        if let Some(applied) = tick.deltas.get(&dependency.source) {
-            pending.rows += applied.rows();
-            if pending.read < enough {
-                pending.read += applied.rows();
-                applied.append_to(&pending.store, &dependency.columns)?;
-            }
-        }
+        add_applied(tick, dependency, &mut pending, enough)?;
         if pending.rows > 0 {
             input.rows += pending.rows;
             input.sources.push(dependency.source);
@@ -114,6 +104,35 @@ fn pending(tick: &Tick, loaded: &Loaded, seen: &Frontier, enough: i64) -> Result
         }
     }
     Ok(input)
+}
+
+/// Adds what this tick changed in a source that is a stream table; of more rows than `enough` it is only counted.
+fn add_applied(tick: &Tick, dependency: &Dependency, pending: &mut Pending, enough: i64) -> Result<()> {
+    let Some(applied) = tick.deltas.get(&dependency.source) else { return Ok(()) };
+    pending.rows += applied.rows();
+    if pending.read < enough {
+        pending.read += applied.rows();
+        applied.append_to(&pending.store, &dependency.columns)?;
+    }
+    Ok(())
+}
+
+/// Reads what of each source was only counted.
+fn rest(tick: &Tick, loaded: &Loaded, seen: &Frontier, mut deltas: Deltas) -> Result<Deltas> {
+    for dependency in &loaded.dependencies {
+        let delta = Relation::SourceDelta(loaded.names[&dependency.source].clone());
+        let Some(pending) = deltas.get_mut(&delta).filter(|pending| !pending.is_whole()) else { continue };
+        capture::rest(dependency.source, (seen, &tick.snapshot), &dependency.columns, pending)?;
+        if pending.truncated {
+            let altered = "a source was altered while its changes were read";
+            return Err(
+                Error::new(PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE, altered).hint("Refresh it again.")
+            );
+        }
+        add_applied(tick, dependency, pending, i64::MAX)?;
+    }
+    deltas.retain(|_, pending| pending.store.rows() > 0);
+    Ok(deltas)
 }
 
 /// Nothing was written and nothing crossed a bound, so that the table is as it was then and now. That the frontier's
