@@ -43,7 +43,7 @@ create table pgtrickle.pgt_frontiers (
   refreshes          bigint not null default 0,
   rows_changed       bigint not null default 0,
   missed             bigint not null default 0,   -- refreshes that made a change visible later than promised
-  rates              double precision[]           -- milliseconds per unit of the planner's cost: of recomputing, then of deltas by magnitude
+  rates              double precision[]           -- milliseconds per unit of the planner's cost: of recomputing, then of deltas by magnitude; the largest cost at which recomputing was measured
 ) with (fillfactor = 50);
 create index on pgtrickle.pgt_frontiers (pgt_id);
 

@@ -37,6 +37,8 @@ pub struct Choice {
 pub struct Rates {
     full: Option<f64>,
     delta: [Option<f64>; MAGNITUDES],
+    /// The largest cost at which recomputing was measured.
+    measured: Option<f64>,
     /// The last refresh followed the changes for longer than recomputing was expected to take.
     regretted: bool,
 }
@@ -60,7 +62,7 @@ const NOTABLE: f64 = 1.2;
 
 impl Rates {
     pub fn choose(&self, costs: Costs) -> Choice {
-        let (delta_ms, full_ms) = (costs.delta * self.of_delta(costs.delta), costs.full * self.of_full());
+        let (delta_ms, full_ms) = (costs.delta * self.of_delta(costs.delta), self.full_ms(costs.full));
         let way = if delta_ms > full_ms + DOUBT * self.of_full() { Way::Full } else { Way::Delta };
         Choice { way, delta_ms, full_ms }
     }
@@ -69,7 +71,7 @@ impl Rates {
     pub fn learn(&mut self, costs: Costs, choice: Choice, ms: f64) {
         let ratio = choice.delta_ms / choice.full_ms;
         let contested = ratio < CONTEST && ratio > 1.0 / CONTEST;
-        let (at, delta, full) = (magnitude(costs.delta), self.of_delta(costs.delta), self.of_full());
+        let (at, delta) = (magnitude(costs.delta), self.of_delta(costs.delta));
         match choice.way {
             Way::Delta => {
                 let (seen, regret) = (ms / costs.delta, ms > choice.full_ms);
@@ -81,7 +83,7 @@ impl Rates {
                 self.full = self.full.map(|full| if contested { full * FADING } else { full });
             }
             Way::Full => {
-                self.full = Some(corrected(full, ms / costs.full));
+                self.learn_full(costs.full, ms);
                 if contested {
                     self.delta[at] = Some(delta * FADING);
                 }
@@ -89,10 +91,20 @@ impl Rates {
         }
     }
 
-    /// Learns from filling the table, the first figure of all, or from computing it anew for other reasons.
+    /// Learns from recomputing, for whatever reason. What lies between what was expected and what the cost alone
+    /// would make of it is taken at its word.
     pub fn learn_full(&mut self, cost: f64, ms: f64) {
-        let rate = ms / cost;
-        self.full = Some(self.full.map_or(rate, |known| corrected(known, rate)));
+        let seen = ms / cost;
+        let known = self.full.map(|full| seen.max(self.full_ms(cost) / cost).min(full));
+        self.full = Some(known.map_or(seen, |known| corrected(known, seen)));
+        self.measured = Some(self.measured.map_or(cost, |measured| measured.max(cost)));
+    }
+
+    /// What recomputing is expected to take. A cost beyond those that were measured may be due to dead rows, which the
+    /// planner takes for live ones: it counts when it is out of contest, or was measured.
+    fn full_ms(&self, cost: f64) -> f64 {
+        let measured = self.measured.filter(|measured| (*measured..CONTEST * measured).contains(&cost));
+        measured.unwrap_or(cost) * self.of_full()
     }
 
     fn of_full(&self) -> f64 {
@@ -116,16 +128,17 @@ impl Rates {
         self.all().iter().zip(&stored.all()).any(moved)
     }
 
-    /// For storage: recomputing's rate, then those of deltas by magnitude.
+    /// For storage: recomputing's rate, those of deltas by magnitude, the largest cost measured.
     pub fn all(&self) -> Vec<Option<f64>> {
-        [self.full].into_iter().chain(self.delta).collect()
+        [self.full].into_iter().chain(self.delta).chain([self.measured]).collect()
     }
 
     /// From storage; what is missing is unknown.
     pub fn of(stored: &[Option<f64>]) -> Rates {
         let mut stored = stored.iter().copied().map(|rate| rate.filter(|rate| rate.is_normal() && *rate > 0.0));
         let mut rates = Rates { full: stored.next().flatten(), ..Rates::default() };
-        rates.delta.iter_mut().zip(stored).for_each(|(rate, stored)| *rate = stored);
+        rates.delta.iter_mut().zip(stored.by_ref()).for_each(|(rate, stored)| *rate = stored);
+        rates.measured = stored.next().flatten();
         rates
     }
 }
@@ -189,6 +202,28 @@ mod tests {
         let ways = play(&mut rates, Costs { delta: 15_000.0, full: 20_000.0 }, (75.0, 20.0), 200);
         assert_eq!(ways[0], Way::Delta);
         assert!(share(&ways[100..], Way::Full) > 0.9, "{ways:?}");
+    }
+
+    #[test]
+    fn a_recomputation_that_dead_rows_make_look_dear_is_measured_again() {
+        let mut rates = Rates::default();
+        rates.learn_full(20_000.0, 40.0);
+        play(&mut rates, CLOSE, (60.0, 40.0), 3);
+        for grown in [1.9, 3.6, 6.8] {
+            let costs = Costs { delta: CLOSE.delta, full: CLOSE.full * grown };
+            let ways = play(&mut rates, costs, (60.0, 40.0), 20);
+            assert!(ways[0] == Way::Full && share(&ways, Way::Full) > 0.9, "{grown}: {ways:?}");
+        }
+    }
+
+    #[test]
+    fn a_recomputation_that_did_grow_is_found_out_at_once() {
+        let mut rates = Rates::default();
+        rates.learn_full(20_000.0, 40.0);
+        play(&mut rates, CLOSE, (60.0, 40.0), 3);
+        let ways = play(&mut rates, Costs { delta: 30_000.0, full: 50_000.0 }, (60.0, 100.0), 20);
+        assert_eq!((ways[0], share(&ways[1..], Way::Delta)), (Way::Full, 1.0), "{ways:?}");
+        assert_eq!(rates.choose(Costs { delta: 30_000.0, full: 5_000_000.0 }).way, Way::Delta);
     }
 
     #[test]
