@@ -3,6 +3,7 @@
 //! **Law:** what is read is what `snapshot` sees and `frontier` does not, by the same predicate that later
 //! decides what may be pruned. Rows have no order: only sums of weights mean anything.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use ivm::frontier::Frontier;
@@ -47,6 +48,11 @@ impl Pending {
         self.read == self.rows
     }
 
+    /// Whether there is a change to follow, for all that is known: what concerns other columns only is none.
+    pub fn may_matter(&self) -> bool {
+        !self.is_whole() || self.store.rows() > 0
+    }
+
     /// How many rows the store has, or would have if all were read: as many of them as so far.
     pub fn expected(&self) -> f64 {
         self.store.rows() as f64 * (self.rows as f64 / self.read.max(1) as f64).max(1.0)
@@ -82,23 +88,22 @@ pub fn pending(source: i32, seen: (&Frontier, &Snapshot), columns: &[String], en
     let known = self::known(source)?;
     let store = typed(&known, columns)?;
     let mut found = Pending { store, read: 0, rows: 0, truncated: false };
-    scan(known, seen, columns, (0, enough), &mut found)?;
+    scan(known, seen, columns, 0..enough, &mut found)?;
     Ok(found)
 }
 
 /// Reads what was only counted: under the same snapshot a buffer has the same rows in the same order.
 pub fn rest(source: i32, seen: (&Frontier, &Snapshot), columns: &[String], pending: &mut Pending) -> Result<()> {
-    let from = pending.read;
     pending.rows = 0;
-    scan(known(source)?, seen, columns, (from, i64::MAX), pending)
+    scan(known(source)?, seen, columns, pending.read..i64::MAX, pending)
 }
 
-/// Counts all rows that `snapshot` sees and `frontier` does not, and reads those in place `from` to `to`.
+/// Counts all rows that `snapshot` sees and `frontier` does not, and reads those in these places.
 fn scan(
     known: Rc<Known>,
     (frontier, snapshot): (&Frontier, &Snapshot),
     columns: &[String],
-    (from, to): (i64, i64),
+    places: Range<i64>,
     found: &mut Pending,
 ) -> Result<()> {
     // Whatever the caller has verified before: a doubt that came up since is a change of its own.
@@ -118,7 +123,7 @@ fn scan(
                 let place = found.rows;
                 found.rows += i64::from(stamp.entries);
                 found.truncated |= !decoder.choose(stamp.layout)?;
-                if !found.truncated && (from..to).contains(&place) {
+                if !found.truncated && places.contains(&place) {
                     found.read = found.rows;
                     decoder.read(chunk, &found.store)?;
                 }

@@ -113,7 +113,7 @@ fn choose(
     let choice = loaded.experience.rates.borrow().choose(costs);
     let work = Work::new(session, loaded);
     let began = Instant::now();
-    if choice.way == Way::Delta && !deltas.values().all(Pending::is_whole) {
+    if choice.way == Way::Delta {
         deltas = whole(deltas)?;
     }
     let reading = began.elapsed().as_secs_f64() * 1e3;

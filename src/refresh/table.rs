@@ -97,8 +97,7 @@ fn pending(tick: &Tick, loaded: &Loaded, seen: &Frontier, enough: i64) -> Result
         if pending.rows > 0 {
             input.rows += pending.rows;
             input.sources.push(dependency.source);
-            // What concerns other columns only is no change.
-            if !pending.is_whole() || pending.store.rows() > 0 {
+            if pending.may_matter() {
                 input.deltas.insert(Relation::SourceDelta(name.clone()), pending);
             }
         }
@@ -131,7 +130,7 @@ fn rest(tick: &Tick, loaded: &Loaded, seen: &Frontier, mut deltas: Deltas) -> Re
         }
         add_applied(tick, dependency, pending, i64::MAX)?;
     }
-    deltas.retain(|_, pending| pending.store.rows() > 0);
+    deltas.retain(|_, pending| pending.may_matter());
     Ok(deltas)
 }
 
