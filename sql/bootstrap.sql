@@ -12,6 +12,7 @@ create table pgtrickle.pgt_stream_tables (
   definition         regclass not null,           -- the view that holds the defining query
   defining_query     text not null,               -- as the user wrote it
   canonical          text not null,               -- as PostgreSQL prints it, views expanded: a change means a new definition
+  meaning            text not null,               -- digest of the functions, types, collations… that it depends on
   schedule           text not null,
   refresh_mode       text not null check (refresh_mode in ('AUTO', 'DIFFERENTIAL', 'FULL')),
   status             text not null default 'ACTIVE' check (status in ('ACTIVE', 'PAUSED', 'SUSPENDED')),

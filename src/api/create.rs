@@ -112,6 +112,7 @@ fn create(request: &Request) -> Result<()> {
         definition,
         defining_query: request.query.to_owned(),
         canonical: String::new(),
+        meaning: String::new(),
         schedule: request.schedule.to_owned(),
         mode: request.mode,
         status: Status::Active,

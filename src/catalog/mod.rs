@@ -9,6 +9,7 @@ pub mod frontier;
 pub mod history;
 pub mod index;
 pub mod layout;
+pub mod meaning;
 pub mod source;
 pub mod stream_table;
 

@@ -16,6 +16,8 @@ pub struct StreamTable {
     pub definition: Oid,
     pub defining_query: String,
     pub canonical: String,
+    /// Of what the query depends on beside its text: another digest, another definition.
+    pub meaning: String,
     pub schedule: String,
     pub mode: Mode,
     pub status: Status,
@@ -131,8 +133,8 @@ impl StreamTable {
 
     /// The settings under which its queries run, search path included.
     pub fn evaluation(&self) -> Vec<(&str, &str)> {
-        let path = [("search_path", self.search_path.as_str())];
-        path.into_iter().chain(self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()))).collect()
+        let fixed = [("search_path", self.search_path.as_str()), ("standard_conforming_strings", "on")];
+        fixed.into_iter().chain(self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()))).collect()
     }
 }
 
@@ -156,6 +158,7 @@ fn read(row: &Row) -> Result<StreamTable> {
         fingerprint: row.require(17)?,
         temporal: row.require(18)?,
         polled: row.require(19)?,
+        meaning: row.require(20)?,
         schema: row.require(14)?,
         name: row.require(15)?,
         owner: row.require(16)?,
@@ -167,7 +170,7 @@ pub fn find(session: &Session, id: i32) -> Result<Option<StreamTable>> {
     let rows = session.query(
         "select s.pgt_id, s.pgt_relid::oid, s.definition::oid, s.defining_query, s.canonical, s.schedule,
                 s.refresh_mode, s.status, s.search_path, s.settings, s.full_reason, s.full_hint, s.node_count,
-                n.nspname::text, c.relname::text, c.relowner, s.fingerprint, s.temporal, s.polled::oid[]
+                n.nspname::text, c.relname::text, c.relowner, s.fingerprint, s.temporal, s.polled::oid[], s.meaning
            from pgtrickle.pgt_stream_tables s
            join pg_catalog.pg_class c on c.oid = s.pgt_relid::oid
            join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -211,15 +214,15 @@ pub fn put(session: &Session, table: &StreamTable) -> Result<()> {
     session.execute(
         "insert into pgtrickle.pgt_stream_tables
                 (pgt_id, pgt_relid, definition, defining_query, canonical, schedule, refresh_mode, status,
-                 search_path, settings, full_reason, full_hint, node_count, fingerprint, temporal, polled)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16::oid[]::regclass[])
+                 search_path, settings, full_reason, full_hint, node_count, fingerprint, temporal, polled, meaning)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16::oid[]::regclass[], $17)
          on conflict (pgt_id) do update
             set (pgt_relid, definition, defining_query, canonical, schedule, refresh_mode, search_path, settings,
-                 full_reason, full_hint, node_count, fingerprint, temporal, polled)
+                 full_reason, full_hint, node_count, fingerprint, temporal, polled, meaning)
               = (excluded.pgt_relid, excluded.definition, excluded.defining_query, excluded.canonical,
                  excluded.schedule, excluded.refresh_mode, excluded.search_path, excluded.settings,
                  excluded.full_reason, excluded.full_hint, excluded.node_count, excluded.fingerprint,
-                 excluded.temporal, excluded.polled)",
+                 excluded.temporal, excluded.polled, excluded.meaning)",
         &[
             table.id.into(),
             table.relid.into(),
@@ -237,6 +240,7 @@ pub fn put(session: &Session, table: &StreamTable) -> Result<()> {
             table.fingerprint.into(),
             table.temporal.into(),
             table.polled.clone().into(),
+            table.meaning.as_str().into(),
         ],
     )?;
     Ok(())

@@ -3,31 +3,37 @@
 //! **Invariant:** what we read back is what PostgreSQL printed: our own rendering, analysed and printed
 //! again, equals the canonical text. Anything else runs FULL with a reason; nothing is guessed.
 
+mod calls;
+mod path;
 mod server_catalog;
 mod sources;
+
+use std::collections::BTreeSet;
 
 use ivm::sql::ast;
 use ivm::sql::ident::QName;
 use ivm::view::View;
-use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::Oid;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::pg::query::{Analysed, Calls};
 use crate::pg::spi::Session;
 use crate::pg::{guard, query};
 
+pub use path::Path;
 pub use server_catalog::ServerCatalog;
-use sources::refuse_unsafe_functions;
-pub use sources::{SourceTable, checked, reads_clock, sources};
+pub use sources::{SourceTable, checked, sources};
 
 /// What PostgreSQL makes of a defining query.
 pub struct Definition {
-    /// Printed with views expanded, under pinned settings.
+    /// Printed with views expanded, under pinned settings, names outside of `pg_catalog` with their schema.
     pub canonical: String,
-    /// The path under which that text means what it meant to the user.
-    pub search_path: String,
+    /// The shortest path under which that text means what it meant to the user.
+    pub path: Path,
     /// Our reading of it, or why there is none.
     pub ast: std::result::Result<ast::Query, ivm::Error>,
+    /// It asks what time it is.
+    pub reads_clock: bool,
 }
 
 /// Settings that PostgreSQL's printing of constants depends on.
@@ -40,66 +46,74 @@ const PRINTING: [(&str, &str); 6] = [
     ("standard_conforming_strings", "on"),
 ];
 
-fn printing<R>(path: &str, f: impl FnOnce() -> Result<R>) -> Result<R> {
-    let settings: Vec<(&str, &str)> = PRINTING.into_iter().chain([("search_path", path)]).collect();
+fn printing<R>(path: &Path, f: impl FnOnce() -> Result<R>) -> Result<R> {
+    let path = path.text();
+    let settings: Vec<(&str, &str)> = PRINTING.into_iter().chain([("search_path", path.as_str())]).collect();
     guard::with_settings(&settings, f)
+}
+
+/// The text of a query under the path that shows only the server's own names.
+fn printed(query: &Analysed) -> Result<String> {
+    printing(&Path::default(), || Ok(query.text()))
 }
 
 /// Reads the definition that `view` holds.
 pub fn define(session: &Session, view: Oid) -> Result<Definition> {
-    let search_path = sources::evaluation_path(session, view)?;
-    let analysed = printing(&search_path, || query::of_view(view))?;
-    if analysed.volatile {
-        return Err(Error::new(
-            PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-            "the query of a stream table must not call volatile functions",
-        )
-        .detail("A volatile function can give another result at every call, so no table can stay equal to the query.")
-        .hint("Compute the value when the source row is written, or use an immutable function."));
-    }
-    refuse_unsafe_functions(session, view, &analysed.text)?;
-    let ast = read(&analysed.text, &search_path)?;
-    Ok(Definition { canonical: analysed.text, search_path, ast })
+    let query = query::of_view(view)?;
+    let calls = query.calls();
+    let reads_clock = calls::check(session, &calls)?;
+    let canonical = printed(&query)?;
+    let (path, ast) = read(session, view, &canonical, &calls)?;
+    Ok(Definition { canonical, path, ast, reads_clock })
 }
 
 /// The canonical text of `view` alone, to compare with what was compiled.
-pub fn canonical(view: Oid, search_path: &str) -> Result<String> {
-    Ok(printing(search_path, || query::of_view(view))?.text)
+pub fn canonical(view: Oid) -> Result<String> {
+    printed(&query::of_view(view)?)
 }
 
-/// Parses canonical text and checks our reading against PostgreSQL's.
-fn read(canonical: &str, path: &str) -> Result<std::result::Result<ast::Query, ivm::Error>> {
+/// Parses canonical text and checks our reading against PostgreSQL's, under the shortest path for which they agree.
+fn read(
+    session: &Session,
+    view: Oid,
+    canonical: &str,
+    calls: &Calls,
+) -> Result<(Path, std::result::Result<ast::Query, ivm::Error>)> {
     let parsed = match ivm::canon::parse(canonical) {
         Ok(parsed) => parsed,
-        Err(error) => return Ok(Err(error)),
+        Err(error) => return Ok((Path::default(), Err(error))),
     };
     let rendered = ivm::sql::print::query(&parsed);
-    match self_check(canonical, &rendered, path) {
-        Ok(true) => Ok(Ok(parsed)),
-        Ok(false) => Ok(Err(ivm::Error::unsupported(
-            "this query",
-            "Its text, read and written by us, is not the same query to PostgreSQL.",
-            "Please report the query; until then it is recomputed.",
-        ))),
-        Err(error) => Ok(Err(ivm::Error::unsupported(
-            "this query",
-            &error.to_string(),
-            "Please report the query; until then it is recomputed.",
-        ))),
+    let mut reason = "Its text, read and written by us, is not the same query to PostgreSQL.".to_owned();
+    for path in [Path::default(), Path::with(sources::operator_schemas(session, view)?)] {
+        match self_check(canonical, &rendered, &path, calls) {
+            Ok(true) => return Ok((path, Ok(parsed))),
+            Ok(false) => {}
+            Err(error) => reason = error.to_string(),
+        }
     }
+    let hint = "Please report the query; until then it is recomputed.";
+    Ok((Path::default(), Err(ivm::Error::unsupported("this query", &reason, hint))))
 }
 
-/// PostgreSQL's printing reaches its fixed point in the second round at the latest.
-fn self_check(canonical: &str, rendered: &str, path: &str) -> Result<bool> {
+/// Whether our text of a query is the same query to PostgreSQL, whose printing reaches its fixed point in the second
+/// round at the latest. The operators of `IS DISTINCT FROM` and its kin are not in any text: the functions of users that
+/// are called tell whether they are others.
+fn self_check(canonical: &str, rendered: &str, path: &Path, calls: &Calls) -> Result<bool> {
+    let analysed = |text: &str| -> Result<(String, Calls)> {
+        let query = printing(path, || query::of_text(text))?;
+        Ok((printed(&query)?, query.calls()))
+    };
     crate::pg::subxact::subtransaction(|| {
-        printing(path, || {
-            let ours = query::of_text(rendered)?.text;
-            if ours == canonical {
-                return Ok(true);
-            }
-            let again = query::of_text(canonical)?.text;
-            Ok(ours == again || query::of_text(&ours)?.text == again)
-        })
+        let (ours, called) = analysed(rendered)?;
+        if called.of_users() != calls.of_users() {
+            return Ok(false);
+        }
+        if ours == canonical {
+            return Ok(true);
+        }
+        let (again, _) = analysed(canonical)?;
+        Ok(ours == again || analysed(&ours)?.0 == again)
     })
 }
 
@@ -108,10 +122,12 @@ pub fn reread(canonical: &str) -> Result<ast::Query> {
     Ok(ivm::canon::parse(canonical)?)
 }
 
-/// Compiles a reading into nodes and programs for the table `table` of stream table `id`.
-pub fn compile(session: &Session, reading: &ast::Query, table: &QName, id: i32) -> Result<View> {
+/// Compiles a reading into nodes and programs for the table `table` of stream table `id`, under the current path. Also
+/// the schemas that this path needs for the equality of the columns' types.
+pub fn compile(session: &Session, reading: &ast::Query, table: &QName, id: i32) -> Result<(View, BTreeSet<String>)> {
     let catalog = ServerCatalog::new(session);
-    Ok(ivm::compile::compile(reading, &catalog, table, &|node| node_table(id, node))?)
+    let view = ivm::compile::compile(reading, &catalog, table, &|node| node_table(id, node))?;
+    Ok((view, catalog.equality_schemas()))
 }
 
 /// Where internal node `node` of stream table `id` lives.

@@ -1,9 +1,14 @@
 //! PostgreSQL's answers to what the compiler asks. Which columns of a stream table are never NULL its query says.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use ivm::Result;
 use ivm::catalog::{Catalog, ColumnType, FunctionKind, SourceColumn};
 use ivm::sql::ast::Query;
 use ivm::sql::ident::{Ident, QName};
+
+use pgrx::pg_sys;
 
 use crate::error::Error;
 use crate::pg::spi::Session;
@@ -12,11 +17,21 @@ use crate::pg::types;
 /// Answers under the current search path, which is the stream table's.
 pub struct ServerCatalog<'a> {
     session: &'a Session,
+    /// The schemas, other than `pg_catalog`, that hold the `=` of a type that was asked for.
+    equality_schemas: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> ServerCatalog<'a> {
     pub fn new(session: &'a Session) -> Self {
-        ServerCatalog { session }
+        ServerCatalog { session, equality_schemas: RefCell::default() }
+    }
+
+    pub fn equality_schemas(self) -> BTreeSet<String> {
+        self.equality_schemas.into_inner()
+    }
+
+    fn noted(&self, ty: pg_sys::Oid) {
+        self.equality_schemas.borrow_mut().extend(types::equality_schema(ty));
     }
 }
 
@@ -41,6 +56,7 @@ impl Catalog for ServerCatalog<'_> {
                   order by a.attnum",
                 &[relation.to_string().into()],
                 |row| {
+                    self.noted(row.require(2)?);
                     Ok(SourceColumn {
                         name: Ident::new(row.require::<String>(1)?),
                         ty: types::column_type(row.require(2)?, row.require(3)?, row.require(4)?),
@@ -107,17 +123,25 @@ impl Catalog for ServerCatalog<'_> {
             self.session.query(
                 "select coalesce(pg_catalog.bool_or(p.prokind = 'a'), false),
                         coalesce(pg_catalog.bool_or(p.prokind = 'w'), false),
-                        coalesce(pg_catalog.bool_or(p.proretset), false)
+                        coalesce(pg_catalog.bool_or(p.proretset), false),
+                        $1 <> 'pg_catalog' and pg_catalog.count(distinct (p.prokind, p.proretset)) > 1
                    from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
                   where p.proname = $2 and n.nspname = $1",
                 &[schema.into(), name.name.as_str().into()],
-                |row| Ok((row.require::<bool>(1)?, row.require::<bool>(2)?, row.require::<bool>(3)?)),
+                |row| Ok((row.require::<bool>(1)?, row.require::<bool>(2)?, row.require::<bool>(3)?, row.require(4)?)),
             )
         };
         Ok(match read().map_err(lower)?.first() {
-            Some((true, _, _)) => FunctionKind::Aggregate,
-            Some((_, true, _)) => FunctionKind::Window,
-            Some((_, _, true)) => FunctionKind::Set,
+            Some((_, _, _, true)) => {
+                return Err(ivm::Error::unsupported(
+                    &format!("the function {name}"),
+                    "functions of one kind and aggregates, or functions that return sets, share this name",
+                    "Give the aggregate, or the function that returns a set, a name of its own.",
+                ));
+            }
+            Some((true, _, _, _)) => FunctionKind::Aggregate,
+            Some((_, true, _, _)) => FunctionKind::Window,
+            Some((_, _, true, _)) => FunctionKind::Set,
             _ => FunctionKind::Scalar,
         })
     }
@@ -125,7 +149,9 @@ impl Catalog for ServerCatalog<'_> {
     fn describe(&self, query: &Query) -> Result<Vec<ColumnType>> {
         let read = || {
             let statement = self.session.prepare(&ivm::sql::print::query(query), &[])?;
-            Ok(types::columns(statement.result_desc()?)?.into_iter().map(|column| column.ty).collect())
+            let columns = types::columns(statement.result_desc()?)?;
+            columns.iter().for_each(|column| self.noted(column.oid));
+            Ok(columns.into_iter().map(|column| column.ty).collect())
         };
         read().map_err(lower)
     }

@@ -110,7 +110,7 @@ pub fn current_role() -> pg_sys::Oid {
 }
 
 /// The names of the settings under which a stream table is evaluated: those of the session that created it.
-pub const EVALUATION_SETTINGS: [&str; 7] = [
+pub const EVALUATION_SETTINGS: [&str; 10] = [
     "TimeZone",
     "DateStyle",
     "IntervalStyle",
@@ -118,4 +118,7 @@ pub const EVALUATION_SETTINGS: [&str; 7] = [
     "bytea_output",
     "xmloption",
     "default_text_search_config",
+    "lc_monetary",
+    "lc_numeric",
+    "lc_time",
 ];

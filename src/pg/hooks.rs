@@ -2,6 +2,7 @@
 //!
 //! It looks at parse trees only and looks up nothing that could be missing, so it never fails a statement.
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_char};
 use std::sync::OnceLock;
 
@@ -40,6 +41,23 @@ pub enum Effect {
     Extension,
     /// Objects that queries may depend on.
     Objects,
+}
+
+thread_local! {
+    static UNANNOUNCED: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Runs `f`, whose utility statements are our own: whoever runs it says what they mean to the workers.
+pub fn unannounced<R>(f: impl FnOnce() -> R) -> R {
+    struct Leave(u32);
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            UNANNOUNCED.set(self.0);
+        }
+    }
+    let leave = Leave(UNANNOUNCED.get());
+    UNANNOUNCED.set(leave.0 + 1);
+    f()
 }
 
 static BEFORE: OnceLock<fn(&Utility)> = OnceLock::new();
@@ -101,7 +119,7 @@ unsafe extern "C-unwind" fn process_utility(
 
 #[pg_guard]
 unsafe extern "C-unwind" fn announce(statement: *mut pg_sys::PlannedStmt) {
-    if let Some(before) = BEFORE.get() {
+    if let Some(before) = BEFORE.get().filter(|_| UNANNOUNCED.get() == 0) {
         // SAFETY: a planned utility statement has a node.
         before(&unsafe { classify((*statement).utilityStmt) });
     }
@@ -202,6 +220,7 @@ unsafe fn changes_objects(node: *mut pg_sys::Node) -> bool {
             }
             T_ViewStmt => (*node.cast::<pg_sys::ViewStmt>()).replace,
             T_CreateFunctionStmt => (*node.cast::<pg_sys::CreateFunctionStmt>()).replace,
+            T_DefineStmt => (*node.cast::<pg_sys::DefineStmt>()).replace,
             T_DropOwnedStmt
             | T_AlterObjectSchemaStmt
             | T_AlterOwnerStmt
@@ -211,6 +230,10 @@ unsafe fn changes_objects(node: *mut pg_sys::Node) -> bool {
             | T_AlterDomainStmt
             | T_AlterEnumStmt
             | T_AlterTypeStmt
+            | T_AlterOperatorStmt
+            | T_AlterCollationStmt
+            | T_AlterTSConfigurationStmt
+            | T_AlterTSDictionaryStmt
             | T_AlterExtensionStmt
             | T_CreatePolicyStmt
             | T_AlterPolicyStmt => true,

@@ -20,6 +20,7 @@ pub mod spi;
 pub mod srf;
 pub mod statistics;
 pub mod subxact;
+pub mod syscache;
 pub mod trigger;
 pub mod tuplestore;
 pub mod types;

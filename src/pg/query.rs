@@ -1,38 +1,51 @@
-//! The server's own analysis of a query: parse, analyse, rewrite, print. No tree is walked here.
-//! See `src/backend/rewrite/` and `utils/adt/ruleutils.c`.
+//! The server's own analysis of a query: parse, analyse, rewrite, print, and list what it calls.
+//! See `src/backend/rewrite/`, `utils/adt/ruleutils.c` and `nodes/nodeFuncs.c`.
 
-use std::ffi::CStr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{CStr, c_void};
 
-use pgrx::pg_sys;
+use pgrx::pg_sys::NodeTag::*;
+use pgrx::pg_sys::SQLValueFunctionOp::*;
+use pgrx::{pg_guard, pg_sys};
 
 use crate::error::{Error, Result};
 use crate::pg::spi::c_string;
 
-/// What the server says about a stored or given query.
-pub struct Analysed {
-    /// The query as PostgreSQL prints it, views expanded.
-    pub text: String,
-    pub volatile: bool,
+/// An analysed and rewritten query: views within views are expanded. Lives in the current memory context.
+pub struct Analysed(*mut pg_sys::Query);
+
+/// What a query calls, wherever in it that is: in views that it reads, in subqueries, behind operators, casts,
+/// aggregates, sort orders and groups.
+#[derive(Debug, Default)]
+pub struct Calls {
+    /// By oid, with the number of places where each is called.
+    pub functions: BTreeMap<u32, usize>,
+    /// Domains that a value is converted to, which runs their checks.
+    pub domains: BTreeSet<u32>,
+    /// Keywords that stand for a value of the session or the server, as `CURRENT_USER`.
+    pub keywords: BTreeSet<&'static str>,
+    /// The settings that `current_setting` is asked for with a constant: those calls are not among the functions.
+    pub settings: BTreeSet<String>,
 }
 
-/// The query behind a view, rewritten (views within views expanded) and printed.
+/// The query behind a view.
 pub fn of_view(view: pg_sys::Oid) -> Result<Analysed> {
     // SAFETY: the relation is open while its rule is copied; everything below works on the copy.
     unsafe {
         let relation = pg_sys::relation_open(view, pg_sys::AccessShareLock as i32);
         let query = pg_sys::copyObjectImpl(pg_sys::get_view_query(relation).cast()).cast::<pg_sys::Query>();
         pg_sys::relation_close(relation, pg_sys::NoLock as i32);
-        print(query)
+        rewrite(query)
     }
 }
 
-/// A query text, analysed under the current search path, rewritten and printed.
+/// A query text, analysed under the current search path.
 pub fn of_text(sql: &str) -> Result<Analysed> {
     let text = c_string(sql)?;
     // SAFETY: the raw tree is ours; the text outlives the analysis.
     unsafe {
         let raw = single_select(text.as_ptr())?;
-        print(pg_sys::parse_analyze_fixedparams(raw, text.as_ptr(), std::ptr::null(), 0, std::ptr::null_mut()))
+        rewrite(pg_sys::parse_analyze_fixedparams(raw, text.as_ptr(), std::ptr::null(), 0, std::ptr::null_mut()))
     }
 }
 
@@ -78,7 +91,7 @@ unsafe fn single_select(text: *const std::ffi::c_char) -> Result<*mut pg_sys::Ra
     }
 }
 
-unsafe fn print(query: *mut pg_sys::Query) -> Result<Analysed> {
+unsafe fn rewrite(query: *mut pg_sys::Query) -> Result<Analysed> {
     // SAFETY: `query` is a private, analysed tree; the rewriter returns a list of queries.
     unsafe {
         pg_sys::AcquireRewriteLocks(query, true, false);
@@ -86,10 +99,109 @@ unsafe fn print(query: *mut pg_sys::Query) -> Result<Analysed> {
         if list.is_null() || (*list).length != 1 {
             return Err(Error::Bug("a SELECT rewrites to one query"));
         }
-        let rewritten = (*(*list).elements).ptr_value.cast::<pg_sys::Query>();
-        let volatile = pg_sys::contain_volatile_functions(rewritten.cast());
-        let text = pg_sys::pg_get_querydef(rewritten, false);
-        let owned = CStr::from_ptr(text).to_string_lossy().into_owned();
-        Ok(Analysed { text: owned, volatile })
+        Ok(Analysed((*(*list).elements).ptr_value.cast()))
+    }
+}
+
+impl Analysed {
+    /// The query as PostgreSQL prints it under the current search path.
+    pub fn text(&self) -> String {
+        // SAFETY: the printer reads an analysed tree; the text is copied at once.
+        unsafe { CStr::from_ptr(pg_sys::pg_get_querydef(self.0, false)).to_string_lossy().into_owned() }
+    }
+
+    pub fn calls(&self) -> Calls {
+        let mut calls = Calls::default();
+        // SAFETY: the walker reads an analysed tree and gives its callback the calls, which outlive it.
+        unsafe { walk(self.0.cast(), (&raw mut calls).cast()) };
+        calls
+    }
+}
+
+impl Calls {
+    fn note(&mut self, function: pg_sys::Oid) {
+        *self.functions.entry(function.to_u32()).or_default() += 1;
+    }
+
+    /// The functions that are not the server's own, with the number of places where each is called.
+    pub fn of_users(&self) -> Vec<(u32, usize)> {
+        let own = |(oid, _): &(u32, usize)| *oid >= pg_sys::FirstNormalObjectId;
+        self.functions.iter().map(|(oid, count)| (*oid, *count)).filter(own).collect()
+    }
+}
+
+/// Visits a node and all below it. Never ends early.
+#[pg_guard]
+unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
+    if node.is_null() {
+        return false;
+    }
+    // SAFETY: the tag says what the node is; the context is that of `Analysed::calls`.
+    unsafe {
+        let calls = &mut *context.cast::<Calls>();
+        match (*node).type_ {
+            T_Query => {
+                let flags = pg_sys::QTW_EXAMINE_SORTGROUP as i32;
+                return pg_sys::query_tree_walker(node.cast(), Some(walk), context, flags);
+            }
+            T_FuncExpr => match asked_setting(node.cast()) {
+                Some(name) => _ = calls.settings.insert(name),
+                None => calls.note((*node.cast::<pg_sys::FuncExpr>()).funcid),
+            },
+            T_SortGroupClause => {
+                let clause = node.cast::<pg_sys::SortGroupClause>();
+                for operator in [(*clause).eqop, (*clause).sortop] {
+                    if operator != pg_sys::InvalidOid {
+                        calls.note(pg_sys::get_opcode(operator));
+                    }
+                }
+            }
+            T_CoerceToDomain => _ = calls.domains.insert((*node.cast::<pg_sys::CoerceToDomain>()).resulttype.to_u32()),
+            T_NextValueExpr => _ = calls.keywords.insert("nextval"),
+            T_TableSampleClause => _ = calls.keywords.insert("TABLESAMPLE"),
+            T_SQLValueFunction => _ = calls.keywords.insert(keyword((*node.cast::<pg_sys::SQLValueFunction>()).op)),
+            _ => _ = pg_sys::check_functions_in_node(node, Some(note_function), context),
+        }
+        // What the server does not walk into is no expression: it holds none.
+        pg_sys::expression_tree_walker(node, Some(walk), context)
+    }
+}
+
+unsafe extern "C-unwind" fn note_function(function: pg_sys::Oid, context: *mut c_void) -> bool {
+    // SAFETY: the context is that of `Analysed::calls`.
+    unsafe { (*context.cast::<Calls>()).note(function) };
+    false
+}
+
+/// The setting that a call asks for, if it is `current_setting` of a constant.
+unsafe fn asked_setting(call: *mut pg_sys::FuncExpr) -> Option<String> {
+    const ASKING: [u32; 2] = [pg_sys::F_CURRENT_SETTING_TEXT, pg_sys::F_CURRENT_SETTING_TEXT_BOOL];
+    // SAFETY: a call's arguments are expressions; a constant of type text that is not NULL holds a datum of it.
+    unsafe {
+        if !ASKING.contains(&(*call).funcid.to_u32()) || (*call).args.is_null() {
+            return None;
+        }
+        let first = (*(*(*call).args).elements).ptr_value.cast::<pg_sys::Const>();
+        if (*first).xpr.type_ != T_Const || (*first).constisnull || (*first).consttype != pg_sys::TEXTOID {
+            return None;
+        }
+        <String as pgrx::FromDatum>::from_datum((*first).constvalue, false)
+    }
+}
+
+/// How a keyword that stands for a value is spelled, without its precision.
+fn keyword(op: pg_sys::SQLValueFunctionOp::Type) -> &'static str {
+    match op {
+        SVFOP_CURRENT_DATE => "CURRENT_DATE",
+        SVFOP_CURRENT_TIME | SVFOP_CURRENT_TIME_N => "CURRENT_TIME",
+        SVFOP_CURRENT_TIMESTAMP | SVFOP_CURRENT_TIMESTAMP_N => "CURRENT_TIMESTAMP",
+        SVFOP_LOCALTIME | SVFOP_LOCALTIME_N => "LOCALTIME",
+        SVFOP_LOCALTIMESTAMP | SVFOP_LOCALTIMESTAMP_N => "LOCALTIMESTAMP",
+        SVFOP_CURRENT_ROLE => "CURRENT_ROLE",
+        SVFOP_CURRENT_USER => "CURRENT_USER",
+        SVFOP_USER => "USER",
+        SVFOP_SESSION_USER => "SESSION_USER",
+        SVFOP_CURRENT_CATALOG => "CURRENT_CATALOG",
+        _ => "CURRENT_SCHEMA",
     }
 }

@@ -12,6 +12,7 @@ use crate::pg::tuplestore::attribute;
 /// A column of a result: its name and type.
 pub struct ResultColumn {
     pub name: String,
+    pub oid: pg_sys::Oid,
     pub ty: ColumnType,
 }
 
@@ -24,6 +25,7 @@ pub fn columns(desc: pg_sys::TupleDesc) -> Result<Vec<ResultColumn>> {
                 let attribute = attribute(desc, i);
                 Ok(ResultColumn {
                     name: CStr::from_ptr((*attribute).attname.data.as_ptr()).to_string_lossy().into_owned(),
+                    oid: (*attribute).atttypid,
                     ty: column_type((*attribute).atttypid, (*attribute).atttypmod, (*attribute).attcollation),
                 })
             })
@@ -51,6 +53,25 @@ pub fn column_type(oid: pg_sys::Oid, modifier: i32, collation: pg_sys::Oid) -> C
             },
             hashable: (*entry).hash_extended_proc != pg_sys::InvalidOid,
         }
+    }
+}
+
+/// The schema of the type's `=`, where that is not `pg_catalog`.
+pub fn equality_schema(oid: pg_sys::Oid) -> Option<String> {
+    // SAFETY: catalog look-ups by oid; the operator's row is released before the string is copied out of its own memory.
+    unsafe {
+        let entry = pg_sys::lookup_type_cache(pg_sys::getBaseType(oid), pg_sys::TYPECACHE_EQ_OPR as i32);
+        let operator = (*entry).eq_opr;
+        if operator == pg_sys::InvalidOid || operator.to_u32() < pg_sys::FirstNormalObjectId {
+            return None;
+        }
+        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::OPEROID as i32, operator.into());
+        if tuple.is_null() {
+            return None;
+        }
+        let schema = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_operator>()).oprnamespace;
+        pg_sys::ReleaseSysCache(tuple);
+        Some(text(pg_sys::get_namespace_name(schema)))
     }
 }
 

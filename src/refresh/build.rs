@@ -1,6 +1,8 @@
 //! Builds what a stream table needs in the database: internal node tables, indexes, captured sources,
 //! catalog rows; and takes it down again.
 
+use std::collections::BTreeSet;
+
 use ivm::sql::ident::QName;
 use ivm::sql::index;
 use ivm::view::{Node, View};
@@ -10,16 +12,16 @@ use crate::capture;
 use crate::catalog::stream_table::{self, Mode, StreamTable};
 use crate::catalog::{ddl, dependency, frontier, quietly};
 use crate::error::{Error, Result};
-use crate::frontend::{self, Definition, SourceTable};
+use crate::frontend::{self, Definition, Path, SourceTable};
 use crate::pg::spi::{self, Session};
-use crate::pg::{guard, object};
+use crate::pg::{guard, hooks, object, wake};
 use crate::refresh::loaded;
 
 /// Compiles the definition and makes everything it needs. `table` holds what the user asked for; the
 /// definition's facts are filled in here.
 pub fn build(session: &Session, mut table: StreamTable, definition: Definition) -> Result<StreamTable> {
     table.canonical = definition.canonical;
-    table.search_path = definition.search_path;
+    table.meaning = loaded::meaning(session, &table)?.digest;
     let sources = frontend::sources(session, &frontend::definition_view(table.id), table.owner)?;
     refuse_cycle(session, &table, &sources)?;
     let (polled, captured): (Vec<_>, Vec<_>) = sources.into_iter().partition(|source| source.uncaptured.is_some());
@@ -28,7 +30,13 @@ pub fn build(session: &Session, mut table: StreamTable, definition: Definition) 
         Some(source) => Err(whole(&table, source)?),
         None => definition.ast,
     };
-    let view = compile(session, &mut table, ast)?;
+    let view = compile(session, &mut table, Definition { ast, canonical: String::new(), ..definition })?;
+    if table.full_reason.is_none() {
+        loaded::require_same_relations(
+            &view,
+            captured.iter().map(|source| QName::qualified(&source.schema, &source.name)),
+        )?;
+    }
     table.node_count = view.nodes.len() as i32 - 1;
     table.fingerprint = loaded::fingerprint(&view)?;
     table.temporal = view.reads_clock();
@@ -51,33 +59,22 @@ pub fn build(session: &Session, mut table: StreamTable, definition: Definition) 
 }
 
 /// The incremental view, or the opaque one with its reason.
-fn compile(
-    session: &Session,
-    table: &mut StreamTable,
-    ast: std::result::Result<ivm::sql::ast::Query, ivm::Error>,
-) -> Result<View> {
+fn compile(session: &Session, table: &mut StreamTable, definition: Definition) -> Result<View> {
+    let Definition { mut path, ast, reads_clock, .. } = definition;
     let name = QName::qualified(&table.schema, &table.name);
-    let settings: Vec<(String, String)> =
-        table.evaluation().into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
-    let borrowed: Vec<(&str, &str)> = settings.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-    let outcome = match ast {
-        Ok(reading) => {
-            guard::with_settings(&borrowed, || match frontend::compile(session, &reading, &name, table.id) {
-                Ok(view) => Ok(Ok(view)),
-                Err(Error::Query(error)) => Ok(Err(error)),
-                Err(other) => Err(other),
-            })?
-        }
-        Err(error) => Err(error),
+    let compiled = match ast {
+        Ok(reading) => under_path(table, &mut path, |table| frontend::compile(session, &reading, &name, table.id)),
+        Err(error) => Err(Error::Query(error)),
     };
-    let error = match outcome {
+    let error = match compiled {
         Ok(view) => {
             (table.full_reason, table.full_hint) = (None, None);
             return Ok(view);
         }
-        Err(error) => error,
+        Err(Error::Query(error)) => error,
+        Err(other) => return Err(other),
     };
-    if frontend::reads_clock(&table.canonical) {
+    if reads_clock {
         return Err(timeless(error));
     }
     if table.mode == Mode::Differential {
@@ -92,8 +89,23 @@ fn compile(
         ivm::Error::Unsupported { construct, reason, hint } => (Some(format!("{construct}: {reason}")), Some(hint)),
         other => (Some(other.to_string()), None),
     };
-    let settings = borrowed;
-    guard::with_settings(&settings, || loaded::opaque(session, table, name))
+    let mut path = Path::default();
+    under_path(table, &mut path, |table| loaded::opaque(session, table, name.clone()))
+}
+
+/// Runs `compile` with the table's path, which grows until it has the schemas that the result needs.
+fn under_path(
+    table: &mut StreamTable,
+    path: &mut Path,
+    compile: impl Fn(&StreamTable) -> Result<(View, BTreeSet<String>)>,
+) -> Result<View> {
+    loop {
+        table.search_path = path.text();
+        let (view, schemas) = guard::with_settings(&table.evaluation(), || compile(table))?;
+        if !path.extend(schemas) {
+            return Ok(view);
+        }
+    }
 }
 
 /// Why a query that reads `source` is recomputed as a whole. To do that again and again, to find what changed, is
@@ -160,16 +172,20 @@ fn make_node(session: &Session, table: &StreamTable, node: &Node) -> Result<()> 
 
 /// Compiles the definition anew after it, or something under it, changed; the next refresh starts over.
 pub fn rebuild(table: &StreamTable, reason: &str) -> Result<()> {
-    quietly(|| {
-        spi::connect(None, |session| {
-            let definition = frontend::define(session, table.definition)?;
-            take_down(session, table)?;
-            let built = build(session, table.clone(), definition)?;
-            frontier::reinitialize(session, built.id, reason)?;
-            loaded::forget(table.id);
-            release_orphans(session)
+    hooks::unannounced(|| {
+        quietly(|| {
+            spi::connect(None, |session| {
+                let definition = frontend::define(session, table.definition)?;
+                take_down(session, table)?;
+                let built = build(session, table.clone(), definition)?;
+                frontier::reinitialize(session, built.id, reason)?;
+                loaded::forget(table.id);
+                release_orphans(session)
+            })
         })
-    })
+    })?;
+    wake::catalog_changed();
+    Ok(())
 }
 
 /// Drops internal nodes and the stream table's own indexes.

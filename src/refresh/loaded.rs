@@ -14,11 +14,13 @@ use ivm::view::{NodeColumn, View};
 use pgrx::pg_sys::Oid;
 
 use crate::catalog::dependency::{self, Dependency, Edge};
+use crate::catalog::meaning::{self, Meaning};
 use crate::catalog::stream_table::{self, StreamTable};
 use crate::catalog::{ddl, quietly};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi::{self, Session};
+use crate::pg::syscache::{self, Cache};
 use crate::pg::{guard, object, relation, types};
 use crate::refresh::adaptive::Experience;
 use crate::refresh::planned::Programs;
@@ -75,6 +77,8 @@ thread_local! {
     static EDGES: RefCell<Option<Rc<Edges>>> = const { RefCell::new(None) };
     /// Relations whose invalidation puts stream tables in doubt.
     static WATCHED: RefCell<HashMap<Oid, BTreeSet<i32>>> = RefCell::default();
+    /// The same for the rows of other catalogs.
+    static WATCHED_ROWS: RefCell<HashMap<(Cache, u32), BTreeSet<i32>>> = RefCell::default();
     static DOUBTED: RefCell<BTreeSet<i32>> = const { RefCell::new(BTreeSet::new()) };
     static OBSERVING: Cell<bool> = const { Cell::new(false) };
     /// How often a stream table was asked for.
@@ -106,9 +110,19 @@ fn invalidated(relation: Option<Oid>) {
     }
 }
 
+/// The same for a row of another catalog; hash 0 stands for any row, whichever side says it.
+fn row_invalidated(cache: Cache, hash: u32) {
+    WATCHED_ROWS.with_borrow(|watched| {
+        let concerned =
+            watched.iter().filter(|((of, row), _)| *of == cache && (hash == 0 || *row == 0 || *row == hash));
+        DOUBTED.with_borrow_mut(|doubted| doubted.extend(concerned.flat_map(|(_, ids)| ids)));
+    });
+}
+
 fn accept_invalidations() -> Result<()> {
     if !OBSERVING.replace(true) {
         relation::observe(invalidated);
+        syscache::observe(row_invalidated);
     }
     relation::catch_up();
     if GRAPH.get().is_none() {
@@ -208,35 +222,83 @@ fn relations_of(table: Option<&StreamTable>, dependencies: &[Dependency]) -> Vec
     sources.chain(table.map(|table| table.relid)).collect()
 }
 
+/// A stream table whose verification is under way. Its doubt is taken back first, so that an invalidation that comes in
+/// meanwhile is one more, and put back unless the stream table is found to be as it was compiled: nothing goes on under a
+/// definition that was not verified.
+struct Verification(i32);
+
+impl Verification {
+    fn begin(id: i32) -> Verification {
+        DOUBTED.with_borrow_mut(|doubted| doubted.remove(&id));
+        Verification(id)
+    }
+
+    fn succeed(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Verification {
+    fn drop(&mut self) {
+        DOUBTED.with_borrow_mut(|doubted| doubted.insert(self.0));
+    }
+}
+
 /// The stream table `id`. Verifies what invalidations put in doubt.
 pub fn load(session: &Session, id: i32) -> Result<Ready> {
     accept_invalidations()?;
     make_room();
-    let doubted = DOUBTED.with_borrow_mut(|doubted| doubted.remove(&id));
+    let doubted = DOUBTED.with_borrow(|doubted| doubted.contains(&id));
     let known = LOADED.with_borrow(|loaded| loaded.get(&id).cloned());
     if let Some(found) = known.as_ref().filter(|_| !doubted) {
         found.used.set(TIMES.replace(TIMES.get() + 1));
         return Ok(Ready::Yes(Rc::clone(found)));
     }
+    let verification = Verification::begin(id);
+    let ready = verified(session, id, known)?;
+    if let Ready::Yes(_) = ready {
+        verification.succeed();
+    }
+    Ok(ready)
+}
+
+fn verified(session: &Session, id: i32, known: Option<Rc<Loaded>>) -> Result<Ready> {
     let table = stream_table::get(session, id)?;
     let dependencies = dependency::of(session, id)?;
-    if let Some(reason) = doubt(&table, &dependencies)? {
+    // Before anything is looked at, so that what changes meanwhile is noticed.
+    let meaning = meaning(session, &table)?;
+    watch(session, &table, &dependencies, &meaning)?;
+    if let Some(reason) = doubt(&table, &dependencies, &meaning)? {
         return Ok(Ready::Stale(Box::new(table), reason));
     }
-    let view = view(session, &table)?;
+    let view = match view(session, &table) {
+        Ok(view) => view,
+        // What the query reads has changed so that it compiles to something else, or not at all.
+        Err(Error::Query(error)) => return Ok(Ready::Stale(Box::new(table), error.to_string())),
+        Err(error) => return Err(error),
+    };
     if fingerprint(&view)? != table.fingerprint {
         return Ok(Ready::Stale(Box::new(table), "a key or type that the plan relies on changed".to_owned()));
     }
-    watch(session, &table, &dependencies)?;
     if let Some(found) = known.filter(|known| known.table == table && known.dependencies == dependencies) {
         return Ok(Ready::Yes(found));
     }
-    let names = dependencies.iter().map(|d| (d.source, object::name(d.relid))).collect();
+    let names: HashMap<i32, QName> = dependencies.iter().map(|d| (d.source, object::name(d.relid))).collect();
+    if table.full_reason.is_none() {
+        require_same_relations(&view, names.values().cloned())?;
+    }
     let experience = Experience::load(session, id)?;
     let used = Cell::new(TIMES.get());
     let loaded = Rc::new(Loaded { table, view, dependencies, programs: Programs::default(), experience, names, used });
     LOADED.with_borrow_mut(|kept| kept.insert(id, Rc::clone(&loaded)));
     Ok(Ready::Yes(loaded))
+}
+
+/// What the definition of a stream table means beside its text.
+pub fn meaning(session: &Session, table: &StreamTable) -> Result<Meaning> {
+    let searches = ["tsvector(", "tsquery(", "ts_headline("].iter().any(|call| table.canonical.contains(call));
+    let configuration = table.settings.get("default_text_search_config").filter(|_| searches);
+    meaning::of(session, table.definition, configuration.map(String::as_str))
 }
 
 /// Forgets the half of the stream tables that was not refreshed for longest, where all of them need too much memory.
@@ -257,6 +319,19 @@ fn make_room() {
     });
 }
 
+/// **Invariant:** a compiled view scans exactly the relations that its query reads. One that it knew by another name
+/// would have changes that no program follows.
+pub fn require_same_relations(view: &View, read: impl Iterator<Item = QName>) -> Result<()> {
+    let (scanned, read): (BTreeSet<QName>, BTreeSet<QName>) =
+        (view.sources.iter().map(|source| source.name.clone()).collect(), read.collect());
+    if scanned == read {
+        return Ok(());
+    }
+    let list = |names: &BTreeSet<QName>| names.iter().map(QName::to_string).collect::<Vec<_>>().join(", ");
+    let figures = format!("The plan scans {}; the query reads {}.", list(&scanned), list(&read));
+    Err(Error::Broken("a compiled plan scans other relations than its query reads", figures))
+}
+
 /// What the tables and programs of a view are made from: another fingerprint, another view. Of names, types
 /// and SQL alone: a column that is added beside those that are read changes nothing.
 pub fn fingerprint(view: &View) -> Result<i64> {
@@ -269,7 +344,7 @@ pub fn fingerprint(view: &View) -> Result<i64> {
 }
 
 /// Watches everything whose change may change the view: its table, its definition, and all that this reads.
-fn watch(session: &Session, table: &StreamTable, dependencies: &[Dependency]) -> Result<()> {
+fn watch(session: &Session, table: &StreamTable, dependencies: &[Dependency], meaning: &Meaning) -> Result<()> {
     let definition = ddl::prepare_table(session, &frontend::definition_view(table.id))?;
     let relations = [table.relid, table.definition]
         .into_iter()
@@ -280,13 +355,22 @@ fn watch(session: &Session, table: &StreamTable, dependencies: &[Dependency]) ->
             watched.entry(relation).or_default().insert(table.id);
         }
     });
+    let rows = meaning.objects.iter().flat_map(|(catalog, object)| syscache::places(*catalog, *object));
+    WATCHED_ROWS.with_borrow_mut(|watched| {
+        for row in rows {
+            watched.entry(row).or_default().insert(table.id);
+        }
+    });
     Ok(())
 }
 
 /// Why the stored state cannot be trusted, if so.
-fn doubt(table: &StreamTable, dependencies: &[Dependency]) -> Result<Option<String>> {
-    if frontend::canonical(table.definition, &table.search_path)? != table.canonical {
+fn doubt(table: &StreamTable, dependencies: &[Dependency], meaning: &Meaning) -> Result<Option<String>> {
+    if frontend::canonical(table.definition)? != table.canonical {
         return Ok(Some("the definition of the query changed".to_owned()));
+    }
+    if meaning.digest != table.meaning {
+        return Ok(Some("a function, type, collation or dictionary that the query depends on changed".to_owned()));
     }
     for dependency in dependencies {
         if let Some(reason) = capture::members_changed(dependency.source)? {
@@ -302,19 +386,21 @@ pub fn view(session: &Session, table: &StreamTable) -> Result<View> {
     guard::with_settings(&settings, || {
         let name = QName::qualified(&table.schema, &table.name);
         match table.full_reason {
-            None => frontend::compile(session, &frontend::reread(&table.canonical)?, &name, table.id),
-            Some(_) => opaque(session, table, name),
+            None => Ok(frontend::compile(session, &frontend::reread(&table.canonical)?, &name, table.id)?.0),
+            Some(_) => Ok(opaque(session, table, name)?.0),
         }
     })
 }
 
-/// A view of one node that is recomputed from its definition as a whole.
-pub fn opaque(session: &Session, table: &StreamTable, name: QName) -> Result<View> {
+/// A view of one node that is recomputed from its definition as a whole; the schemas as for [`frontend::compile`].
+pub fn opaque(session: &Session, table: &StreamTable, name: QName) -> Result<(View, BTreeSet<String>)> {
     let definition = frontend::definition_view(table.id);
     let statement = ddl::prepare_table(session, &definition)?;
-    let columns = types::columns(statement.result_desc()?)?
+    let columns = types::columns(statement.result_desc()?)?;
+    let schemas = columns.iter().filter_map(|column| types::equality_schema(column.oid)).collect();
+    let columns = columns
         .into_iter()
         .map(|column| NodeColumn { name: ivm::sql::ident::Ident::new(column.name), ty: column.ty, not_null: false })
         .collect();
-    Ok(ivm::compile::opaque(&definition, columns, &name))
+    Ok((ivm::compile::opaque(&definition, columns, &name), schemas))
 }

@@ -1,0 +1,32 @@
+//! The search path under which the SQL of a stream table runs.
+//!
+//! **Invariant:** `pg_catalog` comes first and `pg_temp` last. In between are just the schemas whose operators the SQL
+//! names without a schema: those that the canonical text needs, and those of the equality of a column's type. Canonical
+//! text is printed for `pg_catalog` alone, so that every other relation, function, type and operator carries its schema.
+
+use std::collections::BTreeSet;
+
+use ivm::sql::ident::Ident;
+
+/// The schemas between `pg_catalog` and `pg_temp`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Path(BTreeSet<String>);
+
+impl Path {
+    pub fn with(schemas: impl IntoIterator<Item = String>) -> Path {
+        Path(schemas.into_iter().filter(|schema| schema != "pg_catalog").collect())
+    }
+
+    /// The value of `search_path`.
+    pub fn text(&self) -> String {
+        let between = self.0.iter().map(|schema| format!("{}, ", Ident::new(schema)));
+        format!("pg_catalog, {}pg_temp", between.collect::<String>())
+    }
+
+    /// Adds schemas; whether one was missing.
+    pub fn extend(&mut self, schemas: BTreeSet<String>) -> bool {
+        let before = self.0.len();
+        self.0.extend(schemas);
+        self.0.len() > before
+    }
+}
