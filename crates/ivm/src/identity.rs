@@ -3,10 +3,10 @@
 //! Columns that may be NULL, and whole rows, are looked up by `hash_record_extended(row(…), 0)` first and
 //! compared by value after it, so a collision costs a comparison and never a wrong row.
 
-use crate::catalog::Equality;
+use crate::catalog::{ColumnType, Equality};
 use crate::expr::{Direction, Expr};
 use crate::sql::ast::{Expr as SqlExpr, From, Item, Order, Query, Select, bare};
-use crate::sql::ident::Ident;
+use crate::sql::ident::{Ident, QName};
 use crate::view::{Identity, Node, NodeColumn};
 
 /// How the columns of one side are referred to.
@@ -51,11 +51,20 @@ pub fn same_value<C, Q>(column: &NodeColumn, left: Side<C, Q>, right: Side<C, Q>
 
 /// The conditions that a user cannot tell two values apart.
 fn same_image<C, Q>(column: &NodeColumn, left: Side<C, Q>, right: Side<C, Q>) -> Vec<Expr<C, Q>> {
-    let text = || Expr::not_distinct(left(column).cast("text"), right(column).cast("text"));
+    let text = || Expr::not_distinct(image(&column.ty, left(column)), image(&column.ty, right(column)));
     match column.ty.equality {
         Equality::Image => vec![same_value(column, left, right)],
         Equality::Loose => vec![same_value(column, left, right), text()],
         Equality::Missing => vec![text()],
+    }
+}
+
+/// A value as a user sees it. A collation may take different texts for equal: byte order does not.
+pub fn image<C, Q>(ty: &ColumnType, value: Expr<C, Q>) -> Expr<C, Q> {
+    let text = value.cast("text");
+    match ty.collation {
+        Some(_) => Expr::Collate(Box::new(text), QName::qualified("pg_catalog", "C")),
+        None => text,
     }
 }
 

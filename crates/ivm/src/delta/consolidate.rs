@@ -8,6 +8,7 @@
 //! comes in the order of the key and then of all other columns, and weights are added up as the rows are read.
 
 use crate::catalog::Equality;
+use crate::identity;
 use crate::nodes::beside;
 use crate::plan::{AggregateCall, Column, Expr, Ids, Plan};
 use crate::sql::ident::Ident;
@@ -21,7 +22,7 @@ pub fn plan(delta: Delta, output: &[(Column, NodeColumn)], ids: &mut Ids) -> Pla
     for (column, known) in output {
         let named = Column { id: column.id, name: known.name.clone() };
         let text = ids.column(beside(&known.name, "text"));
-        let image = (text.clone(), column.expr().cast("text"));
+        let image = (text.clone(), identity::image(&known.ty, column.expr()));
         match known.ty.equality {
             Equality::Image => {
                 below.push(column.pass());

@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 
 use crate::catalog::{ColumnType, Equality};
 use crate::error::Result;
+use crate::identity::image;
 use crate::keys;
 use crate::plan::{Aggregate, AggregateCall, ColId, Column, Expr, Plan};
 use crate::sql::ident::Ident;
@@ -73,7 +74,7 @@ impl Builder<'_, '_> {
         }
         let text = self.cx.ids.column(beside(&key.name, "text"));
         let look = self.cx.ids.column(beside(&key.name, "look"));
-        self.state.counted.push((text.clone(), key.expr().cast("text")));
+        self.state.counted.push((text.clone(), image(&ty, key.expr())));
         let least = AggregateCall::new(look.clone(), "min", vec![text.id]);
         self.counter(least, simple_type("text", Equality::Image), Upkeep::Min);
         let shown = look.expr().cast(&ty.name);

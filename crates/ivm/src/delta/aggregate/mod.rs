@@ -13,6 +13,7 @@ mod touched;
 use crate::catalog::Equality;
 use crate::error::Result;
 use crate::expr::{Expr as E, IsTest};
+use crate::identity;
 use crate::plan::{Aggregate, Column, Expr, Plan};
 use crate::view::NodeColumn;
 
@@ -125,7 +126,7 @@ impl Group {
     fn differs(&self) -> Expr {
         let image = |column: &Column| match self.known.ty.equality {
             Equality::Image => column.expr(),
-            Equality::Loose | Equality::Missing => column.expr().cast("text"),
+            Equality::Loose | Equality::Missing => identity::image(&self.known.ty, column.expr()),
         };
         E::Distinct(Box::new(image(&self.old)), Box::new(image(&self.new)))
     }
