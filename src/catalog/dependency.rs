@@ -58,7 +58,7 @@ pub struct Edge {
 /// Every edge of the graph.
 pub fn edges(session: &Session) -> Result<Vec<Edge>> {
     session.query(
-        "select d.pgt_id, t.pgt_id, d.source_id, t.polled <> '{}'
+        "select d.pgt_id, t.pgt_id, d.source_id, t.polled <> '{}' or t.temporal and t.full_reason is not null
            from pgtrickle.pgt_dependencies d
            join pgtrickle.pgt_sources s on s.source_id = d.source_id
            join pgtrickle.pgt_stream_tables t on t.pgt_relid::oid = s.relid::oid",

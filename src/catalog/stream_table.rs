@@ -131,6 +131,12 @@ impl StreamTable {
         format!("{}.{}", pgrx::spi::quote_identifier(&self.schema), pgrx::spi::quote_identifier(&self.name))
     }
 
+    /// Whether it is recomputed at every turn of its schedule, whatever its sources say: it reads what cannot tell of its
+    /// changes, or reads the clock in a way that its deltas do not follow.
+    pub fn polls(&self) -> bool {
+        !self.polled.is_empty() || self.temporal && self.full_reason.is_some()
+    }
+
     /// The settings under which its queries run, search path included.
     pub fn evaluation(&self) -> Vec<(&str, &str)> {
         let fixed = [("search_path", self.search_path.as_str()), ("standard_conforming_strings", "on")];
@@ -293,7 +299,7 @@ pub fn schedulable() -> Result<Vec<Schedulable>> {
                     f.consecutive_errors,
                     array(select d.source_id from pgtrickle.pgt_dependencies d where d.pgt_id = s.pgt_id),
                     coalesce(r.ids, '{}'),
-                    s.temporal, s.polled <> '{}',
+                    s.temporal, s.polled <> '{}' or s.temporal and s.full_reason is not null,
                     (select h.duration_ms from pgtrickle.pgt_refresh_history h
                       where h.pgt_id = s.pgt_id and h.error is null order by h.refresh_id desc limit 1)
                from pgtrickle.pgt_stream_tables s

@@ -2,6 +2,7 @@
 
 use std::ffi::c_void;
 
+use pgrx::datum::TimestampWithTimeZone;
 use pgrx::{pg_guard, pg_sys};
 
 /// A turning point of the top transaction.
@@ -103,4 +104,12 @@ unsafe extern "C-unwind" fn on_sub(
     // SAFETY: `observe` registered a `fn(Sub)` with this trampoline.
     let sub = unsafe { std::mem::transmute::<*mut c_void, fn(Sub)>(argument) };
     sub(event);
+}
+
+/// When this transaction began: what `now()` is to its statements.
+pub fn started() -> TimestampWithTimeZone {
+    // SAFETY: plain state of this backend.
+    unsafe { pg_sys::GetCurrentTransactionStartTimestamp() }
+        .try_into()
+        .unwrap_or_else(|_| pgrx::datum::clock_timestamp())
 }

@@ -30,7 +30,8 @@ pub fn build(session: &Session, mut table: StreamTable, definition: Definition) 
         Some(source) => Err(whole(&table, source)?),
         None => definition.ast,
     };
-    let view = compile(session, &mut table, Definition { ast, canonical: String::new(), ..definition })?;
+    let reads_clock = definition.reads_clock;
+    let view = compile(session, &mut table, definition.path, ast)?;
     if table.full_reason.is_none() {
         loaded::require_same_relations(
             &view,
@@ -39,7 +40,7 @@ pub fn build(session: &Session, mut table: StreamTable, definition: Definition) 
     }
     table.node_count = view.nodes.len() as i32 - 1;
     table.fingerprint = loaded::fingerprint(&view)?;
-    table.temporal = view.reads_clock();
+    table.temporal = reads_clock && (table.full_reason.is_some() || view.reads_clock());
     for node in &view.nodes {
         make_node(session, &table, node)?;
     }
@@ -59,8 +60,12 @@ pub fn build(session: &Session, mut table: StreamTable, definition: Definition) 
 }
 
 /// The incremental view, or the opaque one with its reason.
-fn compile(session: &Session, table: &mut StreamTable, definition: Definition) -> Result<View> {
-    let Definition { mut path, ast, reads_clock, .. } = definition;
+fn compile(
+    session: &Session,
+    table: &mut StreamTable,
+    mut path: Path,
+    ast: std::result::Result<ivm::sql::ast::Query, ivm::Error>,
+) -> Result<View> {
     let name = QName::qualified(&table.schema, &table.name);
     let compiled = match ast {
         Ok(reading) => under_path(table, &mut path, |table| frontend::compile(session, &reading, &name, table.id)),
@@ -74,9 +79,6 @@ fn compile(session: &Session, table: &mut StreamTable, definition: Definition) -
         Err(Error::Query(error)) => error,
         Err(other) => return Err(other),
     };
-    if reads_clock {
-        return Err(timeless(error));
-    }
     if table.mode == Mode::Differential {
         return Err(match error {
             ivm::Error::Unsupported { .. } => Error::Query(error),
@@ -121,16 +123,6 @@ fn whole(table: &StreamTable, source: &SourceTable) -> Result<ivm::Error> {
     Err(Error::new(ERRCODE_FEATURE_NOT_SUPPORTED, format!("changes of {what} {name} cannot be followed"))
         .detail("It has no triggers that tell of every change.")
         .hint(copy))
-}
-
-/// What is recomputed as a whole runs as the user wrote it, by a clock of its own.
-fn timeless(error: ivm::Error) -> Error {
-    let wrapped = Error::new(ERRCODE_FEATURE_NOT_SUPPORTED, error.to_string());
-    let never = "A query that reads the clock cannot be recomputed as a whole";
-    match error {
-        ivm::Error::Unsupported { reason, hint, .. } => wrapped.detail(format!("{never}, and {reason}.")).hint(hint),
-        _ => wrapped.detail(format!("{never}.")).hint("Filter by time when reading the stream table."),
-    }
 }
 
 fn refuse_cycle(session: &Session, table: &StreamTable, sources: &[SourceTable]) -> Result<()> {

@@ -14,8 +14,8 @@ use crate::catalog::dependency::Dependency;
 use crate::catalog::frontier;
 use crate::catalog::history::{Action, Expected, Refresh};
 use crate::error::{Error, Result};
-use crate::pg::guard;
 use crate::pg::spi::{self, Session};
+use crate::pg::{guard, xact};
 use crate::refresh::adaptive::{self, Deltas};
 use crate::refresh::guarded::applying;
 use crate::refresh::loaded::{self, Loaded, Ready};
@@ -72,7 +72,7 @@ pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Erro
         let done = Done { action: Action::Reinitialize, changes, choice: None, error: restart.map(Error::to_string) };
         return finish(tick, &loaded, done, input.rows, started);
     }
-    if input.rows == 0 && !loaded.view.reads_clock() && loaded.table.polled.is_empty() {
+    if input.rows == 0 && !loaded.view.reads_clock() && !loaded.table.polls() {
         return Ok(Refresh::nothing());
     }
     let (deltas, rows) = (input.deltas, input.rows);
@@ -80,7 +80,7 @@ pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Erro
     let (action, changes, choice) =
         as_owner(tick, &loaded, seen.moment, |session| adaptive::bring(session, &loaded, deltas, whole))?;
     if rows == 0 && !changes.moved {
-        return stand_still(tick, id, seen.moment);
+        return stand_still(tick, &loaded, seen.moment);
     }
     finish(tick, &loaded, Done { action, changes, choice, error: None }, rows, started)
 }
@@ -136,11 +136,17 @@ fn rest(tick: &Tick, loaded: &Loaded, seen: &Frontier, mut deltas: Deltas) -> Re
 
 /// Nothing was written and nothing crossed a bound, so that the table is as it was then and now. That the frontier's
 /// time stays behind costs a wider range next time; it is moved before that counts, or looks like staleness.
-fn stand_still(tick: &Tick, id: i32, since: Option<TimestampWithTimeZone>) -> Result<Refresh> {
-    if since.is_none_or(|since| i64::from(tick.taken) - i64::from(since) >= NOTED) {
-        spi::connect(Some(&tick.snapshot), |session| frontier::stand_still(session, id, tick.taken))?;
+fn stand_still(tick: &Tick, loaded: &Loaded, since: Option<TimestampWithTimeZone>) -> Result<Refresh> {
+    let moment = own_clock(loaded).unwrap_or(tick.taken);
+    if since.is_none_or(|since| i64::from(moment) - i64::from(since) >= NOTED) {
+        spi::connect(Some(&tick.snapshot), |session| frontier::stand_still(session, loaded.table.id, moment))?;
     }
     Ok(Refresh::nothing())
+}
+
+/// What time it was to a query that is run as the user wrote it and reads the clock: that of the transaction.
+fn own_clock(loaded: &Loaded) -> Option<TimestampWithTimeZone> {
+    (loaded.table.temporal && loaded.table.full_reason.is_some()).then(xact::started)
 }
 
 /// Runs `f` as the table's owner, under the path and settings of its definition, in the tick's snapshot. To its
@@ -178,6 +184,7 @@ fn finish(tick: &mut Tick, loaded: &Loaded, done: Done, delta_rows: i64, started
         error,
     };
     let id = loaded.table.id;
+    tick.moments.extend(own_clock(loaded).map(|moment| (id, moment)));
     tick.rates.extend(loaded.experience.to_store().map(|rates| (id, rates)));
     let edges = loaded::edges()?;
     if let Some(readers) = edges.readers.get(&id).filter(|_| changes.delta.rows() > 0) {

@@ -87,6 +87,8 @@ pub struct Tick {
     pub consumed: BTreeSet<i32>,
     /// What refreshes take, where that is not what it was.
     pub rates: BTreeMap<i32, Vec<Option<f64>>>,
+    /// What time it was to the queries of these, where that is not `taken`.
+    pub moments: BTreeMap<i32, TimestampWithTimeZone>,
     /// Stream tables whose definition had to be compiled anew: they are filled under a later snapshot.
     pub rebuilt: Vec<i32>,
 }
@@ -108,6 +110,7 @@ impl Tick {
             written: BTreeSet::new(),
             consumed: BTreeSet::new(),
             rates: BTreeMap::new(),
+            moments: BTreeMap::new(),
             rebuilt: vec![],
         }
     }
@@ -130,6 +133,8 @@ impl Tick {
         let frontier = self.snapshot.frontier().with_own(capture::position());
         spi::connect(Some(&self.snapshot), |session| {
             frontier::advance(session, &changed, (&frontier, self.taken))?;
+            let moments = self.moments.iter().filter(|(id, _)| changed.contains_key(id));
+            moments.into_iter().try_for_each(|(id, moment)| frontier::stand_still(session, *id, *moment))?;
             let rates = self.rates.iter().filter(|(id, _)| changed.contains_key(id));
             rates.into_iter().try_for_each(|(id, rates)| frontier::set_rates(session, *id, rates.clone()))
         })

@@ -14,7 +14,7 @@ select pgtrickle.create_stream_table('st', 'select 1; select 2');
 -- expect-error
 select pgtrickle.create_stream_table('st', 'select id, random() as r from t');
 -- expect-error
-select pgtrickle.create_stream_table('st', 'select id from clock where at > ''2024-01-01''');
+select pgtrickle.create_stream_table('st', 'select id from clock where at > ''2024-01-01''', refresh_mode => 'DIFFERENTIAL');
 -- expect-error
 select pgtrickle.create_stream_table('st', 'select id, price() from t');
 -- expect-error

@@ -65,22 +65,30 @@ select passed('recent');
 rollback;
 select pg_sleep(1.2);
 select passed('recent');
--- What is not a comparison of a column with the clock.
+-- What is not a comparison of a column with the clock is not followed, and says so.
 -- expect-error
-select pgtrickle.create_stream_table('no', 'select id, now() from events');
+select pgtrickle.create_stream_table('no', 'select id, now() from events', refresh_mode => 'DIFFERENTIAL');
 -- expect-error
-select pgtrickle.create_stream_table('no', 'select id from events where id = 1 or at > now()');
+select pgtrickle.create_stream_table('no', 'select id from events where id = 1 or at > now()', refresh_mode => 'DIFFERENTIAL');
 -- expect-error
-select pgtrickle.create_stream_table('no', $$select id from events where now() - at < interval '1 day'$$);
+select pgtrickle.create_stream_table('no', $$select id from events where now() - at < interval '1 day'$$, refresh_mode => 'DIFFERENTIAL');
 -- expect-error
-select pgtrickle.create_stream_table('no', $$select id from events where now() > '2020-01-01'$$);
+select pgtrickle.create_stream_table('no', $$select id from events where now() > '2020-01-01'$$, refresh_mode => 'DIFFERENTIAL');
+-- expect-error
+select pgtrickle.create_stream_table('no', 'select e.id from events e left join kinds k on k.kind = e.kind and e.at > now()', refresh_mode => 'DIFFERENTIAL');
 -- expect-error
 select pgtrickle.create_stream_table('no', $$select id from events where localtime > '10:00'$$);
--- expect-error
-select pgtrickle.create_stream_table('no', 'select e.id from events e left join kinds k on k.kind = e.kind and e.at > now()');
--- What would have to be recomputed, by another clock.
--- expect-error
-select pgtrickle.create_stream_table('no', 'select array(select e.id from events e) from events where at > now()');
+-- Otherwise it is recomputed on its schedule, by the clock of the refresh.
+call follow('ages', $$select id, date_part('epoch', now() - at)::int as age, current_date as today from events where isfinite(at)$$);
+call follow('early', 'select id from events where id = 1 or at > now() - interval ''1 second''');
+call follow('arrays', 'select array(select e.id from events e order by 1) as ids from events where at > now()');
+call follow('of_ages', 'select count(*) as n, max(age) as most from ages');
+select name, full_reason from pgtrickle.pgt_status() where full_reason is not null order by 1;
+insert into events values (50, clock_timestamp(), 'new');
+select name, split_part(passed(name), ' ', 1) from unnest(array['ages', 'early', 'arrays']) name;
+select pg_sleep(1.2);
+select name, split_part(passed(name), ' ', 1) from unnest(array['ages', 'early', 'arrays']) name;
+select refreshed('of_ages');
 -- A range of rows is found by an index. Temporal filters are not idle, but write nothing while nothing crosses.
 create table log (id bigint primary key, at timestamptz, until timestamptz);
 insert into log select i, '2020-01-01'::timestamptz + i * interval '1 hour', null from generate_series(1, 5000) i;
