@@ -21,7 +21,7 @@ create table pgtrickle.pgt_stream_tables (
   full_reason        text,                        -- why it cannot be incremental, null when it is
   full_hint          text,
   node_count         integer not null default 0,  -- internal nodes
-  fingerprint        bigint not null,             -- of the compiled view
+  fingerprint        text not null,               -- digest of the compiled view
   not_null           text[] not null default '{}', -- columns that are never NULL, by the query
   temporal           boolean not null,            -- its rows come and go as time passes
   polled             regclass[] not null default '{}', -- what it reads whose changes cannot be captured

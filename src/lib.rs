@@ -28,6 +28,7 @@ pgrx::extension_sql_file!("../sql/bootstrap.sql", name = "bootstrap", bootstrap)
 #[pgrx::pg_guard]
 #[allow(non_snake_case)]
 pub extern "C-unwind" fn _PG_init() {
+    pg::setting::hide_backtraces();
     guc::init();
     worker::init();
     hooks::init();

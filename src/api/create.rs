@@ -121,7 +121,7 @@ fn create(request: &Request) -> Result<()> {
         full_reason: None,
         full_hint: None,
         node_count: 0,
-        fingerprint: 0,
+        fingerprint: String::new(),
         temporal: false,
         polled: vec![],
         schema: name.schema.as_ref().map(|schema| schema.as_str().to_owned()).unwrap_or_default(),

@@ -293,10 +293,22 @@ fn write(seq: &mut i32, touched: &mut Vec<i32>, chunk: &mut Chunk) -> Result<()>
 
 /// Appends the entries of a chunk with their stamp to a buffer.
 pub fn append(buffer: &Table, stamp: &Stamp, bytes: &mut Vec<u8>) {
-    let end = bytes.len();
-    stamp.append(bytes);
-    let header = long_header(bytes.len() - PREFIX + 4);
-    bytes[PREFIX - 4..PREFIX].copy_from_slice(&header);
-    buffer.append(&bytes[PREFIX - 4..]);
-    bytes.truncate(end);
+    let sealed = Sealed { end: bytes.len(), bytes };
+    stamp.append(sealed.bytes);
+    let header = long_header(sealed.bytes.len() - PREFIX + 4);
+    sealed.bytes[PREFIX - 4..PREFIX].copy_from_slice(&header);
+    buffer.append(&sealed.bytes[PREFIX - 4..]);
+}
+
+/// A chunk with its stamp. The stamp is taken off again, also where the chunk could not be written: it may belong to a
+/// level that goes on.
+struct Sealed<'a> {
+    end: usize,
+    bytes: &'a mut Vec<u8>,
+}
+
+impl Drop for Sealed<'_> {
+    fn drop(&mut self) {
+        self.bytes.truncate(self.end);
+    }
 }

@@ -98,3 +98,10 @@ pub fn of(session: &Session, view: Oid, text_search: Option<&str>) -> Result<Mea
     )?;
     rows.into_iter().next().ok_or(Error::Bug("an aggregate is a row"))
 }
+
+/// SHA-256 of a text.
+pub fn digest(session: &Session, text: &str) -> Result<String> {
+    let rows =
+        session.query("select encode(sha256(convert_to($1, 'UTF8')), 'hex')", &[text.into()], |row| row.require(1))?;
+    rows.into_iter().next().ok_or(Error::Bug("a value is a row"))
+}

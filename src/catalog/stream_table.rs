@@ -27,7 +27,7 @@ pub struct StreamTable {
     pub full_hint: Option<String>,
     pub node_count: i32,
     /// Of the compiled view: another value means that its tables must be built anew.
-    pub fingerprint: i64,
+    pub fingerprint: String,
     /// Its rows come and go as time passes.
     pub temporal: bool,
     /// What it reads whose changes cannot be captured: it is recomputed at every turn of its schedule.
@@ -243,7 +243,7 @@ pub fn put(session: &Session, table: &StreamTable) -> Result<()> {
             table.full_reason.as_deref().into(),
             table.full_hint.as_deref().into(),
             table.node_count.into(),
-            table.fingerprint.into(),
+            table.fingerprint.as_str().into(),
             table.temporal.into(),
             table.polled.clone().into(),
             table.meaning.as_str().into(),

@@ -15,7 +15,7 @@ use ivm::sql::ident::QName;
 use ivm::view::View;
 use pgrx::pg_sys::Oid;
 
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::pg::query::{Analysed, Calls};
 use crate::pg::spi::Session;
 use crate::pg::{guard, query};
@@ -89,6 +89,8 @@ fn read(
         match self_check(canonical, &rendered, &path, calls) {
             Ok(true) => return Ok((path, Ok(parsed))),
             Ok(false) => {}
+            // A cancelled check, or one that met a lock, says nothing of the query.
+            Err(error) if error.kind() == Kind::Transient => return Err(error),
             Err(error) => reason = error.to_string(),
         }
     }

@@ -73,3 +73,10 @@ pub fn set(name: &'static CStr, value: &'static CStr) {
         );
     }
 }
+
+/// Keeps Rust from adding its stack of calls, with the paths of the machine that built it, to errors that clients see.
+/// Called when the library is loaded, before there can be an error.
+pub fn hide_backtraces() {
+    // SAFETY: a server process has one thread.
+    unsafe { ["RUST_BACKTRACE", "RUST_LIB_BACKTRACE"].into_iter().for_each(|name| std::env::remove_var(name)) };
+}

@@ -39,7 +39,7 @@ pub fn build(session: &Session, mut table: StreamTable, definition: Definition) 
         )?;
     }
     table.node_count = view.nodes.len() as i32 - 1;
-    table.fingerprint = loaded::fingerprint(&view)?;
+    table.fingerprint = loaded::fingerprint(session, &view)?;
     table.temporal = reads_clock && (table.full_reason.is_some() || view.reads_clock());
     for node in &view.nodes {
         make_node(session, &table, node)?;

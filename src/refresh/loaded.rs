@@ -3,14 +3,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{Hash, Hasher};
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
+use ivm::catalog::Equality;
 use ivm::dag::Dag;
-use ivm::sql::ident::QName;
+use ivm::sql::ident::{Ident, QName};
 use ivm::sql::print;
-use ivm::view::{NodeColumn, View};
+use ivm::view::{Identity, NodeColumn, View};
 use pgrx::pg_sys::Oid;
 
 use crate::catalog::dependency::{self, Dependency, Edge};
@@ -277,7 +277,7 @@ fn verified(session: &Session, id: i32, known: Option<Rc<Loaded>>) -> Result<Rea
         Err(Error::Query(error)) => return Ok(Ready::Stale(Box::new(table), error.to_string())),
         Err(error) => return Err(error),
     };
-    if fingerprint(&view)? != table.fingerprint {
+    if fingerprint(session, &view)? != table.fingerprint {
         return Ok(Ready::Stale(Box::new(table), "a key or type that the plan relies on changed".to_owned()));
     }
     if let Some(found) = known.filter(|known| known.table == table && known.dependencies == dependencies) {
@@ -332,15 +332,29 @@ pub fn require_same_relations(view: &View, read: impl Iterator<Item = QName>) ->
     Err(Error::Broken("a compiled plan scans other relations than its query reads", figures))
 }
 
-/// What the tables and programs of a view are made from: another fingerprint, another view. Of names, types
-/// and SQL alone: a column that is added beside those that are read changes nothing.
-pub fn fingerprint(view: &View) -> Result<i64> {
-    let mut hasher = std::hash::DefaultHasher::new();
+/// What the tables and programs of a view are made from, as a digest: another one, another view. Of names, types and
+/// SQL alone: a column that is added beside those that are read changes nothing.
+pub fn fingerprint(session: &Session, view: &View) -> Result<String> {
+    let mut text = String::new();
     for (index, node) in view.nodes.iter().enumerate() {
-        print::query(&ivm::compile::full_query(view, index)?).hash(&mut hasher);
-        format!("{} {:?} {:?}", node.table, node.columns, node.identity).hash(&mut hasher);
+        text += &format!("{}\n{}\n", node.table, print::query(&ivm::compile::full_query(view, index)?));
+        for NodeColumn { name, ty, not_null } in &node.columns {
+            let collation = ty.collation.as_ref().map(QName::to_string).unwrap_or_default();
+            let equality = match ty.equality {
+                Equality::Image => "image",
+                Equality::Loose => "loose",
+                Equality::Missing => "missing",
+            };
+            text += &format!("{name} {} {collation} {equality} {} {not_null}\n", ty.name, ty.hashable);
+        }
+        let (kind, key) = match &node.identity {
+            Identity::Key(names) => ("key", &names[..]),
+            Identity::HashedKey(names) => ("hashed key", &names[..]),
+            Identity::Bag => ("bag", &[][..]),
+        };
+        text += &format!("{kind} {}\n", key.iter().map(Ident::to_string).collect::<Vec<_>>().join(", "));
     }
-    Ok(hasher.finish() as i64)
+    meaning::digest(session, &text)
 }
 
 /// Watches everything whose change may change the view: its table, its definition, and all that this reads.
@@ -400,7 +414,7 @@ pub fn opaque(session: &Session, table: &StreamTable, name: QName) -> Result<(Vi
     let schemas = columns.iter().filter_map(|column| types::equality_schema(column.oid)).collect();
     let columns = columns
         .into_iter()
-        .map(|column| NodeColumn { name: ivm::sql::ident::Ident::new(column.name), ty: column.ty, not_null: false })
+        .map(|column| NodeColumn { name: Ident::new(column.name), ty: column.ty, not_null: false })
         .collect();
     Ok((ivm::compile::opaque(&definition, columns, &name), schemas))
 }

@@ -97,6 +97,11 @@ impl Outcome {
     pub fn did_work(&self) -> bool {
         self.refresh.action != Action::NoData
     }
+
+    /// Whether there is something to tell of it.
+    fn is_news(&self) -> bool {
+        self.error.is_some() || self.did_work()
+    }
 }
 
 impl Tick {
@@ -149,9 +154,13 @@ pub fn tick(ids: &[i32], locks: Locks) -> Result<Done> {
     quietly(|| {
         let (mut done, rebuilt) = pass(ids, locks)?;
         if !rebuilt.is_empty() {
-            done.outcomes.retain(|outcome| !rebuilt.contains(&outcome.id));
-            let (again, _) = pass(&rebuilt, locks)?;
-            done.outcomes.extend(again.outcomes);
+            // All of them once more: what was built anew and those that read it are to show one snapshot.
+            let (again, _) = pass(ids, locks)?;
+            let news: BTreeSet<i32> =
+                again.outcomes.iter().filter(|outcome| outcome.is_news()).map(|outcome| outcome.id).collect();
+            done.outcomes.retain(|outcome| !news.contains(&outcome.id));
+            let kept: BTreeSet<i32> = done.outcomes.iter().map(|outcome| outcome.id).collect();
+            done.outcomes.extend(again.outcomes.into_iter().filter(|outcome| !kept.contains(&outcome.id)));
             done.consumed.extend(again.consumed);
         }
         Ok(done)

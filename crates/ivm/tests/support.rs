@@ -181,8 +181,8 @@ fn page() -> String {
     page + "\nForeign tables, tables with foreign children and materialized views tell of no changes: only a stream table of refresh \
         mode FULL may read them, which runs its query as a whole on its schedule and compares. Let it be a plain copy, and \
         what reads the copy is incremental again.\n\
-        \nVolatile functions, the clock where it is refused or where anything else in the query is, temporary sources and sources \
-        with row security for the owner are errors at creation.\n"
+        \nVolatile functions, functions whose result depends on the session or the server, temporary sources and sources \
+         with row security for the owner are errors at creation.\n"
 }
 
 #[test]
