@@ -1,0 +1,154 @@
+//! The status can be believed: a stream table that is ACTIVE without errors equals its query, whatever happened to what it
+//! depends on; of any other the status says what is wrong. Left to the workers, which nobody tells but the change itself.
+
+use std::time::Duration;
+
+use pg_trickle_tests::exact::{self, Look};
+use pg_trickle_tests::{Database, Session};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until the workers have brought `table` up to date, then compares.
+async fn settle(session: &Session, table: &str) {
+    assert!(
+        session.holds(&format!("select pgtrickle.wait_for_stream_table('{table}', '20s')")).await,
+        "{table} is late"
+    );
+    exact::check(session, table, Look::Text).await;
+}
+
+/// Waits until the contents of `table` are those of its query: where no row changed there is nothing to wait for.
+async fn reach(session: &Session, table: &str) {
+    let definition = exact::definition(session, table).await;
+    let equal = format!("select not exists ({})", exact::differing(table, &definition, Look::Text));
+    session.wait_until(&equal, PATIENCE).await;
+}
+
+async fn status(session: &Session, table: &str) -> (String, i64, String) {
+    let row = session
+        .rows(&format!(
+            "select status, consecutive_errors, coalesce(last_error, '') from pgtrickle.pgt_status() where name like '%{table}'"
+        ))
+        .await
+        .remove(0);
+    let text = |at: usize| row[at].clone().unwrap_or_default();
+    (text(0), text(1).parse().expect("a number"), text(2))
+}
+
+/// The operators of an extension that lives among the tables.
+#[tokio::test]
+async fn extensions_in_the_schema_of_the_tables() {
+    let database = Database::fresh("believable").await;
+    let session = database.connect().await;
+    session
+        .run(
+            "create extension citext; create extension hstore;
+             create table u (id int primary key, email citext, tags hstore);
+             select pgtrickle.create_stream_table('s', 'select email, count(*) n from u group by email', '0s');
+             select pgtrickle.create_stream_table('bag', 'select tags, email from u', '0s')",
+        )
+        .await;
+    for step in [
+        "insert into u values (1, 'a', 'k=>1'), (2, 'B', null)",
+        "update u set email = 'b' where id = 1",
+        "delete from u where id = 2",
+    ] {
+        session.run(step).await;
+        settle(&session, "s").await;
+        settle(&session, "bag").await;
+    }
+    database.close().await;
+}
+
+/// DDL alone makes the workers start over.
+#[tokio::test]
+async fn a_changed_meaning_reaches_the_workers() {
+    let database = Database::fresh("meaning").await;
+    let session = database.connect().await;
+    session
+        .run(
+            "create table t (id int primary key, v int); insert into t select n, n from generate_series(1, 20) n;
+             create type mood as enum ('sad', 'fine'); create table m (id int primary key, mood mood);
+             insert into m values (1, 'sad');
+             create function f(int) returns int language sql immutable as 'select $1 + 1';
+             select pgtrickle.create_stream_table('calls', 'select f(v) as v, count(*) as n from t group by 1', '0s');
+             select pgtrickle.create_stream_table('reads', 'select sum(v) as v from calls', '0s');
+             select pgtrickle.create_stream_table('moods', 'select id, mood::text as mood from m', '0s')",
+        )
+        .await;
+    session.run("create or replace function f(int) returns int language sql immutable as 'select $1 % 3'").await;
+    reach(&session, "calls").await;
+    reach(&session, "reads").await;
+    session.run("delete from t where id < 5").await;
+    settle(&session, "reads").await;
+    session.run("alter type mood rename value 'sad' to 'blue'").await;
+    reach(&session, "moods").await;
+    for table in ["calls", "reads", "moods"] {
+        let (state, errors, error) = status(&session, table).await;
+        assert_eq!((state.as_str(), errors, error.as_str()), ("ACTIVE", 0, ""), "{table}");
+    }
+    database.close().await;
+}
+
+/// A definition that cannot be kept is an error in the status, and no rebuild of it is put off for ever.
+#[tokio::test]
+async fn a_rebuild_that_fails_is_recorded() {
+    let database = Database::fresh("rebuild").await;
+    let session = database.connect().await;
+    session
+        .run(
+            "create table t (id int primary key, v int); insert into t select n, n from generate_series(1, 20) n;
+             create view v3 as select id, v from t;
+             select pgtrickle.create_stream_table('through', 'select id, v from v3', '0s', 'DIFFERENTIAL');
+             create function f(int) returns int language sql immutable as 'select $1 + 1';
+             select pgtrickle.create_stream_table('calls', 'select id, f(v) as v from t', '0s')",
+        )
+        .await;
+    session
+        .run(
+            "create or replace view v3 as
+               select id, count(*) over (order by v rows unbounded preceding exclude ties)::int as v from t;
+             alter function f(int) volatile; insert into t values (21, 21)",
+        )
+        .await;
+    for (table, said) in [("through", "incrementally"), ("calls", "f(integer) cannot be used")] {
+        let recorded = format!(
+            "select status = 'SUSPENDED' and last_error like '%{said}%' from pgtrickle.pgt_status() where name like '%{table}'"
+        );
+        session.wait_until(&recorded, PATIENCE).await;
+    }
+    // What was wrong is put right.
+    session.run("create or replace view v3 as select id, v + 1 as v from t; alter function f(int) immutable").await;
+    for table in ["through", "calls"] {
+        session.run(&format!("select pgtrickle.resume_stream_table('{table}')")).await;
+        reach(&session, table).await;
+        let recovered = format!(
+            "select status = 'ACTIVE' and last_error is null from pgtrickle.pgt_status() where name like '%{table}'"
+        );
+        session.wait_until(&recovered, PATIENCE).await;
+    }
+    database.close().await;
+}
+
+/// What reads the clock otherwise than by comparing a column with it is recomputed on its schedule.
+#[tokio::test]
+async fn a_clock_that_is_not_followed_ticks() {
+    let database = Database::fresh("clock").await;
+    let session = database.connect().await;
+    session
+        .run(
+            "create table t (id int primary key, at timestamptz); insert into t values (1, clock_timestamp());
+             select pgtrickle.create_stream_table('ages', 'select id, now() - at as age from t', '1s');
+             select pgtrickle.create_stream_table('reads', 'select max(age) as age from ages', '1s')",
+        )
+        .await;
+    let first = session.value("select age from ages").await;
+    session.wait_until(&format!("select age > '{first}'::interval + '2s' from ages"), PATIENCE).await;
+    session.wait_until(&format!("select age > '{first}'::interval + '2s' from reads"), PATIENCE).await;
+    // At one moment, by its own time.
+    let exact = "select a.age = f.data_timestamp - t.at
+                   from ages a join t using (id), pgtrickle.pgt_frontiers f join pgtrickle.pgt_stream_tables s using (pgt_id)
+                  where s.pgt_relid = 'ages'::regclass";
+    assert!(session.holds(exact).await);
+    database.close().await;
+}
