@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::Instant;
 
+use pgrx::PgSqlErrorCode;
 use pgrx::datum::{TimestampWithTimeZone, clock_timestamp};
 use pgrx::pg_sys::Oid;
 
@@ -211,8 +212,28 @@ fn run(tick: &mut Tick, order: Vec<i32>, locked: BTreeSet<i32>) -> Result<Vec<Ou
 fn attempt(tick: &mut Tick, id: i32, started: Instant) -> Result<Refresh> {
     match subtransaction(|| table::refresh(tick, id, started, None)) {
         Err(error) if error.kind() == Kind::User => subtransaction(|| table::refresh(tick, id, started, Some(&error))),
+        Err(error) => Err(with_path(error, id)?),
         result => result,
     }
+}
+
+/// Whoever wrote a function that calls others without their schema learns under which path it ran.
+fn with_path(error: Error, id: i32) -> Result<Error> {
+    let names = [
+        PgSqlErrorCode::ERRCODE_UNDEFINED_FUNCTION,
+        PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+        PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+    ];
+    if !names.contains(&error.code()) {
+        return Ok(error);
+    }
+    let Some(table) = spi::connect(None, |session| stream_table::find(session, id))? else { return Ok(error) };
+    Ok(error.hint(format!(
+        "Stream table {} is refreshed under search_path = {}. Let functions name what they use with its schema, or give \
+         them a path: ALTER FUNCTION … SET search_path.",
+        table.display(),
+        table.search_path
+    )))
 }
 
 /// A table that failed will need the changes that this tick passed in memory: they go to the change buffers.
@@ -280,7 +301,7 @@ fn obstacle(id: i32, failed: &BTreeSet<i32>) -> Result<Option<Error>> {
         return Ok(None);
     }
     let held = |what: String| {
-        let error = Error::new(pgrx::PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, what);
+        let error = Error::new(PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, what);
         Ok(Some(error.detail("It keeps its last consistent state.")))
     };
     if failed.contains(&id) {

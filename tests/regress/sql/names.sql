@@ -48,6 +48,16 @@ insert into t values (22, 5, '{1,2}');
 delete from t where id = 12;
 select name, refreshed_how(name) from unnest(array['own', 'least']) name;
 
+-- A function that calls another without its schema, and one that says where to look.
+create function inner_one(int) returns int language plpgsql immutable as 'begin return $1 + 1; end';
+create function outer_one(int) returns int language plpgsql immutable as 'begin return inner_one($1); end';
+-- expect-error
+select pgtrickle.create_stream_table('nested', 'select id, outer_one(id) as n from t');
+alter function outer_one(int) set search_path = public;
+call follow('nested', 'select id, outer_one(id) as n from t');
+insert into t values (30, 1, null);
+select refreshed_how('nested');
+
 -- Two tables of one name.
 create schema other;
 create table other.t (id int primary key, g int);
