@@ -3,12 +3,13 @@
 //! before it is stored.
 
 use ivm::sql::ident::QName;
+use ivm::sql::index::{Index, Method};
 use ivm::view::NodeColumn;
 use pgrx::pg_sys::Oid;
 
 use crate::error::Result;
 use crate::pg::spi::{Session, Statement};
-use crate::pg::{object, relation};
+use crate::pg::object;
 
 /// A user's query without what may end a statement.
 fn body(query: &str) -> &str {
@@ -78,13 +79,59 @@ pub fn create_node(session: &Session, name: &QName, columns: &[NodeColumn], owne
     Ok(())
 }
 
-/// Drops an index if there is one of this name.
-pub fn drop_index(session: &Session, name: &QName) -> Result<()> {
-    let schema = name.schema.as_ref().map_or("", |schema| schema.as_str());
-    if relation::find(schema, name.name.as_str())?.is_some() {
-        session.execute_once(&format!("drop index {name}"))?;
+/// Gives a table of ours these indexes and no others of ours. An index that is ours is an internal part of its table and
+/// is found by that, whatever it or the table is called. What users made is left alone.
+pub fn settle_indexes(session: &Session, table: &QName, wanted: &[Index]) -> Result<()> {
+    let relid = object::oid(table)?;
+    let present = own_indexes(session, relid)?;
+    // An index that serves again stays: foreign keys of users may rest on it.
+    let serves = |present: &OwnIndex, index: &Index| {
+        present.unique == (index.method == Method::Unique)
+            && present.hash == (index.method == Method::Hash)
+            && present.keys == index.keys
+    };
+    for stale in present.iter().filter(|present| !wanted.iter().any(|index| serves(present, index))) {
+        object::drop_index(stale.relid);
+    }
+    for index in wanted.iter().filter(|index| !present.iter().any(|present| serves(present, index))) {
+        let name = object::free_name(relid, index.what)?;
+        session.execute_once(&index.create(&name))?;
+        let made = QName { schema: table.schema.clone(), name };
+        object::depend_internally(object::oid(&made)?, relid);
     }
     Ok(())
+}
+
+/// An index that we made on a table.
+struct OwnIndex {
+    relid: Oid,
+    unique: bool,
+    hash: bool,
+    keys: Vec<String>,
+}
+
+/// The indexes that we made on a table. One that a user has made a constraint of is the user's.
+fn own_indexes(session: &Session, table: Oid) -> Result<Vec<OwnIndex>> {
+    session.query(
+        "select i.indexrelid, i.indisunique, m.amname = 'hash',
+                array(select pg_get_indexdef(i.indexrelid, n, false) from generate_series(1, i.indnatts) n)
+           from pg_depend d
+           join pg_index i on i.indexrelid = d.objid
+           join pg_class c on c.oid = i.indexrelid
+           join pg_am m on m.oid = c.relam
+          where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
+            and d.refobjid = $1 and d.refobjsubid = 0 and d.deptype = 'i'
+            and not exists (select from pg_constraint where conindid = i.indexrelid and contype in ('p', 'u', 'x'))",
+        &[table.into()],
+        |row| {
+            Ok(OwnIndex {
+                relid: row.require(1)?,
+                unique: row.require(2)?,
+                hash: row.require(3)?,
+                keys: row.require(4)?,
+            })
+        },
+    )
 }
 
 pub fn drop_table(session: &Session, name: &QName, cascade: bool) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Locks, names and dependencies of database objects. See `storage/lmgr/README` and
 //! `catalog/dependency.c`.
 
-use ivm::sql::ident::QName;
+use ivm::sql::ident::{Ident, QName};
 use pgrx::PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE;
 use pgrx::pg_sys::{self, Oid};
 
@@ -212,8 +212,28 @@ pub fn depend_internally(part: Oid, whole: Oid) {
     }
 }
 
-/// Drops a relation that is an internal part of another, leaving the whole.
+/// A name that no relation in the schema of `relid` has: after `relid`, with `label` behind it, and a number if need be.
+pub fn free_name(relid: Oid, label: &str) -> Result<Ident> {
+    let label = c_string(label)?;
+    // SAFETY: an existing relation; the server's copies of the names are read at once.
+    unsafe {
+        let (table, schema) = (pg_sys::get_rel_name(relid), pg_sys::get_rel_namespace(relid));
+        let name = pg_sys::ChooseRelationName(table, std::ptr::null(), label.as_ptr(), schema, false);
+        Ok(Ident::new(std::ffi::CStr::from_ptr(name).to_string_lossy()))
+    }
+}
+
+/// Drops a relation that is an internal part of another, leaving the whole, with all that depends on it.
 pub fn drop_internal(part: Oid) {
+    drop_part(part, pg_sys::DropBehavior::DROP_CASCADE);
+}
+
+/// Drops an index that is an internal part of its table. An error where something of a user depends on it.
+pub fn drop_index(part: Oid) {
+    drop_part(part, pg_sys::DropBehavior::DROP_RESTRICT);
+}
+
+fn drop_part(part: Oid, behaviour: pg_sys::DropBehavior::Type) {
     let address = pg_sys::ObjectAddress { classId: pg_sys::RelationRelationId, objectId: part, objectSubId: 0 };
     // SAFETY: an existing relation; the dependency row that forbids dropping it alone goes first.
     unsafe {
@@ -224,7 +244,7 @@ pub fn drop_internal(part: Oid) {
             pg_sys::DependencyType::DEPENDENCY_INTERNAL as std::ffi::c_char,
         );
         pg_sys::CommandCounterIncrement();
-        pg_sys::performDeletion(&address, pg_sys::DropBehavior::DROP_CASCADE, pg_sys::PERFORM_DELETION_INTERNAL as i32);
+        pg_sys::performDeletion(&address, behaviour, pg_sys::PERFORM_DELETION_INTERNAL as i32);
         pg_sys::CommandCounterIncrement();
     }
 }

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use ivm::sql::ident::QName;
-use ivm::sql::index;
 use ivm::view::{Node, View};
 use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INVALID_OBJECT_DEFINITION};
 
@@ -156,10 +155,7 @@ fn make_node(session: &Session, table: &StreamTable, node: &Node) -> Result<()> 
         ddl::create_node(session, &node.table, &node.columns, table.owner)?;
         object::depend_internally(object::oid(&node.table)?, table.relid);
     }
-    for index in ivm::apply::plan(node).indexes {
-        session.execute_once(&index)?;
-    }
-    Ok(())
+    ddl::settle_indexes(session, &node.table, &ivm::apply::plan(node).indexes)
 }
 
 /// Compiles the definition anew after it, or something under it, changed; the next refresh starts over.
@@ -168,7 +164,7 @@ pub fn rebuild(table: &StreamTable, reason: &str) -> Result<()> {
         quietly(|| {
             spi::connect(None, |session| {
                 let definition = frontend::define(session, table.definition)?;
-                take_down(session, table)?;
+                take_down(table)?;
                 let built = build(session, table.clone(), definition)?;
                 frontier::reinitialize(session, built.id, reason)?;
                 loaded::forget(table.id);
@@ -180,15 +176,13 @@ pub fn rebuild(table: &StreamTable, reason: &str) -> Result<()> {
     Ok(())
 }
 
-/// Drops internal nodes and the stream table's own indexes.
-pub fn take_down(session: &Session, table: &StreamTable) -> Result<()> {
+/// Drops internal nodes.
+fn take_down(table: &StreamTable) -> Result<()> {
     for node in 0..table.node_count {
         let name = frontend::node_table(table.id, node as usize);
         object::drop_internal(object::oid(&name)?);
     }
-    let name = QName::qualified(&table.schema, &table.name);
-    ddl::drop_index(session, &index::name(&name, index::IDENTITY))?;
-    ddl::drop_index(session, &index::name(&name, index::LOOKUP))
+    Ok(())
 }
 
 /// Forgets a stream table whose relation is gone and frees the sources that nobody else reads.

@@ -43,7 +43,7 @@ pub fn program(program: &Program) -> String {
 
 /// The statements that bring a delta into a node's table, and the index that they use.
 pub fn apply(apply: &Apply) -> String {
-    let index = apply.indexes.iter().map(|index| format!("-- index\n{index};\n"));
+    let index = apply.indexes.iter().map(|index| format!("-- index\n{};\n", index.create(&index.usual_name())));
     let update = apply.update.iter().map(|statement| ("update", statement));
     let statements = update.chain([("delete", &apply.delete), ("insert", &apply.insert)]);
     let statements = statements.map(|(what, statement)| format!("-- {what}\n{};\n", print::statement(statement)));

@@ -9,6 +9,7 @@ use crate::plan::{Ids, Plan, Relation};
 use crate::recursion::RECURSION;
 use crate::sql::ast::{Query, Statement};
 use crate::sql::ident::{Ident, QName};
+use crate::sql::index::Index;
 
 /// A compiled view: its nodes in topological order. The last one is the stream table itself.
 #[derive(Clone, Debug)]
@@ -119,9 +120,9 @@ pub struct Apply {
     pub update: Option<Statement>,
     pub delete: Statement,
     pub insert: Statement,
-    /// DDL of the indexes: first the one that `update` and `delete` look rows up by, which a node of one
-    /// row does not have, then those that only programs need.
-    pub indexes: Vec<String>,
+    /// First the one that `update` and `delete` look rows up by, which a node of one row does not have, then those
+    /// that only programs need.
+    pub indexes: Vec<Index>,
 }
 
 /// The name of the weight in a delta with these columns: `w`, lengthened where a column has that name.

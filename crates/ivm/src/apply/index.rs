@@ -2,19 +2,19 @@
 
 use crate::identity::{keys, named, plain};
 use crate::nodes::width;
-use crate::sql::index::{self, Method};
+use crate::sql::index::{IDENTITY, Index, LOOKUP, Method};
 use crate::view::{Identity, Node, NodeColumn};
 
 /// The index that serves [`crate::identity::same_row`]; `None` for a table of one row, or one that nothing can index.
-pub fn identity(node: &Node) -> Option<String> {
+pub fn identity(node: &Node) -> Option<Index> {
     let keys = keys(node);
     let method = if matches!(node.identity, Identity::Key(_)) { Method::Unique } else { Method::Ordered };
-    (!keys.is_empty()).then(|| index::create(&node.table, index::IDENTITY, method, &keys))
+    (!keys.is_empty()).then(|| Index::new(&node.table, IDENTITY, method, &keys))
 }
 
 /// The index by which programs look rows up, where the first columns of a key do not serve.
 /// A value that may be too long for a b-tree is found by its hash.
-pub fn lookup(node: &Node) -> Option<String> {
+pub fn lookup(node: &Node) -> Option<Index> {
     let columns = named(&node.columns, &node.lookup);
     let leads = |key: &[crate::sql::ident::Ident]| {
         key.len() >= columns.len() && key[..columns.len()].iter().all(|name| node.lookup.contains(name))
@@ -30,5 +30,5 @@ pub fn lookup(node: &Node) -> Option<String> {
         (true, Some(long)) => (Method::Hash, vec![plain(long)]),
         (true, None) => return None,
     };
-    Some(index::create(&node.table, index::LOOKUP, method, &keys))
+    Some(Index::new(&node.table, LOOKUP, method, &keys))
 }

@@ -8,29 +8,43 @@ use crate::sql::print;
 pub const IDENTITY: &str = "identity";
 pub const LOOKUP: &str = "lookup";
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     Unique,
     Ordered,
     Hash,
 }
 
-/// `CREATE INDEX` over expressions.
-pub fn create(table: &QName, what: &str, method: Method, keys: &[Expr]) -> String {
-    let (unique, using) = match method {
-        Method::Unique => ("UNIQUE ", ""),
-        Method::Ordered => ("", ""),
-        Method::Hash => ("", "using hash "),
-    };
-    let keys: Vec<String> = keys.iter().map(print::expr).collect();
-    format!("create {unique}index {} on {table} {using}({})", name(table, what).name, keys.join(", "))
+/// An index over expressions of a table. It has no name of its own: the names of indexes are the server's to give.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    pub table: QName,
+    pub what: &'static str,
+    pub method: Method,
+    pub keys: Vec<String>,
 }
 
-/// An index of a table: named after it, within PostgreSQL's 63 bytes.
-pub fn name(table: &QName, what: &str) -> QName {
-    let mut stem = table.name.as_str().to_owned();
-    while stem.len() > 48 {
-        stem.pop();
+impl Index {
+    pub fn new(table: &QName, what: &'static str, method: Method, keys: &[Expr]) -> Index {
+        Index { table: table.clone(), what, method, keys: keys.iter().map(print::expr).collect() }
     }
-    QName { schema: table.schema.clone(), name: Ident::new(format!("{stem}_{what}")) }
+
+    /// `CREATE INDEX`, in the schema of its table.
+    pub fn create(&self, name: &Ident) -> String {
+        let (unique, using) = match self.method {
+            Method::Unique => ("UNIQUE ", ""),
+            Method::Ordered => ("", ""),
+            Method::Hash => ("", "using hash "),
+        };
+        format!("create {unique}index {name} on {} {using}({})", self.table, self.keys.join(", "))
+    }
+
+    /// What it would be called if no relation had that name: after its table, within PostgreSQL's 63 bytes.
+    pub fn usual_name(&self) -> Ident {
+        let mut stem = self.table.name.as_str().to_owned();
+        while stem.len() > 48 {
+            stem.pop();
+        }
+        Ident::new(format!("{stem}_{}", self.what))
+    }
 }
