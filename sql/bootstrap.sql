@@ -47,6 +47,8 @@ create table pgtrickle.pgt_frontiers (
   rates              double precision[]           -- milliseconds per unit of the planner's cost: of recomputing, then of deltas by magnitude; the largest cost at which recomputing was measured
 ) with (fillfactor = 50);
 create index on pgtrickle.pgt_frontiers (pgt_id);
+-- A publication of all tables would refuse its updates.
+alter table pgtrickle.pgt_frontiers replica identity full;
 
 -- Tables (and stream tables) that are read by some stream table, each with one change buffer.
 create table pgtrickle.pgt_sources (

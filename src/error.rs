@@ -96,7 +96,6 @@ impl Error {
             PgSqlErrorCode::ERRCODE_DISK_FULL,
             PgSqlErrorCode::ERRCODE_TOO_MANY_CONNECTIONS,
             PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
-            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             PgSqlErrorCode::ERRCODE_IO_ERROR,
             PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE,
             PgSqlErrorCode::ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,

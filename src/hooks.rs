@@ -7,7 +7,7 @@ use pgrx::pg_sys::AccessExclusiveLock;
 
 use crate::catalog::{self, source};
 use crate::pg::hooks::{self, Effect, Room, Utility};
-use crate::pg::{bgworker, database, relation, spi, statistics, wake};
+use crate::pg::{applying, bgworker, database, relation, spi, statistics, wake};
 
 /// How long a statement waits for a worker to leave. It ends at its next interrupt check.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -15,6 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Installs the utility hook where there are workers, and everywhere the one of the planner.
 pub fn init() {
     statistics::install();
+    applying::install();
     if bgworker::preloading() {
         hooks::install(before);
     }

@@ -5,7 +5,7 @@ use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_UNDEFINED_TABL
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
-use crate::api::{create, owned};
+use crate::api::{create, given, owned};
 use crate::catalog::stream_table::{self, Mode, Status, StreamTable};
 use crate::catalog::{ddl, frontier, quietly};
 use crate::error::{Error, Result};
@@ -16,13 +16,13 @@ use crate::{frontend, refresh};
 /// Changes what is given and leaves the rest. A new query must have the same columns.
 #[pg_extern]
 fn alter_stream_table(
-    name: &str,
+    name: Option<&str>,
     query: default!(Option<&str>, "NULL"),
     schedule: default!(Option<&str>, "NULL"),
     refresh_mode: default!(Option<&str>, "NULL"),
     status: default!(Option<&str>, "NULL"),
 ) -> std::result::Result<(), ErrorReport> {
-    Ok(alter(name, query, schedule, (refresh_mode, status))?)
+    Ok(alter(given("name", name)?, query, schedule, (refresh_mode, status))?)
 }
 
 fn alter(name: &str, query: Option<&str>, schedule: Option<&str>, modes: (Option<&str>, Option<&str>)) -> Result<()> {
@@ -57,8 +57,8 @@ fn alter(name: &str, query: Option<&str>, schedule: Option<&str>, modes: (Option
 
 /// Lets the scheduler refresh a suspended or paused stream table again.
 #[pg_extern]
-fn resume_stream_table(name: &str) -> std::result::Result<(), ErrorReport> {
-    Ok(alter(name, None, None, (None, Some("ACTIVE")))?)
+fn resume_stream_table(name: Option<&str>) -> std::result::Result<(), ErrorReport> {
+    Ok(alter(given("name", name)?, None, None, (None, Some("ACTIVE")))?)
 }
 
 /// Whether `query` has exactly the columns of the stream table: names, types, collations, order.
@@ -71,7 +71,8 @@ pub fn same_columns(table: &StreamTable, query: &str) -> Result<bool> {
                 .map(|c| (c.name, c.ty.name, c.ty.collation))
                 .collect())
         };
-        let name = object::name(table.relid);
+        // The table may have more columns, which users added.
+        let name = object::name(table.definition);
         Ok(shape(ddl::prepare_query(session, query)?)? == shape(ddl::prepare_table(session, &name)?)?)
     })
 }

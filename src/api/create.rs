@@ -4,74 +4,85 @@ use std::collections::BTreeMap;
 
 use ivm::schedule::Schedule;
 use ivm::sql::ident::QName;
-use pgrx::PgSqlErrorCode::{ERRCODE_DUPLICATE_TABLE, ERRCODE_INSUFFICIENT_PRIVILEGE};
+use pgrx::PgSqlErrorCode::{ERRCODE_DUPLICATE_TABLE, ERRCODE_INSUFFICIENT_PRIVILEGE, ERRCODE_INVALID_TABLE_DEFINITION};
 use pgrx::pg_sys::Oid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode, default, pg_extern};
 
-use crate::api::{alter, drop};
+use crate::api::{alter, drop, given};
 use crate::catalog::stream_table::{self, Mode, Status, StreamTable};
 use crate::catalog::{ddl, frontier, quietly};
 use crate::error::{Error, Result};
 use crate::frontend;
-use crate::pg::{guard, object, query, spi, wake};
+use crate::pg::{guard, object, query, relation, spi, wake};
 use crate::refresh;
 
-/// What a user asks for.
+/// The schedule of a stream table that is created without one.
+const SCHEDULE: &str = "calculated";
+
+/// What a user asks for; `None`: what there is, or the default.
 pub struct Request<'a> {
     pub name: &'a str,
     pub query: &'a str,
-    pub schedule: &'a str,
-    pub mode: Mode,
+    pub schedule: Option<&'a str>,
+    pub mode: Option<Mode>,
     pub initialize: bool,
 }
 
 impl<'a> Request<'a> {
-    fn new(name: &'a str, query: &'a str, schedule: &'a str, mode: &str, initialize: bool) -> Result<Request<'a>> {
-        Schedule::parse(schedule)?;
-        Ok(Request { name, query, schedule, mode: Mode::parse(mode)?, initialize })
+    fn new(
+        (name, query): (Option<&'a str>, Option<&'a str>),
+        schedule: Option<&'a str>,
+        mode: Option<&str>,
+        initialize: Option<bool>,
+    ) -> Result<Request<'a>> {
+        let (name, query) = (given("name", name)?, given("query", query)?);
+        schedule.map(Schedule::parse).transpose()?;
+        let mode = mode.map(Mode::parse).transpose()?;
+        Ok(Request { name, query, schedule, mode, initialize: initialize.unwrap_or(true) })
     }
 }
 
 /// Creates a stream table: a table that stays equal to `query`.
 #[pg_extern]
 fn create_stream_table(
-    name: &str,
-    query: &str,
-    schedule: default!(&str, "'calculated'"),
-    refresh_mode: default!(&str, "'AUTO'"),
-    initialize: default!(bool, true),
+    name: Option<&str>,
+    query: Option<&str>,
+    schedule: default!(Option<&str>, "'calculated'"),
+    refresh_mode: default!(Option<&str>, "'AUTO'"),
+    initialize: default!(Option<bool>, true),
 ) -> std::result::Result<(), ErrorReport> {
-    Ok(create(&Request::new(name, query, schedule, refresh_mode, initialize)?)?)
+    Ok(create(&Request::new((name, query), schedule, refresh_mode, initialize)?)?)
 }
 
 /// Creates a stream table unless a relation of this name exists.
 #[pg_extern]
 fn create_stream_table_if_not_exists(
-    name: &str,
-    query: &str,
-    schedule: default!(&str, "'calculated'"),
-    refresh_mode: default!(&str, "'AUTO'"),
-    initialize: default!(bool, true),
+    name: Option<&str>,
+    query: Option<&str>,
+    schedule: default!(Option<&str>, "'calculated'"),
+    refresh_mode: default!(Option<&str>, "'AUTO'"),
+    initialize: default!(Option<bool>, true),
 ) -> std::result::Result<(), ErrorReport> {
-    let request = Request::new(name, query, schedule, refresh_mode, initialize)?;
-    if object::find(&target(name)?)?.is_some() {
-        pgrx::notice!("relation \"{name}\" already exists, skipping");
+    let request = Request::new((name, query), schedule, refresh_mode, initialize)?;
+    if object::find(&target(request.name)?)?.is_some() {
+        pgrx::notice!("relation \"{}\" already exists, skipping", request.name);
         return Ok(());
     }
     Ok(create(&request)?)
 }
 
-/// Creates a stream table, or gives an existing one a new query, schedule and mode.
+/// Creates a stream table, or gives an existing one a new query; schedule and mode that are left out stay what they
+/// are.
 #[pg_extern]
 fn create_or_replace_stream_table(
-    name: &str,
-    query: &str,
-    schedule: default!(&str, "'calculated'"),
-    refresh_mode: default!(&str, "'AUTO'"),
-    initialize: default!(bool, true),
+    name: Option<&str>,
+    query: Option<&str>,
+    schedule: default!(Option<&str>, "NULL"),
+    refresh_mode: default!(Option<&str>, "NULL"),
+    initialize: default!(Option<bool>, true),
 ) -> std::result::Result<(), ErrorReport> {
-    let request = Request::new(name, query, schedule, refresh_mode, initialize)?;
+    let request = Request::new((name, query), schedule, refresh_mode, initialize)?;
     Ok(replace(&request)?)
 }
 
@@ -81,10 +92,11 @@ fn replace(request: &Request) -> Result<()> {
     }
     let table = crate::api::owned(request.name)?;
     if alter::same_columns(&table, request.query)? {
-        return alter::redefine(&table, Some(request.query), Some(request.schedule), Some(request.mode));
+        return alter::redefine(&table, Some(request.query), request.schedule, request.mode);
     }
     drop::drop_table(&table, false)?;
-    create(request)
+    let schedule = request.schedule.or(Some(&table.schedule));
+    create(&Request { schedule, mode: request.mode.or(Some(table.mode)), ..*request })
 }
 
 /// The name in full: without a schema, the first of the search path.
@@ -113,8 +125,8 @@ fn create(request: &Request) -> Result<()> {
         defining_query: request.query.to_owned(),
         canonical: String::new(),
         meaning: String::new(),
-        schedule: request.schedule.to_owned(),
-        mode: request.mode,
+        schedule: request.schedule.unwrap_or(SCHEDULE).to_owned(),
+        mode: request.mode.unwrap_or(Mode::Auto),
         status: Status::Active,
         search_path: String::new(),
         settings: evaluation_settings()?,
@@ -208,8 +220,13 @@ fn make_table(name: &QName, definition: Oid, id: i32) -> Result<Oid> {
     let view = frontend::definition_view(id);
     spi::connect(None, |session| ddl::create_stream_table(session, name, &view))?;
     let relid = object::oid(name)?;
+    if relation::kind(relid).is_some_and(|kind| kind.persistence == b't') {
+        return Err(Error::new(ERRCODE_INVALID_TABLE_DEFINITION, format!("stream table {name} cannot be temporary"))
+            .detail("It would end with this session; the workers and other sessions could not see it.")
+            .hint("Name a schema that lasts."));
+    }
     object::depend_internally(definition, relid);
-    guard::as_superuser(|| spi::connect(None, |session| ddl::create_guard(session, name)))?;
+    quietly(|| spi::connect(None, |session| ddl::guard(session, relid)))?;
     Ok(relid)
 }
 

@@ -12,13 +12,15 @@ use crate::api::patience;
 use crate::error::{Error, Result};
 use crate::pg::{database, latch, wake};
 
+/// How long a session waits by default.
+const USUAL: Duration = Duration::from_secs(60);
 /// How often a session looks whether the last refresh is over.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Lets no background refresh begin in this database, and waits until those under way are over. False when the
 /// timeout comes first: they go on, and none follows them. Until `undrain()`, or until the server restarts.
 #[pg_extern]
-fn drain(timeout: default!(Interval, "'1 minute'")) -> std::result::Result<bool, ErrorReport> {
+fn drain(timeout: default!(Option<Interval>, "'1 minute'")) -> std::result::Result<bool, ErrorReport> {
     Ok(wait(timeout)?)
 }
 
@@ -34,8 +36,8 @@ fn undrain() -> std::result::Result<(), ErrorReport> {
     Ok(set(false)?)
 }
 
-fn wait(timeout: Interval) -> Result<bool> {
-    let patience = patience(timeout)?;
+fn wait(timeout: Option<Interval>) -> Result<bool> {
+    let patience = patience(timeout, USUAL)?;
     set(true)?;
     let started = Instant::now();
     while !wake::drained() {

@@ -3,7 +3,7 @@
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
-use crate::api::owned;
+use crate::api::{given, owned};
 use crate::catalog::stream_table::StreamTable;
 use crate::catalog::{ddl, quietly, stream_table};
 use crate::error::Result;
@@ -12,8 +12,11 @@ use crate::refresh;
 
 /// Drops a stream table; with `cascade` also what depends on it.
 #[pg_extern]
-fn drop_stream_table(name: &str, cascade: default!(bool, false)) -> std::result::Result<(), ErrorReport> {
-    Ok(drop_table(&owned(name)?, cascade)?)
+fn drop_stream_table(
+    name: Option<&str>,
+    cascade: default!(Option<bool>, false),
+) -> std::result::Result<(), ErrorReport> {
+    Ok(drop_table(&owned(given("name", name)?)?, cascade.unwrap_or(false))?)
 }
 
 pub fn drop_table(table: &StreamTable, cascade: bool) -> Result<()> {
@@ -50,9 +53,20 @@ begin
   then
     perform pgtrickle.forget_dropped_tables();
   end if;
+  if exists (select from pg_event_trigger_dropped_objects() d
+              where d.object_type = 'trigger' and d.object_identity ~ '^pgtrickle_guard(_truncate)? on ')
+     and exists (select from pgtrickle.pgt_stream_tables s join pg_class c on c.oid = s.pgt_relid::oid
+                  where 2 <> (select count(*) from pg_trigger t
+                               where t.tgrelid = c.oid and t.tgfoid = 'pgtrickle.guard()'::regprocedure))
+  then
+    raise exception 'cannot drop the guard of a stream table'
+      using errcode = 'wrong_object_type', detail = 'It is all that keeps others from changing its rows.',
+            hint = 'Change the tables that its query reads.';
+  end if;
 end $$;
 revoke all on function pgtrickle.forget_dropped_tables() from public;
 create event trigger pgtrickle_on_drop on sql_drop execute function pgtrickle.on_drop();
+alter event trigger pgtrickle_on_drop enable always;
 ")]
 fn forget_dropped() -> std::result::Result<(), ErrorReport> {
     Ok(forget_dropped_tables()?)

@@ -3,7 +3,7 @@
 use pgrx::pg_extern;
 use pgrx::pg_sys::panic::ErrorReport;
 
-use crate::api::named;
+use crate::api::{given, named};
 use crate::catalog::stream_table::StreamTable;
 use crate::catalog::{history, quietly};
 use crate::error::Result;
@@ -13,8 +13,8 @@ use crate::refresh;
 /// The plan, nodes and identities of a stream table, the law of each operator, the SQL that one changed
 /// source makes it run, and what keeps it from being cheaper.
 #[pg_extern]
-fn explain_stream_table(name: &str) -> std::result::Result<String, ErrorReport> {
-    Ok(explain(name)?)
+fn explain_stream_table(name: Option<&str>) -> std::result::Result<String, ErrorReport> {
+    Ok(explain(given("name", name)?)?)
 }
 
 fn explain(name: &str) -> Result<String> {

@@ -1,11 +1,14 @@
 //! The SQL functions, one file per verb. Each opens its errors as PostgreSQL errors and does its work in
 //! the caller's transaction: an error leaves nothing behind.
+//!
+//! **Invariant:** none is strict. A NULL stands for the default; where there is none, [`given`] refuses it.
 
 // `#[pg_extern]` raises an `ErrorReport` with its SQLSTATE only if it gets it by value.
 #![allow(clippy::result_large_err)]
 
 mod alter;
 mod create;
+mod ddl;
 mod drain;
 mod drop;
 mod explain;
@@ -17,7 +20,8 @@ mod wait;
 use std::time::Duration;
 
 use pgrx::PgSqlErrorCode::{
-    ERRCODE_INSUFFICIENT_PRIVILEGE, ERRCODE_INVALID_PARAMETER_VALUE, ERRCODE_UNDEFINED_TABLE, ERRCODE_WRONG_OBJECT_TYPE,
+    ERRCODE_INSUFFICIENT_PRIVILEGE, ERRCODE_INVALID_PARAMETER_VALUE, ERRCODE_NULL_VALUE_NOT_ALLOWED,
+    ERRCODE_UNDEFINED_TABLE, ERRCODE_WRONG_OBJECT_TYPE,
 };
 use pgrx::datum::Interval;
 use pgrx::pg_sys::{self, Oid};
@@ -27,8 +31,17 @@ use crate::catalog::stream_table::{self, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::{object, spi};
 
-/// How long a user lets a function wait.
-fn patience(timeout: Interval) -> Result<Duration> {
+/// An argument that has no default.
+fn given<T>(argument: &str, value: Option<T>) -> Result<T> {
+    value.ok_or_else(|| {
+        Error::new(ERRCODE_NULL_VALUE_NOT_ALLOWED, format!("argument \"{argument}\" must not be NULL"))
+            .hint("Only arguments that have a default may be NULL, which stands for it.")
+    })
+}
+
+/// How long a user lets a function wait; by default `usual`.
+fn patience(timeout: Option<Interval>, usual: Duration) -> Result<Duration> {
+    let Some(timeout) = timeout else { return Ok(usual) };
     let micros = u64::try_from(timeout.as_micros().min(i64::MAX.into())).map_err(|_| {
         Error::new(ERRCODE_INVALID_PARAMETER_VALUE, "the timeout must not be negative")
             .hint("Use '0s' to look once, without waiting.")

@@ -1,30 +1,24 @@
-//! `refresh_stream_table`, and the trigger that guards stream tables.
+//! `refresh_stream_table`.
 
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{PgLogLevel, PgTrigger, pg_extern, pg_trigger};
+use pgrx::{default, pg_extern};
 
-use crate::api::{create, owned_id};
+use crate::api::{create, given, owned_id};
+use crate::error::Result;
 use crate::refresh;
 
-/// Brings a stream table, and everything it reads, to this moment.
+/// Brings a stream table, and everything it reads, to this moment. With `recompute` it and all that reads it are computed
+/// anew, whatever was done to their tables.
 #[pg_extern]
-fn refresh_stream_table(name: &str) -> std::result::Result<(), ErrorReport> {
-    Ok(create::refresh_now(&refresh::with_upstream(owned_id(name)?)?)?)
+fn refresh_stream_table(
+    name: Option<&str>,
+    recompute: default!(Option<bool>, false),
+) -> std::result::Result<(), ErrorReport> {
+    Ok(run(given("name", name)?, recompute.unwrap_or(false))?)
 }
 
-/// Refuses changes of a stream table that do not come from its refresh.
-#[pg_trigger]
-fn guard<'a>(
-    trigger: &'a PgTrigger<'a>,
-) -> std::result::Result<Option<pgrx::heap_tuple::PgHeapTuple<'a, pgrx::AllocatedByPostgres>>, ErrorReport> {
-    let name = trigger.table_name().unwrap_or_default();
-    match refresh::guard_trigger(&name) {
-        Ok(()) => Ok(None),
-        // Raised here: a trigger's returned error would lose its SQLSTATE, detail and hint.
-        Err(error) => {
-            let report = ErrorReport::from(error);
-            report.report(PgLogLevel::ERROR);
-            Ok(None)
-        }
-    }
+fn run(name: &str, recompute: bool) -> Result<()> {
+    let id = owned_id(name)?;
+    let tables = if recompute { refresh::recompute(id)? } else { refresh::with_upstream(id)? };
+    create::refresh_now(&tables)
 }

@@ -12,7 +12,7 @@ use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, name, pg_extern};
 
-use crate::api::resolve;
+use crate::api::{given, resolve};
 use crate::capture;
 use crate::catalog::{quietly, stream_table};
 use crate::error::{Error, Result};
@@ -161,8 +161,8 @@ type HistoryRow =
 /// delta and recomputing it were expected to take.
 #[pg_extern]
 fn get_refresh_history(
-    name: &str,
-    max_rows: default!(i32, 20),
+    name: Option<&str>,
+    max_rows: default!(Option<i32>, 20),
 ) -> std::result::Result<
     TableIterator<
         'static,
@@ -182,7 +182,7 @@ fn get_refresh_history(
     >,
     ErrorReport,
 > {
-    Ok(TableIterator::new(history(name, max_rows)?))
+    Ok(TableIterator::new(history(given("name", name)?, max_rows.unwrap_or(20))?))
 }
 
 fn history(name: &str, max_rows: i32) -> Result<Vec<HistoryRow>> {

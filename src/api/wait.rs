@@ -9,13 +9,15 @@ use pgrx::datum::Interval;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
-use crate::api::{patience, resolve};
+use crate::api::{given, patience, resolve};
 use crate::error::{Error, Result};
 use crate::pg::shmem::shared;
 use crate::pg::subxact::undone;
 use crate::pg::{guard, latch, xact};
 use crate::{guc, refresh};
 
+/// How long it waits by default.
+const USUAL: Duration = Duration::from_secs(30);
 /// Between two looks: from the first, doubling, to the longest. A refresh takes about a millisecond.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
@@ -25,13 +27,13 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 /// the server keeps, and VACUUM heeds, as for any statement that takes as long.
 #[pg_extern]
 fn wait_for_stream_table(
-    name: &str,
-    timeout: default!(Interval, "'30 seconds'"),
+    name: Option<&str>,
+    timeout: default!(Option<Interval>, "'30 seconds'"),
 ) -> std::result::Result<bool, ErrorReport> {
-    Ok(wait(name, timeout)?)
+    Ok(wait(given("name", name)?, timeout)?)
 }
 
-fn wait(name: &str, timeout: Interval) -> Result<bool> {
+fn wait(name: &str, timeout: Option<Interval>) -> Result<bool> {
     let time = Time::of(timeout)?;
     require_workers()?;
     require_fresh_snapshots()?;
@@ -59,8 +61,8 @@ struct Time {
 }
 
 impl Time {
-    fn of(timeout: Interval) -> Result<Time> {
-        Ok(Time { began: Instant::now(), whole: patience(timeout)? })
+    fn of(timeout: Option<Interval>) -> Result<Time> {
+        Ok(Time { began: Instant::now(), whole: patience(timeout, USUAL)? })
     }
 
     fn left(&self) -> Duration {

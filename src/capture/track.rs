@@ -321,7 +321,10 @@ fn cover(source: &Source, members: &[Member]) -> Result<()> {
     let [row, truncate] = source::trigger_names(source.id);
     let argument = source.id.to_string();
     let make = |member: &Member, name: &str, truncate| {
-        trigger::create(member.relid, &trigger::Definition { name, argument: &argument, function, truncate })
+        trigger::create(
+            member.relid,
+            &trigger::Definition { name, argument: Some(&argument), function, before: false, truncate },
+        )
     };
     // A child that was detached keeps its triggers, but its rows are no longer the source's.
     for (stray, table) in cache::read_catalog(|session| source::triggers(session, source.id))? {

@@ -5,11 +5,12 @@
 use ivm::sql::ident::QName;
 use ivm::sql::index::{Index, Method};
 use ivm::view::NodeColumn;
-use pgrx::pg_sys::Oid;
+use pgrx::pg_sys::{self, Oid};
 
-use crate::error::Result;
+use crate::catalog::shape;
+use crate::error::{Error, Result};
 use crate::pg::spi::{Session, Statement};
-use crate::pg::object;
+use crate::pg::{object, relation, trigger, xact};
 
 /// A user's query without what may end a statement.
 fn body(query: &str) -> &str {
@@ -53,15 +54,37 @@ pub fn replace_view(session: &Session, name: &QName, query: &str) -> Result<()> 
 /// A stream table: the columns of its definition, their types and collations, and nothing else.
 pub fn create_stream_table(session: &Session, name: &QName, definition: &QName) -> Result<()> {
     session.execute_once(&format!("create table {name} with (fillfactor = 90) as table {definition} with no data"))?;
+    publishable(session, name)
+}
+
+/// Makes a stream table refuse writes that do not come from the refresh, and publications of it carry what its readers
+/// need.
+pub fn guard(session: &Session, relid: Oid) -> Result<()> {
+    if !shape::is_guarded(session, relid)? {
+        relation::lock(relid, pg_sys::ShareRowExclusiveLock);
+        shape::guards(session, relid)?.into_iter().for_each(trigger::drop);
+        let function = shape::guard_function(session)?.ok_or(Error::Bug("the guard is a function"))?;
+        for (name, truncate) in [(shape::GUARD, false), (shape::TRUNCATE_GUARD, true)] {
+            let definition = trigger::Definition { name, argument: None, function, before: true, truncate };
+            trigger::create(relid, &definition)?;
+        }
+        xact::advance_command();
+    }
     Ok(())
 }
 
-/// Refuses writes that do not come from the refresh.
-pub fn create_guard(session: &Session, name: &QName) -> Result<()> {
-    session.execute_once(&format!(
-        "create trigger pgtrickle_guard before insert or update or delete or truncate on {name} \
-         for each statement execute function pgtrickle.guard()"
-    ))?;
+/// Gives a part of a stream table to the owner of the table.
+pub fn give_to_owner_of(session: &Session, table: Oid, part: Oid, is_view: bool) -> Result<()> {
+    let owner = relation::owner(table).ok_or(Error::Bug("the stream table exists"))?;
+    let (what, name) = (if is_view { "view" } else { "table" }, object::name(part));
+    session.execute_once(&format!("alter {what} {name} owner to {}", object::role_name(owner)))?;
+    Ok(())
+}
+
+/// A publication of all tables, or of a schema, refuses updates of tables whose rows it could not tell apart. Columns are
+/// not declared NOT NULL, so no index of ours would serve.
+fn publishable(session: &Session, name: &QName) -> Result<()> {
+    session.execute_once(&format!("alter table {name} replica identity full"))?;
     Ok(())
 }
 
@@ -75,6 +98,7 @@ pub fn create_node(session: &Session, name: &QName, columns: &[NodeColumn], owne
         })
         .collect();
     session.execute_once(&format!("create table {name} ({}) with (fillfactor = 80)", columns.join(", ")))?;
+    publishable(session, name)?;
     session.execute_once(&format!("alter table {name} owner to {}", object::role_name(owner)))?;
     Ok(())
 }

@@ -10,6 +10,7 @@ pub mod history;
 pub mod index;
 pub mod layout;
 pub mod meaning;
+pub mod shape;
 pub mod source;
 pub mod stream_table;
 

@@ -1,7 +1,9 @@
 //! PostgreSQL's resources as Rust values. All `unsafe` code of the extension is below this module.
 
+pub mod applying;
 pub mod bgworker;
 pub mod database;
+pub mod event;
 pub mod guard;
 pub mod heap;
 pub mod hooks;

@@ -84,6 +84,34 @@ pub fn kind(oid: pg_sys::Oid) -> Option<Kind> {
     })
 }
 
+/// Who owns a relation; `None` if there is no such relation.
+pub fn owner(oid: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    // SAFETY: open.
+    Open::new(oid).map(|relation| unsafe { (*(*relation.0).rd_rel).relowner })
+}
+
+/// The numbers of the columns by which unique indexes and exclusion constraints of a table tell rows apart at once, those
+/// left out that look at the end of a statement; 0 for an expression of any column.
+pub fn unique_columns(oid: pg_sys::Oid) -> BTreeSet<i16> {
+    let mut columns = BTreeSet::new();
+    let Some(table) = Open::new(oid) else { return columns };
+    // SAFETY: open, and so is each of its indexes while it is looked at; its keys are as many as it says.
+    unsafe {
+        for index in list::oids(pg_sys::RelationGetIndexList(table.0)) {
+            let Some(index) = Open::new(index) else { continue };
+            let form = &*(*index.0).rd_index;
+            if (form.indisunique || form.indisexclusion) && form.indimmediate {
+                let keys = form.indkey.values.as_slice(form.indnkeyatts.max(0) as usize);
+                columns.extend(keys);
+                if !pg_sys::RelationGetIndexPredicate(index.0).is_null() {
+                    columns.insert(0);
+                }
+            }
+        }
+    }
+    columns
+}
+
 /// The pages of a table: none if it is gone, or has members only.
 pub fn pages(oid: pg_sys::Oid) -> u32 {
     let pages = |relation: &Open| {

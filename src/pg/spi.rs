@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::pg::plan::Reads;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::tuplestore::{Desc, Tuplestore, attribute};
-use crate::pg::{list, statistics};
+use crate::pg::{applying, event, list, statistics};
 
 pub type Arg<'a> = DatumWithOid<'a>;
 
@@ -120,6 +120,18 @@ impl Session {
 
     /// Runs a statement that returns nothing of interest; the number of rows it touched.
     pub fn run(&self, statement: &Statement, args: &[Arg]) -> Result<u64> {
+        self.start(statement, args, true)
+    }
+
+    /// The same, as the refresh that writes a table of ours. Within [`applying::as_one`], where the triggers behind its
+    /// rows fire.
+    pub fn apply(&self, statement: &Statement) -> Result<u64> {
+        // SAFETY: the plan source is alive, and its text with it.
+        let text = unsafe { (*statement.source()?).query_string };
+        applying::own(text, || self.start(statement, &[], false))
+    }
+
+    fn start(&self, statement: &Statement, args: &[Arg], fire_triggers: bool) -> Result<u64> {
         let mut values: Vec<pg_sys::Datum> = Vec::with_capacity(args.len());
         let mut nulls: Vec<std::ffi::c_char> = Vec::with_capacity(args.len());
         for arg in args {
@@ -139,7 +151,7 @@ impl Session {
                     snapshot,
                     std::ptr::null_mut(),
                     false,
-                    true,
+                    fire_triggers,
                     0,
                 ),
                 None => pg_sys::SPI_execute_plan(statement.plan, values.as_mut_ptr(), nulls.as_ptr(), false, 0),
@@ -158,7 +170,7 @@ impl Session {
     /// Runs generated SQL once.
     pub fn execute_once(&self, sql: &str) -> Result<u64> {
         let statement = self.prepare(sql, &[])?;
-        self.run(&statement, &[])
+        event::own(|| self.run(&statement, &[]))
     }
 
     /// Runs a constant query and maps each row.

@@ -127,16 +127,18 @@ impl<'a> Fired<'a> {
 /// A trigger to be made.
 pub struct Definition<'a> {
     pub name: &'a str,
-    pub argument: &'a str,
+    pub argument: Option<&'a str>,
     pub function: pg_sys::Oid,
-    /// After TRUNCATE for each statement, rather than after row changes for each row.
+    /// Before it happens, rather than after.
+    pub before: bool,
+    /// For each TRUNCATE, rather than for each row that is changed.
     pub truncate: bool,
 }
 
 /// Makes a trigger that fires always, also for replicated changes. On a partitioned table a row trigger
 /// is made on every partition as well. The caller holds ShareRowExclusiveLock; no privilege is checked.
 pub fn create(table: pg_sys::Oid, definition: &Definition) -> Result<()> {
-    let (name, argument) = (c_string(definition.name)?, c_string(definition.argument)?);
+    let (name, argument) = (c_string(definition.name)?, definition.argument.map(c_string).transpose()?);
     let events = match definition.truncate {
         true => pg_sys::TRIGGER_TYPE_TRUNCATE,
         false => pg_sys::TRIGGER_TYPE_INSERT | pg_sys::TRIGGER_TYPE_UPDATE | pg_sys::TRIGGER_TYPE_DELETE,
@@ -146,10 +148,13 @@ pub fn create(table: pg_sys::Oid, definition: &Definition) -> Result<()> {
         let statement = pg_sys::palloc0(size_of::<pg_sys::CreateTrigStmt>()).cast::<pg_sys::CreateTrigStmt>();
         (*statement).type_ = pg_sys::NodeTag::T_CreateTrigStmt;
         (*statement).trigname = pg_sys::pstrdup(name.as_ptr());
-        (*statement).args =
-            pg_sys::lappend(std::ptr::null_mut(), pg_sys::makeString(pg_sys::pstrdup(argument.as_ptr())).cast());
+        if let Some(argument) = &argument {
+            let text = pg_sys::makeString(pg_sys::pstrdup(argument.as_ptr()));
+            (*statement).args = pg_sys::lappend(std::ptr::null_mut(), text.cast());
+        }
         (*statement).row = !definition.truncate;
-        (*statement).timing = pg_sys::TRIGGER_TYPE_AFTER as i16;
+        (*statement).timing =
+            if definition.before { pg_sys::TRIGGER_TYPE_BEFORE as i16 } else { pg_sys::TRIGGER_TYPE_AFTER as i16 };
         (*statement).events = events as i16;
         let none = pg_sys::InvalidOid;
         pg_sys::CreateTriggerFiringOn(

@@ -71,12 +71,12 @@ impl Tuplestore {
     }
 
     /// Takes a delta apart. Rows are of one key where these columns, given by their places, are the same; without a key,
-    /// each row is for itself.
-    pub fn parts(&self, key: Option<&[usize]>) -> Parts {
+    /// each row is for itself. So is a row that changes in one of the columns `apart`.
+    pub fn parts(&self, key: Option<&[usize]>, apart: &[usize]) -> Parts {
         let part = || Tuplestore::new(self.row_type().clone());
         let parts = Parts { changed: part(), gone: part(), come: part() };
         // A type without a shape was dropped: its rows do not meet.
-        let columns = key.and_then(|key| self.shapes(key.iter().copied()));
+        let columns = key.and_then(|key| self.shapes(key.iter().chain(apart).copied()));
         let leaves = |slot: &Slot| weight(slot) < 0;
         let single = |slot: &Slot| if leaves(slot) { parts.gone.put_slot(slot) } else { parts.come.put_slot(slot) };
         let are_partners = |slot: &Slot, before: &Slot| {

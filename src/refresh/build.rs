@@ -9,7 +9,7 @@ use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INVALID_OBJECT
 
 use crate::capture;
 use crate::catalog::stream_table::{self, Mode, StreamTable};
-use crate::catalog::{ddl, dependency, frontier, quietly};
+use crate::catalog::{ddl, dependency, frontier, quietly, shape};
 use crate::error::{Error, Result};
 use crate::frontend::{self, Definition, Path, SourceTable};
 use crate::pg::spi::{self, Session};
@@ -51,6 +51,7 @@ pub fn build(session: &Session, mut table: StreamTable, definition: Definition) 
         let columns = read_columns(&view, source);
         let touch = table.full_reason.is_some() || table.mode == Mode::Full;
         let columns = if touch { vec![] } else { columns };
+        refuse_added_columns(session, source, &columns)?;
         let source_id = capture::track(source.relid, &columns, touch)?;
         dependency::insert(session, table.id, source_id, &columns)?;
     }
@@ -124,6 +125,20 @@ fn whole(table: &StreamTable, source: &SourceTable) -> Result<ivm::Error> {
         .hint(copy))
 }
 
+/// A refresh knows the columns of its table's query, not those that users added to the table.
+fn refuse_added_columns(session: &Session, source: &SourceTable, columns: &[String]) -> Result<()> {
+    let Some(id) = stream_table::id_of(session, source.relid)? else { return Ok(()) };
+    let known = shape::of_query(session, id, columns)?;
+    let Some(column) = columns.iter().find(|column| !known.contains(column)) else { return Ok(()) };
+    let name = QName::qualified(&source.schema, &source.name);
+    Err(Error::new(
+        ERRCODE_FEATURE_NOT_SUPPORTED,
+        format!("changes of column \"{column}\" of {name} cannot be followed"),
+    )
+    .detail("It was added to the stream table and is no column of its query.")
+    .hint("Compute it in the query of either stream table."))
+}
+
 fn refuse_cycle(session: &Session, table: &StreamTable, sources: &[SourceTable]) -> Result<()> {
     let mut reads = vec![];
     for source in sources {
@@ -164,6 +179,7 @@ pub fn rebuild(table: &StreamTable, reason: &str) -> Result<()> {
         quietly(|| {
             spi::connect(None, |session| {
                 let definition = frontend::define(session, table.definition)?;
+                put_under_guard(session, table)?;
                 take_down(table)?;
                 let built = build(session, table.clone(), definition)?;
                 frontier::reinitialize(session, built.id, reason)?;
@@ -174,6 +190,18 @@ pub fn rebuild(table: &StreamTable, reason: &str) -> Result<()> {
     })?;
     wake::catalog_changed();
     Ok(())
+}
+
+/// Guards a stream table again whose guard is gone. What it shows now its readers have not seen as changes.
+fn put_under_guard(session: &Session, table: &StreamTable) -> Result<()> {
+    if shape::is_guarded(session, table.relid)? {
+        return Ok(());
+    }
+    ddl::guard(session, table.relid)?;
+    let reason = format!("stream table {}, which it reads, was not guarded", table.display());
+    let edges = loaded::edges()?;
+    let readers = edges.readers.get(&table.id).into_iter().flat_map(|readers| &readers.ids);
+    readers.into_iter().try_for_each(|reader| frontier::reinitialize(session, *reader, &reason))
 }
 
 /// Drops internal nodes.

@@ -16,7 +16,7 @@ use pgrx::pg_sys::Oid;
 use crate::catalog::dependency::{self, Dependency, Edge};
 use crate::catalog::meaning::{self, Meaning};
 use crate::catalog::stream_table::{self, StreamTable};
-use crate::catalog::{ddl, quietly};
+use crate::catalog::{ddl, quietly, shape};
 use crate::error::{Error, Result};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi::{self, Session};
@@ -184,6 +184,14 @@ impl Edges {
         found
     }
 
+    /// A stream table and all that read it, directly or through others, each after what it reads.
+    pub fn with_readers(&self, id: i32) -> Vec<i32> {
+        let mut found: Vec<i32> = self.graph.downstream(&[id].into()).into_iter().chain([id]).collect();
+        found.sort_by_key(|id| self.places.get(id));
+        found.dedup();
+        found
+    }
+
     /// Those of the given stream tables that an edge among them leads to from some of them, in whatever direction.
     pub fn connected(&self, ids: &[i32], from: &BTreeSet<i32>) -> BTreeSet<i32> {
         if from.is_empty() {
@@ -268,6 +276,10 @@ fn verified(session: &Session, id: i32, known: Option<Rc<Loaded>>) -> Result<Rea
     // Before anything is looked at, so that what changes meanwhile is noticed.
     let meaning = meaning(session, &table)?;
     watch(session, &table, &dependencies, &meaning)?;
+    if !shape::is_guarded(session, table.relid)? {
+        let reason = "its guard was disabled or dropped, and its rows may have been changed".to_owned();
+        return Ok(Ready::Stale(Box::new(table), reason));
+    }
     if let Some(reason) = doubt(&table, &dependencies, &meaning)? {
         return Ok(Ready::Stale(Box::new(table), reason));
     }

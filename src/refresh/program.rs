@@ -15,6 +15,7 @@ use crate::catalog::ddl;
 use crate::error::{Error, Result};
 use crate::pg::spi::{Session, Statement};
 use crate::pg::tuplestore::Tuplestore;
+use crate::pg::{applying, relation};
 use crate::refresh::loaded::Loaded;
 use crate::refresh::planned::{Change, Compiled, NEAR, register_as, told};
 
@@ -60,9 +61,9 @@ impl<'a> Work<'a> {
         result
     }
 
-    /// Runs a statement that writes; the number of rows.
+    /// Runs a statement that writes a table of ours; the number of rows. Within [`applying::as_one`].
     fn write(&self, statement: &Statement) -> Result<i64> {
-        let rows = self.timed(statement, || self.session.run(statement, &[]))?;
+        let rows = self.timed(statement, || self.session.apply(statement))?;
         self.cost.set(self.cost.get() + WRITE * rows as f64);
         self.written.set(self.written.get() + rows as i64);
         Ok(rows as i64)
@@ -149,7 +150,8 @@ pub fn fill(work: &Work) -> Result<Changes> {
         let columns = target.columns.iter().map(|column| column.name.clone()).collect();
         let query = ivm::compile::full_query(&work.loaded.view, node)?;
         let fill = Sql::Insert { table: target.table.clone(), columns, query };
-        inserted = work.write(&work.session.prepare(&print::statement(&fill), &[])?)?;
+        let statement = work.session.prepare(&print::statement(&fill), &[])?;
+        inserted = applying::as_one(|| work.write(&statement))?;
         ddl::analyze(work.session, &target.table)?;
     }
     // Plans that were made while the tables were empty are of no use any more.
@@ -187,11 +189,28 @@ fn run(work: &Work, node: usize, compiled: &Compiled, mut sizes: Vec<f64>) -> Re
     apply(work, node, delta)
 }
 
+/// The places of the columns that unique indexes of users tell the rows of a stream table by: two rows that trade their
+/// values cannot do so one after the other. Where an index is over an expression, or over some rows, all columns.
+fn unique(work: &Work, node: usize) -> Vec<usize> {
+    let columns = &work.loaded.view.nodes[node].columns;
+    if node + 1 < work.loaded.view.nodes.len() {
+        return vec![];
+    }
+    let numbers = relation::unique_columns(work.loaded.table.relid);
+    if numbers.contains(&0) {
+        return (0..columns.len()).collect();
+    }
+    let attributes = relation::attributes(work.loaded.table.relid).unwrap_or_default();
+    let named = attributes.into_iter().filter(|attribute| numbers.contains(&attribute.number));
+    let place = |name: &str| columns.iter().position(|column| column.name.as_str() == name);
+    named.filter_map(|attribute| place(&attribute.name)).collect()
+}
+
 /// Writes a delta into the node's table and checks that the table agreed with it.
 fn apply(work: &Work, node: usize, delta: Tuplestore) -> Result<Changes> {
     let (minus, plus) = delta.weights()?;
     let applied = work.loaded.programs.apply(work.loaded, node);
-    let parts = (minus > 0 && plus > 0).then(|| delta.parts(applied.key.as_deref()));
+    let parts = (minus > 0 && plus > 0).then(|| delta.parts(applied.key.as_deref(), &unique(work, node)));
     let (changed, gone, come) = match &parts {
         Some(parts) => (Some(&parts.changed), &parts.gone, &parts.come),
         None => (None, &delta, &delta),
@@ -204,9 +223,12 @@ fn apply(work: &Work, node: usize, delta: Tuplestore) -> Result<Changes> {
         change.with(work.session, (part, rows), NEAR, |statement| work.write(statement))
     };
     let update = applied.update.as_ref().zip(changed);
-    let updated = update.map_or(Ok(0), |(update, changed)| write(update, changed))?;
-    let deleted = if minus > 0 { write(&applied.delete, gone)? } else { 0 };
-    let inserted = if plus > 0 { write(&applied.insert, come)? } else { 0 };
+    let (updated, deleted, inserted) = applying::as_one(|| {
+        let updated = update.map_or(Ok(0), |(update, changed)| write(update, changed))?;
+        let deleted = if minus > 0 { write(&applied.delete, gone)? } else { 0 };
+        let inserted = if plus > 0 { write(&applied.insert, come)? } else { 0 };
+        Ok((updated, deleted, inserted))
+    })?;
     if deleted + updated != minus || inserted + updated != plus {
         let table = &work.loaded.view.nodes[node].table;
         let done = format!("{deleted} rows were deleted, {updated} updated and {inserted} inserted");

@@ -17,7 +17,6 @@ use crate::error::{Error, Result};
 use crate::pg::spi::{self, Session};
 use crate::pg::{guard, xact};
 use crate::refresh::adaptive::{self, Deltas};
-use crate::refresh::guarded::applying;
 use crate::refresh::loaded::{self, Loaded, Ready};
 use crate::refresh::program::Changes;
 use crate::refresh::tick::Tick;
@@ -160,11 +159,9 @@ fn as_owner<R>(
     let settings = loaded.table.evaluation();
     let clock = loaded.view.reads_clock().then(|| clock::at(tick.taken, before.unwrap_or(tick.taken))).transpose()?;
     let run = || {
-        applying(|| {
-            spi::connect(Some(&tick.snapshot), |session| {
-                clock.iter().try_for_each(|clock| clock::register(session, clock))?;
-                f(session)
-            })
+        spi::connect(Some(&tick.snapshot), |session| {
+            clock.iter().try_for_each(|clock| clock::register(session, clock))?;
+            f(session)
         })
     };
     guard::as_role(loaded.table.owner, true, || guard::with_settings(&settings, run))
