@@ -57,6 +57,11 @@ fn printed(query: &Analysed) -> Result<String> {
     printing(&Path::default(), || Ok(query.text()))
 }
 
+/// A query of ours, analysed under the current path, as PostgreSQL prints it.
+fn reprinted(sql: &str) -> Result<String> {
+    printed(&guard::with_settings(&PRINTING, || query::of_text(sql))?)
+}
+
 /// Reads the definition that `view` holds.
 pub fn define(session: &Session, view: Oid) -> Result<Definition> {
     let query = query::of_view(view)?;

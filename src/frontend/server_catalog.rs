@@ -155,4 +155,9 @@ impl Catalog for ServerCatalog<'_> {
         };
         read().map_err(lower)
     }
+
+    fn printed(&self, query: &Query) -> Result<Query> {
+        let text = super::reprinted(&ivm::sql::print::query(query)).map_err(lower)?;
+        ivm::canon::parse(&text)
+    }
 }

@@ -21,6 +21,9 @@ pub trait Catalog {
 
     /// The column types of a query that PostgreSQL can prepare.
     fn describe(&self, query: &Query) -> Result<Vec<ColumnType>>;
+
+    /// The query as PostgreSQL prints it, with every implicit cast spelled out.
+    fn printed(&self, query: &Query) -> Result<Query>;
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -29,6 +29,7 @@ pub fn compile(query: &Query, catalog: &dyn Catalog, table: &QName, state: &dyn 
 /// Compiles a plan that is bound and simplified; the tables as for [`compile`].
 pub fn of_plan(plan: Plan, catalog: &dyn Catalog, tables: (&QName, &dyn Fn(usize) -> QName), ids: Ids) -> Result<View> {
     let mut ids = ids;
+    plan.check()?;
     let types = Types::of(&plan, catalog, &source_name)?;
     let sources = sources(&plan, catalog)?;
     let cut = nodes::cut(plan, catalog, &types, &mut ids)?;

@@ -263,6 +263,16 @@ impl<C, Q> Expr<C, Q> {
         Expr::Is(Box::new(self), test)
     }
 
+    /// There is a value. `IS NOT NULL` is another question where the value is a row: whether all its fields have one.
+    pub fn is_present(self) -> Self {
+        Expr::Distinct(Box::new(self), Box::new(Self::null()))
+    }
+
+    /// There is no value; a row of NULLs is one.
+    pub fn is_absent(self) -> Self {
+        Expr::Not(Box::new(self.is_present()))
+    }
+
     pub fn cast(self, ty: &str) -> Self {
         Expr::Cast(Box::new(self), TypeName(ty.to_owned()))
     }

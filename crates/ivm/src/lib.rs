@@ -19,6 +19,7 @@ pub mod identity;
 pub mod keys;
 pub mod memory;
 pub mod nodes;
+mod operands;
 pub mod outline;
 pub mod plan;
 pub mod recursion;

@@ -9,6 +9,7 @@ use crate::expr;
 use crate::sql::ident::{Ident, QName};
 
 mod columns;
+mod formed;
 
 pub use columns::{reads, replaced};
 
@@ -350,7 +351,10 @@ impl Plan {
         Plan::Filter(Box::new(Filter { input: self, predicate }))
     }
 
+    /// A row that is a column is one value: two of them are compared as such, not field by field as `ROW(a, b) = ROW(c, d)`
+    /// would be where both are spelled out.
     pub fn project(self, columns: Vec<(Column, Expr)>) -> Plan {
+        let columns = columns.into_iter().map(|(column, e)| (column, as_value(e))).collect();
         Plan::Project(Box::new(Project { input: self, columns }))
     }
 
@@ -369,6 +373,11 @@ impl Plan {
     pub fn aggregate(self, keys: Vec<Column>, calls: Vec<AggregateCall>) -> Plan {
         Plan::Aggregate(Box::new(Aggregate { input: self, keys, calls }))
     }
+}
+
+/// The expression of a column.
+pub fn as_value(e: Expr) -> Expr {
+    if matches!(e, expr::Expr::Row(_)) { e.cast("record") } else { e }
 }
 
 impl Semi {

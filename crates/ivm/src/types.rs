@@ -1,13 +1,15 @@
 //! The type of every column of a plan: those of scans from the catalog, those of computed columns from
-//! PostgreSQL's own analysis of the query that the operator renders to.
+//! PostgreSQL's own analysis of the query that the operator renders to. What a subquery reads of the queries around it
+//! must be known before: a NULL of its type stands for it.
 
 use std::collections::BTreeMap;
 
 use crate::catalog::{Catalog, ColumnType};
 use crate::clock::{self, BEFORE, CLOCK, NOW};
 use crate::error::{Error, Result};
-use crate::plan::{ColId, Column, Expr, Fixpoint, Plan, Relation, Scan};
-use crate::sql::ast::{self, Cte, Item, Query, Select, With};
+use crate::expr::Expr as Generic;
+use crate::plan::{ColId, Expr, Fixpoint, Plan, Relation, Scan};
+use crate::sql::ast::{Cte, Item, Query, Select, With};
 use crate::sql::ident::{Ident, QName};
 use crate::{recursion, render};
 
@@ -80,12 +82,12 @@ impl Types {
         self.columns.get(&id).ok_or(Error::Bug("a column of the plan has no type"))
     }
 
-    fn knows(&self, column: &Column) -> bool {
-        self.columns.contains_key(&column.id)
+    pub fn knows(&self, id: ColId) -> bool {
+        self.columns.contains_key(&id)
     }
 
     fn extend_scan(&mut self, scan: &Scan, catalog: &dyn Catalog, names: &dyn Fn(&Relation) -> QName) -> Result<()> {
-        if scan.columns.iter().all(|(column, _)| self.knows(column)) {
+        if scan.columns.iter().all(|(column, _)| self.knows(column.id)) {
             return Ok(());
         }
         if let Relation::Recursion(number) = &scan.relation {
@@ -156,10 +158,12 @@ impl Types {
                 }
             }
         }
-        if columns.iter().all(|column| self.knows(column)) {
+        if columns.iter().all(|column| self.knows(column.id)) {
             return Ok(());
         }
-        let described = catalog.describe(&self.closed(plan, render::query(plan, names)?))?;
+        let around = plan.free().into_iter().map(|id| Ok((id, typed_null(self.get(id)?))));
+        let query = render::query_within(plan, names, around.collect::<Result<_>>()?)?;
+        let described = catalog.describe(&self.closed(plan, query))?;
         if described.len() != columns.len() {
             return Err(Error::Bug("a description has another number of columns than its query"));
         }
@@ -172,13 +176,15 @@ impl Types {
 
 /// A relation of one row of NULLs.
 fn nulls(name: Ident, columns: &[(Ident, ColumnType)]) -> Cte {
-    let items = columns.iter().map(|(name, ty)| {
-        let null = ast::Expr::null().cast(&ty.name);
-        let typed = ty.collation.iter().fold(null, |e, c| ast::Expr::Collate(Box::new(e), c.clone()));
-        Item::named(typed, name.as_str())
-    });
+    let items = columns.iter().map(|(name, ty)| Item::named(typed_null(ty), name.as_str()));
     let query = Query::select(Select { items: items.collect(), ..Select::default() });
     Cte { name, columns: vec![], materialized: None, query, comment: None }
+}
+
+/// NULL as a value of this type.
+pub fn typed_null<C, Q>(ty: &ColumnType) -> Generic<C, Q> {
+    let null = Generic::null().cast(&ty.name);
+    ty.collation.iter().cloned().fold(null, |null, collation| Generic::Collate(Box::new(null), collation))
 }
 
 #[cfg(test)]

@@ -1,14 +1,16 @@
 //! FROM: each item a plan, and the names under which its columns are known.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::scope::{Context, Found, Place, Scope};
-use super::{Binder, null_of, refuse, temporal};
+use super::using::Merged;
+use super::{Binder, refuse, temporal};
 use crate::error::{Error, Result};
-use crate::plan::{ColId, Column, Expr, Plan, Relation, Scan, Unnest, Values};
+use crate::plan::{ColId, Column, Expr, Plan, Relation, Scan, Unnest, Values, replaced};
 use crate::rewrite::unnest::lateral;
-use crate::sql::ast::{self, Alias, Cte, From, JoinKind, JoinOn, Name};
+use crate::sql::ast::{self, Alias, Cte, From, JoinKind, JoinOn};
 use crate::sql::ident::{Ident, QName};
+use crate::types::typed_null;
 
 impl Binder<'_> {
     /// The product of all items; one row without columns when there are none.
@@ -29,7 +31,7 @@ impl Binder<'_> {
         let (right, own) = self.from(item, Context::at(&place))?;
         let plan = match right.free().is_disjoint(&ids(&left)) {
             true => Plan::join(vec![left, right], vec![]),
-            false => lateral(left, right, None, self.catalog, self.ids)?,
+            false => self.lateral(left, right, None)?,
         };
         Ok((plan, scope.and(own)))
     }
@@ -98,6 +100,10 @@ impl Binder<'_> {
         Ok((plan, named(columns, alias, &cte.name)?))
     }
 
+    fn lateral(&mut self, left: Plan, right: Plan, on: Option<Expr>) -> Result<Plan> {
+        lateral((left, right), on, &self.types, (self.catalog, self.ids))
+    }
+
     fn join(
         &mut self,
         kind: JoinKind,
@@ -108,18 +114,18 @@ impl Binder<'_> {
     ) -> Result<(Plan, Scope)> {
         let place = Place { scope: &scope, context };
         let (right, own) = self.from(right, Context::at(&place))?;
-        let (on, merged) = self.condition(&scope, &own, on, context)?;
+        let (on, merged) = self.condition((&left, &scope), (&right, &own), on, context)?;
         let (timed, on): (Vec<Expr>, Vec<Expr>) = on.into_iter().partition(temporal::reads_clock);
         let ((left, right), timed) = self.timed_side(kind, (left, right), timed)?;
         let dependent = !right.free().is_disjoint(&ids(&left));
         let scope = scope.and(own);
         let plan = match kind {
             JoinKind::Inner | JoinKind::Cross if dependent => {
-                let plan = lateral(left, right, None, self.catalog, self.ids)?;
+                let plan = self.lateral(left, right, None)?;
                 if on.is_empty() { plan } else { plan.filter(Expr::all(on)) }
             }
             JoinKind::Inner | JoinKind::Cross => Plan::join(vec![left, right], on),
-            JoinKind::Left if dependent => lateral(left, right, Some(Expr::all(on)), self.catalog, self.ids)?,
+            JoinKind::Left if dependent => self.lateral(left, right, Some(Expr::all(on)))?,
             JoinKind::Left => left.left_join(right, Expr::all(on)),
             JoinKind::Right => {
                 let columns = [left.columns(), right.columns()].concat();
@@ -128,8 +134,7 @@ impl Binder<'_> {
             JoinKind::Full => return self.full_join(left, right, on, scope, merged),
         };
         let plan = if timed.is_empty() { plan } else { temporal::filter(plan, Expr::all(timed), self.ids)? };
-        let at = |(name, l, r): (Ident, ColId, ColId)| (name, if kind == JoinKind::Right { r } else { l });
-        Ok((plan, merged.into_iter().map(at).fold(scope, Scope::merged)))
+        Ok(self.with_merged(plan, scope, merged.into_iter().map(|merged| merged.shown(kind)).collect()))
     }
 
     /// What compares the clock in the condition of an outer join must be about the side that may have no match: it
@@ -151,33 +156,6 @@ impl Binder<'_> {
         })
     }
 
-    /// The condition of a join, and the columns that USING makes one of.
-    fn condition(
-        &mut self,
-        left: &Scope,
-        right: &Scope,
-        on: &JoinOn,
-        context: Context,
-    ) -> Result<(Vec<Expr>, Vec<Merged>)> {
-        match on {
-            JoinOn::None => Ok((vec![], vec![])),
-            JoinOn::On(condition) => {
-                let scope = left.clone().and(right.clone());
-                Ok((self.predicate(condition, &Place { scope: &scope, context })?.conjuncts(), vec![]))
-            }
-            JoinOn::Using(names) => {
-                let (mut predicates, mut merged) = (vec![], vec![]);
-                for name in names {
-                    let bare = Name { relation: None, column: name.clone() };
-                    let (l, r) = (left.column(&bare)?, right.column(&bare)?);
-                    predicates.push(Expr::equals(Expr::Column(l), Expr::Column(r)));
-                    merged.push((name.clone(), l, r));
-                }
-                Ok((predicates, merged))
-            }
-        }
-    }
-
     /// `L ⟗ R = L ⟕ R ⊎ NULLs × (R ▷ L)`
     fn full_join(
         &mut self,
@@ -191,11 +169,11 @@ impl Binder<'_> {
         let (l, mut known) = left.copied(self.ids);
         let (r, more) = right.copied(self.ids);
         known.extend(more);
-        let unmatched = r.semi_join(l, crate::plan::replaced(&on, &known), true);
+        let unmatched = r.semi_join(l, replaced(&on, &known), true);
         self.learn_types(&left)?;
         let mut padded = vec![];
         for column in left.columns() {
-            let null = null_of(self.types.get(column.id)?);
+            let null = typed_null(self.types.get(column.id)?);
             padded.push((self.ids.column(column.name.as_str()), null));
         }
         let copy =
@@ -209,21 +187,13 @@ impl Binder<'_> {
     fn full_scope(&mut self, plan: Plan, scope: Scope, merged: Vec<Merged>) -> Result<(Plan, Scope)> {
         let Plan::UnionAll(union) = &plan else { return Err(Error::Bug("a full join is a union")) };
         let fed = union.inputs.first().map(|(_, ids)| ids.clone()).unwrap_or_default();
-        let of = |id: ColId| fed.iter().position(|other| *other == id).map_or(id, |at| union.columns[at].id);
-        let mut scope = scope.mapped(&of);
-        let mut columns: Vec<(Column, Expr)> = union.columns.iter().map(Column::pass).collect();
-        for (name, l, r) in merged {
-            let column = self.ids.column(name.as_str());
-            columns.push((column.clone(), Expr::call("coalesce", vec![Expr::Column(of(l)), Expr::Column(of(r))])));
-            scope.merge(name, column.id);
-        }
-        let computed = columns.len() > union.columns.len();
-        Ok((if computed { plan.project(columns) } else { plan }, scope))
+        let of: BTreeMap<ColId, ColId> = fed.into_iter().zip(union.columns.iter().map(|column| column.id)).collect();
+        let scope = scope.mapped(&|id| of.get(&id).copied().unwrap_or(id));
+        let merged = merged.into_iter().map(|merged| merged.shown(JoinKind::Full));
+        let merged = merged.map(|(name, e)| (name, replaced(&e, &of))).collect();
+        Ok(self.with_merged(plan, scope, merged))
     }
 }
-
-/// A column that USING merges: its name, and what it is on the left and on the right.
-type Merged = (Ident, ColId, ColId);
 
 fn ids(plan: &Plan) -> BTreeSet<ColId> {
     plan.columns().iter().map(|column| column.id).collect()

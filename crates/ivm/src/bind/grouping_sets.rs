@@ -6,10 +6,11 @@
 
 use super::scope::Context;
 use super::select::Wanted;
-use super::{Binder, null_of, refuse};
+use super::{Binder, refuse};
 use crate::error::{Error, Result};
 use crate::plan::{Column, Expr, Plan};
 use crate::sql::ast::{self, Group, Select};
+use crate::types::typed_null;
 
 /// Queries with more sets than this are refused: each has a table of its own.
 const MOST: usize = 64;
@@ -100,6 +101,6 @@ impl Binder<'_> {
         let columns: Vec<Column> = keys.iter().map(|_| self.ids.column("key")).collect();
         let typed = self.projection(input.clone(), columns.iter().cloned().zip(keys.iter().cloned()).collect())?;
         self.learn_types(&typed)?;
-        columns.iter().map(|column| self.types.get(column.id).map(null_of)).collect()
+        columns.iter().map(|column| self.types.get(column.id).map(typed_null)).collect()
     }
 }

@@ -14,15 +14,15 @@ mod scope;
 mod select;
 mod set_operation;
 mod temporal;
+mod using;
 mod window;
 
 use std::collections::BTreeMap;
 
-use crate::catalog::{Catalog, ColumnType, FunctionKind};
+use crate::catalog::{Catalog, FunctionKind};
 use crate::clock::CLOCK;
 use crate::error::{Error, Result};
-use crate::expr::Expr as Generic;
-use crate::plan::{ColId, Column, Distinct, Expr, Ids, Plan, Relation, UnionAll, Values};
+use crate::plan::{ColId, Column, Distinct, Expr, Ids, Plan, Relation, UnionAll, Values, as_value};
 use crate::sql::ast::{self, Body, Query, SetOp};
 use crate::sql::ident::QName;
 use crate::types::Types;
@@ -73,7 +73,9 @@ impl Binder<'_> {
         let columns = (1..=width).map(|at| self.ids.column(format!("column{at}"))).collect();
         let scope = Scope::default();
         let place = Place { scope: &scope, context };
-        let rows = rows.iter().map(|row| row.iter().map(|e| self.expr(e, &place)).collect::<Result<Vec<Expr>>>());
+        let rows = rows
+            .iter()
+            .map(|row| row.iter().map(|e| self.expr(e, &place).map(as_value)).collect::<Result<Vec<Expr>>>());
         let rows = rows.collect::<Result<Vec<_>>>()?;
         if rows.iter().any(|row| row.len() != width) {
             return Err(Error::Syntax("rows of VALUES differ in length".to_owned()));
@@ -128,7 +130,7 @@ impl Binder<'_> {
     }
 
     fn learn_types(&mut self, plan: &Plan) -> Result<()> {
-        if !plan.free().is_empty() {
+        if !plan.free().into_iter().all(|id| self.types.knows(id)) {
             return Err(refuse::correlated());
         }
         let name = |relation: &Relation| match relation {
@@ -150,12 +152,6 @@ impl Binder<'_> {
         self.functions.insert(name.clone(), kind);
         Ok(kind)
     }
-}
-
-/// NULL as a value of this type.
-fn null_of(ty: &ColumnType) -> Expr {
-    let null = Expr::null().cast(&ty.name);
-    ty.collation.iter().cloned().fold(null, |null, collation| Generic::Collate(Box::new(null), collation))
 }
 
 #[cfg(test)]

@@ -74,12 +74,6 @@ impl Scope {
         self
     }
 
-    /// With one merged column more.
-    pub fn merged(mut self, (name, id): (Ident, ColId)) -> Scope {
-        self.merge(name, id);
-        self
-    }
-
     /// The same names for other columns.
     pub fn mapped(mut self, of: &dyn Fn(ColId) -> ColId) -> Scope {
         let ids = self.items.iter_mut().flat_map(|item| &mut item.columns).chain(&mut self.merged);

@@ -10,7 +10,7 @@ use super::{Binder, order, temporal, window};
 use crate::catalog::FunctionKind;
 use crate::error::{Error, Result};
 use crate::expr::Expr as Generic;
-use crate::plan::{Column, Distinct, Expand, Expr, Plan};
+use crate::plan::{ColId, Column, Distinct, Expand, Expr, Plan, as_value};
 use crate::sql::ast::{self, Item, Select};
 use crate::sql::ident::Ident;
 
@@ -56,7 +56,7 @@ impl Binder<'_> {
         let (plan, outputs) = window::lift(self, plan, outputs)?;
         let hidden = std::iter::repeat(Ident::new("sort"));
         let named = select.items.iter().map(output_name).chain(hidden).zip(outputs).collect();
-        let outputs = self.outputs(named);
+        let outputs = self.outputs(&plan, named);
         self.projection(plan, outputs)
     }
 
@@ -64,7 +64,10 @@ impl Binder<'_> {
     pub fn projection(&mut self, input: Plan, columns: Vec<(Column, Expr)>) -> Result<Plan> {
         let exprs: Vec<Expr> = columns.iter().map(|(_, e)| e.clone()).collect();
         Ok(match self.any_call(&exprs, FunctionKind::Set)? {
-            true => Plan::Expand(Box::new(Expand { input, columns })),
+            true => {
+                let columns = columns.into_iter().map(|(column, e)| (column, as_value(e))).collect();
+                Plan::Expand(Box::new(Expand { input, columns }))
+            }
             false => input.project(columns),
         })
     }
@@ -88,11 +91,13 @@ impl Binder<'_> {
         Ok(false)
     }
 
-    /// The projection onto named outputs. A column keeps its id where it is shown first.
-    fn outputs(&mut self, named: Vec<(Ident, Expr)>) -> Vec<(Column, Expr)> {
-        let mut shown = BTreeSet::new();
+    /// The projection onto named outputs. A column of the input keeps its id where it is shown first; one of a query
+    /// around this one does not, because there it is a column beside this one: of `l LEFT JOIN LATERAL (SELECT l.b …)`,
+    /// the second may be NULL where the first is not.
+    fn outputs(&mut self, input: &Plan, named: Vec<(Ident, Expr)>) -> Vec<(Column, Expr)> {
+        let mut own: BTreeSet<ColId> = input.columns().iter().map(|column| column.id).collect();
         let column = |(name, e): (Ident, Expr)| match e {
-            Expr::Column(id) if shown.insert(id) => (Column { id, name }, e),
+            Expr::Column(id) if own.remove(&id) => (Column { id, name }, e),
             e => (self.ids.column(name.as_str()), e),
         };
         named.into_iter().map(column).collect()

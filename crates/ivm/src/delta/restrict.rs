@@ -3,7 +3,7 @@
 //! The restriction is an equality on the relation's own key columns, so that PostgreSQL can use their index.
 //! Keys with a NULL equal nothing; they are joined apart, and only when there are any.
 
-use crate::expr::{Expr as E, IsTest};
+use crate::expr::Expr as E;
 use crate::identity;
 use crate::plan::{Column, Expr, Plan};
 use crate::view::NodeColumn;
@@ -30,7 +30,7 @@ pub fn equal(keys: &[Key]) -> Vec<Expr> {
 
 /// A touched key has a NULL; `None` when none can have one.
 pub fn null(keys: &[Key]) -> Option<Expr> {
-    let nullable: Vec<Expr> = nullable(keys).map(|key| key.touched.expr().is(IsTest::Null)).collect();
+    let nullable: Vec<Expr> = nullable(keys).map(|key| key.touched.expr().is_absent()).collect();
     (!nullable.is_empty()).then(|| E::any_of(nullable))
 }
 
@@ -45,7 +45,7 @@ pub fn with_nulls(keys: &[Key]) -> Vec<Expr> {
     let mut conditions: Vec<Expr> = rest.map(|key| E::equals(key.input.expr(), key.touched.expr())).collect();
     let nullable: Vec<&Key> = nullable(keys).collect();
     if let [key] = nullable.as_slice() {
-        conditions.push(key.input.expr().is(IsTest::Null));
+        conditions.push(key.input.expr().is_absent());
         return conditions;
     }
     let side = |column: &NodeColumn, input: bool| {

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use super::Known;
 use crate::catalog::Catalog;
 use crate::error::Result;
-use crate::expr::IsTest;
 use crate::plan::{ColId, Expr, Fixpoint, Plan, Scan};
 use crate::recursion;
 
@@ -37,7 +36,7 @@ fn assuming(fixpoint: &Fixpoint, not_null: &BTreeSet<usize>) -> Plan {
     let restricted = |scan: &Scan| {
         let known =
             scan.columns.iter().filter(|(_, name)| fixpoint.place(name).is_some_and(|at| not_null.contains(&at)));
-        let conditions: Vec<Expr> = known.map(|(column, _)| column.expr().is(IsTest::NotNull)).collect();
+        let conditions: Vec<Expr> = known.map(|(column, _)| column.expr().is_present()).collect();
         let rows = Plan::Scan(scan.clone());
         if conditions.is_empty() { rows } else { rows.filter(Expr::all(conditions)) }
     };

@@ -39,6 +39,7 @@ pub fn implied(condition: &Expr) -> BTreeSet<ColId> {
             parts.iter().map(implied).reduce(|l, r| l.intersection(&r).copied().collect()).unwrap_or_default()
         }
         Generic::Is(e, IsTest::NotNull | IsTest::True | IsTest::False) => strict(e),
+        Generic::Distinct(e, null) if is_null(null) => strict(e),
         Generic::Column(id) => [*id].into(),
         Generic::Binary(op, l, r) if is_comparison(op.schema.is_none(), &op.symbol) => &strict(l) | &strict(r),
         _ => BTreeSet::new(),
@@ -68,6 +69,10 @@ fn is_constant(e: &Expr) -> bool {
         Generic::Cast(e, TypeName(ty)) => is_plain_type(ty) && is_constant(e),
         _ => false,
     }
+}
+
+fn is_null(e: &Expr) -> bool {
+    *e == Generic::Literal(Literal::Null)
 }
 
 fn is_plain_type(ty: &str) -> bool {

@@ -3,7 +3,7 @@
 use super::infer::{self, Scope};
 use crate::error::{Error, Result};
 use crate::expr::{Expr as Generic, Keyword, Literal, Special, TypeName};
-use crate::sql::ast::{Call, Expr};
+use crate::sql::ast::{Body, Call, Expr, Query};
 
 /// The type of NULL and of bare strings, until something else decides.
 pub const UNKNOWN: &str = "unknown";
@@ -98,6 +98,38 @@ pub fn infer(e: &Expr, scope: &Scope) -> Result<String> {
             return Err(Error::Catalog(format!("no type is known for {e:?}")));
         }
     })
+}
+
+/// A query with the casts of the operators and calls in its select list: numbers of two kinds meet in the wider one.
+pub fn with_casts(query: &Query, scope: &Scope) -> Result<Query> {
+    let Body::Select(select) = &query.body else { return Ok(query.clone()) };
+    let inner = infer::within(select, scope)?;
+    let kind =
+        |ty: &str| NUMBERS.iter().position(|number| *number == base(ty)).map(|rank| rank.saturating_sub(2).min(2));
+    let cast = |e: &Expr, to: &str| -> Result<Expr> {
+        let from = infer(e, &inner)?;
+        Ok(if kind(&from) == kind(to) { e.clone() } else { e.clone().cast(to) })
+    };
+    let mut select = (**select).clone();
+    for item in &mut select.items {
+        match &mut item.expr {
+            Generic::Binary(_, l, r) => {
+                let ty = common(vec![infer(l, &inner)?, infer(r, &inner)?]);
+                (**l, **r) = (cast(l, &ty)?, cast(r, &ty)?);
+            }
+            Generic::Call(call) => {
+                let ty = common(call.args.iter().map(|arg| infer(&arg.value, &inner)).collect::<Result<_>>()?);
+                for arg in &mut call.args {
+                    arg.value = match base(&infer(&arg.value, &inner)?) == ty {
+                        true => arg.value.clone(),
+                        false => arg.value.clone().cast(&ty),
+                    };
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(Query::select(select))
 }
 
 fn number(digits: &str) -> String {

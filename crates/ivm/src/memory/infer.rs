@@ -83,6 +83,16 @@ fn select(select: &Select, scope: &Scope) -> Result<Vec<Column>> {
     select.items.iter().map(column).collect()
 }
 
+/// The scope of the select list of a query without CTEs.
+pub fn within<'a>(select: &Select, scope: &'a Scope<'a>) -> Result<Scope<'a>> {
+    let mut inner = scope.inner();
+    for item in &select.from {
+        let items = from(item, &inner)?;
+        inner.items.extend(items);
+    }
+    Ok(inner)
+}
+
 fn default_name(expr: &crate::sql::ast::Expr) -> Ident {
     match expr {
         crate::expr::Expr::Column(name) => name.column.clone(),

@@ -101,6 +101,10 @@ impl Catalog for MemoryCatalog {
         let columns = infer::query(query, &infer::Scope::new(self))?;
         Ok(columns.into_iter().map(|(_, ty)| column_type(if ty == expr::UNKNOWN { "text" } else { &ty })).collect())
     }
+
+    fn printed(&self, query: &Query) -> Result<Query> {
+        expr::with_casts(query, &infer::Scope::new(self))
+    }
 }
 
 const AGGREGATES: &[&str] = &[

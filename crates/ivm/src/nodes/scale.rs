@@ -6,7 +6,7 @@
 //! from [`CAP`] on share a place, and a group that has such values is recomputed.
 
 use crate::catalog::FunctionKind;
-use crate::expr::{Call, IsTest, Literal, Special, TypeName};
+use crate::expr::{Call, Literal, Special, TypeName};
 use crate::plan::{ColId, Expr, Plan, Relation};
 use crate::types::Types;
 
@@ -25,7 +25,7 @@ pub fn contribution(value: Expr) -> Expr {
     let exponent = Expr::binary("*", Expr::number(DIGITS), place).cast("text");
     // From text: reading a power of ten is several times as fast as computing it.
     let power = Expr::binary("||", Expr::string("1e").cast("text"), exponent).cast("numeric");
-    Expr::case(vec![(value.is(IsTest::NotNull), power)], Expr::null().cast("numeric"))
+    Expr::case(vec![(value.is_present(), power)], Expr::null().cast("numeric"))
 }
 
 /// The largest scale that a counter holds.

@@ -27,10 +27,14 @@ pub fn query(plan: &Plan, names: &dyn Fn(&Relation) -> QName) -> Result<Query> {
     Renderer { names, aliases: Aliases::default(), outer: vec![], recursions: BTreeMap::new() }.query(plan)
 }
 
+/// The query of a plan, where `around` says what it reads of the queries around it.
+pub fn query_within(plan: &Plan, names: &dyn Fn(&Relation) -> QName, around: BTreeMap<ColId, Expr>) -> Result<Query> {
+    Renderer { names, aliases: Aliases::default(), outer: vec![around], recursions: BTreeMap::new() }.query(plan)
+}
+
 /// The query of a plan that reads no table, where `around` says what it reads of the row around it.
 pub fn of_row(plan: &Plan, around: BTreeMap<ColId, Expr>) -> Result<Query> {
-    let none = |_: &Relation| QName::bare("none");
-    Renderer { names: &none, aliases: Aliases::default(), outer: vec![around], recursions: BTreeMap::new() }.query(plan)
+    query_within(plan, &|_: &Relation| QName::bare("none"), around)
 }
 
 /// Renders one query: its aliases, nested queries included, are all different.

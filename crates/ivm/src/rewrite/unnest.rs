@@ -20,28 +20,44 @@ mod lift;
 mod value;
 
 use crate::catalog::Catalog;
+use crate::clock::CLOCK;
 use crate::error::{Error, Result};
-use crate::keys;
-use crate::plan::{ColId, Column, Expr, Ids, Outer, Plan};
+use crate::expr::{Expr as Generic, Op};
+use crate::plan::{ColId, Column, Expr, Ids, Outer, Plan, Relation};
+use crate::sql::ident::QName;
+use crate::types::Types;
+use crate::{keys, operands};
 
 pub use lateral::lateral;
-use lift::{Lifted, lift};
+use lift::{Lifted, Pair, lift};
 
 /// The plan without subqueries in its expressions.
 pub fn unnest(plan: Plan, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan> {
-    Unnester { catalog, ids }.plan(plan)
+    Unnester::new(catalog, ids).plan(plan)
 }
 
 struct Unnester<'a> {
     catalog: &'a dyn Catalog,
     ids: &'a mut Ids,
+    /// The types of columns that were asked for.
+    types: Types,
 }
 
-impl Unnester<'_> {
+impl<'a> Unnester<'a> {
+    fn new(catalog: &'a dyn Catalog, ids: &'a mut Ids) -> Unnester<'a> {
+        Unnester { catalog, ids, types: Types::default() }
+    }
+
     fn plan(&mut self, plan: Plan) -> Result<Plan> {
+        if matches!(plan, Plan::Fixpoint(_)) && compares(&plan) {
+            self.learn_types(&plan)?;
+        }
         let plan = plan.try_map_inputs(&mut |input| self.plan(input))?;
         if !plan.expressions().iter().any(|e| has_subquery(e)) {
             return Ok(plan);
+        }
+        if plan.expressions().into_iter().any(|e| e.subqueries().into_iter().any(compares)) {
+            plan.inputs().into_iter().try_for_each(|input| self.learn_types(input))?;
         }
         match plan {
             Plan::Filter(f) => self.filter(f.input, f.predicate),
@@ -72,6 +88,36 @@ impl Unnester<'_> {
         Ok(outer.left.left_join(right, Expr::all(plain)))
     }
 
+    /// Learns the types of a plan whose rows subqueries are asked about: those may read its columns.
+    fn learn_types(&mut self, plan: &Plan) -> Result<()> {
+        if !plan.free().into_iter().all(|id| self.types.knows(id)) {
+            return Err(lift::unliftable());
+        }
+        let name = |relation: &Relation| match relation {
+            Relation::Source(name) => name.clone(),
+            Relation::Clock => QName::bare(CLOCK),
+            _ => QName::bare("none"),
+        };
+        self.types.extend(plan, self.catalog, &name)
+    }
+
+    /// The sides of `left op (query)` for a row of `plan`, column by column, cast as they are compared.
+    fn pairs(&mut self, plan: &Plan, op: &Op, left: Expr, query: &Plan) -> Result<Vec<Pair>> {
+        let columns = query.columns();
+        let lefts = match left {
+            Generic::Row(items) if columns.len() > 1 || items.len() == 1 => items,
+            left => vec![left],
+        };
+        let named = lefts.into_iter().map(|left| (self.ids.column("left"), left)).collect::<Vec<_>>();
+        self.learn_types(&plan.clone().project(named.clone()))?;
+        self.learn_types(query)?;
+        let pair = |((l, left), r): ((Column, Expr), &Column)| {
+            let types = (self.types.get(l.id)?, self.types.get(r.id)?);
+            operands::compared(op, (left, types.0), (r.expr(), types.1), self.catalog)
+        };
+        named.into_iter().zip(&columns).map(pair).collect()
+    }
+
     /// A subquery, unnested itself, without what it reads of the query around it.
     fn lifted(&mut self, query: Plan) -> Result<Lifted> {
         let query = self.plan(query)?;
@@ -97,6 +143,13 @@ fn reads_tables(plan: &Plan) -> bool {
     plan.scans(&mut |_| found = true);
     let asks = |plan: &Plan| plan.expressions().iter().any(|e| has_subquery(e));
     found || asks(plan) || plan.inputs().into_iter().any(reads_tables)
+}
+
+/// Whether a plan asks somewhere whether a value is among those of a subquery.
+fn compares(plan: &Plan) -> bool {
+    let is_compared = |e: &Expr| matches!(e, Generic::InQuery(..) | Generic::QuantifiedQuery(_));
+    let asks = |e: &Expr| e.any(&mut { is_compared }) || e.subqueries().into_iter().any(compares);
+    plan.expressions().into_iter().any(asks) || plan.inputs().into_iter().any(compares)
 }
 
 /// The plan with just these columns.

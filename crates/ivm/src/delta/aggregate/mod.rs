@@ -12,7 +12,7 @@ mod touched;
 
 use crate::catalog::Equality;
 use crate::error::Result;
-use crate::expr::{Expr as E, IsTest};
+use crate::expr::Expr as E;
 use crate::identity;
 use crate::plan::{Aggregate, Column, Expr, Plan};
 use crate::view::NodeColumn;
@@ -88,7 +88,7 @@ impl Groups {
 
     /// The group was there before the change.
     fn existed(&self) -> Expr {
-        self.calls[0].old.expr().is(IsTest::NotNull)
+        self.calls[0].old.expr().is_present()
     }
 
     /// The group is there after it; nothing to ask when there is one group only.

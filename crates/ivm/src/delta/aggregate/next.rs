@@ -96,7 +96,7 @@ impl Next<'_> {
     fn key(&self, key: &Column, old: Expr, known: &NodeColumn) -> Expr {
         match known.ty.equality {
             Equality::Image => key.expr(),
-            _ => E::case(vec![(self.old[0].clone().is(IsTest::Null), key.expr())], old),
+            _ => E::case(vec![(self.old[0].clone().is_absent(), key.expr())], old),
         }
     }
 
@@ -151,7 +151,7 @@ impl Next<'_> {
                 let (better, extreme) = if upkeep == Upkeep::Min { (">", "least") } else { ("<", "greatest") };
                 let extreme = E::call(extreme, vec![self.old[at].clone(), inserted.expr()]);
                 let safe = E::binary(better, deleted.expr(), extreme).is(IsTest::NotTrue);
-                vec![E::And(vec![deleted.expr().is(IsTest::NotNull), safe])]
+                vec![E::And(vec![deleted.expr().is_present(), safe])]
             }
             // NaN and infinities swallow what they are added to, and only they leave something of `x - x`.
             (Change::Adds(_), Upkeep::Sum { scale: scale @ (Scale::Fixed | Scale::Counted(_)), .. }) => {

@@ -1,7 +1,7 @@
 //! The groups that a delta touches, with what it adds to their counters.
 
 use crate::error::{Error, Result};
-use crate::expr::{Expr as E, IsTest};
+use crate::expr::Expr as E;
 use crate::nodes::{Upkeep, beside};
 use crate::plan::{Aggregate, AggregateCall, ColId, Column, Expr, Plan};
 
@@ -48,7 +48,7 @@ impl Builder<'_, '_> {
         let name = call.column.name.as_str().to_owned();
         Ok(match upkeep {
             Upkeep::Count => {
-                let present = call.args.first().map(|&arg| E::Column(arg).is(IsTest::NotNull));
+                let present = call.args.first().map(|&arg| E::Column(arg).is_present());
                 let filter = self.filter(present.into_iter().chain(call.filter.map(E::Column)).collect());
                 Change::Adds(self.total(&name, self.w.id, filter, "bigint"))
             }

@@ -2,7 +2,7 @@
 //! where they count, a weight.
 
 use crate::error::{Error, Result};
-use crate::expr::{Expr as E, IsTest, Op};
+use crate::expr::{Expr as E, Op};
 use crate::identity;
 use crate::plan::{ColId, Column, Expr, Plan, Relation, Scan, UnionAll};
 use crate::sql::ident::Ident;
@@ -185,6 +185,6 @@ impl Change<'_> {
         let same = self.same(&other, &rows, cx);
         let columns = other.columns.iter().map(Column::pass).chain([(mark.clone(), E::bool(true))]).collect();
         let plan = rows.plan.clone().left_join(other.plan.project(columns), same);
-        (Rows { plan, ..rows }, mark.expr().is(IsTest::NotNull))
+        (Rows { plan, ..rows }, mark.expr().is_present())
     }
 }

@@ -12,7 +12,7 @@
 //! row that loses one derivation and gains another may owe the new one to itself.
 
 use crate::error::Result;
-use crate::expr::{Expr as E, IsTest};
+use crate::expr::Expr as E;
 use crate::plan::{Column, Expr, Plan, Scan};
 use crate::view::NodeColumn;
 
@@ -61,7 +61,7 @@ impl Change<'_> {
         let mut found = vec![Rows::plain(cx.step_if("again", law, again.plan, needs.clone()))];
         let rows = gone.fresh(cx);
         let nullable = rows.columns.iter().zip(&self.known).filter(|(_, known)| !known.not_null);
-        let null: Vec<Expr> = nullable.map(|(column, _)| column.expr().is(IsTest::Null)).collect();
+        let null: Vec<Expr> = nullable.map(|(column, _)| column.expr().is_absent()).collect();
         if !null.is_empty() {
             let nulls = rows.plan.filter(E::any_of(null));
             let nulls = Stored::of(cx.step_if("nulls", "fixpoint: what is gone and has a NULL", nulls, needs))?;

@@ -3,7 +3,7 @@
 //! With `d` the weights of ΔR that match and `n` the matches after the change, `n − d` matched before it. `n` is
 //! counted to `max(d, 0) + 1` and no further: a key that thousands of rows have costs what changed of them.
 
-use crate::expr::{Expr as E, IsTest};
+use crate::expr::Expr as E;
 use crate::plan::{AggregateCall, Column, Expr, Ids, Plan, TopK};
 
 use super::super::{Cx, Delta};
@@ -67,7 +67,7 @@ fn touched(condition: &Condition, delta: &Delta, cx: &mut Cx) -> (Vec<Column>, P
     let mut conditions = condition.right.clone();
     let mut columns = vec![];
     for (_, right) in &condition.equal {
-        conditions.push(right.clone().is(IsTest::NotNull));
+        conditions.push(right.clone().is_present());
         columns.push((cx.ids.column("k"), right.clone()));
     }
     let keys = columns.iter().map(|(column, _)| column.clone()).collect();

@@ -9,7 +9,7 @@
 //! | `met` | what meets it |
 
 use crate::error::{Error, Result};
-use crate::expr::{Expr as E, IsTest};
+use crate::expr::Expr as E;
 use crate::plan::{AggregateCall, Column, Expr, Ids as Fresh, Plan, reads};
 
 use super::super::comparison::Comparison;
@@ -74,7 +74,7 @@ impl Rows {
         comparisons: &[Comparison],
         cx: &mut Cx,
     ) -> Rows {
-        let known = comparisons.iter().map(|comparison| comparison.f.clone().is(IsTest::NotNull));
+        let known = comparisons.iter().map(|comparison| comparison.f.clone().is_present());
         let conditions: Vec<Expr> = gates.into_iter().chain(known).collect();
         let read: Ids = conditions.iter().flat_map(reads).collect();
         let others = states.iter().filter(|state| !ids(state).is_disjoint(&read));

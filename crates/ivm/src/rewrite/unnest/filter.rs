@@ -2,9 +2,9 @@
 
 use super::{Lifted, Unnester, has_subquery, only};
 use crate::error::Result;
-use crate::expr::{Expr as Generic, IsTest, Quantified};
+use crate::expr::{Expr as Generic, IsTest, Op, Quantified};
 use crate::keys;
-use crate::plan::{ColId, Column, Expr, Plan};
+use crate::plan::{ColId, Expr, Plan};
 
 impl Unnester<'_> {
     pub fn filter(&mut self, input: Plan, predicate: Expr) -> Result<Plan> {
@@ -46,9 +46,9 @@ impl Unnester<'_> {
     }
 
     fn in_query(&mut self, plan: Plan, left: Expr, query: Plan) -> Result<Plan> {
-        let columns = query.columns();
+        let pairs = self.pairs(&plan, &Op::plain("="), left, &query)?;
         let query = self.comparable(query)?;
-        let mut on: Vec<Expr> = pairs(left, &columns, &query).into_iter().map(|(l, r)| Expr::equals(l, r)).collect();
+        let mut on: Vec<Expr> = pairs.into_iter().map(|(l, r)| Expr::equals(l, query.after(r))).collect();
         on.extend(query.on);
         Ok(plan.semi_join(query.plan, Expr::all(on), false))
     }
@@ -71,9 +71,9 @@ impl Unnester<'_> {
 
     /// `x NOT IN (q)`: no row equals x; and, as unknown is not true, none is NULL, and x is not NULL while there are rows.
     fn not_in(&mut self, plan: Plan, left: Expr, query: Plan) -> Result<Plan> {
-        let columns = query.columns();
+        let pairs = self.pairs(&plan, &Op::plain("="), left, &query)?;
         let query = self.comparable(query)?;
-        let pairs = pairs(left, &columns, &query);
+        let pairs: Vec<(Expr, Expr)> = pairs.into_iter().map(|(l, r)| (l, query.after(r))).collect();
         let outer = keys::facts(&plan, self.catalog)?.not_null;
         let inner = keys::facts(&query.plan, self.catalog)?.not_null;
         let known = |(l, r): &(Expr, Expr)| (keys::is_not_null(l, &outer), keys::is_not_null(r, &inner));
@@ -82,10 +82,10 @@ impl Unnester<'_> {
         if let ([(l, r)], [(l_known, r_known)]) = (pairs.as_slice(), nulls.as_slice()) {
             let mut plan = self.none(plan, &query, equal);
             if !r_known {
-                plan = self.none(plan, &query, vec![r.clone().is(IsTest::Null)]);
+                plan = self.none(plan, &query, vec![r.clone().is_absent()]);
             }
             if !l_known {
-                plan = self.none(plan, &query, vec![l.clone().is(IsTest::Null)]);
+                plan = self.none(plan, &query, vec![l.clone().is_absent()]);
             }
             return Ok(plan);
         }
@@ -111,13 +111,4 @@ impl Unnester<'_> {
             false => Ok(query),
         }
     }
-}
-
-/// The left side of a comparison, column by column, with what it is compared to.
-fn pairs(left: Expr, columns: &[Column], query: &Lifted) -> Vec<(Expr, Expr)> {
-    let lefts = match (left, columns.len()) {
-        (Generic::Row(items), n) if n > 1 || items.len() == n => items,
-        (left, _) => vec![left],
-    };
-    lefts.into_iter().zip(columns.iter().map(|column| query.output(column.id))).collect()
 }

@@ -2,16 +2,23 @@
 //! table besides is a part of their row.
 
 use super::lift::unliftable;
-use super::{Lifted, Unnester};
+use super::{Lifted, Unnester, compares};
 use crate::catalog::Catalog;
 use crate::error::Result;
 use crate::expr::{Expr as Generic, Literal};
 use crate::plan::{Column, Expand, Expr, Ids, Plan, Unnest, Values};
+use crate::types::Types;
 
-/// `left CROSS JOIN LATERAL query`, or with `on`, `left LEFT JOIN LATERAL query ON on`.
-pub fn lateral(left: Plan, query: Plan, on: Option<Expr>, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan> {
+/// `left CROSS JOIN LATERAL query`, or with `on`, `left LEFT JOIN LATERAL query ON on`. `types` are those of columns
+/// around them.
+pub fn lateral(
+    (left, query): (Plan, Plan),
+    on: Option<Expr>,
+    types: &Types,
+    (catalog, ids): (&dyn Catalog, &mut Ids),
+) -> Result<Plan> {
     if query.free().is_empty() || !is_of_row(&query) {
-        return joined(left, query, on, catalog, ids);
+        return joined((left, query), on, Unnester { catalog, ids, types: types.clone() });
     }
     match (query, on) {
         (query, None) => Ok(beside(left, query)),
@@ -63,9 +70,12 @@ fn is_true(e: &Expr) -> bool {
 }
 
 /// A subquery over tables, joined on what it reads of its neighbours.
-fn joined(left: Plan, query: Plan, on: Option<Expr>, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan> {
+fn joined((left, query): (Plan, Plan), on: Option<Expr>, mut unnester: Unnester) -> Result<Plan> {
     let shown: Vec<Column> = left.columns().into_iter().chain(query.columns()).collect();
-    let lifted = Unnester { catalog, ids }.lifted(query)?;
+    if compares(&query) {
+        unnester.learn_types(&left)?;
+    }
+    let lifted = unnester.lifted(query)?;
     let after = |lifted: &Lifted| shown.iter().map(|column| (column.clone(), lifted.output(column.id))).collect();
     let (joined, columns) = match on {
         None if !lifted.may_miss() => {
@@ -73,7 +83,7 @@ fn joined(left: Plan, query: Plan, on: Option<Expr>, catalog: &dyn Catalog, ids:
             (Plan::join(vec![left, lifted.plan], lifted.on), columns)
         }
         Some(on) if !lifted.single => {
-            let mut lifted = lifted.marked(ids);
+            let mut lifted = lifted.marked(unnester.ids);
             lifted.on.push(lifted.after(on));
             let columns = after(&lifted);
             (left.left_join(lifted.plan, Expr::all(lifted.on)), columns)

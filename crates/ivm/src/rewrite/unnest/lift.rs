@@ -264,14 +264,30 @@ impl Lifter<'_> {
     }
 
     fn aggregate(&mut self, aggregate: Aggregate) -> Result<Lifted> {
-        let Aggregate { input, mut keys, calls } = aggregate;
+        let Aggregate { input, mut keys, mut calls } = aggregate;
         let input = self.keyed(input)?;
         let single = keys.is_empty();
-        let outputs = if single { calls.iter().map(empty).collect::<Result<Vec<_>>>()? } else { vec![] };
+        let mut outputs = vec![];
+        for call in calls.iter_mut().filter(|_| single) {
+            outputs.push(self.over_nothing(call)?);
+        }
         let more = Self::keys_of(&input).into_iter().filter(|key| !keys.contains(key)).collect::<Vec<_>>();
         keys.extend(more);
         let plan = input.plan.aggregate(keys, calls);
         Ok(Lifted { plan, on: input.on, outputs: outputs.into_iter().flatten().collect(), single })
+    }
+
+    /// What a call shows over no rows, where that is not NULL: the column that it was, from the one that it becomes.
+    fn over_nothing(&mut self, call: &mut AggregateCall) -> Result<Option<(ColId, Expr)>> {
+        if call.function.schema.is_some() || !call.within_group.is_empty() {
+            return Err(unliftable());
+        }
+        if !matches!(call.function.name.as_str(), "count" | "regr_count") {
+            return Ok(None);
+        }
+        let shown = call.column.id;
+        call.column = self.ids.column(call.column.name.as_str());
+        Ok(Some((shown, Expr::call("coalesce", vec![call.column.expr(), Expr::number(0)]))))
     }
 
     fn top_k(&mut self, top: TopK) -> Result<Lifted> {
@@ -321,15 +337,6 @@ fn by_key(e: Expr, keys: &[Column]) -> Expr {
         }
         other => other,
     }
-}
-
-/// What a call shows over no rows, where that is not NULL.
-fn empty(call: &AggregateCall) -> Result<Option<(ColId, Expr)>> {
-    if call.function.schema.is_some() || !call.within_group.is_empty() {
-        return Err(unliftable());
-    }
-    let zero = || Expr::call("coalesce", vec![call.column.expr(), Expr::number(0)]);
-    Ok(matches!(call.function.name.as_str(), "count" | "regr_count").then(|| (call.column.id, zero())))
 }
 
 pub fn unliftable() -> Error {

@@ -53,6 +53,43 @@ const QUERIES: [&str; 40] = [
     "SELECT r.a, s.d FROM (public.r FULL JOIN public.s ON ((r.a = s.a)))",
 ];
 
+/// LATERAL queries that pass on columns of their neighbours, each with a query of the same rows that does not.
+const PASSED: [[&str; 2]; 4] = [
+    [
+        "SELECT r.a, r.b, x.b AS xb, x.d FROM (public.r LEFT JOIN LATERAL ( SELECT r.b, s.d FROM public.s WHERE (s.a = r.a)) x ON (true))",
+        "SELECT r.a, r.b, CASE WHEN (s.d IS NOT NULL) THEN r.b ELSE NULL::integer END AS xb, s.d FROM (public.r LEFT JOIN public.s ON ((s.a = r.a)))",
+    ],
+    [
+        "SELECT r.b, x.b AS xb, x.n FROM (public.r LEFT JOIN LATERAL ( SELECT r.b, count(*) AS n FROM public.s WHERE (s.a = r.a)) x ON (true))",
+        "SELECT r.b, r.b AS xb, ( SELECT count(*) AS count FROM public.s WHERE (s.a = r.a)) AS n FROM public.r",
+    ],
+    [
+        "SELECT r.b, x.b AS xb, x.d FROM (public.r CROSS JOIN LATERAL ( SELECT r.b, s.d FROM public.s WHERE (s.a = r.a)) x)",
+        "SELECT r.b, r.b AS xb, s.d FROM public.r, public.s WHERE (s.a = r.a)",
+    ],
+    [
+        "SELECT r.b, x.b AS xb, x.c, x.e FROM (public.r LEFT JOIN LATERAL ( SELECT r.b, y.b AS c, y.e FROM (public.s LEFT JOIN LATERAL ( SELECT s.d AS b, u.e FROM public.u WHERE (u.id = s.d)) y ON (true)) WHERE (s.a = r.a)) x ON (true))",
+        "SELECT r.b, CASE WHEN (x.d IS NOT NULL) THEN r.b ELSE NULL::integer END AS xb, x.b AS c, x.e FROM (public.r LEFT JOIN ( SELECT s.a, s.d, u.id AS b, u.e FROM (public.s LEFT JOIN public.u ON ((u.id = s.d)))) x ON ((x.a = r.a)))",
+    ],
+];
+
+#[test]
+fn what_a_lateral_query_passes_on_is_a_column_of_its_own() {
+    let mut runner = proptest::test_runner::TestRunner::new(testing::cases(100));
+    let bound = |sql: &str| {
+        let mut ids = Ids::default();
+        let plan = bind::bind(&canon::parse(sql).unwrap(), &catalog(), &mut ids).unwrap();
+        simplify(unnest(plan, &catalog(), &mut ids).unwrap())
+    };
+    for [lateral, plain] in PASSED.map(|pair| pair.map(bound)) {
+        let same = |tables: Tables| {
+            prop_assert_eq!(eval(&lateral, &tables).unwrap(), eval(&plain, &tables).unwrap(), "{:#?}", lateral);
+            Ok(())
+        };
+        runner.run(&arb_tables(), same).unwrap();
+    }
+}
+
 fn check(tables: &Tables) -> Result<(), TestCaseError> {
     for sql in QUERIES {
         let mut ids = Ids::default();

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use super::lift::unliftable;
 use super::{Unnester, has_subquery, reads_tables};
 use crate::error::{Error, Result};
-use crate::expr::{Expr as Generic, IsTest, Step};
+use crate::expr::{Expr as Generic, IsTest, Op, Step};
 use crate::keys;
-use crate::plan::{AggregateCall, ColId, Expr, Plan, reads};
+use crate::plan::{AggregateCall, ColId, Expr, Plan, reads, replaced};
 
 impl Unnester<'_> {
     /// The expression with its subqueries replaced by columns that are joined to `plan`.
@@ -69,27 +69,25 @@ impl Unnester<'_> {
         let columns = keys.iter().map(|(key, _)| key.clone()).collect();
         let right = query.plan.project(keys).aggregate(columns, vec![count]);
         *plan = take(plan).left_join(right, Expr::all(on));
-        Ok(n.is(IsTest::NotNull))
+        Ok(n.is_present())
     }
 
     /// `x IN (q)` with its three values.
     fn contained(&mut self, plan: &mut Plan, left: Expr, query: Plan) -> Result<Expr> {
         let [column] = <[_; 1]>::try_from(query.columns()).map_err(|_| unliftable())?;
-        let left = match left {
-            Generic::Row(mut items) if items.len() == 1 => items.remove(0),
-            Generic::Row(_) => return Err(unliftable()),
-            left => left,
-        };
+        let pairs = self.pairs(plan, &Op::plain("="), left, &query)?;
+        let [(left, right)] = <[_; 1]>::try_from(pairs).map_err(|_| unliftable())?;
         let outer = keys::facts(plan, self.catalog)?.not_null;
         let inner = keys::facts(&query, self.catalog)?.not_null;
-        let equal = self.copy_marked(plan, &query, |id| vec![Expr::equals(left.clone(), Generic::Column(id))])?;
+        let right = |id: ColId| replaced(&right, &[(column.id, id)].into());
+        let equal = self.copy_marked(plan, &query, |id| vec![Expr::equals(left.clone(), right(id))])?;
         let mut unknown = vec![];
-        if !inner.contains(&column.id) {
-            unknown.push(self.copy_marked(plan, &query, |id| vec![Generic::Column(id).is(IsTest::Null)])?);
+        if !keys::is_not_null(&right(column.id), &inner) {
+            unknown.push(self.copy_marked(plan, &query, |id| vec![right(id).is_absent()])?);
         }
         if !keys::is_not_null(&left, &outer) {
             let some = self.copy_marked(plan, &query, |_| vec![])?;
-            unknown.push(Expr::all(vec![left.clone().is(IsTest::Null), some]));
+            unknown.push(Expr::all(vec![left.clone().is_absent(), some]));
         }
         if unknown.is_empty() {
             return Ok(equal);
