@@ -38,6 +38,7 @@ create table pgtrickle.pgt_frontiers (
   own_seq            integer,                     -- … and the last of its buffer rows that was consumed
   data_timestamp     timestamptz,
   reinitialize       text,                        -- why the next refresh must start over
+  replaces           boolean not null default false, -- … and whether the rows of the table are those of another definition
   consecutive_errors integer not null default 0,
   last_error         text,
   last_error_at      timestamptz,

@@ -107,22 +107,23 @@ pub fn create_node(session: &Session, name: &QName, columns: &[NodeColumn], owne
 /// is found by that, whatever it or the table is called. What users made is left alone.
 pub fn settle_indexes(session: &Session, table: &QName, wanted: &[Index]) -> Result<()> {
     let relid = object::oid(table)?;
+    drop_other_indexes(session, table, wanted)?;
     let present = own_indexes(session, relid)?;
-    // An index that serves again stays: foreign keys of users may rest on it.
-    let serves = |present: &OwnIndex, index: &Index| {
-        present.unique == (index.method == Method::Unique)
-            && present.hash == (index.method == Method::Hash)
-            && present.keys == index.keys
-    };
-    for stale in present.iter().filter(|present| !wanted.iter().any(|index| serves(present, index))) {
-        object::drop_index(stale.relid);
-    }
-    for index in wanted.iter().filter(|index| !present.iter().any(|present| serves(present, index))) {
+    for index in wanted.iter().filter(|index| !present.iter().any(|present| present.serves(index))) {
         let name = object::free_name(relid, index.what)?;
         session.execute_once(&index.create(&name))?;
         let made = QName { schema: table.schema.clone(), name };
         object::depend_internally(object::oid(&made)?, relid);
     }
+    Ok(())
+}
+
+/// Drops those of our indexes on a table that are not wanted. One that serves again stays: foreign keys of users may rest
+/// on it.
+pub fn drop_other_indexes(session: &Session, table: &QName, wanted: &[Index]) -> Result<()> {
+    let present = own_indexes(session, object::oid(table)?)?;
+    let stale = present.iter().filter(|present| !wanted.iter().any(|index| present.serves(index)));
+    stale.for_each(|stale| object::drop_index(stale.relid));
     Ok(())
 }
 
@@ -132,6 +133,14 @@ struct OwnIndex {
     unique: bool,
     hash: bool,
     keys: Vec<String>,
+}
+
+impl OwnIndex {
+    fn serves(&self, wanted: &Index) -> bool {
+        self.unique == (wanted.method == Method::Unique)
+            && self.hash == (wanted.method == Method::Hash)
+            && self.keys == wanted.keys
+    }
 }
 
 /// The indexes that we made on a table. One that a user has made a constraint of is the user's.

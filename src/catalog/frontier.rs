@@ -25,6 +25,8 @@ pub struct Seen {
     pub moment: Option<TimestampWithTimeZone>,
     /// Why the next refresh must start over.
     pub reinitialize: Option<String>,
+    /// The rows of the table are those of another definition.
+    pub replaces: bool,
 }
 
 pub fn insert(session: &Session, id: i32) -> Result<()> {
@@ -64,7 +66,7 @@ fn clear(places: &[ItemPointerData]) -> Result<()> {
 macro_rules! seen {
     ($condition:literal) => {
         concat!(
-            "select frontier::text, own_xid::text, own_seq, reinitialize, data_timestamp, pgt_id, ctid
+            "select frontier::text, own_xid::text, own_seq, reinitialize, data_timestamp, pgt_id, ctid, replaces
                from pgtrickle.pgt_frontiers where ",
             $condition
         )
@@ -93,7 +95,7 @@ fn read(row: &Row) -> Result<(i32, Seen)> {
     let own = row.get::<String>(2).and_then(|xid| xid.parse().ok()).zip(row.get::<i32>(3));
     let frontier = row.get::<String>(1).map(|text| Frontier::parse(&text)).transpose()?;
     let frontier = frontier.map(|frontier| frontier.with_own(own));
-    Ok((placed(row, 6)?, Seen { frontier, moment: row.get(5), reinitialize: row.get(4) }))
+    Ok((placed(row, 6)?, Seen { frontier, moment: row.get(5), reinitialize: row.get(4), replaces: row.require(8)? }))
 }
 
 /// A stream table that reads some source.
@@ -124,7 +126,7 @@ macro_rules! advance {
         concat!(
             "update pgtrickle.pgt_frontiers
                 set frontier = $3::pg_snapshot, own_xid = $4::xid8, own_seq = $5,
-                    data_timestamp = $6, reinitialize = null, consecutive_errors = 0,
+                    data_timestamp = $6, reinitialize = null, replaces = false, consecutive_errors = 0,
                     last_error = null, refreshes = refreshes + 1,
                     rows_changed = rows_changed + ($2::bigint[])[array_position($1, pgt_id)]
               where ",
@@ -192,6 +194,13 @@ pub fn reinitialize(session: &Session, id: i32, reason: &str) -> Result<()> {
         "update pgtrickle.pgt_frontiers set reinitialize = coalesce(reinitialize, $2), rates = null where pgt_id = $1",
         &[id.into(), reason.into()],
     )?;
+    Ok(())
+}
+
+/// The same where also the rows of the table are not to be trusted: they are those of another definition.
+pub fn replace(session: &Session, id: i32, reason: &str) -> Result<()> {
+    reinitialize(session, id, reason)?;
+    session.execute("update pgtrickle.pgt_frontiers set replaces = true where pgt_id = $1", &[id.into()])?;
     Ok(())
 }
 

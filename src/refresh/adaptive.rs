@@ -59,11 +59,11 @@ pub fn fill(session: &Session, loaded: &Loaded) -> Result<Changes> {
     Ok(changes)
 }
 
-/// Recomputes, whatever it costs.
-pub fn full(session: &Session, loaded: &Loaded) -> Result<Changes> {
+/// Recomputes, whatever it costs; `replaces` as for [`program::full`].
+pub fn full(session: &Session, loaded: &Loaded, replaces: bool) -> Result<Changes> {
     estimate::heed_sizes(loaded)?;
     let work = Work::new(session, loaded);
-    let changes = program::full(&work)?;
+    let changes = program::full(&work, replaces)?;
     if loaded.table.mode == Mode::Auto && loaded.table.full_reason.is_none() {
         loaded.experience.rates.borrow_mut().learn_full(work.cost(), work.milliseconds());
     }
@@ -92,7 +92,7 @@ pub fn bring(
     whole: impl FnOnce(Deltas) -> Result<Deltas>,
 ) -> Result<(Action, Changes, Option<Choice>)> {
     if recomputes(loaded) {
-        return Ok((Action::Full, full(session, loaded)?, None));
+        return Ok((Action::Full, full(session, loaded, false)?, None));
     }
     if loaded.table.mode == Mode::Auto {
         return choose(session, loaded, deltas, whole);
@@ -119,7 +119,7 @@ fn choose(
     let reading = began.elapsed().as_secs_f64() * 1e3;
     let (action, changes) = match choice.way {
         Way::Delta => (Action::Differential, program::differential(&work, stores(deltas))?),
-        Way::Full => (Action::Full, program::full(&work)?),
+        Way::Full => (Action::Full, program::full(&work, false)?),
     };
     loaded.experience.rates.borrow_mut().learn(costs, choice, reading + work.milliseconds());
     Ok((action, changes, Some(choice)))

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::frontend::{self, Definition, Path, SourceTable};
 use crate::pg::spi::{self, Session};
 use crate::pg::{guard, hooks, object, wake};
-use crate::refresh::loaded;
+use crate::refresh::loaded::{self, Loaded};
 
 /// Compiles the definition and makes everything it needs. `table` holds what the user asked for; the
 /// definition's facts are filled in here.
@@ -163,14 +163,23 @@ fn read_columns(view: &View, source: &SourceTable) -> Vec<String> {
     found.map_or_else(Vec::new, |s| s.columns.iter().map(|column| column.as_str().to_owned()).collect())
 }
 
-/// Makes the table of an internal node (the stream table itself exists already) and its index.
+/// Makes the table of an internal node with its indexes. The stream table itself exists already: what it holds may be
+/// the rows of another definition, so that its indexes are made once it has been filled ([`index_table`]).
 fn make_node(session: &Session, table: &StreamTable, node: &Node) -> Result<()> {
+    let indexes = ivm::apply::plan(node).indexes;
     let internal = node.table.schema.as_ref().is_some_and(|schema| schema.as_str() == "pgtrickle_state");
-    if internal {
-        ddl::create_node(session, &node.table, &node.columns, table.owner)?;
-        object::depend_internally(object::oid(&node.table)?, table.relid);
+    if !internal {
+        return ddl::drop_other_indexes(session, &node.table, &indexes);
     }
-    ddl::settle_indexes(session, &node.table, &ivm::apply::plan(node).indexes)
+    ddl::create_node(session, &node.table, &node.columns, table.owner)?;
+    object::depend_internally(object::oid(&node.table)?, table.relid);
+    ddl::settle_indexes(session, &node.table, &indexes)
+}
+
+/// Gives a stream table that was just filled the indexes by which its rows are found again.
+pub fn index_table(loaded: &Loaded) -> Result<()> {
+    let node = loaded.view.nodes.last().ok_or(Error::Bug("a view has a last node"))?;
+    quietly(|| spi::connect(None, |session| ddl::settle_indexes(session, &node.table, &ivm::apply::plan(node).indexes)))
 }
 
 /// Compiles the definition anew after it, or something under it, changed; the next refresh starts over.
@@ -182,7 +191,7 @@ pub fn rebuild(table: &StreamTable, reason: &str) -> Result<()> {
                 put_under_guard(session, table)?;
                 take_down(table)?;
                 let built = build(session, table.clone(), definition)?;
-                frontier::reinitialize(session, built.id, reason)?;
+                frontier::replace(session, built.id, reason)?;
                 loaded::forget(table.id);
                 release_orphans(session)
             })

@@ -126,8 +126,13 @@ pub struct Change {
 }
 
 impl Applied {
-    fn new(node: &Node) -> Applied {
-        let Apply { update, delete, insert, .. } = ivm::apply::plan(node);
+    /// For a table whose rows are those of another definition.
+    pub fn replacing(node: &Node) -> Applied {
+        Applied::new(node, ivm::apply::replacing(node))
+    }
+
+    fn new(node: &Node, apply: Apply) -> Applied {
+        let Apply { update, delete, insert, .. } = apply;
         let change = |part, sql| Change { part, sql, planned: Planned::default() };
         let place = |name: &Ident| node.columns.iter().position(|column| column.name == *name);
         let key = match &node.identity {
@@ -202,7 +207,10 @@ impl Programs {
     }
 
     pub fn apply(&self, loaded: &Loaded, node: usize) -> Rc<Applied> {
-        let make = || Rc::new(Applied::new(&loaded.view.nodes[node]));
+        let make = || {
+            let node = &loaded.view.nodes[node];
+            Rc::new(Applied::new(node, ivm::apply::plan(node)))
+        };
         Rc::clone(self.apply.borrow_mut().entry(node).or_insert_with(make))
     }
 

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use ivm::choice::{STATEMENT, WRITE};
@@ -17,7 +18,7 @@ use crate::pg::spi::{Session, Statement};
 use crate::pg::tuplestore::Tuplestore;
 use crate::pg::{applying, relation};
 use crate::refresh::loaded::Loaded;
-use crate::refresh::planned::{Change, Compiled, NEAR, register_as, told};
+use crate::refresh::planned::{Applied, Change, Compiled, NEAR, register_as, told};
 
 /// What a refresh changed in the stream table.
 pub struct Changes {
@@ -101,7 +102,8 @@ pub fn differential(work: &Work, mut changed: BTreeMap<Relation, Tuplestore>) ->
         let sizes =
             deltas.iter().filter_map(|delta| changed.get(delta)).map(|store| told(store.rows() as f64)).collect();
         let Some(compiled) = work.loaded.programs.delta(work.loaded, node, mask)? else { continue };
-        let changes = run(work, node, &compiled, sizes)?;
+        let applied = work.loaded.programs.apply(work.loaded, node);
+        let changes = run(work, node, (&compiled, &applied), sizes)?;
         if node == last {
             return Ok(changes);
         }
@@ -129,12 +131,17 @@ pub fn mask_of(loaded: &Loaded, node: usize, changed: impl Fn(&Relation) -> bool
     (mask, deltas)
 }
 
-/// Recomputes every node from its inputs and writes the differences.
-pub fn full(work: &Work) -> Result<Changes> {
+/// Recomputes every node from its inputs and writes the differences. `replaces`: what the tables hold are rows of another
+/// definition, or whatever was done to them.
+pub fn full(work: &Work, replaces: bool) -> Result<Changes> {
     let last = work.loaded.view.nodes.len() - 1;
     for node in 0..=last {
         let compiled = work.loaded.programs.full(work.loaded, node)?;
-        let changes = run(work, node, &compiled, vec![])?;
+        let applied = match replaces {
+            true => Rc::new(Applied::replacing(&work.loaded.view.nodes[node])),
+            false => work.loaded.programs.apply(work.loaded, node),
+        };
+        let changes = run(work, node, (&compiled, &applied), vec![])?;
         if node == last {
             return Ok(changes);
         }
@@ -168,7 +175,7 @@ fn unchanged(work: &Work) -> Result<Changes> {
 }
 
 /// Runs one program, which reads deltas of these sizes, and applies its delta.
-fn run(work: &Work, node: usize, compiled: &Compiled, mut sizes: Vec<f64>) -> Result<Changes> {
+fn run(work: &Work, node: usize, (compiled, applied): (&Compiled, &Applied), mut sizes: Vec<f64>) -> Result<Changes> {
     let steps = &compiled.program.steps;
     let mut stores: Vec<Tuplestore> = vec![];
     for (at, step) in steps.iter().enumerate() {
@@ -186,7 +193,7 @@ fn run(work: &Work, node: usize, compiled: &Compiled, mut sizes: Vec<f64>) -> Re
     let delta = stores.pop().ok_or(Error::Bug("a program ends in its delta"))?;
     let delta = if steps.last().is_some_and(|last| last.repeats) { delta.summed() } else { delta };
     steps.iter().try_for_each(|step| work.session.unregister(step.name.as_str()))?;
-    apply(work, node, delta)
+    apply(work, node, applied, delta)
 }
 
 /// The places of the columns that unique indexes of users tell the rows of a stream table by: two rows that trade their
@@ -207,9 +214,8 @@ fn unique(work: &Work, node: usize) -> Vec<usize> {
 }
 
 /// Writes a delta into the node's table and checks that the table agreed with it.
-fn apply(work: &Work, node: usize, delta: Tuplestore) -> Result<Changes> {
+fn apply(work: &Work, node: usize, applied: &Applied, delta: Tuplestore) -> Result<Changes> {
     let (minus, plus) = delta.weights()?;
-    let applied = work.loaded.programs.apply(work.loaded, node);
     let parts = (minus > 0 && plus > 0).then(|| delta.parts(applied.key.as_deref(), &unique(work, node)));
     let (changed, gone, come) = match &parts {
         Some(parts) => (Some(&parts.changed), &parts.gone, &parts.come),

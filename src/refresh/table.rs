@@ -57,6 +57,7 @@ pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Erro
     };
     let Some(seen_frontier) = seen.frontier else {
         let changes = as_owner(tick, &loaded, None, |session| adaptive::fill(session, &loaded))?;
+        build::index_table(&loaded)?;
         advice::index_nodes(&loaded)?;
         let done = Done { action: Action::Full, changes, choice: None, error: None };
         return finish(tick, &loaded, done, 0, started);
@@ -66,7 +67,10 @@ pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Erro
     let input = pending(tick, &loaded, &seen_frontier, enough)?;
     tick.consumed.extend(&input.sources);
     if starts_over || input.truncated {
-        let changes = as_owner(tick, &loaded, None, |session| adaptive::full(session, &loaded))?;
+        let changes = as_owner(tick, &loaded, None, |session| adaptive::full(session, &loaded, seen.replaces))?;
+        if seen.replaces {
+            build::index_table(&loaded)?;
+        }
         advice::index_nodes(&loaded)?;
         let done = Done { action: Action::Reinitialize, changes, choice: None, error: restart.map(Error::to_string) };
         return finish(tick, &loaded, done, input.rows, started);

@@ -6,6 +6,7 @@
 mod bag;
 mod index;
 mod keyed;
+mod replace;
 
 use crate::sql::ast::{Expr, From, col};
 use crate::sql::ident::QName;
@@ -20,6 +21,11 @@ pub fn plan(node: &Node) -> Apply {
         }
         Identity::Bag => Apply { update: None, delete: bag::delete(node), insert: bag::insert(node), indexes },
     }
+}
+
+/// The same where the rows of the table are those of another definition: rows leave and come, none changes.
+pub fn replacing(node: &Node) -> Apply {
+    Apply { update: None, delete: replace::delete(node), insert: bag::insert(node), indexes: vec![] }
 }
 
 /// A part of the delta, `d`.
