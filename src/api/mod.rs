@@ -15,6 +15,7 @@ mod explain;
 mod refresh;
 mod status;
 mod tree;
+mod verify;
 mod wait;
 
 use std::time::Duration;

@@ -173,6 +173,12 @@ pub fn drop_table(session: &Session, name: &QName, cascade: bool) -> Result<()> 
     Ok(())
 }
 
+/// How many rows a table has.
+pub fn count(session: &Session, name: &QName) -> Result<i64> {
+    let statement = session.prepare(&format!("select count(*) from {name}"), &[])?;
+    session.rows(&statement, &[], |row| row.require(1))?.pop().ok_or(Error::Bug("a count is a row"))
+}
+
 /// Fresh statistics: cached plans are made from them.
 pub fn analyze(session: &Session, name: &QName) -> Result<()> {
     session.execute_once(&format!("analyze {name}"))?;

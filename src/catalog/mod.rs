@@ -5,6 +5,7 @@
 
 pub mod ddl;
 pub mod dependency;
+pub mod difference;
 pub mod frontier;
 pub mod history;
 pub mod index;

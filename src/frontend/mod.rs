@@ -137,6 +137,13 @@ pub fn compile(session: &Session, reading: &ast::Query, table: &QName, id: i32) 
     Ok((view, catalog.equality_schemas()))
 }
 
+/// The same as one node that is compared with the table `table`, and not cut.
+pub fn compile_whole(session: &Session, reading: &ast::Query, table: &QName) -> Result<(View, BTreeSet<String>)> {
+    let catalog = ServerCatalog::new(session);
+    let view = ivm::compile::whole(reading, &catalog, table)?;
+    Ok((view, catalog.equality_schemas()))
+}
+
 /// Where internal node `node` of stream table `id` lives.
 pub fn node_table(id: i32, node: usize) -> QName {
     QName::qualified("pgtrickle_state", format!("n_{id}_{}", node + 1))

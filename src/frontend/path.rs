@@ -17,6 +17,16 @@ impl Path {
         Path(schemas.into_iter().filter(|schema| schema != "pg_catalog").collect())
     }
 
+    /// The path that [`text`](Path::text) gave this text, as it is, with more schemas.
+    pub fn widened(text: &str, schemas: BTreeSet<String>) -> String {
+        let more = schemas.into_iter().filter(|schema| schema != "pg_catalog");
+        let more: String = more.map(|schema| format!(", {}", Ident::new(schema))).collect();
+        match text.strip_suffix(", pg_temp") {
+            Some(before) => format!("{before}{more}, pg_temp"),
+            None => format!("{text}{more}"),
+        }
+    }
+
     /// The value of `search_path`.
     pub fn text(&self) -> String {
         let between = self.0.iter().map(|schema| format!("{}, ", Ident::new(schema)));

@@ -179,7 +179,13 @@ impl Session {
         self.rows(&statement, args, map)
     }
 
-    fn rows<R>(&self, statement: &Statement, args: &[Arg], mut map: impl FnMut(&Row) -> Result<R>) -> Result<Vec<R>> {
+    /// Runs a query and maps each row.
+    pub fn rows<R>(
+        &self,
+        statement: &Statement,
+        args: &[Arg],
+        mut map: impl FnMut(&Row) -> Result<R>,
+    ) -> Result<Vec<R>> {
         let count = self.run(statement, args)?;
         // SAFETY: SPI_tuptable belongs to the statement that just ran and is freed below, after the
         // rows were copied out by `map`.

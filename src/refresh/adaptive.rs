@@ -79,7 +79,7 @@ pub fn enough(loaded: &Loaded) -> i64 {
     }
 }
 
-fn recomputes(loaded: &Loaded) -> bool {
+pub fn recomputes(loaded: &Loaded) -> bool {
     loaded.table.full_reason.is_some() || loaded.table.mode == Mode::Full
 }
 
@@ -125,6 +125,6 @@ fn choose(
     Ok((action, changes, Some(choice)))
 }
 
-fn stores(deltas: Deltas) -> BTreeMap<Relation, Tuplestore> {
+pub fn stores(deltas: Deltas) -> BTreeMap<Relation, Tuplestore> {
     deltas.into_iter().map(|(relation, pending)| (relation, pending.store)).collect()
 }

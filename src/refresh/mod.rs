@@ -18,6 +18,7 @@ mod prune;
 mod recompute;
 mod table;
 mod tick;
+mod verify;
 
 pub use advice::missing_indexes;
 pub use behind::{Wait, behind};
@@ -29,3 +30,4 @@ pub use planned::explain as explain_programs;
 pub use prune::prune;
 pub use recompute::recompute;
 pub use tick::{Done, Locks, Outcome, lock, lock_with_upstream, tick, with_upstream};
+pub use verify::verify;

@@ -26,13 +26,13 @@ use crate::refresh::{advice, build, clock};
 const NOTED: i64 = 10_000_000;
 
 /// Pending changes of the sources of one stream table.
-struct Input {
-    deltas: Deltas,
+pub struct Input {
+    pub deltas: Deltas,
     /// Those that have any.
     sources: Vec<i32>,
-    rows: i64,
+    pub rows: i64,
     /// A source was truncated: rows left without a change row.
-    truncated: bool,
+    pub truncated: bool,
 }
 
 /// What was done: how, what it changed, what made it so.
@@ -90,7 +90,7 @@ pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Erro
 
 /// Reads what each source has pending behind the frontier: from this tick's memory for stream tables that
 /// it moved, from the change buffers otherwise. Of more rows than `enough` of one source, the rest is only counted.
-fn pending(tick: &Tick, loaded: &Loaded, seen: &Frontier, enough: i64) -> Result<Input> {
+pub fn pending(tick: &Tick, loaded: &Loaded, seen: &Frontier, enough: i64) -> Result<Input> {
     let mut input = Input { deltas: BTreeMap::new(), sources: vec![], rows: 0, truncated: false };
     for dependency in &loaded.dependencies {
         let name = &loaded.names[&dependency.source];
@@ -154,7 +154,7 @@ fn own_clock(loaded: &Loaded) -> Option<TimestampWithTimeZone> {
 
 /// Runs `f` as the table's owner, under the path and settings of its definition, in the tick's snapshot. To its
 /// queries it is the tick's time, and was `before`.
-fn as_owner<R>(
+pub fn as_owner<R>(
     tick: &Tick,
     loaded: &Loaded,
     before: Option<TimestampWithTimeZone>,

@@ -106,7 +106,7 @@ impl Outcome {
 }
 
 impl Tick {
-    fn new(members: BTreeSet<i32>) -> Tick {
+    pub fn new(members: BTreeSet<i32>) -> Tick {
         Tick {
             taken: clock_timestamp(),
             snapshot: Rc::new(Snapshot::latest()),

@@ -50,6 +50,17 @@ pub fn opaque(query: &QName, columns: Vec<NodeColumn>, table: &QName) -> View {
     View { nodes: vec![Node { inputs: BTreeSet::new(), ..node(table.clone(), cut) }], sources: vec![], ids }
 }
 
+/// The view of a query that is only compared with `table`: one node, not cut, so that it reads nothing but sources.
+pub fn whole(query: &Query, catalog: &dyn Catalog, table: &QName) -> Result<View> {
+    let mut ids = Ids::default();
+    let plan = bind::bind(query, catalog, &mut ids)?;
+    let plan = rewrite::simplify(rewrite::unnest::unnest(plan, catalog, &mut ids)?);
+    let mut view = of_plan(plan.clone(), catalog, (table, &|_| table.clone()), ids)?;
+    let columns = view.nodes.pop().map(|last| last.columns).unwrap_or_default();
+    view.nodes = vec![node(table.clone(), Cut::new(plan, columns, Identity::Bag))];
+    Ok(view)
+}
+
 /// The rows that a node must have, from the sources and the tables of earlier nodes.
 pub fn full_query(view: &View, index: usize) -> Result<Query> {
     render::query(&view.nodes[index].plan, &|relation| view.relation_name(relation))

@@ -1,0 +1,55 @@
+//! `verify_stream_table`.
+
+// The columns of a set-returning function are read off its signature: an alias would hide them.
+#![allow(clippy::type_complexity)]
+
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::iter::TableIterator;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{JsonB, default, name, pg_extern};
+
+use crate::api::{given, owned_id};
+use crate::refresh;
+
+/// How many rows that differ are shown by default.
+const SAMPLE: i32 = 10;
+
+/// Compares a stream table with its query, as multisets, under one snapshot, and changes nothing. Changes that are pending
+/// count: they are followed first, and that is undone. Rows that one side has and the other has not are counted, and some
+/// of them shown.
+#[pg_extern]
+fn verify_stream_table(
+    name: Option<&str>,
+    sample: default!(Option<i32>, 10),
+) -> std::result::Result<
+    TableIterator<
+        'static,
+        (
+            name!(is_equal, Option<bool>),
+            name!(compared, String),
+            name!(data_timestamp, Option<TimestampWithTimeZone>),
+            name!(table_rows, Option<i64>),
+            name!(query_rows, Option<i64>),
+            name!(missing, Option<i64>),
+            name!(surplus, Option<i64>),
+            name!(sample, Option<JsonB>),
+        ),
+    >,
+    ErrorReport,
+> {
+    let verdict = refresh::verify(owned_id(given("name", name)?)?, sample.unwrap_or(SAMPLE))?;
+    let (equal, compared, moment) = (verdict.equal, verdict.compared, verdict.moment);
+    Ok(TableIterator::once(match verdict.found {
+        Some(found) => (
+            equal,
+            compared,
+            moment,
+            Some(found.table_rows),
+            Some(found.query_rows),
+            Some(found.missing),
+            Some(found.surplus),
+            found.sample,
+        ),
+        None => (equal, compared, moment, None, None, None, None, None),
+    }))
+}

@@ -1,0 +1,29 @@
+//! Rows that a stream table and its query do not share.
+
+use ivm::sql::ident::Ident;
+use pgrx::JsonB;
+
+use crate::error::Result;
+use crate::pg::spi::Session;
+
+/// The name under which they are read.
+pub const NAME: &str = "pgtrickle_difference";
+
+/// Some of them, those that the table lacks first; `None` if there are none.
+pub fn sample(session: &Session, weight: &str, most: i32) -> Result<Option<JsonB>> {
+    let (weight, key) = (Ident::new(weight), weight.replace('\'', "''"));
+    let statement = session.prepare(
+        &format!(
+            "select jsonb_agg(r.shown)
+               from (select jsonb_build_object('in', case when d.{weight} > 0 then 'query' else 'table' end,
+                                               'copies', abs(d.{weight}), 'row', to_jsonb(d) - '{key}') as shown
+                       from {NAME} d
+                      order by d.{weight} < 0, to_jsonb(d)
+                      limit {}) r",
+            most.max(0)
+        ),
+        &[],
+    )?;
+    let rows = session.rows(&statement, &[], |row| Ok(row.get(1)))?;
+    Ok(rows.into_iter().next().flatten())
+}
