@@ -9,9 +9,9 @@ use crate::api::{create, given, owned};
 use crate::catalog::stream_table::{self, Mode, Status, StreamTable};
 use crate::catalog::{ddl, frontier, quietly};
 use crate::error::{Error, Result};
-use crate::pg::spi::{Session, Statement};
-use crate::pg::{guard, object, query, spi, types, wake};
-use crate::{frontend, refresh};
+use crate::pg::spi::{OwnerSession, Session, Statement};
+use crate::pg::{guard, object, query, spi, types, view, wake};
+use crate::refresh;
 
 /// Changes what is given and leaves the rest. A new query must have the same columns.
 #[pg_extern]
@@ -64,7 +64,7 @@ fn resume_stream_table(name: Option<&str>) -> std::result::Result<(), ErrorRepor
 /// Whether `query` has exactly the columns of the stream table: names, types, collations, order.
 pub fn same_columns(table: &StreamTable, query: &str) -> Result<bool> {
     query::check_is_select(query)?;
-    spi::connect(None, |session| {
+    as_owner(table, |owner| {
         let shape = |statement: Statement| -> Result<Vec<_>> {
             Ok(types::columns(statement.result_desc()?)?
                 .into_iter()
@@ -73,7 +73,7 @@ pub fn same_columns(table: &StreamTable, query: &str) -> Result<bool> {
         };
         // The table may have more columns, which users added.
         let name = object::name(table.definition);
-        Ok(shape(ddl::prepare_query(session, query)?)? == shape(ddl::prepare_table(session, &name)?)?)
+        Ok(shape(ddl::prepare_query(owner, query)?)? == shape(ddl::prepare_table(owner, &name)?)?)
     })
 }
 
@@ -97,7 +97,7 @@ pub fn redefine(table: &StreamTable, query: Option<&str>, schedule: Option<&str>
             .into_iter()
             .map(|name| Ok((name.to_owned(), guard::setting(name)?)))
             .collect::<Result<_>>()?;
-        create::require_trigger_privilege(table.definition)?;
+        create::require_trigger_privilege(table.owner, table.definition)?;
         if table.status == Status::Suspended {
             quietly(|| spi::connect(None, |session| stream_table::set_status(session, table.id, Status::Active)))?;
         }
@@ -117,7 +117,7 @@ fn locked(table: &StreamTable) -> Result<StreamTable> {
 
 /// The same, with the locks of the refresh that follows: of what the query reads, before and after the change.
 fn locked_for_refresh(table: &StreamTable, query: Option<&str>) -> Result<StreamTable> {
-    let relations = |query| spi::connect(None, |session| ddl::prepare_query(session, query)?.relations());
+    let relations = |query| as_owner(table, |owner| ddl::prepare_query(owner, query)?.relations());
     let read = query.map_or(Ok(vec![]), relations)?;
     let ids = |session: &Session| read.into_iter().map(|relation| stream_table::id_of(session, relation)).collect();
     let read: Vec<Option<i32>> = quietly(|| spi::connect(None, ids))?;
@@ -126,9 +126,15 @@ fn locked_for_refresh(table: &StreamTable, query: Option<&str>) -> Result<Stream
     locked(table)
 }
 
+/// Runs `f` in a session of the stream table's owner, whoever calls, under the caller's settings.
+fn as_owner<R>(table: &StreamTable, f: impl FnOnce(&OwnerSession) -> Result<R>) -> Result<R> {
+    spi::connect_as(table.owner, &[], None, f)
+}
+
 /// Replaces the stored definition in place: the view keeps its oid and its place in the dependencies.
 fn replace_view(table: &StreamTable, query: &str) -> Result<()> {
-    let name = frontend::definition_view(table.id);
-    spi::connect(None, |session| ddl::probe(session, query))?;
-    guard::as_superuser(|| spi::connect(None, |session| ddl::replace_view(session, &name, query)))
+    as_owner(table, |owner| {
+        ddl::probe(owner, query)?;
+        view::replace(owner, table.definition, query)
+    })
 }

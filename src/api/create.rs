@@ -14,7 +14,8 @@ use crate::catalog::stream_table::{self, Mode, Status, StreamTable};
 use crate::catalog::{ddl, frontier, quietly};
 use crate::error::{Error, Result};
 use crate::frontend;
-use crate::pg::{guard, object, query, relation, spi, wake};
+use crate::pg::spi::OwnerSession;
+use crate::pg::{guard, object, query, spi, view, wake};
 use crate::refresh;
 
 /// The schedule of a stream table that is created without one.
@@ -140,10 +141,10 @@ fn create(request: &Request) -> Result<()> {
         name: name.name.as_str().to_owned(),
         owner: guard::current_role(),
     };
-    require_trigger_privilege(definition)?;
+    require_trigger_privilege(table.owner, definition)?;
     let built = quietly(|| {
         spi::connect(None, |session| {
-            let read = frontend::define(session, definition)?;
+            let read = refresh::define(session, &table)?;
             let built = refresh::build(session, table, read)?;
             frontier::insert(session, id)?;
             Ok(built)
@@ -204,39 +205,44 @@ fn evaluation_settings() -> Result<BTreeMap<String, String>> {
     guard::EVALUATION_SETTINGS.into_iter().map(|name| Ok((name.to_owned(), guard::setting(name)?))).collect()
 }
 
-/// Stores the query as a view: PostgreSQL analyses it under the user's own path and settings and records
-/// everything it depends on. First as the user, who must be allowed to read what it reads.
-pub fn define_view(id: i32, query: &str) -> Result<Oid> {
-    let (name, owner) = (frontend::definition_view(id), guard::current_role());
-    spi::connect(None, |session| ddl::probe(session, query))?;
-    let relations = spi::connect(None, |session| ddl::prepare_query(session, query)?.relations())?;
-    quietly(|| spi::connect(None, |session| frontend::checked(session, relations, owner)))?;
-    guard::as_superuser(|| spi::connect(None, |session| ddl::create_view(session, &name, query, owner)))?;
-    object::oid(&name)
+/// Stores the query as a view: PostgreSQL analyses it as the user, who must be allowed to read what it reads, under the
+/// user's own path and settings, and records everything it depends on.
+fn define_view(id: i32, query: &str) -> Result<Oid> {
+    let name = frontend::definition_view(id);
+    as_caller(|caller| {
+        ddl::probe(caller, query)?;
+        let relations = ddl::prepare_query(caller, query)?.relations()?;
+        caller.catalog(|session| frontend::checked(session, relations, caller.role()))?;
+        view::create(caller, &name, query)
+    })
+}
+
+/// Runs `f` in a session of the caller, under the caller's settings.
+pub fn as_caller<R>(f: impl FnOnce(&OwnerSession) -> Result<R>) -> Result<R> {
+    spi::connect_as(guard::current_role(), &[], None, f)
 }
 
 /// The table itself: the columns of the query, their types and collations, and nothing else.
 fn make_table(name: &QName, definition: Oid, id: i32) -> Result<Oid> {
-    let view = frontend::definition_view(id);
-    spi::connect(None, |session| ddl::create_stream_table(session, name, &view))?;
-    let relid = object::oid(name)?;
-    if relation::kind(relid).is_some_and(|kind| kind.persistence == b't') {
+    if name.schema.as_ref().map_or(Ok(false), |schema| object::is_temporary(schema.as_str()))? {
         return Err(Error::new(ERRCODE_INVALID_TABLE_DEFINITION, format!("stream table {name} cannot be temporary"))
             .detail("It would end with this session; the workers and other sessions could not see it.")
             .hint("Name a schema that lasts."));
     }
+    let view = frontend::definition_view(id);
+    as_caller(|caller| ddl::create_stream_table(caller, name, &view))?;
+    let relid = object::oid(name)?;
     object::depend_internally(definition, relid);
     quietly(|| spi::connect(None, |session| ddl::guard(session, relid)))?;
     Ok(relid)
 }
 
-/// Capturing a table's changes puts triggers on it: the caller must be allowed to.
-pub fn require_trigger_privilege(definition: Oid) -> Result<()> {
-    let caller = guard::current_role();
-    let sources =
-        quietly(|| spi::connect(None, |session| frontend::sources(session, &object::name(definition), caller)))?;
+/// Capturing a table's changes puts triggers on it: the owner of the stream table must be allowed to.
+pub fn require_trigger_privilege(owner: Oid, definition: Oid) -> Result<()> {
+    let view = object::name(definition);
+    let sources = spi::connect_as(owner, &[guard::catalog_path()], None, |owner| frontend::sources(owner, &view))?;
     for source in sources.into_iter().filter(|source| source.uncaptured.is_none()) {
-        if !object::may_create_trigger(caller, source.relid) {
+        if !object::may_create_trigger(owner, source.relid) {
             let name = QName::qualified(&source.schema, &source.name);
             return Err(Error::new(ERRCODE_INSUFFICIENT_PRIVILEGE, format!("permission denied for table {name}"))
                 .detail("A stream table captures the changes of its sources by triggers.")

@@ -3,7 +3,7 @@
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
-use crate::api::{given, owned};
+use crate::api::{create, given, owned};
 use crate::catalog::stream_table::StreamTable;
 use crate::catalog::{ddl, quietly, stream_table};
 use crate::error::Result;
@@ -21,7 +21,7 @@ fn drop_stream_table(
 
 pub fn drop_table(table: &StreamTable, cascade: bool) -> Result<()> {
     refresh::lock(table.id);
-    spi::connect(None, |session| ddl::drop_table(session, &object::name(table.relid), cascade))?;
+    create::as_caller(|caller| ddl::drop_table(caller, &object::name(table.relid), cascade))?;
     forget_dropped_tables()
 }
 

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use ivm::frontier::Frontier;
+use ivm::sql::ident::QName;
 use pgrx::pg_sys;
 
 use crate::capture::cache::{self, Known};
@@ -23,6 +24,7 @@ use crate::pg::relation;
 use crate::pg::row::{Aligned, Row, Values};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi;
+use crate::pg::template::Hole;
 use crate::pg::tuplestore::{ColumnDef, Desc, Tuplestore};
 use crate::pg::xact;
 
@@ -323,6 +325,11 @@ pub fn mark(source: i32) -> Result<()> {
     with_pending(|pending| pending.mark(known.destination(0, 1)))
 }
 
+/// What the change buffer of a source is called.
+pub fn name(source: i32) -> QName {
+    QName::qualified("pgtrickle_changes", format!("changes_{source}"))
+}
+
 /// The layout of a row that stands for nothing and is never pruned. A crash that empties an unlogged
 /// source empties its buffer, unlogged as well, and takes this row with it.
 const SENTINEL: i32 = -1;
@@ -331,11 +338,8 @@ const SENTINEL: i32 = -1;
 pub fn settle(source: &Source, unlogged: bool) -> Result<()> {
     let known = known(source.id)?;
     if unlogged != relation::is_unlogged(known.buffer) {
-        let how = if unlogged { "unlogged" } else { "logged" };
-        let id = source.id;
-        spi::connect(None, |session| {
-            session.execute_once(&format!("alter table pgtrickle_changes.changes_{id} set {how}"))
-        })?;
+        let template = if unlogged { "alter table {} set unlogged" } else { "alter table {} set logged" };
+        spi::connect(None, |session| session.define(template, &[Hole::Name(&name(source.id))]))?;
     }
     if unlogged
         && is_lost(&known)

@@ -1,5 +1,7 @@
 //! Pending changes as rows that people can read: a set-returning function, and a view per source.
 
+use ivm::catalog::ColumnType;
+use ivm::sql::ident::{Ident, QName};
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 
@@ -9,16 +11,23 @@ use crate::capture::stamp;
 use crate::catalog::source::Source;
 use crate::error::{Error, Result};
 use crate::pg::heap::Table;
-use crate::pg::relation;
 use crate::pg::row::{Aligned, Values};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi::{self, Session};
 use crate::pg::srf::{Request, text};
+use crate::pg::template::Hole;
 use crate::pg::trigger::Call;
 use crate::pg::tuplestore::Tuplestore;
+use crate::pg::{relation, types};
 
 /// Columns before those of the source.
+const LEADING_COLUMNS: [(&str, pg_sys::Oid); LEADING] =
+    [("action", pg_sys::TEXTOID), ("copies", pg_sys::INT8OID), ("xid", pg_sys::XID8OID)];
 const LEADING: usize = 3;
+
+fn name(source: i32) -> QName {
+    QName::qualified("pgtrickle_changes", format!("pending_{source}"))
+}
 
 /// Makes `pgtrickle_changes.pending_<id>` anew, with the columns that are captured now.
 pub fn create_view(source: &Source) -> Result<()> {
@@ -27,30 +36,27 @@ pub fn create_view(source: &Source) -> Result<()> {
     let (layout, _) = known.current().ok_or(Error::Bug("the source was just given a layout"))?;
     let captured = layout.attnums.iter().zip(&layout.types).filter_map(|(number, ty)| {
         let attribute = known.attributes.iter().find(|attribute| attribute.number == *number)?;
-        Some((attribute.name.as_str(), relation::type_name(*ty)))
+        Some((Ident::new(&attribute.name), types::column_type(*ty, -1, pg_sys::InvalidOid)))
     });
-    let captured: Vec<(&str, String)> = captured.collect();
+    let captured: Vec<(Ident, ColumnType)> = captured.collect();
     let unique = |wanted: &str| {
-        let mut name = wanted.to_owned();
+        let mut name = Ident::new(wanted);
         while captured.iter().any(|(taken, _)| *taken == name) {
-            name.push('_');
+            name.0.push('_');
         }
         name
     };
-    let leading = [("action", "text"), ("copies", "bigint"), ("xid", "xid8")].map(|(name, ty)| (unique(name), ty));
-    let leading = leading.iter().map(|(name, ty)| (name.as_str(), (*ty).to_owned()));
-    let columns = leading.chain(captured.iter().cloned());
-    let columns: Vec<String> =
-        columns.map(|(name, ty)| format!("{} {ty}", pgrx::spi::quote_identifier(name))).collect();
-    let columns = columns.join(", ");
-    let view = format!("pgtrickle_changes.pending_{id}");
+    let leading = LEADING_COLUMNS.map(|(name, ty)| (unique(name), types::column_type(ty, -1, pg_sys::InvalidOid)));
+    let columns: Vec<(&Ident, &ColumnType)> = leading.iter().chain(&captured).map(|(name, ty)| (name, ty)).collect();
+    let view = name(id);
     spi::connect(None, |session| {
         drop_view(session, id)?;
-        session.execute_once(&format!(
-            "create view {view} as select * from pgtrickle.pending_changes({id}) as c({columns})"
-        ))?;
+        session.define(
+            "create view {} as select * from pgtrickle.pending_changes({}) as c({})",
+            &[Hole::Name(&view), Hole::Number(id.into()), Hole::Columns(&columns)],
+        )?;
         // The function behind it asks for the privilege on the source.
-        session.execute_once(&format!("grant select on {view} to public"))
+        session.define("grant select on {} to public", &[Hole::Name(&view)])
     })?;
     match relation::find("pgtrickle_changes", &format!("pending_{id}"))? {
         Some(view) => relation::depend_on_extension(view),
@@ -60,7 +66,7 @@ pub fn create_view(source: &Source) -> Result<()> {
 
 pub fn drop_view(session: &Session, id: i32) -> Result<()> {
     if relation::find("pgtrickle_changes", &format!("pending_{id}"))?.is_some() {
-        session.execute_once(&format!("drop view pgtrickle_changes.pending_{id}"))?;
+        session.define("drop view {}", &[Hole::Name(&name(id))])?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use ivm::sql::ident::Ident;
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::{self, Oid};
 
@@ -18,6 +19,7 @@ use crate::catalog::{self, dependency, frontier};
 use crate::error::{Error, Result};
 use crate::pg::relation::{self, Attribute};
 use crate::pg::spi::{self, Session};
+use crate::pg::template::Hole;
 use crate::pg::{object, trigger, xact};
 
 /// Makes changes of these columns be recorded from now on; with `touch`, also that others changed. Returns
@@ -81,7 +83,7 @@ pub fn release(id: i32) -> Result<()> {
         spi::connect(None, |session| {
             inspect::drop_view(session, id)?;
             if relation::find("pgtrickle_changes", &format!("changes_{id}"))?.is_some() {
-                session.execute_once(&format!("drop table pgtrickle_changes.changes_{id}"))?;
+                session.define("drop table {}", &[Hole::Name(&buffer::name(id))])?;
             }
             source::delete(session, id)
         })
@@ -249,15 +251,16 @@ fn check_rights(relid: Oid) -> Result<()> {
 fn create(session: &Session, relid: Oid) -> Result<Source> {
     let source = source::insert(session, relid)?;
     let id = source.id;
-    session.execute_once(&format!(
-        "create table pgtrickle_changes.changes_{id}
+    session.define(
+        "create table {}
            (chunk bytea not null)
          using heap
-         with (toast_tuple_target = {INLINE}, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
+         with (toast_tuple_target = {}, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
                autovacuum_vacuum_insert_threshold = -1, autovacuum_vacuum_cost_delay = 0,
-               autovacuum_analyze_threshold = 2000000000)"
-    ))?;
-    session.execute_once(&format!("alter table pgtrickle_changes.changes_{id} alter chunk set storage external"))?;
+               autovacuum_analyze_threshold = 2000000000)",
+        &[Hole::Name(&buffer::name(id)), Hole::Number(INLINE)],
+    )?;
+    session.define("alter table {} alter chunk set storage external", &[Hole::Name(&buffer::name(id))])?;
     match relation::find("pgtrickle_changes", &format!("changes_{id}"))? {
         Some(buffer) => relation::depend_on_extension(buffer)?,
         None => return Err(Error::Bug("the change buffer was just created")),
@@ -266,7 +269,7 @@ fn create(session: &Session, relid: Oid) -> Result<Source> {
 }
 
 /// A tuple that fills a page stays in it; only what is longer goes, uncompressed, to the TOAST table.
-const INLINE: u32 = 8160;
+const INLINE: i64 = 8160;
 
 /// Makes writers use a layout that holds these columns and all that were captured before.
 fn widen(source: &Source, columns: &[String], touch: bool) -> Result<()> {
@@ -352,7 +355,8 @@ fn enable(member: &Member, name: &str, state: &str) -> Result<()> {
     if state == source::ALWAYS {
         return Ok(());
     }
-    let table = relation::display(member.relid);
-    spi::connect(None, |session| session.execute_once(&format!("alter table {table} enable always trigger {name}")))?;
-    Ok(())
+    let (table, name) = (object::name(member.relid), Ident::new(name));
+    spi::connect(None, |session| {
+        session.define("alter table {} enable always trigger {}", &[Hole::Name(&table), Hole::Ident(&name)])
+    })
 }

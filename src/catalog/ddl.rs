@@ -1,16 +1,16 @@
-//! The database objects that belong to a stream table: its definition, its tables, their guard. Names and
-//! types enter through types that quote themselves; a defining query is the user's own text, run as the user
-//! before it is stored.
+//! The database objects that belong to a stream table: its definition, its tables, their guard. What holds text of a
+//! user's query is prepared and run as the owner; the rest has holes for names and types alone.
 
-use ivm::sql::ident::QName;
+use ivm::sql::ident::{Ident, QName};
 use ivm::sql::index::{Index, Method};
 use ivm::view::NodeColumn;
 use pgrx::pg_sys::{self, Oid};
 
 use crate::catalog::shape;
 use crate::error::{Error, Result};
-use crate::pg::spi::{Session, Statement};
-use crate::pg::{object, relation, trigger, xact};
+use crate::pg::spi::{OwnerSession, Session, Statement};
+use crate::pg::template::Hole;
+use crate::pg::{index, object, relation, trigger, xact};
 
 /// A user's query without what may end a statement.
 fn body(query: &str) -> &str {
@@ -18,43 +18,31 @@ fn body(query: &str) -> &str {
 }
 
 /// Runs a query as far as privileges and syntax go, for no rows.
-pub fn probe(session: &Session, query: &str) -> Result<()> {
-    session.execute_once(&format!("select from ({}\n) as q limit 0", body(query)))?;
+pub fn probe(owner: &OwnerSession, query: &str) -> Result<()> {
+    let statement = owner.prepare(&format!("select from ({}\n) as q limit 0", body(query)), &[])?;
+    owner.run(&statement, &[])?;
     Ok(())
 }
 
 /// The prepared query text of a user.
-pub fn prepare_query(session: &Session, query: &str) -> Result<Statement> {
-    session.prepare(body(query), &[])
+pub fn prepare_query(owner: &OwnerSession, query: &str) -> Result<Statement> {
+    owner.prepare(body(query), &[])
 }
 
 /// `table name`, prepared.
-pub fn prepare_table(session: &Session, name: &QName) -> Result<Statement> {
-    session.prepare(&format!("table {name}"), &[])
+pub fn prepare_table(owner: &OwnerSession, name: &QName) -> Result<Statement> {
+    owner.prepare(&format!("table {name}"), &[])
 }
 
 /// A delta of a table that is empty: its columns and a weight.
-pub fn prepare_empty_delta(session: &Session, name: &QName) -> Result<Statement> {
-    session.prepare(&format!("select *, 1::bigint as w from {name} where false"), &[])
-}
-
-/// Stores a defining query as a view that belongs to `owner`.
-pub fn create_view(session: &Session, name: &QName, query: &str, owner: Oid) -> Result<()> {
-    session.execute_once(&format!("create view {name} as {}", body(query)))?;
-    session.execute_once(&format!("alter view {name} owner to {}", object::role_name(owner)))?;
-    Ok(())
-}
-
-/// Gives a view another query with the same columns; it keeps its oid and its dependants.
-pub fn replace_view(session: &Session, name: &QName, query: &str) -> Result<()> {
-    session.execute_once(&format!("create or replace view {name} as {}", body(query)))?;
-    Ok(())
+pub fn prepare_empty_delta(owner: &OwnerSession, name: &QName) -> Result<Statement> {
+    owner.prepare(&format!("select *, 1::bigint as w from {name} where false"), &[])
 }
 
 /// A stream table: the columns of its definition, their types and collations, and nothing else.
-pub fn create_stream_table(session: &Session, name: &QName, definition: &QName) -> Result<()> {
-    session.execute_once(&format!("create table {name} with (fillfactor = 90) as table {definition} with no data"))?;
-    publishable(session, name)
+pub fn create_stream_table(owner: &OwnerSession, name: &QName, definition: &QName) -> Result<()> {
+    owner.execute_once(&format!("create table {name} with (fillfactor = 90) as table {definition} with no data"))?;
+    owner.catalog(|session| publishable(session, name))
 }
 
 /// Makes a stream table refuse writes that do not come from the refresh, and publications of it carry what its readers
@@ -76,44 +64,36 @@ pub fn guard(session: &Session, relid: Oid) -> Result<()> {
 /// Gives a part of a stream table to the owner of the table.
 pub fn give_to_owner_of(session: &Session, table: Oid, part: Oid, is_view: bool) -> Result<()> {
     let owner = relation::owner(table).ok_or(Error::Bug("the stream table exists"))?;
-    let (what, name) = (if is_view { "view" } else { "table" }, object::name(part));
-    session.execute_once(&format!("alter {what} {name} owner to {}", object::role_name(owner)))?;
-    Ok(())
+    let template = if is_view { "alter view {} owner to {}" } else { "alter table {} owner to {}" };
+    session.define(template, &[Hole::Name(&object::name(part)), Hole::Role(owner)])
 }
 
 /// A publication of all tables, or of a schema, refuses updates of tables whose rows it could not tell apart. Columns are
 /// not declared NOT NULL, so no index of ours would serve.
 fn publishable(session: &Session, name: &QName) -> Result<()> {
-    session.execute_once(&format!("alter table {name} replica identity full"))?;
-    Ok(())
+    session.define("alter table {} replica identity full", &[Hole::Name(name)])
 }
 
 /// The table of an internal node, with room to update rows in place.
 pub fn create_node(session: &Session, name: &QName, columns: &[NodeColumn], owner: Oid) -> Result<()> {
-    let columns: Vec<String> = columns
-        .iter()
-        .map(|column| {
-            let collation = column.ty.collation.as_ref().map(|c| format!(" collate {c}")).unwrap_or_default();
-            format!("{} {}{collation}", column.name, column.ty.name)
-        })
-        .collect();
-    session.execute_once(&format!("create table {name} ({}) with (fillfactor = 80)", columns.join(", ")))?;
+    let columns: Vec<(&Ident, _)> = columns.iter().map(|column| (&column.name, &column.ty)).collect();
+    session.define("create table {} ({}) with (fillfactor = 80)", &[Hole::Name(name), Hole::Columns(&columns)])?;
     publishable(session, name)?;
-    session.execute_once(&format!("alter table {name} owner to {}", object::role_name(owner)))?;
-    Ok(())
+    session.define("alter table {} owner to {}", &[Hole::Name(name), Hole::Role(owner)])
 }
 
 /// Gives a table of ours these indexes and no others of ours. An index that is ours is an internal part of its table and
 /// is found by that, whatever it or the table is called. What users made is left alone.
-pub fn settle_indexes(session: &Session, table: &QName, wanted: &[Index]) -> Result<()> {
+pub fn settle_indexes(owner: &OwnerSession, table: &QName, wanted: &[Index]) -> Result<()> {
     let relid = object::oid(table)?;
-    drop_other_indexes(session, table, wanted)?;
-    let present = own_indexes(session, relid)?;
+    let present = owner.catalog(|session| {
+        drop_other_indexes(session, table, wanted)?;
+        own_indexes(session, relid)
+    })?;
     for index in wanted.iter().filter(|index| !present.iter().any(|present| present.serves(index))) {
         let name = object::free_name(relid, index.what)?;
-        session.execute_once(&index.create(&name))?;
-        let made = QName { schema: table.schema.clone(), name };
-        object::depend_internally(object::oid(&made)?, relid);
+        let made = index::create(owner, relid, &index.create(&name))?;
+        object::depend_internally(made, relid);
     }
     Ok(())
 }
@@ -167,20 +147,20 @@ fn own_indexes(session: &Session, table: Oid) -> Result<Vec<OwnIndex>> {
     )
 }
 
-pub fn drop_table(session: &Session, name: &QName, cascade: bool) -> Result<()> {
+pub fn drop_table(owner: &OwnerSession, name: &QName, cascade: bool) -> Result<()> {
     let behaviour = if cascade { "cascade" } else { "restrict" };
-    session.execute_once(&format!("drop table {name} {behaviour}"))?;
+    owner.execute_once(&format!("drop table {name} {behaviour}"))?;
     Ok(())
 }
 
 /// How many rows a table has.
-pub fn count(session: &Session, name: &QName) -> Result<i64> {
-    let statement = session.prepare(&format!("select count(*) from {name}"), &[])?;
-    session.rows(&statement, &[], |row| row.require(1))?.pop().ok_or(Error::Bug("a count is a row"))
+pub fn count(owner: &OwnerSession, name: &QName) -> Result<i64> {
+    let statement = owner.prepare(&format!("select count(*) from {name}"), &[])?;
+    owner.rows(&statement, &[], |row| row.require(1))?.pop().ok_or(Error::Bug("a count is a row"))
 }
 
 /// Fresh statistics: cached plans are made from them.
-pub fn analyze(session: &Session, name: &QName) -> Result<()> {
-    session.execute_once(&format!("analyze {name}"))?;
+pub fn analyze(owner: &OwnerSession, name: &QName) -> Result<()> {
+    owner.execute_once(&format!("analyze {name}"))?;
     Ok(())
 }

@@ -4,13 +4,13 @@ use ivm::sql::ident::Ident;
 use pgrx::JsonB;
 
 use crate::error::Result;
-use crate::pg::spi::Session;
+use crate::pg::spi::OwnerSession;
 
 /// The name under which they are read.
 pub const NAME: &str = "pgtrickle_difference";
 
 /// Some of them, those that the table lacks first; `None` if there are none.
-pub fn sample(session: &Session, weight: &str, most: i32) -> Result<Option<JsonB>> {
+pub fn sample(session: &OwnerSession, weight: &str, most: i32) -> Result<Option<JsonB>> {
     let (weight, key) = (Ident::new(weight), weight.replace('\'', "''"));
     let statement = session.prepare(
         &format!(

@@ -17,7 +17,7 @@ use pgrx::pg_sys::Oid;
 
 use crate::error::{Kind, Result};
 use crate::pg::query::{Analysed, Calls};
-use crate::pg::spi::Session;
+use crate::pg::spi::OwnerSession;
 use crate::pg::{guard, query};
 
 pub use path::Path;
@@ -58,28 +58,28 @@ fn printed(query: &Analysed) -> Result<String> {
 }
 
 /// A query of ours, analysed under the current path, as PostgreSQL prints it.
-fn reprinted(sql: &str) -> Result<String> {
-    printed(&guard::with_settings(&PRINTING, || query::of_text(sql))?)
+fn reprinted(owner: &OwnerSession, sql: &str) -> Result<String> {
+    printed(&guard::with_settings(&PRINTING, || query::of_text(owner, sql))?)
 }
 
 /// Reads the definition that `view` holds.
-pub fn define(session: &Session, view: Oid) -> Result<Definition> {
-    let query = query::of_view(view)?;
+pub fn define(owner: &OwnerSession, view: Oid) -> Result<Definition> {
+    let query = query::of_view(owner, view)?;
     let calls = query.calls();
-    let reads_clock = calls::check(session, &calls)?;
+    let reads_clock = owner.catalog(|session| calls::check(session, &calls))?;
     let canonical = printed(&query)?;
-    let (path, ast) = read(session, view, &canonical, &calls)?;
+    let (path, ast) = read(owner, view, &canonical, &calls)?;
     Ok(Definition { canonical, path, ast, reads_clock })
 }
 
 /// The canonical text of `view` alone, to compare with what was compiled.
-pub fn canonical(view: Oid) -> Result<String> {
-    printed(&query::of_view(view)?)
+pub fn canonical(owner: &OwnerSession, view: Oid) -> Result<String> {
+    printed(&query::of_view(owner, view)?)
 }
 
 /// Parses canonical text and checks our reading against PostgreSQL's, under the shortest path for which they agree.
 fn read(
-    session: &Session,
+    owner: &OwnerSession,
     view: Oid,
     canonical: &str,
     calls: &Calls,
@@ -90,8 +90,9 @@ fn read(
     };
     let rendered = ivm::sql::print::query(&parsed);
     let mut reason = "Its text, read and written by us, is not the same query to PostgreSQL.".to_owned();
-    for path in [Path::default(), Path::with(sources::operator_schemas(session, view)?)] {
-        match self_check(canonical, &rendered, &path, calls) {
+    let schemas = owner.catalog(|session| sources::operator_schemas(session, view))?;
+    for path in [Path::default(), Path::with(schemas)] {
+        match self_check(owner, canonical, &rendered, &path, calls) {
             Ok(true) => return Ok((path, Ok(parsed))),
             Ok(false) => {}
             // A cancelled check, or one that met a lock, says nothing of the query.
@@ -106,9 +107,9 @@ fn read(
 /// Whether our text of a query is the same query to PostgreSQL, whose printing reaches its fixed point in the second
 /// round at the latest. The operators of `IS DISTINCT FROM` and its kin are not in any text: the functions of users that
 /// are called tell whether they are others.
-fn self_check(canonical: &str, rendered: &str, path: &Path, calls: &Calls) -> Result<bool> {
+fn self_check(owner: &OwnerSession, canonical: &str, rendered: &str, path: &Path, calls: &Calls) -> Result<bool> {
     let analysed = |text: &str| -> Result<(String, Calls)> {
-        let query = printing(path, || query::of_text(text))?;
+        let query = printing(path, || query::of_text(owner, text))?;
         Ok((printed(&query)?, query.calls()))
     };
     crate::pg::subxact::subtransaction(|| {
@@ -131,15 +132,15 @@ pub fn reread(canonical: &str) -> Result<ast::Query> {
 
 /// Compiles a reading into nodes and programs for the table `table` of stream table `id`, under the current path. Also
 /// the schemas that this path needs for the equality of the columns' types.
-pub fn compile(session: &Session, reading: &ast::Query, table: &QName, id: i32) -> Result<(View, BTreeSet<String>)> {
-    let catalog = ServerCatalog::new(session);
+pub fn compile(owner: &OwnerSession, reading: &ast::Query, table: &QName, id: i32) -> Result<(View, BTreeSet<String>)> {
+    let catalog = ServerCatalog::new(owner);
     let view = ivm::compile::compile(reading, &catalog, table, &|node| node_table(id, node))?;
     Ok((view, catalog.equality_schemas()))
 }
 
 /// The same as one node that is compared with the table `table`, and not cut.
-pub fn compile_whole(session: &Session, reading: &ast::Query, table: &QName) -> Result<(View, BTreeSet<String>)> {
-    let catalog = ServerCatalog::new(session);
+pub fn compile_whole(owner: &OwnerSession, reading: &ast::Query, table: &QName) -> Result<(View, BTreeSet<String>)> {
+    let catalog = ServerCatalog::new(owner);
     let view = ivm::compile::whole(reading, &catalog, table)?;
     Ok((view, catalog.equality_schemas()))
 }

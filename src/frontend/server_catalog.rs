@@ -11,19 +11,28 @@ use ivm::sql::ident::{Ident, QName};
 use pgrx::pg_sys;
 
 use crate::error::Error;
-use crate::pg::spi::Session;
+use crate::pg::spi::{Arg, OwnerSession, Row};
 use crate::pg::types;
 
-/// Answers under the current search path, which is the stream table's.
+/// Describes queries as the owner of the stream table, under its search path; what else is asked the catalog knows.
 pub struct ServerCatalog<'a> {
-    session: &'a Session,
+    owner: &'a OwnerSession,
     /// The schemas, other than `pg_catalog`, that hold the `=` of a type that was asked for.
     equality_schemas: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> ServerCatalog<'a> {
-    pub fn new(session: &'a Session) -> Self {
-        ServerCatalog { session, equality_schemas: RefCell::default() }
+    pub fn new(owner: &'a OwnerSession) -> Self {
+        ServerCatalog { owner, equality_schemas: RefCell::default() }
+    }
+
+    fn query<R>(
+        &self,
+        sql: &'static str,
+        args: &[Arg],
+        map: impl FnMut(&Row) -> crate::error::Result<R>,
+    ) -> crate::error::Result<Vec<R>> {
+        self.owner.catalog(|session| session.query(sql, args, map))
     }
 
     pub fn equality_schemas(self) -> BTreeSet<String> {
@@ -47,7 +56,7 @@ fn lower(error: Error) -> ivm::Error {
 impl Catalog for ServerCatalog<'_> {
     fn columns(&self, relation: &QName) -> Result<Vec<SourceColumn>> {
         let read = || {
-            self.session.query(
+            self.query(
                 "select a.attname::text, a.atttypid, a.atttypmod, a.attcollation,
                         a.attnotnull or (a.attname::text = any (s.not_null)) is true
                    from pg_catalog.pg_attribute a
@@ -75,7 +84,7 @@ impl Catalog for ServerCatalog<'_> {
     fn keys(&self, relation: &QName) -> Result<Vec<Vec<Ident>>> {
         // An inheritance parent's index says nothing about its children's rows.
         let read = || {
-            self.session.query(
+            self.query(
                 "select array(select a.attname::text
                                 from pg_catalog.unnest(i.indkey::int2[]) with ordinality k(attnum, place)
                                 join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
@@ -102,7 +111,7 @@ impl Catalog for ServerCatalog<'_> {
 
     fn leads(&self, relation: &QName, column: &Ident) -> Result<bool> {
         let read = || {
-            self.session.query(
+            self.query(
                 "select exists (
                    select from pg_catalog.pg_index i
                      join pg_catalog.pg_class c on c.oid = i.indexrelid
@@ -120,7 +129,7 @@ impl Catalog for ServerCatalog<'_> {
     fn function(&self, name: &QName) -> Result<FunctionKind> {
         let schema = name.schema.as_ref().map_or("pg_catalog", |schema| schema.as_str());
         let read = || {
-            self.session.query(
+            self.query(
                 "select coalesce(pg_catalog.bool_or(p.prokind = 'a'), false),
                         coalesce(pg_catalog.bool_or(p.prokind = 'w'), false),
                         coalesce(pg_catalog.bool_or(p.proretset), false),
@@ -148,7 +157,7 @@ impl Catalog for ServerCatalog<'_> {
 
     fn describe(&self, query: &Query) -> Result<Vec<ColumnType>> {
         let read = || {
-            let statement = self.session.prepare(&ivm::sql::print::query(query), &[])?;
+            let statement = self.owner.prepare(&ivm::sql::print::query(query), &[])?;
             let columns = types::columns(statement.result_desc()?)?;
             columns.iter().for_each(|column| self.noted(column.oid));
             Ok(columns.into_iter().map(|column| column.ty).collect())
@@ -157,7 +166,7 @@ impl Catalog for ServerCatalog<'_> {
     }
 
     fn printed(&self, query: &Query) -> Result<Query> {
-        let text = super::reprinted(&ivm::sql::print::query(query)).map_err(lower)?;
+        let text = super::reprinted(self.owner, &ivm::sql::print::query(query)).map_err(lower)?;
         ivm::canon::parse(&text)
     }
 }

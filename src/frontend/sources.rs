@@ -9,7 +9,7 @@ use pgrx::pg_sys::Oid;
 use crate::catalog::ddl;
 use crate::error::{Error, Result};
 use crate::pg::object;
-use crate::pg::spi::Session;
+use crate::pg::spi::{OwnerSession, Session};
 
 /// A table that a defining query reads, directly or through views.
 #[derive(Clone, Debug)]
@@ -21,12 +21,13 @@ pub struct SourceTable {
     pub uncaptured: Option<&'static str>,
 }
 
-/// The tables that `view` reads, directly or through other views, as `owner`; an error for what cannot be
+/// The tables that `view` reads, directly or through other views, as its owner; an error for what cannot be
 /// a source.
-pub fn sources(session: &Session, view: &QName, owner: Oid) -> Result<Vec<SourceTable>> {
-    let relations = ddl::prepare_table(session, view)?.relations()?;
+pub fn sources(owner: &OwnerSession, view: &QName) -> Result<Vec<SourceTable>> {
+    let relations = ddl::prepare_table(owner, view)?.relations()?;
     let own = object::oid(view)?;
-    checked(session, relations.into_iter().filter(|relid| *relid != own).collect(), owner)
+    let relations = relations.into_iter().filter(|relid| *relid != own).collect();
+    owner.catalog(|session| checked(session, relations, owner.role()))
 }
 
 /// The tables among `relations`, all of them fit to be sources of a stream table of `owner`.

@@ -28,9 +28,21 @@ pub fn as_role<R>(role: pg_sys::Oid, restricted: bool, f: impl FnOnce() -> Resul
     result
 }
 
-/// Runs `f` as the owner of the extension's objects: only for our own catalog and schemas.
-pub fn as_superuser<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
-    as_role(pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID), false, f)
+/// A path that no user can write to.
+pub const PATH: &CStr = c"pg_catalog, pg_temp";
+
+/// That path as a setting, for what a user's query is to be read under once the server has analysed it.
+pub fn catalog_path() -> (&'static str, &'static str) {
+    ("search_path", PATH.to_str().unwrap_or("pg_catalog"))
+}
+
+/// Runs `f` as the owner of the extension's objects, under that path: only for our own catalog and schemas.
+pub fn as_catalog<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+    let superuser = pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID);
+    match current_role() == superuser {
+        true => with_path(PATH, f),
+        false => as_role(superuser, false, || with_path(PATH, f)),
+    }
 }
 
 /// Runs `f` under the given settings. What is set to its value already is left alone: to set the path makes the server

@@ -134,7 +134,7 @@ pub fn role_name(role: Oid) -> String {
 
 /// The relation with this name, under the current search path if it has no schema.
 pub fn find(name: &QName) -> Result<Option<Oid>> {
-    let parsed = parsed(name)?;
+    let parsed = range(name)?;
     // SAFETY: a fresh RangeVar; a missing relation gives InvalidOid.
     let oid = unsafe {
         pg_sys::RangeVarGetRelidExtended(
@@ -153,7 +153,8 @@ pub fn oid(name: &QName) -> Result<Oid> {
     find(name)?.ok_or_else(|| Error::new(ERRCODE_UNDEFINED_TABLE, format!("relation \"{name}\" does not exist")))
 }
 
-fn parsed(name: &QName) -> Result<*mut pg_sys::RangeVar> {
+/// The name as the server's parser would give it.
+pub(super) fn range(name: &QName) -> Result<*mut pg_sys::RangeVar> {
     let schema = name.schema.as_ref().map(|schema| c_string(schema.as_str())).transpose()?;
     let relation = c_string(name.name.as_str())?;
     // SAFETY: copies of the names in server memory.
@@ -199,6 +200,13 @@ pub fn creation_schema() -> Result<String> {
         }
         Ok(std::ffi::CStr::from_ptr(pg_sys::get_namespace_name(schema)).to_string_lossy().into_owned())
     }
+}
+
+/// Whether a schema is for temporary objects, of whatever session.
+pub fn is_temporary(schema: &str) -> Result<bool> {
+    let name = c_string(schema)?;
+    // SAFETY: look-ups by name and oid; InvalidOid, which is no such schema, for what does not exist.
+    Ok(schema == "pg_temp" || unsafe { pg_sys::isAnyTempNamespace(pg_sys::get_namespace_oid(name.as_ptr(), true)) })
 }
 
 /// Makes `part` an internal part of `whole`: it cannot be dropped alone and goes with it. Whatever the

@@ -9,7 +9,7 @@ use pgrx::pg_sys::SQLValueFunctionOp::*;
 use pgrx::{pg_guard, pg_sys};
 
 use crate::error::{Error, Result};
-use crate::pg::spi::c_string;
+use crate::pg::spi::{OwnerSession, c_string};
 
 /// An analysed and rewritten query: views within views are expanded. Lives in the current memory context.
 pub struct Analysed(*mut pg_sys::Query);
@@ -29,7 +29,7 @@ pub struct Calls {
 }
 
 /// The query behind a view.
-pub fn of_view(view: pg_sys::Oid) -> Result<Analysed> {
+pub fn of_view(_owner: &OwnerSession, view: pg_sys::Oid) -> Result<Analysed> {
     // SAFETY: the relation is open while its rule is copied; everything below works on the copy.
     unsafe {
         let relation = pg_sys::relation_open(view, pg_sys::AccessShareLock as i32);
@@ -40,12 +40,19 @@ pub fn of_view(view: pg_sys::Oid) -> Result<Analysed> {
 }
 
 /// A query text, analysed under the current search path.
-pub fn of_text(sql: &str) -> Result<Analysed> {
+pub fn of_text(owner: &OwnerSession, sql: &str) -> Result<Analysed> {
+    let query = analyse(owner, sql)?;
+    // SAFETY: the tree was just made.
+    unsafe { rewrite(query) }
+}
+
+/// The tree of one query, in the current memory context.
+pub(super) fn analyse(_owner: &OwnerSession, sql: &str) -> Result<*mut pg_sys::Query> {
     let text = c_string(sql)?;
     // SAFETY: the raw tree is ours; the text outlives the analysis.
     unsafe {
         let raw = single_select(text.as_ptr())?;
-        rewrite(pg_sys::parse_analyze_fixedparams(raw, text.as_ptr(), std::ptr::null(), 0, std::ptr::null_mut()))
+        Ok(pg_sys::parse_analyze_fixedparams(raw, text.as_ptr(), std::ptr::null(), 0, std::ptr::null_mut()))
     }
 }
 

@@ -242,12 +242,6 @@ pub fn display(oid: pg_sys::Oid) -> String {
     }
 }
 
-/// The name of a type, under the current search path.
-pub fn type_name(oid: pg_sys::Oid) -> String {
-    // SAFETY: the server copes with an oid that is gone; the string is copied at once.
-    unsafe { std::ffi::CStr::from_ptr(pg_sys::format_type_be(oid)).to_string_lossy().into_owned() }
-}
-
 /// Whether the current role has a privilege (`ACL_…`) on a relation.
 pub fn may(oid: pg_sys::Oid, privilege: u32) -> bool {
     // SAFETY: an existing relation.

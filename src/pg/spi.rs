@@ -1,6 +1,11 @@
 //! SPI, narrowed to what a refresh needs: kept statements, execution under one given snapshot plus the
 //! transaction's own writes, results as Rust values or as a tuplestore, ephemeral named relations.
 //! See `src/backend/executor/spi.c` and `utils/queryenvironment.h`.
+//!
+//! **Invariant: who asks is a type.** A [`Session`] has our rights and a path that no user can write to; its text is fixed
+//! when this is compiled, or a [`Template`](crate::pg::template) of such text. An [`OwnerSession`] runs as one role under
+//! SECURITY_RESTRICTED_OPERATION. Whatever contains or was generated from a user's query is parsed, analysed, planned,
+//! described and run in the second: analysis alone runs code of users, as a literal of a domain runs its CHECK.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -14,8 +19,9 @@ use pgrx::{FromDatum, pg_sys};
 use crate::error::{Error, Result};
 use crate::pg::plan::Reads;
 use crate::pg::snapshot::Snapshot;
+use crate::pg::template::{self, Hole};
 use crate::pg::tuplestore::{Desc, Tuplestore, attribute};
-use crate::pg::{applying, event, list, statistics};
+use crate::pg::{applying, event, guard, list, statistics};
 
 pub type Arg<'a> = DatumWithOid<'a>;
 
@@ -33,12 +39,22 @@ mod raw {
     }
 }
 
-/// An SPI connection. Statements run under its snapshot where it has one, else under the newest.
+/// A connection to the catalog, with our rights. Statements run under its snapshot where it has one, else under the newest.
 pub struct Session {
+    connection: Connection,
+}
+
+/// A connection of one role, under the settings that it was opened with; the snapshot as for [`Session`].
+pub struct OwnerSession {
+    connection: Connection,
+    role: pg_sys::Oid,
+}
+
+struct Connection {
     snapshot: Option<pg_sys::Snapshot>,
 }
 
-/// A prepared statement that outlives the connection.
+/// A prepared statement that outlives the connection. It is planned, and run, in connections of its kind alone.
 pub struct Statement {
     plan: pg_sys::SPIPlanPtr,
     reads: Reads,
@@ -56,8 +72,37 @@ thread_local! {
     static PREPARED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Opens a connection for the duration of `f`. After an ERROR the server's (sub)transaction abort closes it.
+/// Opens a connection to the catalog for the duration of `f`. After an ERROR the server's (sub)transaction abort closes it.
 pub fn connect<R>(snapshot: Option<&Snapshot>, f: impl FnOnce(&Session) -> Result<R>) -> Result<R> {
+    catalog(snapshot.map(Snapshot::raw), f)
+}
+
+/// Opens a connection of `role`, under `settings`, for the duration of `f`. Security-restricted: code of users that runs
+/// in it cannot change the session.
+pub fn connect_as<R>(
+    role: pg_sys::Oid,
+    settings: &[(&str, &str)],
+    snapshot: Option<&Snapshot>,
+    f: impl FnOnce(&OwnerSession) -> Result<R>,
+) -> Result<R> {
+    owner(role, settings, snapshot.map(Snapshot::raw), f)
+}
+
+fn catalog<R>(snapshot: Option<pg_sys::Snapshot>, f: impl FnOnce(&Session) -> Result<R>) -> Result<R> {
+    guard::as_catalog(|| open(snapshot, |connection| f(&Session { connection })))
+}
+
+fn owner<R>(
+    role: pg_sys::Oid,
+    settings: &[(&str, &str)],
+    snapshot: Option<pg_sys::Snapshot>,
+    f: impl FnOnce(&OwnerSession) -> Result<R>,
+) -> Result<R> {
+    let session = || open(snapshot, |connection| f(&OwnerSession { connection, role }));
+    guard::as_role(role, true, || guard::with_settings(settings, session))
+}
+
+fn open<R>(snapshot: Option<pg_sys::Snapshot>, f: impl FnOnce(Connection) -> Result<R>) -> Result<R> {
     // SAFETY: every successful SPI_connect is paired with the SPI_finish below, or popped by abort; so is
     // the snapshot. Outside of a query, in a worker, there is none, and the server wants one to be there.
     unsafe {
@@ -66,7 +111,7 @@ pub fn connect<R>(snapshot: Option<&Snapshot>, f: impl FnOnce(&Session) -> Resul
             pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
         }
         check(pg_sys::SPI_connect(), "connect")?;
-        let result = f(&Session { snapshot: snapshot.map(Snapshot::raw) });
+        let result = f(Connection { snapshot });
         check(pg_sys::SPI_finish(), "finish")?;
         if bare {
             pg_sys::PopActiveSnapshot();
@@ -90,9 +135,8 @@ pub fn kept_bytes() -> usize {
     unsafe { pg_sys::MemoryContextMemAllocated(pg_sys::CacheMemoryContext, true) }
 }
 
-impl Session {
-    /// Prepares `sql`; ephemeral relations registered by then are known to it. Its plan does not depend on arguments.
-    pub fn prepare(&self, sql: &str, args: &[Arg]) -> Result<Statement> {
+impl Connection {
+    fn prepare(&self, sql: &str, args: &[Arg]) -> Result<Statement> {
         let text = c_string(sql)?;
         let mut types: Vec<pg_sys::Oid> = args.iter().map(Arg::oid).collect();
         // SAFETY: connected; `types` and `text` outlive the call, SPI copies both.
@@ -108,27 +152,8 @@ impl Session {
         }
     }
 
-    /// The statement prepared for this text earlier in this backend, or now.
-    fn kept(&self, sql: &'static str, args: &[Arg]) -> Result<Rc<Statement>> {
-        if let Some(found) = KEPT.with_borrow(|kept| kept.get(sql).cloned()) {
-            return Ok(found);
-        }
-        let statement = Rc::new(self.prepare(sql, args)?);
-        KEPT.with_borrow_mut(|kept| kept.insert(sql, Rc::clone(&statement)));
-        Ok(statement)
-    }
-
-    /// Runs a statement that returns nothing of interest; the number of rows it touched.
-    pub fn run(&self, statement: &Statement, args: &[Arg]) -> Result<u64> {
+    fn run(&self, statement: &Statement, args: &[Arg]) -> Result<u64> {
         self.start(statement, args, true)
-    }
-
-    /// The same, as the refresh that writes a table of ours. Within [`applying::as_one`], where the triggers behind its
-    /// rows fire.
-    pub fn apply(&self, statement: &Statement) -> Result<u64> {
-        // SAFETY: the plan source is alive, and its text with it.
-        let text = unsafe { (*statement.source()?).query_string };
-        applying::own(text, || self.start(statement, &[], false))
     }
 
     fn start(&self, statement: &Statement, args: &[Arg], fire_triggers: bool) -> Result<u64> {
@@ -161,31 +186,7 @@ impl Session {
         }
     }
 
-    /// Runs a constant statement (kept for the life of the backend).
-    pub fn execute(&self, sql: &'static str, args: &[Arg]) -> Result<u64> {
-        let statement = self.kept(sql, args)?;
-        self.run(&statement, args)
-    }
-
-    /// Runs generated SQL once.
-    pub fn execute_once(&self, sql: &str) -> Result<u64> {
-        let statement = self.prepare(sql, &[])?;
-        event::own(|| self.run(&statement, &[]))
-    }
-
-    /// Runs a constant query and maps each row.
-    pub fn query<R>(&self, sql: &'static str, args: &[Arg], map: impl FnMut(&Row) -> Result<R>) -> Result<Vec<R>> {
-        let statement = self.kept(sql, args)?;
-        self.rows(&statement, args, map)
-    }
-
-    /// Runs a query and maps each row.
-    pub fn rows<R>(
-        &self,
-        statement: &Statement,
-        args: &[Arg],
-        mut map: impl FnMut(&Row) -> Result<R>,
-    ) -> Result<Vec<R>> {
+    fn rows<R>(&self, statement: &Statement, args: &[Arg], mut map: impl FnMut(&Row) -> Result<R>) -> Result<Vec<R>> {
         let count = self.run(statement, args)?;
         // SAFETY: SPI_tuptable belongs to the statement that just ran and is freed below, after the
         // rows were copied out by `map`.
@@ -200,6 +201,88 @@ impl Session {
             pg_sys::SPI_freetuptable(table);
             rows
         }
+    }
+}
+
+impl Session {
+    /// The statement prepared for this text earlier in this backend, or now.
+    fn kept(&self, sql: &'static str, args: &[Arg]) -> Result<Rc<Statement>> {
+        if let Some(found) = KEPT.with_borrow(|kept| kept.get(sql).cloned()) {
+            return Ok(found);
+        }
+        let statement = Rc::new(self.connection.prepare(sql, args)?);
+        KEPT.with_borrow_mut(|kept| kept.insert(sql, Rc::clone(&statement)));
+        Ok(statement)
+    }
+
+    /// Runs a constant statement (kept for the life of the backend).
+    pub fn execute(&self, sql: &'static str, args: &[Arg]) -> Result<u64> {
+        let statement = self.kept(sql, args)?;
+        self.connection.run(&statement, args)
+    }
+
+    /// Runs a statement about objects that only `holes` name.
+    pub fn define(&self, template: &'static str, holes: &[Hole]) -> Result<()> {
+        let statement = self.connection.prepare(&template::fill(template, holes)?, &[])?;
+        event::own(|| self.connection.run(&statement, &[]))?;
+        Ok(())
+    }
+
+    /// Runs a constant query and maps each row.
+    pub fn query<R>(&self, sql: &'static str, args: &[Arg], map: impl FnMut(&Row) -> Result<R>) -> Result<Vec<R>> {
+        let statement = self.kept(sql, args)?;
+        self.connection.rows(&statement, args, map)
+    }
+
+    /// Opens a connection of `role` under the same snapshot.
+    pub fn as_owner<R>(
+        &self,
+        role: pg_sys::Oid,
+        settings: &[(&str, &str)],
+        f: impl FnOnce(&OwnerSession) -> Result<R>,
+    ) -> Result<R> {
+        owner(role, settings, self.connection.snapshot, f)
+    }
+}
+
+impl OwnerSession {
+    /// Whose session it is.
+    pub fn role(&self) -> pg_sys::Oid {
+        self.role
+    }
+
+    /// Opens a connection to the catalog under the same snapshot.
+    pub fn catalog<R>(&self, f: impl FnOnce(&Session) -> Result<R>) -> Result<R> {
+        catalog(self.connection.snapshot, f)
+    }
+
+    /// Prepares `sql`; ephemeral relations registered by then are known to it. Its plan does not depend on arguments.
+    pub fn prepare(&self, sql: &str, args: &[Arg]) -> Result<Statement> {
+        self.connection.prepare(sql, args)
+    }
+
+    /// Runs a statement that returns nothing of interest; the number of rows it touched.
+    pub fn run(&self, statement: &Statement, args: &[Arg]) -> Result<u64> {
+        self.connection.run(statement, args)
+    }
+
+    /// The same, as the refresh that writes a table of ours. Within [`applying::as_one`], where the triggers behind its
+    /// rows fire.
+    pub fn apply(&self, statement: &Statement) -> Result<u64> {
+        // SAFETY: the plan source is alive, and its text with it.
+        let text = unsafe { (*statement.source()?).query_string };
+        applying::own(text, || self.connection.start(statement, &[], false))
+    }
+
+    /// Runs a query and maps each row.
+    pub fn rows<R>(&self, statement: &Statement, args: &[Arg], map: impl FnMut(&Row) -> Result<R>) -> Result<Vec<R>> {
+        self.connection.rows(statement, args, map)
+    }
+
+    /// Runs a statement about objects, one that holds no expression of a user, once.
+    pub fn execute_once(&self, sql: &str) -> Result<u64> {
+        let statement = self.prepare(sql, &[])?;
+        event::own(|| self.run(&statement, &[]))
     }
 
     /// Runs a query into a tuplestore; the number of rows. Reads under the session's snapshot plus own writes.
@@ -220,7 +303,7 @@ impl Session {
                 );
             });
             pg_sys::CommandCounterIncrement();
-            match self.snapshot {
+            match self.connection.snapshot {
                 Some(snapshot) => pg_sys::PushCopiedSnapshot(snapshot),
                 None => pg_sys::PushCopiedSnapshot(pg_sys::GetLatestSnapshot()),
             }

@@ -15,7 +15,7 @@ use crate::catalog::frontier;
 use crate::catalog::history::Action;
 use crate::catalog::stream_table::Mode;
 use crate::error::Result;
-use crate::pg::spi::Session;
+use crate::pg::spi::{OwnerSession, Session};
 use crate::pg::tuplestore::Tuplestore;
 use crate::refresh::estimate;
 use crate::refresh::loaded::Loaded;
@@ -52,7 +52,7 @@ impl Experience {
 }
 
 /// Fills an empty stream table. The first figure of what recomputing takes.
-pub fn fill(session: &Session, loaded: &Loaded) -> Result<Changes> {
+pub fn fill(session: &OwnerSession, loaded: &Loaded) -> Result<Changes> {
     let work = Work::new(session, loaded);
     let changes = program::fill(&work)?;
     loaded.experience.rates.borrow_mut().learn_full(work.cost(), work.milliseconds());
@@ -60,7 +60,7 @@ pub fn fill(session: &Session, loaded: &Loaded) -> Result<Changes> {
 }
 
 /// Recomputes, whatever it costs; `replaces` as for [`program::full`].
-pub fn full(session: &Session, loaded: &Loaded, replaces: bool) -> Result<Changes> {
+pub fn full(session: &OwnerSession, loaded: &Loaded, replaces: bool) -> Result<Changes> {
     estimate::heed_sizes(loaded)?;
     let work = Work::new(session, loaded);
     let changes = program::full(&work, replaces)?;
@@ -86,7 +86,7 @@ pub fn recomputes(loaded: &Loaded) -> bool {
 /// Brings the changes in, the cheaper way where there is a choice, which is told. Of each source enough is at
 /// hand; `whole` reads the rest.
 pub fn bring(
-    session: &Session,
+    session: &OwnerSession,
     loaded: &Loaded,
     deltas: Deltas,
     whole: impl FnOnce(Deltas) -> Result<Deltas>,
@@ -103,7 +103,7 @@ pub fn bring(
 }
 
 fn choose(
-    session: &Session,
+    session: &OwnerSession,
     loaded: &Loaded,
     mut deltas: Deltas,
     whole: impl FnOnce(Deltas) -> Result<Deltas>,

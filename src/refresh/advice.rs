@@ -11,11 +11,12 @@ use pgrx::datum::clock_timestamp;
 use pgrx::pg_sys::Oid;
 
 use crate::capture;
+use crate::catalog::index as server_index;
 use crate::catalog::stream_table::Mode;
-use crate::catalog::{index, quietly};
 use crate::error::{Error, Result};
 use crate::pg::plan::Unindexed;
-use crate::pg::{guard, object, relation, spi};
+use crate::pg::spi::{OwnerSession, Session};
+use crate::pg::{index, object, relation, spi};
 use crate::refresh::loaded::Loaded;
 use crate::refresh::planned::told;
 use crate::refresh::{clock, estimate};
@@ -47,8 +48,13 @@ pub fn index_nodes(loaded: &Loaded) -> Result<()> {
         return Ok(());
     }
     let missing = missing(loaded, |table| nodes.contains(&table))?;
-    let create = |session: &spi::Session, index: &Missing| session.execute_once(&index.statement).map(|_| ());
-    quietly(|| spi::connect(None, |session| missing.iter().try_for_each(|index| create(session, index))))
+    let create = |owner: &OwnerSession, missing: &Missing| {
+        index::create(owner, object::oid(&missing.table)?, &missing.statement)
+    };
+    let settings = loaded.table.evaluation();
+    spi::connect_as(loaded.table.owner, &settings, None, |owner| {
+        missing.iter().try_for_each(|missing| create(owner, missing).map(|_| ()))
+    })
 }
 
 /// The indexes that deltas lack on tables that `count`.
@@ -57,14 +63,12 @@ fn missing(loaded: &Loaded, count: impl Fn(Oid) -> bool) -> Result<Vec<Missing>>
         return Ok(vec![]);
     }
     let settings = loaded.table.evaluation();
-    let mut unindexed = guard::as_role(loaded.table.owner, true, || {
-        guard::with_settings(&settings, || spi::connect(None, |session| unindexed(session, loaded)))
-    })?;
+    let mut unindexed = spi::connect_as(loaded.table.owner, &settings, None, |owner| unindexed(owner, loaded))?;
     unindexed.retain(|found| count(found.relation));
-    quietly(|| spi::connect(None, |session| absent(session, unindexed)))
+    spi::connect(None, |session| absent(session, unindexed))
 }
 
-fn unindexed(session: &spi::Session, loaded: &Loaded) -> Result<Vec<Unindexed>> {
+fn unindexed(session: &OwnerSession, loaded: &Loaded) -> Result<Vec<Unindexed>> {
     estimate::heed_sizes(loaded)?;
     let now = clock_timestamp();
     let clock = clock::at(now, now)?;
@@ -82,20 +86,20 @@ fn unindexed(session: &spi::Session, loaded: &Loaded) -> Result<Vec<Unindexed>> 
 }
 
 /// Those of the indexes that are not there.
-fn absent(session: &spi::Session, unindexed: Vec<Unindexed>) -> Result<Vec<Missing>> {
+fn absent(session: &Session, unindexed: Vec<Unindexed>) -> Result<Vec<Missing>> {
     let mut tables: HashSet<(Oid, Vec<String>)> = HashSet::new();
     for Unindexed { relation, keys } in unindexed {
         // Keys that may be NULL are looked for by the hash of a row; those are few.
         let ours = keys.iter().any(|key| key.starts_with("hash_record_extended("));
         if !ours {
-            tables.insert((index::root(session, relation)?, keys.into_iter().collect()));
+            tables.insert((server_index::root(session, relation)?, keys.into_iter().collect()));
         }
     }
     let mut missing = BTreeSet::new();
     for (table, keys) in tables {
-        if !index::exists(session, table, &keys)? {
+        if !server_index::exists(session, table, &keys)? {
             let name = object::name(table);
-            missing.insert(Missing { statement: index::creation(&name, &keys), table: name, keys });
+            missing.insert(Missing { statement: server_index::creation(&name, &keys), table: name, keys });
         }
     }
     Ok(missing.into_iter().collect())

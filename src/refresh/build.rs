@@ -12,7 +12,7 @@ use crate::catalog::stream_table::{self, Mode, StreamTable};
 use crate::catalog::{ddl, dependency, frontier, quietly, shape};
 use crate::error::{Error, Result};
 use crate::frontend::{self, Definition, Path, SourceTable};
-use crate::pg::spi::{self, Session};
+use crate::pg::spi::{self, OwnerSession, Session};
 use crate::pg::{guard, hooks, object, wake};
 use crate::refresh::loaded::{self, Loaded};
 
@@ -21,7 +21,9 @@ use crate::refresh::loaded::{self, Loaded};
 pub fn build(session: &Session, mut table: StreamTable, definition: Definition) -> Result<StreamTable> {
     table.canonical = definition.canonical;
     table.meaning = loaded::meaning(session, &table)?.digest;
-    let sources = frontend::sources(session, &frontend::definition_view(table.id), table.owner)?;
+    let path = [guard::catalog_path()];
+    let view = frontend::definition_view(table.id);
+    let sources = session.as_owner(table.owner, &path, |owner| frontend::sources(owner, &view))?;
     refuse_cycle(session, &table, &sources)?;
     let (polled, captured): (Vec<_>, Vec<_>) = sources.into_iter().partition(|source| source.uncaptured.is_some());
     table.polled = polled.iter().map(|source| source.relid).collect();
@@ -68,7 +70,9 @@ fn compile(
 ) -> Result<View> {
     let name = QName::qualified(&table.schema, &table.name);
     let compiled = match ast {
-        Ok(reading) => under_path(table, &mut path, |table| frontend::compile(session, &reading, &name, table.id)),
+        Ok(reading) => {
+            under_path(session, table, &mut path, |owner, table| frontend::compile(owner, &reading, &name, table.id))
+        }
         Err(error) => Err(Error::Query(error)),
     };
     let error = match compiled {
@@ -92,18 +96,19 @@ fn compile(
         other => (Some(other.to_string()), None),
     };
     let mut path = Path::default();
-    under_path(table, &mut path, |table| loaded::opaque(session, table, name.clone()))
+    under_path(session, table, &mut path, |owner, table| loaded::opaque(owner, table, name.clone()))
 }
 
-/// Runs `compile` with the table's path, which grows until it has the schemas that the result needs.
+/// Runs `compile` as the owner, with the table's path, which grows until it has the schemas that the result needs.
 fn under_path(
+    session: &Session,
     table: &mut StreamTable,
     path: &mut Path,
-    compile: impl Fn(&StreamTable) -> Result<(View, BTreeSet<String>)>,
+    compile: impl Fn(&OwnerSession, &StreamTable) -> Result<(View, BTreeSet<String>)>,
 ) -> Result<View> {
     loop {
         table.search_path = path.text();
-        let (view, schemas) = guard::with_settings(&table.evaluation(), || compile(table))?;
+        let (view, schemas) = session.as_owner(table.owner, &table.evaluation(), |owner| compile(owner, table))?;
         if !path.extend(schemas) {
             return Ok(view);
         }
@@ -173,13 +178,14 @@ fn make_node(session: &Session, table: &StreamTable, node: &Node) -> Result<()> 
     }
     ddl::create_node(session, &node.table, &node.columns, table.owner)?;
     object::depend_internally(object::oid(&node.table)?, table.relid);
-    ddl::settle_indexes(session, &node.table, &indexes)
+    session.as_owner(table.owner, &table.evaluation(), |owner| ddl::settle_indexes(owner, &node.table, &indexes))
 }
 
 /// Gives a stream table that was just filled the indexes by which its rows are found again.
 pub fn index_table(loaded: &Loaded) -> Result<()> {
     let node = loaded.view.nodes.last().ok_or(Error::Bug("a view has a last node"))?;
-    quietly(|| spi::connect(None, |session| ddl::settle_indexes(session, &node.table, &ivm::apply::plan(node).indexes)))
+    let (table, indexes) = (&loaded.table, ivm::apply::plan(node).indexes);
+    spi::connect_as(table.owner, &table.evaluation(), None, |owner| ddl::settle_indexes(owner, &node.table, &indexes))
 }
 
 /// Compiles the definition anew after it, or something under it, changed; the next refresh starts over.
@@ -187,7 +193,7 @@ pub fn rebuild(table: &StreamTable, reason: &str) -> Result<()> {
     hooks::unannounced(|| {
         quietly(|| {
             spi::connect(None, |session| {
-                let definition = frontend::define(session, table.definition)?;
+                let definition = define(session, table)?;
                 put_under_guard(session, table)?;
                 take_down(table)?;
                 let built = build(session, table.clone(), definition)?;
@@ -199,6 +205,11 @@ pub fn rebuild(table: &StreamTable, reason: &str) -> Result<()> {
     })?;
     wake::catalog_changed();
     Ok(())
+}
+
+/// Reads the definition of a stream table, as its owner.
+pub fn define(session: &Session, table: &StreamTable) -> Result<Definition> {
+    session.as_owner(table.owner, &[guard::catalog_path()], |owner| frontend::define(owner, table.definition))
 }
 
 /// Guards a stream table again whose guard is gone. What it shows now its readers have not seen as changes.

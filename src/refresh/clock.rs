@@ -9,7 +9,7 @@ use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
 use crate::pg::row::Values;
-use crate::pg::spi::Session;
+use crate::pg::spi::OwnerSession;
 use crate::pg::tuplestore::{ColumnDef, Desc, Tuplestore};
 
 /// The clock's one row.
@@ -31,6 +31,6 @@ pub fn at(now: TimestampWithTimeZone, before: TimestampWithTimeZone) -> Result<T
 }
 
 /// Makes the clock readable by the statements of a session.
-pub fn register(session: &Session, clock: &Tuplestore) -> Result<()> {
+pub fn register(session: &OwnerSession, clock: &Tuplestore) -> Result<()> {
     session.register(CLOCK, clock, BEFORE, 1.0)
 }

@@ -15,7 +15,7 @@ use pgrx::pg_sys::Oid;
 
 use crate::capture::Pending;
 use crate::error::{Error, Result};
-use crate::pg::spi::{Session, Statement};
+use crate::pg::spi::{OwnerSession, Statement};
 use crate::pg::tuplestore::Tuplestore;
 use crate::pg::{object, relation};
 use crate::refresh::loaded::Loaded;
@@ -103,7 +103,7 @@ pub fn heed_sizes(loaded: &Loaded) -> Result<()> {
 }
 
 /// What following these deltas costs, and what recomputing costs.
-pub fn costs(session: &Session, loaded: &Loaded, changed: &BTreeMap<Relation, Pending>) -> Result<Costs> {
+pub fn costs(session: &OwnerSession, loaded: &Loaded, changed: &BTreeMap<Relation, Pending>) -> Result<Costs> {
     let estimates = &loaded.programs.estimates;
     if !is_current(loaded)? {
         estimates.kept.borrow_mut().clear();
@@ -136,7 +136,7 @@ fn is_current(loaded: &Loaded) -> Result<bool> {
 }
 
 /// What computing every node and comparing it with its table costs.
-fn full_cost(session: &Session, loaded: &Loaded) -> Result<f64> {
+fn full_cost(session: &OwnerSession, loaded: &Loaded) -> Result<f64> {
     let mut cost = 0.0;
     for node in 0..loaded.view.nodes.len() {
         let compiled = loaded.programs.full(loaded, node)?;
@@ -154,7 +154,7 @@ type Visit<'v> = &'v mut dyn FnMut(&Statement) -> Result<()>;
 /// Prepares everything that follows these deltas, without running it; `visit` sees each step's statement.
 /// What writing costs, which is the same for every way to come by the differences.
 pub fn rehearse<'a>(
-    session: &Session,
+    session: &OwnerSession,
     loaded: &Loaded,
     deltas: impl IntoIterator<Item = (&'a Relation, &'a Tuplestore, f64)>,
     visit: Visit,
@@ -187,7 +187,7 @@ pub fn rehearse<'a>(
 
 /// The steps of one program; its delta, empty, and the rows that are expected of it.
 fn rehearse_steps(
-    session: &Session,
+    session: &OwnerSession,
     compiled: &Compiled,
     mut sizes: Vec<f64>,
     (stores, visit): (&mut Vec<Tuplestore>, Visit),
@@ -216,7 +216,7 @@ fn is_unlikely(program: &Program, step: &Step) -> bool {
 }
 
 /// What bringing a delta of so many rows into a node's table costs: some of them change rows, as many come as go.
-fn apply_cost(session: &Session, loaded: &Loaded, node: usize, (delta, rows): (&Tuplestore, f64)) -> Result<f64> {
+fn apply_cost(session: &OwnerSession, loaded: &Loaded, node: usize, (delta, rows): (&Tuplestore, f64)) -> Result<f64> {
     let applied = loaded.programs.apply(loaded, node);
     let part = told(rows / if applied.update.is_some() { 4.0 } else { 2.0 });
     let mut cost = WRITE * rows;

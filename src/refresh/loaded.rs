@@ -19,7 +19,7 @@ use crate::catalog::stream_table::{self, StreamTable};
 use crate::catalog::{ddl, quietly, shape};
 use crate::error::{Error, Result};
 use crate::pg::snapshot::Snapshot;
-use crate::pg::spi::{self, Session};
+use crate::pg::spi::{self, OwnerSession, Session};
 use crate::pg::syscache::{self, Cache};
 use crate::pg::{guard, object, relation, types};
 use crate::refresh::adaptive::Experience;
@@ -280,7 +280,7 @@ fn verified(session: &Session, id: i32, known: Option<Rc<Loaded>>) -> Result<Rea
         let reason = "its guard was disabled or dropped, and its rows may have been changed".to_owned();
         return Ok(Ready::Stale(Box::new(table), reason));
     }
-    if let Some(reason) = doubt(&table, &dependencies, &meaning)? {
+    if let Some(reason) = doubt(session, &table, &dependencies, &meaning)? {
         return Ok(Ready::Stale(Box::new(table), reason));
     }
     let view = match view(session, &table) {
@@ -371,11 +371,10 @@ pub fn fingerprint(session: &Session, view: &View) -> Result<String> {
 
 /// Watches everything whose change may change the view: its table, its definition, and all that this reads.
 fn watch(session: &Session, table: &StreamTable, dependencies: &[Dependency], meaning: &Meaning) -> Result<()> {
-    let definition = ddl::prepare_table(session, &frontend::definition_view(table.id))?;
-    let relations = [table.relid, table.definition]
-        .into_iter()
-        .chain(definition.relations()?)
-        .chain(dependencies.iter().map(|d| d.relid));
+    let read = session.as_owner(table.owner, &[guard::catalog_path()], |owner| {
+        ddl::prepare_table(owner, &frontend::definition_view(table.id))?.relations()
+    })?;
+    let relations = [table.relid, table.definition].into_iter().chain(read).chain(dependencies.iter().map(|d| d.relid));
     WATCHED.with_borrow_mut(|watched| {
         for relation in relations {
             watched.entry(relation).or_default().insert(table.id);
@@ -391,8 +390,15 @@ fn watch(session: &Session, table: &StreamTable, dependencies: &[Dependency], me
 }
 
 /// Why the stored state cannot be trusted, if so.
-fn doubt(table: &StreamTable, dependencies: &[Dependency], meaning: &Meaning) -> Result<Option<String>> {
-    if frontend::canonical(table.definition)? != table.canonical {
+fn doubt(
+    session: &Session,
+    table: &StreamTable,
+    dependencies: &[Dependency],
+    meaning: &Meaning,
+) -> Result<Option<String>> {
+    let canonical = session
+        .as_owner(table.owner, &[guard::catalog_path()], |owner| frontend::canonical(owner, table.definition))?;
+    if canonical != table.canonical {
         return Ok(Some("the definition of the query changed".to_owned()));
     }
     if meaning.digest != table.meaning {
@@ -408,20 +414,19 @@ fn doubt(table: &StreamTable, dependencies: &[Dependency], meaning: &Meaning) ->
 
 /// The compiled view of a stream table, or the opaque one of a query that is only recomputed.
 pub fn view(session: &Session, table: &StreamTable) -> Result<View> {
-    let settings = table.evaluation();
-    guard::with_settings(&settings, || {
+    session.as_owner(table.owner, &table.evaluation(), |owner| {
         let name = QName::qualified(&table.schema, &table.name);
         match table.full_reason {
-            None => Ok(frontend::compile(session, &frontend::reread(&table.canonical)?, &name, table.id)?.0),
-            Some(_) => Ok(opaque(session, table, name)?.0),
+            None => Ok(frontend::compile(owner, &frontend::reread(&table.canonical)?, &name, table.id)?.0),
+            Some(_) => Ok(opaque(owner, table, name)?.0),
         }
     })
 }
 
 /// A view of one node that is recomputed from its definition as a whole; the schemas as for [`frontend::compile`].
-pub fn opaque(session: &Session, table: &StreamTable, name: QName) -> Result<(View, BTreeSet<String>)> {
+pub fn opaque(owner: &OwnerSession, table: &StreamTable, name: QName) -> Result<(View, BTreeSet<String>)> {
     let definition = frontend::definition_view(table.id);
-    let statement = ddl::prepare_table(session, &definition)?;
+    let statement = ddl::prepare_table(owner, &definition)?;
     let columns = types::columns(statement.result_desc()?)?;
     let schemas = columns.iter().filter_map(|column| types::equality_schema(column.oid)).collect();
     let columns = columns

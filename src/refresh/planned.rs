@@ -15,7 +15,7 @@ use ivm::view::{Apply, CHANGED, COME, GONE, Identity, Mask, Node, Program};
 
 use crate::error::Result;
 use crate::pg::plan::Reads;
-use crate::pg::spi::{Session, Statement};
+use crate::pg::spi::{OwnerSession, Statement};
 use crate::pg::tuplestore::Tuplestore;
 use crate::refresh::estimate::Estimates;
 use crate::refresh::loaded::Loaded;
@@ -37,7 +37,7 @@ pub fn told(rows: f64) -> f64 {
 }
 
 /// Makes the result of a step, or a part of it, readable under a name.
-pub fn register_as(session: &Session, name: &str, store: &Tuplestore, rows: f64) -> Result<()> {
+pub fn register_as(session: &OwnerSession, name: &str, store: &Tuplestore, rows: f64) -> Result<()> {
     let last = store.row_type().names().pop().unwrap_or_default();
     session.register(name, store, &last, rows)
 }
@@ -92,7 +92,7 @@ impl Compiled {
     }
 
     /// The statement of a step that reads deltas of these sizes, or of sizes within the factor `near` of them.
-    pub fn statement(&self, session: &Session, step: usize, sizes: &[f64], near: f64) -> Result<Rc<Statement>> {
+    pub fn statement(&self, session: &OwnerSession, step: usize, sizes: &[f64], near: f64) -> Result<Rc<Statement>> {
         let query = &self.program.steps[step].query;
         let reads = Reads { hot: self.follows && sizes.iter().all(|rows| *rows <= HOT), in_order: false };
         self.steps[step].get(sizes, near, || Ok(session.prepare(&print::query(query), &[])?.that_reads(reads)))
@@ -153,7 +153,7 @@ impl Change {
     /// [`Planned::get`].
     pub fn with<R>(
         &self,
-        session: &Session,
+        session: &OwnerSession,
         (part, rows): (&Tuplestore, f64),
         near: f64,
         f: impl FnOnce(&Statement) -> Result<R>,

@@ -14,7 +14,7 @@ use ivm::view::Mask;
 
 use crate::catalog::ddl;
 use crate::error::{Error, Result};
-use crate::pg::spi::{Session, Statement};
+use crate::pg::spi::{OwnerSession, Statement};
 use crate::pg::tuplestore::Tuplestore;
 use crate::pg::{applying, relation};
 use crate::refresh::loaded::Loaded;
@@ -33,7 +33,7 @@ pub struct Changes {
 
 /// A refresh at work, and what it has taken: the planner's cost of what ran, and the time, planning left out.
 pub struct Work<'a> {
-    pub session: &'a Session,
+    pub session: &'a OwnerSession,
     pub loaded: &'a Loaded,
     cost: Cell<f64>,
     time: Cell<Duration>,
@@ -41,7 +41,7 @@ pub struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    pub fn new(session: &'a Session, loaded: &'a Loaded) -> Work<'a> {
+    pub fn new(session: &'a OwnerSession, loaded: &'a Loaded) -> Work<'a> {
         Work { session, loaded, cost: Cell::new(0.0), time: Cell::new(Duration::ZERO), written: Cell::new(0) }
     }
 
@@ -78,7 +78,7 @@ impl<'a> Work<'a> {
 
 /// The same, for a delta that the planner is told has `rows` rows.
 pub fn register_delta(
-    session: &Session,
+    session: &OwnerSession,
     loaded: &Loaded,
     relation: &Relation,
     store: &Tuplestore,

@@ -14,8 +14,8 @@ use crate::catalog::dependency::Dependency;
 use crate::catalog::frontier;
 use crate::catalog::history::{Action, Expected, Refresh};
 use crate::error::{Error, Result};
-use crate::pg::spi::{self, Session};
-use crate::pg::{guard, xact};
+use crate::pg::spi::{self, OwnerSession};
+use crate::pg::xact;
 use crate::refresh::adaptive::{self, Deltas};
 use crate::refresh::loaded::{self, Loaded, Ready};
 use crate::refresh::program::Changes;
@@ -158,17 +158,14 @@ pub fn as_owner<R>(
     tick: &Tick,
     loaded: &Loaded,
     before: Option<TimestampWithTimeZone>,
-    f: impl FnOnce(&Session) -> Result<R>,
+    f: impl FnOnce(&OwnerSession) -> Result<R>,
 ) -> Result<R> {
     let settings = loaded.table.evaluation();
     let clock = loaded.view.reads_clock().then(|| clock::at(tick.taken, before.unwrap_or(tick.taken))).transpose()?;
-    let run = || {
-        spi::connect(Some(&tick.snapshot), |session| {
-            clock.iter().try_for_each(|clock| clock::register(session, clock))?;
-            f(session)
-        })
-    };
-    guard::as_role(loaded.table.owner, true, || guard::with_settings(&settings, run))
+    spi::connect_as(loaded.table.owner, &settings, Some(&tick.snapshot), |session| {
+        clock.iter().try_for_each(|clock| clock::register(session, clock))?;
+        f(session)
+    })
 }
 
 /// Hands the applied changes to the table's consumers.

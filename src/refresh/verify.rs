@@ -16,9 +16,9 @@ use crate::capture;
 use crate::catalog::{ddl, difference, frontier, quietly};
 use crate::error::{Error, Result};
 use crate::frontend::{self, Path};
-use crate::pg::spi::{self, Session};
+use crate::pg::relation;
+use crate::pg::spi::{self, OwnerSession};
 use crate::pg::subxact::{subtransaction, undone};
-use crate::pg::{guard, relation};
 use crate::refresh::loaded::{self, Loaded, Ready};
 use crate::refresh::planned::{register_as, told};
 use crate::refresh::program::{self, Work};
@@ -106,7 +106,7 @@ fn look(tick: &Tick, id: i32, sample: i32) -> Result<Verdict> {
 fn follow(tick: &Tick, loaded: &Loaded, input: Input, before: Option<TimestampWithTimeZone>) -> Result<()> {
     table::as_owner(tick, loaded, before, |session| {
         let changes = match adaptive::recomputes(loaded) {
-            true => adaptive::full(session, loaded)?,
+            true => adaptive::full(session, loaded, false)?,
             false => program::differential(&Work::new(session, loaded), adaptive::stores(input.deltas))?,
         };
         drop(changes);
@@ -116,15 +116,15 @@ fn follow(tick: &Tick, loaded: &Loaded, input: Input, before: Option<TimestampWi
 
 /// What table and query have that the other has not.
 fn compare(tick: &Tick, loaded: &Loaded, moment: Option<TimestampWithTimeZone>, sample: i32) -> Result<Found> {
-    let (view, schemas) = spi::connect(Some(&tick.snapshot), |session| {
-        guard::with_settings(&loaded.table.evaluation(), || whole(session, loaded))
-    })?;
+    let owner = loaded.table.owner;
+    let (view, schemas) =
+        spi::connect_as(owner, &loaded.table.evaluation(), Some(&tick.snapshot), |session| whole(session, loaded))?;
     let path = Path::widened(&loaded.table.search_path, schemas);
     let settings: Vec<(&str, &str)> =
         loaded.table.evaluation().into_iter().chain([("search_path", path.as_str())]).collect();
     let now = moment.unwrap_or(tick.taken);
     let clock = loaded.view.reads_clock().then(|| clock::at(now, now)).transpose()?;
-    let run = |session: &Session| {
+    spi::connect_as(owner, &settings, Some(&tick.snapshot), |session| {
         clock.iter().try_for_each(|clock| clock::register(session, clock))?;
         let program = ivm::compile::full_program(&view, 0)?;
         let step = program.steps.last().ok_or(Error::Bug("a program ends in its delta"))?;
@@ -138,15 +138,12 @@ fn compare(tick: &Tick, loaded: &Loaded, moment: Option<TimestampWithTimeZone>, 
         let sample = difference::sample(session, &weight, sample)?;
         session.unregister(difference::NAME)?;
         Ok(Found { table_rows, query_rows: table_rows - surplus + missing, missing, surplus, sample })
-    };
-    guard::as_role(loaded.table.owner, true, || {
-        guard::with_settings(&settings, || spi::connect(Some(&tick.snapshot), run))
     })
 }
 
 /// The query as a whole. It is PostgreSQL that evaluates what the user wrote; only where it reads the clock, which must
 /// stand still for it, it is our own reading of it, without the nodes that the table is kept by.
-fn whole(session: &Session, loaded: &Loaded) -> Result<(View, BTreeSet<String>)> {
+fn whole(session: &OwnerSession, loaded: &Loaded) -> Result<(View, BTreeSet<String>)> {
     let table = &loaded.table;
     let name = QName::qualified(&table.schema, &table.name);
     match loaded.view.reads_clock() {

@@ -20,7 +20,7 @@ const SETTINGS: [(&CStr, &CStr); 8] = [
     (c"deadlock_timeout", c"10ms"),
     (c"lock_timeout", c"100ms"),
     (c"synchronous_commit", c"off"),
-    (c"search_path", crate::catalog::PATH),
+    (c"search_path", crate::pg::guard::PATH),
     (c"statement_timeout", c"0"),
     (c"idle_in_transaction_session_timeout", c"0"),
     (c"default_transaction_isolation", c"read committed"),
