@@ -9,6 +9,7 @@ pub mod dag;
 pub mod database;
 pub mod dice;
 pub mod exact;
+pub mod home;
 pub mod operator;
 pub mod oracle;
 pub mod private;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::exact::{self, Look};
+use crate::home::Home;
 use crate::session::{Failure, Session};
 use crate::{Database, Dice, shrink, world};
 
@@ -35,6 +36,11 @@ const SHRUNK: usize = 3;
 pub const SETTINGS: &str =
     "set timezone = 'America/New_York'; set datestyle = 'SQL, DMY'; set search_path = public, ext;";
 
+/// The same, for tables that live anywhere.
+fn settings(home: &Home) -> String {
+    format!("{SETTINGS} set search_path = {};", home.path())
+}
+
 impl Subject {
     pub fn creation(&self, schedule: &str) -> String {
         let mode = if self.incremental { "DIFFERENTIAL" } else { "AUTO" };
@@ -55,9 +61,13 @@ pub async fn play(session: &Session, entry: &str) -> Result<(), Failure> {
 
 /// Makes the tables, with what the server has for them; by what statements.
 pub async fn make_world(session: &Session) -> String {
+    make_world_at(session, &Home::PLAIN).await
+}
+
+async fn make_world_at(session: &Session, home: &Home) -> String {
     let citext = session.holds("select exists (select from pg_available_extensions where name = 'citext')").await;
     let icu = session.holds("select exists (select from pg_collation where collprovider = 'i')").await;
-    let setup = format!("{}\n{SETTINGS}", world::setup(citext, icu));
+    let setup = format!("{}\n{}", world::setup(citext, icu, home), settings(home));
     session.run(&setup).await;
     setup
 }
@@ -70,7 +80,9 @@ impl Oracle {
     pub async fn new(test: &str, dice: &mut Dice) -> Oracle {
         let database = Database::fresh(test).await;
         let session = database.connect().await;
-        let setup = make_world(&session).await;
+        let home = Home::any(dice);
+        println!("{test}: {home:?}");
+        let setup = make_world_at(&session, &home).await;
         let mut oracle = Oracle { database, session, subjects: vec![], setup, log: vec![], faults: vec![] };
         for entry in world::fill(dice) {
             oracle.act(entry).await;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::Database;
 use crate::exact;
+use crate::home::Home;
 use crate::oracle::{Oracle, Subject, play, refresh_of};
 use crate::session::Session;
 
@@ -25,9 +26,7 @@ impl Trial<'_> {
         for name in exact::stream_tables(&self.session).await.iter().rev() {
             self.session.run(&format!("select pgtrickle.drop_stream_table('{name}')")).await;
         }
-        self.session
-            .run("drop schema if exists public cascade; drop schema if exists ext cascade; create schema public; reset all")
-            .await;
+        self.session.run(&Home::clear()).await;
         self.session.run(self.setup).await;
         for subject in &self.subjects {
             self.session.run(&subject.creation("1h")).await;

@@ -3,6 +3,7 @@
 //! Values come from small pools, so that keys collide, groups come and go, and NULL meets everything.
 
 use crate::dice::Dice;
+use crate::home::Home;
 use crate::session::{Failure, Session};
 use crate::traffic::Deeds;
 
@@ -72,14 +73,13 @@ pub static TABLES: [Table; 8] = [
 ];
 
 /// Makes the tables. `folded` has citext and a nondeterministic collation where the server has them.
-pub fn setup(citext: bool, icu: bool) -> String {
+pub fn setup(citext: bool, icu: bool, home: &Home) -> String {
     let citext_type = if citext { "citext" } else { "text" };
     let collate = if icu { "collate folding" } else { "" };
-    let mut sql = String::new();
+    let mut sql = home.schemas();
     if citext {
-        sql += "create schema if not exists ext; create extension if not exists citext schema ext;\n";
+        sql += &format!("create extension if not exists citext schema {};\n", home.extensions);
     }
-    sql += "set search_path = public, ext;\n";
     if icu {
         sql += "create collation folding (provider = icu, locale = 'und-u-ks-level2', deterministic = false);\n";
     }
@@ -102,7 +102,7 @@ pub fn setup(citext: bool, icu: bool) -> String {
         create view nested_view as select grp, count(*) as n, sum(amt) as amt from items_view group by grp;
         ";
     sql += &format!("create table folded (id int primary key, c {citext_type}, t text {collate}, v int);\n");
-    sql
+    sql + &home.trap()
 }
 
 impl Kind {
