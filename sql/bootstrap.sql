@@ -40,7 +40,8 @@ create table pgtrickle.pgt_frontiers (
   reinitialize       text,                        -- why the next refresh must start over
   replaces           boolean not null default false, -- … and whether the rows of the table are those of another definition
   consecutive_errors integer not null default 0,
-  last_error         text,
+  last_error         text,                        -- may hold values of rows: for the owner
+  last_sqlstate      text,
   last_error_at      timestamptz,
   refreshes          bigint not null default 0,
   rows_changed       bigint not null default 0,
@@ -86,7 +87,8 @@ create table pgtrickle.pgt_refresh_history (
   rows_deleted       bigint not null default 0,
   delta_rows         bigint not null default 0,   -- change rows read from the sources
   duration_ms        double precision not null,
-  error              text,
+  error              text,                        -- may hold values of rows: for the owner
+  sqlstate           text,
   delta_cost         double precision,            -- expected milliseconds of following the changes, and
   full_cost          double precision             -- of recomputing; null where there was no choice
 );
@@ -97,7 +99,10 @@ declare t text;
 begin
   foreach t in array array['pgt_stream_tables', 'pgt_frontiers', 'pgt_sources', 'pgt_layouts', 'pgt_dependencies', 'pgt_refresh_history'] loop
     perform pg_extension_config_dump('pgtrickle.' || t, '');
-    execute format('grant select on pgtrickle.%I to public', t);
+    execute format('grant select (%s) on pgtrickle.%I to public', (
+      select string_agg(quote_ident(attname), ', ') from pg_attribute
+       where attrelid = ('pgtrickle.' || t)::regclass and attnum > 0
+         and attname not in ('last_error', 'reinitialize', 'error')), t);
   end loop;
 end $$;
 

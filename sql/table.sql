@@ -14,3 +14,6 @@ create event trigger pgtrickle_on_ddl on ddl_command_end
   execute function pgtrickle.on_ddl();
 -- A session with session_replication_role = replica alters and drops tables as others do.
 alter event trigger pgtrickle_on_ddl enable always;
+
+-- For triggers of ours alone, which are made with our rights.
+revoke all on function pgtrickle.guard(), pgtrickle.on_ddl(), pgtrickle.on_drop() from public;

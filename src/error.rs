@@ -80,6 +80,12 @@ impl Error {
         }
     }
 
+    /// The code's five characters.
+    pub fn sqlstate(&self) -> String {
+        let code = self.code() as i32;
+        (0..5).filter_map(|place| char::from_u32(((code >> (6 * place)) & 0x3F) as u32 + '0' as u32)).collect()
+    }
+
     /// Classes 08, 40, 53, 55, 57 and 58 come from the moment, not from the data: retry. Class 42 says that
     /// names or types are not what they were.
     pub fn kind(&self) -> Kind {

@@ -5,7 +5,7 @@ use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_UNDEFINED_TABL
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
-use crate::api::{create, given, owned};
+use crate::api::{create, given, owned, rights};
 use crate::catalog::stream_table::{self, Mode, Status, StreamTable};
 use crate::catalog::{ddl, frontier, quietly};
 use crate::error::{Error, Result};
@@ -97,7 +97,7 @@ pub fn redefine(table: &StreamTable, query: Option<&str>, schedule: Option<&str>
             .into_iter()
             .map(|name| Ok((name.to_owned(), guard::setting(name)?)))
             .collect::<Result<_>>()?;
-        create::require_trigger_privilege(table.owner, table.definition)?;
+        rights::require_capture(table.owner, table.definition)?;
         if table.status == Status::Suspended {
             quietly(|| spi::connect(None, |session| stream_table::set_status(session, table.id, Status::Active)))?;
         }

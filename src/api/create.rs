@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use ivm::schedule::Schedule;
 use ivm::sql::ident::QName;
-use pgrx::PgSqlErrorCode::{ERRCODE_DUPLICATE_TABLE, ERRCODE_INSUFFICIENT_PRIVILEGE, ERRCODE_INVALID_TABLE_DEFINITION};
+use pgrx::PgSqlErrorCode::{ERRCODE_DUPLICATE_TABLE, ERRCODE_INVALID_TABLE_DEFINITION};
 use pgrx::pg_sys::Oid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode, default, pg_extern};
 
-use crate::api::{alter, drop, given};
+use crate::api::{alter, drop, given, rights};
 use crate::catalog::stream_table::{self, Mode, Status, StreamTable};
 use crate::catalog::{ddl, frontier, quietly};
 use crate::error::{Error, Result};
@@ -141,7 +141,7 @@ fn create(request: &Request) -> Result<()> {
         name: name.name.as_str().to_owned(),
         owner: guard::current_role(),
     };
-    require_trigger_privilege(table.owner, definition)?;
+    rights::require_capture(table.owner, definition)?;
     let built = quietly(|| {
         spi::connect(None, |session| {
             let read = refresh::define(session, &table)?;
@@ -235,19 +235,4 @@ fn make_table(name: &QName, definition: Oid, id: i32) -> Result<Oid> {
     object::depend_internally(definition, relid);
     quietly(|| spi::connect(None, |session| ddl::guard(session, relid)))?;
     Ok(relid)
-}
-
-/// Capturing a table's changes puts triggers on it: the owner of the stream table must be allowed to.
-pub fn require_trigger_privilege(owner: Oid, definition: Oid) -> Result<()> {
-    let view = object::name(definition);
-    let sources = spi::connect_as(owner, &[guard::catalog_path()], None, |owner| frontend::sources(owner, &view))?;
-    for source in sources.into_iter().filter(|source| source.uncaptured.is_none()) {
-        if !object::may_create_trigger(owner, source.relid) {
-            let name = QName::qualified(&source.schema, &source.name);
-            return Err(Error::new(ERRCODE_INSUFFICIENT_PRIVILEGE, format!("permission denied for table {name}"))
-                .detail("A stream table captures the changes of its sources by triggers.")
-                .hint(format!("Ask the owner for GRANT TRIGGER ON {name}.")));
-        }
-    }
-    Ok(())
 }

@@ -53,6 +53,9 @@ begin
   then
     perform pgtrickle.forget_dropped_tables();
   end if;
+  delete from pgtrickle.pgt_capture_grants g
+   using pg_event_trigger_dropped_objects() d
+   where d.classid = 'pg_class'::regclass and d.objsubid = 0 and d.objid = g.relid::oid;
   if exists (select from pg_event_trigger_dropped_objects() d
               where d.object_type = 'trigger' and d.object_identity ~ '^pgtrickle_guard(_truncate)? on ')
      and exists (select from pgtrickle.pgt_stream_tables s join pg_class c on c.oid = s.pgt_relid::oid

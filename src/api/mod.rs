@@ -13,6 +13,7 @@ mod drain;
 mod drop;
 mod explain;
 mod refresh;
+mod rights;
 mod status;
 mod tree;
 mod verify;

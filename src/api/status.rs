@@ -16,7 +16,7 @@ use crate::api::{given, resolve};
 use crate::capture;
 use crate::catalog::{quietly, stream_table};
 use crate::error::{Error, Result};
-use crate::pg::spi;
+use crate::pg::{guard, spi};
 use crate::{guc, refresh};
 
 type StatusRow = (
@@ -76,7 +76,7 @@ fn status() -> Result<Vec<StatusRow>> {
         })
     })?;
     let targets = targets()?;
-    let asked = clock_timestamp();
+    let (asked, asker) = (clock_timestamp(), guard::current_role());
     let pending: Vec<i32> = refresh::behind(&sources)?.into_iter().map(|(_, table)| table).collect();
     quietly(|| {
         spi::connect(None, |session| {
@@ -107,13 +107,18 @@ fn status() -> Result<Vec<StatusRow>> {
                  )
                  select s.pgt_relid::text, s.status, s.refresh_mode, s.schedule, f.frontier is not null,
                         f.consecutive_errors, f.fresh_at, clock_timestamp() - f.fresh_at, f.rows_changed, f.refreshes,
-                        h.action, h.duration_ms, f.last_error, s.full_reason, s.pgt_id, f.missed
+                        h.action, h.duration_ms,
+                        case when f.last_sqlstate is null or pg_has_role($3, c.relowner, 'usage')
+                               or pg_has_role($3, 'pg_read_all_stats', 'usage') then f.last_error
+                             else format('SQLSTATE %s in %s', f.last_sqlstate, s.pgt_relid) end,
+                        s.full_reason, s.pgt_id, f.missed
                    from pgtrickle.pgt_stream_tables s
                    join seen f using (pgt_id)
+                   join pg_class c on c.oid = s.pgt_relid::oid
                    left join lateral (select action, duration_ms from pgtrickle.pgt_refresh_history h
                                        where h.pgt_id = s.pgt_id order by refresh_id desc limit 1) h on true
                   order by s.pgt_id",
-                &[pending.clone().into(), asked.into()],
+                &[pending.clone().into(), asked.into(), asker.into()],
                 |row| {
                     Ok((
                         row.require(1)?,
@@ -186,17 +191,23 @@ fn get_refresh_history(
 }
 
 fn history(name: &str, max_rows: i32) -> Result<Vec<HistoryRow>> {
-    let (_, id) = resolve(name)?;
+    let ((_, id), role) = (resolve(name)?, guard::current_role());
     quietly(|| {
         spi::connect(None, |session| {
             session.query(
-                "select refresh_id, started_at, action, rows_inserted, rows_updated, rows_deleted, delta_rows,
-                        duration_ms, error, delta_cost, full_cost
-                   from pgtrickle.pgt_refresh_history
-                  where pgt_id = $1
-                  order by refresh_id desc
+                "select h.refresh_id, h.started_at, h.action, h.rows_inserted, h.rows_updated, h.rows_deleted, h.delta_rows,
+                        h.duration_ms,
+                        case when h.sqlstate is null or pg_has_role($3, c.relowner, 'usage')
+                               or pg_has_role($3, 'pg_read_all_stats', 'usage') then h.error
+                             else format('SQLSTATE %s in %s', h.sqlstate, s.pgt_relid) end,
+                        h.delta_cost, h.full_cost
+                   from pgtrickle.pgt_refresh_history h
+                   join pgtrickle.pgt_stream_tables s using (pgt_id)
+                   join pg_class c on c.oid = s.pgt_relid::oid
+                  where h.pgt_id = $1
+                  order by h.refresh_id desc
                   limit greatest($2, 0)",
-                &[id.into(), max_rows.into()],
+                &[id.into(), max_rows.into(), role.into()],
                 |row| {
                     Ok((
                         row.require(1)?,

@@ -190,9 +190,7 @@ fn other_target(trigger: Oid, fired: &Fired) -> Result<Option<Rc<Target>>> {
         Some(Some(target)) if !target.stale.get() => Some(target),
         _ => {
             observe();
-            let id = fired.argument().and_then(|text| text.parse().ok());
-            let known = id.map(known).transpose()?.flatten();
-            let target = known.and_then(|known| aim(&known, fired.table())).map(Rc::new);
+            let target = ours(fired, trigger)?.and_then(|known| aim(&known, fired.table())).map(Rc::new);
             with(|cache| cache.targets.insert(trigger, target.clone()));
             target
         }
@@ -201,6 +199,15 @@ fn other_target(trigger: Oid, fired: &Fired) -> Result<Option<Rc<Target>>> {
         LAST.set(Some((trigger, Rc::clone(target))));
     }
     Ok(target)
+}
+
+/// The source that a trigger captures for, where we made it for that source: whoever else calls the same function, from
+/// whatever table, says nothing about the source.
+fn ours(fired: &Fired, trigger: Oid) -> Result<Option<Rc<Known>>> {
+    let Some(id) = fired.argument().and_then(|text| text.parse().ok()) else { return Ok(None) };
+    let Some(known) = known(id)? else { return Ok(None) };
+    let ours = read_catalog(|session| source::is_ours(session, id, fired.table(), trigger))?;
+    Ok(ours.then_some(known))
 }
 
 /// How rows of `member` are recorded. Where its columns are not what the layout says, only the fact that

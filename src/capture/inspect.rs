@@ -97,7 +97,20 @@ fn pending_changes(request: &Request, store: &Tuplestore) -> Result<()> {
     }
     crate::capture::flush()?;
     let Some(buffer) = Table::open(known.buffer, pg_sys::AccessShareLock) else { return Ok(()) };
+    let Some((current, _)) = known.current() else { return Ok(()) };
     let types = store.row_type().types();
+    let leading = LEADING_COLUMNS.iter().map(|(_, ty)| ty);
+    let columns: Vec<pg_sys::Oid> = leading.chain(&current.types).copied().collect();
+    if types.len() < LEADING || !columns.starts_with(&types) {
+        return Err(Error::new(
+            PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
+            "the columns asked for are not those that are captured",
+        )
+        .detail(
+            "They are the action, the number of copies, the transaction, and the captured columns with their types.",
+        )
+        .hint(format!("Read the view {}.", name(id))));
+    }
     let (mut values, mut bytes) = (Values::new(types.len()), Aligned::default());
     stamp::for_each(&buffer, &Snapshot::latest(), |chunk| {
         let Some((targets, format)) = targets(&known, chunk.stamp.layout, &types) else { return Ok(()) };

@@ -14,7 +14,7 @@ use pgrx::pg_sys::{self, Oid};
 use crate::capture::cache::{self, Known};
 use crate::capture::{buffer, inspect};
 use crate::catalog::layout::{self, Layout};
-use crate::catalog::source::{self, Member, Source};
+use crate::catalog::source::{self, CaptureTrigger, Member, Source};
 use crate::catalog::{self, dependency, frontier};
 use crate::error::{Error, Result};
 use crate::pg::relation::{self, Attribute};
@@ -68,7 +68,7 @@ fn start_over(source: &Source, reason: &str) -> Result<()> {
 
 /// Keeps a broken capture broken until `track` repairs it, even if it looks whole again by then.
 pub fn distrust(known: &Known) -> Result<()> {
-    cache::read_catalog(|session| source::record(session, known.source.id, &[]))?;
+    cache::read_catalog(|session| source::distrust(session, known.source.id))?;
     relation::invalidate(known.source.relid);
     xact::advance_command();
     Ok(())
@@ -208,7 +208,7 @@ fn check(relid: Oid) -> Result<()> {
         );
     }
     let (what, hint) = match kind.relkind {
-        b'r' | b'p' => return check_rights(relid),
+        b'r' | b'p' => return Ok(()),
         b'v' => ("view", "Name the tables behind it; a view in a query is expanded into them."),
         b'm' => ("materialized view", "Use refresh_mode => 'FULL', or a stream table in its place."),
         b'f' => ("foreign table", "Use refresh_mode => 'FULL', which reads it as a whole."),
@@ -220,31 +220,6 @@ fn check(relid: Oid) -> Result<()> {
         "Its row changes cannot be captured here.",
         hint,
     )
-}
-
-fn check_rights(relid: Oid) -> Result<()> {
-    let name = relation::display(relid);
-    let denied = |text: &str| {
-        Error::new(PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE, format!("permission denied for table {name}"))
-            .detail(format!("Following its changes needs the {text} privilege on it."))
-            .hint(format!("GRANT {text} ON {name} TO the owner of the stream table."))
-    };
-    if !relation::may(relid, pg_sys::ACL_SELECT) {
-        return Err(denied("SELECT"));
-    }
-    if relation::is_row_secured(relid) {
-        return Err(Error::new(
-            PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-            format!("row security of table {name} hides rows from the owner of the stream table"),
-        )
-        .detail("A stream table shows the same rows to everybody who may read it.")
-        .hint("Let a role with BYPASSRLS own the stream table."));
-    }
-    let derived = cache::read_catalog(|session| source::is_stream_table(session, relid))?;
-    if !derived && !relation::may(relid, pg_sys::ACL_TRIGGER) {
-        return Err(denied("TRIGGER"));
-    }
-    Ok(())
 }
 
 /// A new source with its change buffer.
@@ -322,40 +297,44 @@ fn install(source: &Source) -> Result<()> {
 fn cover(source: &Source, members: &[Member]) -> Result<()> {
     let function = cache::read_catalog(source::capture_function)?;
     let [row, truncate] = source::trigger_names(source.id);
-    let argument = source.id.to_string();
+    let argument = Some(source.id.to_string());
     let make = |member: &Member, name: &str, truncate| {
-        trigger::create(
-            member.relid,
-            &trigger::Definition { name, argument: Some(&argument), function, before: false, truncate },
-        )
+        let (name, argument) = (trigger::free_name(member.relid, name)?, argument.as_deref());
+        let definition = trigger::Definition { name: &name, argument, function, before: false, truncate };
+        let made = trigger::create(member.relid, &definition)?;
+        xact::advance_command();
+        cache::read_catalog(|session| source::record_trigger(session, source.id, member.relid, made, truncate))
     };
-    // A child that was detached keeps its triggers, but its rows are no longer the source's.
-    for (stray, table) in cache::read_catalog(|session| source::triggers(session, source.id))? {
-        if !members.iter().any(|member| member.relid == table) {
+    // A child that was detached keeps its triggers, but its rows are no longer the source's; what others have made, or made
+    // of ours, captures nothing.
+    let kept = |trigger: Oid| members.iter().any(|member| member.fires(trigger));
+    for (stray, _) in cache::read_catalog(|session| source::triggers(session, source.id))? {
+        if !kept(stray) {
             trigger::drop(stray);
         }
     }
+    xact::advance_command();
     for member in members.iter().filter(|member| !member.is_covered()) {
         // A partition has its row trigger from its root, which comes before it.
         match &member.row {
             None if member.is_partition && member.relid != source.relid => {}
             None => make(member, &row, false)?,
-            Some(state) => enable(member, &row, state)?,
+            Some(trigger) => enable(member, trigger)?,
         }
         match &member.truncate {
             _ if member.relkind != "r" => {}
             None => make(member, &truncate, true)?,
-            Some(state) => enable(member, &truncate, state)?,
+            Some(trigger) => enable(member, trigger)?,
         }
     }
     Ok(())
 }
 
-fn enable(member: &Member, name: &str, state: &str) -> Result<()> {
-    if state == source::ALWAYS {
+fn enable(member: &Member, trigger: &CaptureTrigger) -> Result<()> {
+    if trigger.state == source::ALWAYS {
         return Ok(());
     }
-    let (table, name) = (object::name(member.relid), Ident::new(name));
+    let (table, name) = (object::name(member.relid), Ident::new(&trigger.name));
     spi::connect(None, |session| {
         session.define("alter table {} enable always trigger {}", &[Hole::Name(&table), Hole::Ident(&name)])
     })

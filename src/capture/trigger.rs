@@ -37,8 +37,9 @@ pub extern "C-unwind" fn pg_finfo_pg_trickle_capture() -> &'static pg_sys::Pg_fi
 }
 
 fn capture(fired: &Fired) -> Result<()> {
+    let event = fired.event()?;
     let Some(target) = cache::target(fired)? else { return Ok(()) };
-    match fired.event() {
+    match event {
         Event::Insert => record(&target, fired, 1),
         Event::Delete => record(&target, fired, -1),
         Event::Update => update(&target, fired),

@@ -24,6 +24,13 @@ pub fn probe(owner: &OwnerSession, query: &str) -> Result<()> {
     Ok(())
 }
 
+/// The same for what a definition holds.
+pub fn probe_table(owner: &OwnerSession, name: &QName) -> Result<()> {
+    let statement = owner.prepare(&format!("select from {name} limit 0"), &[])?;
+    owner.run(&statement, &[])?;
+    Ok(())
+}
+
 /// The prepared query text of a user.
 pub fn prepare_query(owner: &OwnerSession, query: &str) -> Result<Statement> {
     owner.prepare(body(query), &[])

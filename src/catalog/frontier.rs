@@ -13,6 +13,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::{ItemPointerData, Oid};
 
 use crate::catalog::dependency;
+use crate::catalog::history::Failure;
 use crate::error::Result;
 use crate::pg::spi::{Row, Session};
 use crate::pg::{guard, object, relation};
@@ -127,7 +128,7 @@ macro_rules! advance {
             "update pgtrickle.pgt_frontiers
                 set frontier = $3::pg_snapshot, own_xid = $4::xid8, own_seq = $5,
                     data_timestamp = $6, reinitialize = null, replaces = false, consecutive_errors = 0,
-                    last_error = null, refreshes = refreshes + 1,
+                    last_error = null, last_sqlstate = null, refreshes = refreshes + 1,
                     rows_changed = rows_changed + ($2::bigint[])[array_position($1, pgt_id)]
               where ",
             $condition,
@@ -245,32 +246,40 @@ pub fn give_up(session: &Session, id: i32, reason: &str) -> Result<bool> {
 }
 
 /// Records a failure; the number of failures in a row that count towards suspension.
-pub fn failed(session: &Session, id: i32, error: &str, counts: bool) -> Result<i32> {
+pub fn failed(session: &Session, id: i32, error: &Failure, counts: bool) -> Result<i32> {
     let rows = session.query(
         "update pgtrickle.pgt_frontiers
-            set consecutive_errors = consecutive_errors + $3, last_error = $2,
+            set consecutive_errors = consecutive_errors + $3, last_error = $2, last_sqlstate = $4,
                 last_error_at = clock_timestamp()
           where pgt_id = $1
       returning consecutive_errors",
-        &[id.into(), error.into(), i32::from(counts).into()],
+        &[id.into(), error.message.as_str().into(), i32::from(counts).into(), error.sqlstate.as_str().into()],
         |row| row.require(1),
     )?;
     Ok(rows.into_iter().next().unwrap_or(0))
 }
 
-/// The error that `id` has not got over since.
-pub fn last_error(session: &Session, id: i32) -> Result<Option<String>> {
-    let rows =
-        session.query("select last_error from pgtrickle.pgt_frontiers where pgt_id = $1", &[id.into()], |row| {
-            Ok(row.get(1))
-        })?;
+/// The error that `id` has not got over since, as far as it concerns `role`: in full for the owner and for those who may
+/// read all statistics.
+pub fn last_error(session: &Session, id: i32, role: Oid) -> Result<Option<String>> {
+    let rows = session.query(
+        "select case when f.last_sqlstate is null or pg_has_role($2, c.relowner, 'usage')
+                       or pg_has_role($2, 'pg_read_all_stats', 'usage') then f.last_error
+                     else 'SQLSTATE ' || f.last_sqlstate end
+           from pgtrickle.pgt_frontiers f
+           join pgtrickle.pgt_stream_tables s using (pgt_id)
+           join pg_class c on c.oid = s.pgt_relid::oid
+          where f.pgt_id = $1",
+        &[id.into(), role.into()],
+        |row| Ok(row.get(1)),
+    )?;
     Ok(rows.into_iter().next().flatten())
 }
 
 /// Starts counting failures anew.
 pub fn clear_errors(session: &Session, id: i32) -> Result<()> {
     session.execute(
-        "update pgtrickle.pgt_frontiers set consecutive_errors = 0, last_error = null where pgt_id = $1",
+        "update pgtrickle.pgt_frontiers set consecutive_errors = 0, last_error = null, last_sqlstate = null where pgt_id = $1",
         &[id.into()],
     )?;
     Ok(())

@@ -31,7 +31,20 @@ pub struct Refresh {
     pub delta_rows: i64,
     pub duration_ms: f64,
     pub expected: Option<Expected>,
-    pub error: Option<String>,
+    pub error: Option<Failure>,
+}
+
+/// An error as the catalog keeps it. The message may hold values of rows; the code is for everybody.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub sqlstate: String,
+    pub message: String,
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Failure {
+        Failure { sqlstate: error.sqlstate(), message: error.in_full() }
+    }
 }
 
 impl Action {
@@ -48,7 +61,7 @@ impl Action {
 impl Refresh {
     /// A refresh that failed after `took`.
     pub fn failed(error: &Error, took: Duration) -> Refresh {
-        Refresh { duration_ms: took.as_secs_f64() * 1e3, error: Some(error.in_full()), ..Refresh::nothing() }
+        Refresh { duration_ms: took.as_secs_f64() * 1e3, error: Some(error.into()), ..Refresh::nothing() }
     }
 
     /// Rows of the stream table that it changed.
@@ -81,8 +94,8 @@ pub fn insert(session: &Session, id: i32, refresh: &Refresh) -> Result<()> {
     let ids = session.query(
         "insert into pgtrickle.pgt_refresh_history
                 (pgt_id, started_at, action, rows_inserted, rows_updated, rows_deleted, delta_rows, duration_ms, error,
-                 delta_cost, full_cost)
-         values ($1, clock_timestamp() - make_interval(secs => $7 / 1000), $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                 delta_cost, full_cost, sqlstate)
+         values ($1, clock_timestamp() - make_interval(secs => $7 / 1000), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          returning refresh_id",
         &[
             id.into(),
@@ -92,9 +105,10 @@ pub fn insert(session: &Session, id: i32, refresh: &Refresh) -> Result<()> {
             refresh.deleted.into(),
             refresh.delta_rows.into(),
             refresh.duration_ms.into(),
-            refresh.error.as_deref().into(),
+            refresh.error.as_ref().map(|error| error.message.as_str()).into(),
             refresh.expected.map(|expected| expected.delta_ms).into(),
             refresh.expected.map(|expected| expected.full_ms).into(),
+            refresh.error.as_ref().map(|error| error.sqlstate.as_str()).into(),
         ],
         |row| row.require::<i64>(1),
     )?;

@@ -3,6 +3,7 @@
 //! **Invariant:** every statement here runs under `search_path = pg_catalog` (see [`quietly`]), so names
 //! are ours or the server's, never a user's.
 
+pub mod capture_grant;
 pub mod ddl;
 pub mod dependency;
 pub mod difference;

@@ -125,6 +125,12 @@ pub fn is_row_secured(relid: Oid, role: Oid) -> bool {
     unsafe { pg_sys::check_enable_rls(relid, role, true) == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32 }
 }
 
+/// Whether there is such a role.
+pub fn is_role(role: Oid) -> bool {
+    // SAFETY: a look-up by oid; NULL for what does not exist.
+    !unsafe { pg_sys::GetUserNameFromId(role, true) }.is_null()
+}
+
 /// A role's name, quoted where needed.
 pub fn role_name(role: Oid) -> String {
     // SAFETY: an existing role; the string is copied at once.

@@ -23,8 +23,14 @@ const BY_OID: [(pg_sys::Oid, i32); 7] = [
     (TS_DICTIONARIES, TSDICTOID as i32),
 ];
 
-/// Labels of enums and maps of text search configurations have rows of their own, which no list of objects names.
-const PARTS: [i32; 2] = [ENUMOID as i32, TSCONFIGMAP as i32];
+/// Labels of enums and maps of text search configurations have rows of their own, which no list of objects names; so have
+/// roles and their memberships, any of which may bear on the rights of an owner.
+const PARTS: [i32; 4] = [ENUMOID as i32, TSCONFIGMAP as i32, AUTHOID as i32, AUTHMEMROLEMEM as i32];
+
+/// Where the invalidation of any role, and of any membership, comes in.
+pub fn roles() -> [(Cache, u32); 2] {
+    [(Cache(AUTHOID as i32), 0), (Cache(AUTHMEMROLEMEM as i32), 0)]
+}
 
 /// Where the invalidation of an object of this catalog comes in: the cache, and the hash by which it names the row. For
 /// a type and a text search configuration also the cache of their parts, whose rows cannot be told apart (hash 0).

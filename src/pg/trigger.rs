@@ -73,13 +73,25 @@ pub fn raise(error: Error) -> ! {
 }
 
 impl<'a> Fired<'a> {
+    /// What happened, as a trigger learns that fires after rows or after TRUNCATE: others have no rows to give.
     #[inline]
-    pub fn event(&self) -> Event {
-        match self.data.tg_event & pg_sys::TRIGGER_EVENT_OPMASK {
-            pg_sys::TRIGGER_EVENT_INSERT => Event::Insert,
-            pg_sys::TRIGGER_EVENT_DELETE => Event::Delete,
-            pg_sys::TRIGGER_EVENT_UPDATE => Event::Update,
-            _ => Event::Truncate,
+    pub fn event(&self) -> Result<Event> {
+        const KIND: u32 = pg_sys::TRIGGER_EVENT_OPMASK | pg_sys::TRIGGER_EVENT_ROW | pg_sys::TRIGGER_EVENT_TIMINGMASK;
+        const AFTER_ROW: u32 = pg_sys::TRIGGER_EVENT_ROW | pg_sys::TRIGGER_EVENT_AFTER;
+        const INSERT: u32 = pg_sys::TRIGGER_EVENT_INSERT | AFTER_ROW;
+        const DELETE: u32 = pg_sys::TRIGGER_EVENT_DELETE | AFTER_ROW;
+        const UPDATE: u32 = pg_sys::TRIGGER_EVENT_UPDATE | AFTER_ROW;
+        const TRUNCATE: u32 = pg_sys::TRIGGER_EVENT_TRUNCATE | pg_sys::TRIGGER_EVENT_AFTER;
+        match self.data.tg_event & KIND {
+            INSERT => Ok(Event::Insert),
+            DELETE => Ok(Event::Delete),
+            UPDATE => Ok(Event::Update),
+            TRUNCATE => Ok(Event::Truncate),
+            _ => Err(Error::new(
+                pgrx::PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+                "this function can only be called by a trigger that fires after each row, or after TRUNCATE",
+            )
+            .hint("Drop the trigger: pg_trickle makes those that it needs.")),
         }
     }
 
@@ -137,7 +149,7 @@ pub struct Definition<'a> {
 
 /// Makes a trigger that fires always, also for replicated changes. On a partitioned table a row trigger
 /// is made on every partition as well. The caller holds ShareRowExclusiveLock; no privilege is checked.
-pub fn create(table: pg_sys::Oid, definition: &Definition) -> Result<()> {
+pub fn create(table: pg_sys::Oid, definition: &Definition) -> Result<pg_sys::Oid> {
     let (name, argument) = (c_string(definition.name)?, definition.argument.map(c_string).transpose()?);
     let events = match definition.truncate {
         true => pg_sys::TRIGGER_TYPE_TRUNCATE,
@@ -172,7 +184,18 @@ pub fn create(table: pg_sys::Oid, definition: &Definition) -> Result<()> {
             pg_sys::TRIGGER_FIRES_ALWAYS as std::ffi::c_char,
         )
     };
-    relation::depend(pg_sys::TriggerRelationId, made.objectId, pg_sys::DependencyType::DEPENDENCY_AUTO_EXTENSION)
+    relation::depend(pg_sys::TriggerRelationId, made.objectId, pg_sys::DependencyType::DEPENDENCY_AUTO_EXTENSION)?;
+    Ok(made.objectId)
+}
+
+/// `wanted`, or a name like it that no trigger of the table has.
+pub fn free_name(table: pg_sys::Oid, wanted: &str) -> Result<String> {
+    let mut name = wanted.to_owned();
+    // SAFETY: a look-up by name; the string outlives the call.
+    while unsafe { pg_sys::get_trigger_oid(table, c_string(&name)?.as_ptr(), true) } != pg_sys::InvalidOid {
+        name.push('_');
+    }
+    Ok(name)
 }
 
 /// Drops a trigger, and its copies on partitions. No privilege is checked.

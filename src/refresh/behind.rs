@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use ivm::frontier::Frontier;
 use pgrx::PgSqlErrorCode::{ERRCODE_ACTIVE_SQL_TRANSACTION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE};
+use pgrx::pg_sys::Oid;
 
 use crate::capture;
 use crate::catalog::dependency::{self, Dependency};
 use crate::catalog::stream_table::{self, Status, StreamTable};
 use crate::catalog::{frontier, quietly};
 use crate::error::{Error, Result};
-use crate::pg::relation;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi::{self, Session};
+use crate::pg::{guard, relation};
 use crate::refresh::tick;
 
 /// The sources that hold rows which a stream table has not seen, with that table. One that will start over, whatever
@@ -44,6 +45,8 @@ pub fn behind(sources: &[i32]) -> Result<Vec<(i32, i32)>> {
 /// waiting by writers who go on.
 pub struct Wait {
     id: i32,
+    /// Who waits, and is told of errors.
+    asker: Oid,
     asked: Option<Frontier>,
     /// Stream tables that show it, with what they had handed on by then.
     shown: BTreeMap<i32, Frontier>,
@@ -51,7 +54,7 @@ pub struct Wait {
 
 impl Wait {
     pub fn new(id: i32) -> Wait {
-        Wait { id, asked: None, shown: BTreeMap::new() }
+        Wait { id, asker: guard::current_role(), asked: None, shown: BTreeMap::new() }
     }
 
     /// Whether the table shows it at this moment. An error where it never will: a table on the way is not refreshed by
@@ -108,7 +111,8 @@ impl Wait {
             false => stream_table::find(session, self.id)?
                 .map(|reader| format!("Stream table {} reads it.", reader.display())),
         };
-        let error = frontier::last_error(session, table.id)?.map(|error| format!("Its last error was: {error}."));
+        let error =
+            frontier::last_error(session, table.id, self.asker)?.map(|error| format!("Its last error was: {error}."));
         let detail: Vec<String> = reader.into_iter().chain(error).collect();
         let code = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
         Ok(Error::new(code, format!("stream table {name} {state}")).detail(detail.join(" ")).hint(hint))

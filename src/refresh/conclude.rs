@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use pgrx::PgSqlErrorCode;
+
 use crate::catalog::history::{self, Refresh};
 use crate::catalog::{frontier, quietly, stream_table};
 use crate::error::{Error, Kind, Result};
@@ -34,12 +36,14 @@ pub fn record_failure(id: i32, error: &Error) -> Result<bool> {
     quietly(|| {
         spi::connect(None, |session| {
             let kind = error.kind();
-            let count = frontier::failed(session, id, &error.in_full(), kind != Kind::Transient)?;
+            let count = frontier::failed(session, id, &error.into(), kind != Kind::Transient)?;
             if matches!(kind, Kind::Schema | Kind::Bug) {
                 frontier::reinitialize(session, id, &error.in_full())?;
             }
             history::insert(session, id, &Refresh::failed(error, Duration::ZERO))?;
-            let suspend = count >= guc::max_consecutive_errors();
+            // A right that was taken away does not come back by itself.
+            let denied = error.code() == PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE;
+            let suspend = denied || count >= guc::max_consecutive_errors();
             if suspend {
                 stream_table::set_status(session, id, stream_table::Status::Suspended)?;
             }

@@ -283,6 +283,7 @@ fn verified(session: &Session, id: i32, known: Option<Rc<Loaded>>) -> Result<Rea
     if let Some(reason) = doubt(session, &table, &dependencies, &meaning)? {
         return Ok(Ready::Stale(Box::new(table), reason));
     }
+    require_rights(session, &table)?;
     let view = match view(session, &table) {
         Ok(view) => view,
         // What the query reads has changed so that it compiles to something else, or not at all.
@@ -304,6 +305,13 @@ fn verified(session: &Session, id: i32, known: Option<Rc<Loaded>>) -> Result<Rea
     let loaded = Rc::new(Loaded { table, view, dependencies, programs: Programs::default(), experience, names, used });
     LOADED.with_borrow_mut(|kept| kept.insert(id, Rc::clone(&loaded)));
     Ok(Ready::Yes(loaded))
+}
+
+/// Refuses to go on where the owner may no longer read what the query reads, or would no longer see all of its rows. The
+/// server is asked about the whole query, as its owner: about columns, memberships of roles, views and their owners.
+fn require_rights(session: &Session, table: &StreamTable) -> Result<()> {
+    let settings = [guard::catalog_path(), ("row_security", "off")];
+    session.as_owner(table.owner, &settings, |owner| ddl::probe_table(owner, &frontend::definition_view(table.id)))
 }
 
 /// What the definition of a stream table means beside its text.
@@ -381,6 +389,7 @@ fn watch(session: &Session, table: &StreamTable, dependencies: &[Dependency], me
         }
     });
     let rows = meaning.objects.iter().flat_map(|(catalog, object)| syscache::places(*catalog, *object));
+    let rows = rows.chain(syscache::roles());
     WATCHED_ROWS.with_borrow_mut(|watched| {
         for row in rows {
             watched.entry(row).or_default().insert(table.id);

@@ -12,7 +12,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use crate::capture::{self, Pending};
 use crate::catalog::dependency::Dependency;
 use crate::catalog::frontier;
-use crate::catalog::history::{Action, Expected, Refresh};
+use crate::catalog::history::{Action, Expected, Failure, Refresh};
 use crate::error::{Error, Result};
 use crate::pg::spi::{self, OwnerSession};
 use crate::pg::xact;
@@ -40,7 +40,7 @@ struct Done {
     action: Action,
     changes: Changes,
     choice: Option<Choice>,
-    error: Option<String>,
+    error: Option<Failure>,
 }
 
 /// Brings stream table `id` to the tick's snapshot; with `restart`, the error of a first try, from the start.
@@ -72,7 +72,7 @@ pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Erro
             build::index_table(&loaded)?;
         }
         advice::index_nodes(&loaded)?;
-        let done = Done { action: Action::Reinitialize, changes, choice: None, error: restart.map(Error::to_string) };
+        let done = Done { action: Action::Reinitialize, changes, choice: None, error: restart.map(Failure::from) };
         return finish(tick, &loaded, done, input.rows, started);
     }
     if input.rows == 0 && !loaded.view.reads_clock() && !loaded.table.polls() {
