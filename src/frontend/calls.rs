@@ -8,7 +8,7 @@ use pgrx::pg_sys::Oid;
 
 use crate::error::{Error, Result};
 use crate::pg::guard::EVALUATION_SETTINGS;
-use crate::pg::query::Calls;
+use crate::pg::query::{Calls, LOCKING, locks_rows};
 use crate::pg::spi::Session;
 
 /// Functions and keywords that say what time it is. The compiler follows them in temporal filters.
@@ -69,6 +69,9 @@ pub fn check(session: &Session, calls: &Calls) -> Result<bool> {
     }
     let (clock, others): (Vec<&str>, Vec<&str>) =
         calls.keywords.iter().copied().partition(|keyword| CLOCK_KEYWORDS.contains(keyword));
+    if others.contains(&LOCKING) {
+        return Err(locks_rows());
+    }
     if let Some(keyword) = others.first() {
         return Err(if *keyword == "TABLESAMPLE" { volatile(keyword) } else { unsteady(keyword) });
     }

@@ -28,6 +28,16 @@ pub struct Calls {
     pub settings: BTreeSet<String>,
 }
 
+/// The keyword of a clause that locks rows.
+pub const LOCKING: &str = "FOR UPDATE";
+
+/// The refusal of a query that has one, wherever in it that is.
+pub fn locks_rows() -> Error {
+    Error::new(pgrx::PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, "a stream table's query must not lock rows")
+        .detail("FOR UPDATE and its kin would hold up writers at every refresh.")
+        .hint("Leave the locking clause out.")
+}
+
 /// The query behind a view.
 pub fn of_view(_owner: &OwnerSession, view: pg_sys::Oid) -> Result<Analysed> {
     // SAFETY: the relation is open while its rule is copied; everything below works on the copy.
@@ -84,12 +94,7 @@ unsafe fn single_select(text: *const std::ffi::c_char) -> Result<*mut pg_sys::Ra
             return Err(refuse("The statement is not a query."));
         }
         if !(*(*raw).stmt.cast::<pg_sys::SelectStmt>()).lockingClause.is_null() {
-            return Err(Error::new(
-                pgrx::PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-                "a stream table's query must not lock rows",
-            )
-            .detail("FOR UPDATE and its kin would hold up writers at every refresh.")
-            .hint("Leave the locking clause out."));
+            return Err(locks_rows());
         }
         if !(*(*raw).stmt.cast::<pg_sys::SelectStmt>()).intoClause.is_null() {
             return Err(refuse("SELECT INTO makes a table of its own."));
@@ -148,6 +153,9 @@ unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, context: *mut c_void) 
         let calls = &mut *context.cast::<Calls>();
         match (*node).type_ {
             T_Query => {
+                if !(*node.cast::<pg_sys::Query>()).rowMarks.is_null() {
+                    calls.keywords.insert(LOCKING);
+                }
                 let flags = pg_sys::QTW_EXAMINE_SORTGROUP as i32;
                 return pg_sys::query_tree_walker(node.cast(), Some(walk), context, flags);
             }

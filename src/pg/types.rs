@@ -38,7 +38,7 @@ pub fn column_type(oid: pg_sys::Oid, modifier: i32, collation: pg_sys::Oid) -> C
     // SAFETY: catalog look-ups by oid; the strings are copied at once.
     unsafe {
         let base = pg_sys::getBaseType(oid);
-        let flags = (pg_sys::TYPECACHE_EQ_OPR | pg_sys::TYPECACHE_HASH_EXTENDED_PROC) as i32;
+        let flags = (pg_sys::TYPECACHE_EQ_OPR | pg_sys::TYPECACHE_LT_OPR | pg_sys::TYPECACHE_HASH_EXTENDED_PROC) as i32;
         let entry = pg_sys::lookup_type_cache(base, flags);
         let own_collation = pg_sys::get_typcollation(oid);
         ColumnType {
@@ -52,6 +52,7 @@ pub fn column_type(oid: pg_sys::Oid, modifier: i32, collation: pg_sys::Oid) -> C
                 false => Equality::Loose,
             },
             hashable: (*entry).hash_extended_proc != pg_sys::InvalidOid,
+            sortable: (*entry).lt_opr != pg_sys::InvalidOid,
         }
     }
 }

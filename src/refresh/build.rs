@@ -10,10 +10,10 @@ use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INVALID_OBJECT
 use crate::capture;
 use crate::catalog::stream_table::{self, Mode, StreamTable};
 use crate::catalog::{ddl, dependency, frontier, quietly, shape};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::frontend::{self, Definition, Path, SourceTable};
 use crate::pg::spi::{self, OwnerSession, Session};
-use crate::pg::{guard, hooks, object, wake};
+use crate::pg::{guard, hooks, object, subxact, wake};
 use crate::refresh::loaded::{self, Loaded};
 
 /// Compiles the definition and makes everything it needs. `table` holds what the user asked for; the
@@ -70,9 +70,9 @@ fn compile(
 ) -> Result<View> {
     let name = QName::qualified(&table.schema, &table.name);
     let compiled = match ast {
-        Ok(reading) => {
-            under_path(session, table, &mut path, |owner, table| frontend::compile(owner, &reading, &name, table.id))
-        }
+        Ok(reading) => under_path(session, table, &mut path, |owner, table| {
+            subxact::subtransaction(|| frontend::compile(owner, &reading, &name, table.id))
+        }),
         Err(error) => Err(Error::Query(error)),
     };
     let error = match compiled {
@@ -81,7 +81,9 @@ fn compile(
             return Ok(view);
         }
         Err(Error::Query(error)) => error,
-        Err(other) => return Err(other),
+        Err(other) if other.kind() == Kind::Transient => return Err(other),
+        // What the server says of a query that we made of this one is our reason, not the user's error.
+        Err(other) => ivm::Error::Catalog(other.to_string()),
     };
     if table.mode == Mode::Differential {
         return Err(match error {

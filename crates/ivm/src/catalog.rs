@@ -54,6 +54,8 @@ pub struct ColumnType {
     pub equality: Equality,
     /// Has an extended hash function, so it may be part of a hashed identity.
     pub hashable: bool,
+    /// Has an order. PostgreSQL groups by several columns only where all can be sorted, or all be hashed.
+    pub sortable: bool,
 }
 
 /// How the type's `=` relates to what a user sees.

@@ -40,15 +40,13 @@ pub fn is_scan(plan: &Plan) -> bool {
     matches!(plan, Plan::Scan(scan) if scan.relation == Relation::Clock)
 }
 
-/// Whether any of the plan's scans reads the clock.
+/// Whether the plan, or a subquery in it, reads the clock.
 pub fn is_read(plan: &Plan) -> bool {
-    let mut found = false;
-    plan.scans(&mut |scan| found |= scan.relation == Relation::Clock);
-    found
+    plan.reads(&Relation::Clock)
 }
 
 /// The type of both columns.
 pub fn column_type() -> ColumnType {
     let (name, base) = (TYPE.to_owned(), TYPE.to_owned());
-    ColumnType { name, base, collation: None, equality: Equality::Image, hashable: true }
+    ColumnType { name, base, collation: None, equality: Equality::Image, hashable: true, sortable: true }
 }

@@ -347,6 +347,14 @@ impl Plan {
         }
     }
 
+    /// Whether a scan of the plan or of a subquery in its expressions reads this relation.
+    pub fn reads(&self, relation: &Relation) -> bool {
+        let subqueries = || self.expressions().into_iter().flat_map(|e| e.subqueries());
+        matches!(self, Plan::Scan(scan) if scan.relation == *relation)
+            || self.inputs().into_iter().any(|input| input.reads(relation))
+            || subqueries().any(|query| query.reads(relation))
+    }
+
     pub fn filter(self, predicate: Expr) -> Plan {
         Plan::Filter(Box::new(Filter { input: self, predicate }))
     }

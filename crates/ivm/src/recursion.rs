@@ -52,9 +52,7 @@ impl Fixpoint {
 
 /// Whether a plan reads the rows of this recursion.
 pub fn reads(plan: &Plan, number: u32) -> bool {
-    let mut found = false;
-    plan.scans(&mut |scan| found |= scan.relation == Relation::Recursion(number));
-    found
+    plan.reads(&Relation::Recursion(number))
 }
 
 /// Whether a plan has a recursion in it that a LIMIT may be needed to end.

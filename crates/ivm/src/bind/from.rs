@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::arrival::{Arrival, Rows};
 use super::scope::{Context, Found, Place, Scope};
 use super::using::Merged;
 use super::{Binder, refuse, temporal};
@@ -44,9 +45,9 @@ impl Binder<'_> {
                 None => self.table(name, alias.as_ref()),
             },
             From::Derived { query, alias, .. } => {
-                let plan = self.query(query, context)?;
-                let scope = named(named_columns(&plan), Some(alias), &alias.name)?;
-                Ok((plan, scope))
+                let Rows { plan, shown, arrival } = self.arriving(query, context)?;
+                let columns = named_columns(&plan).into_iter().take(shown).collect();
+                Ok((plan, named(columns, Some(alias), &alias.name)?.arriving(arrival)))
             }
             From::Function { call, alias: Some(alias), ordinality, lateral: _ } => {
                 self.returned(call, alias, *ordinality, context)
@@ -60,7 +61,10 @@ impl Binder<'_> {
                 let using: &[Ident] = if let JoinOn::Using(columns) = on { columns } else { &[] };
                 match alias {
                     None => Ok((plan, scope)),
-                    Some(alias) => Ok((plan, named(scope.columns(using)?, Some(alias), &alias.name)?)),
+                    Some(alias) => {
+                        let named = named(scope.columns(using)?, Some(alias), &alias.name)?;
+                        Ok((plan, named.arriving(scope.arrival)))
+                    }
                 }
             }
         }
@@ -92,12 +96,13 @@ impl Binder<'_> {
     }
 
     fn cte(&mut self, cte: &Cte, context: Context, alias: Option<&Alias>) -> Result<(Plan, Scope)> {
-        let plan = match context.ctes.recursive {
-            true => self.recursive(cte, context)?,
-            false => self.query(&cte.query, context)?,
+        let Rows { plan, shown, arrival } = match context.ctes.recursive {
+            true => Rows::new(self.recursive(cte, context)?, Arrival::Any),
+            false => self.arriving(&cte.query, context)?,
         };
-        let columns = renamed(named_columns(&plan), cte.columns.iter())?;
-        Ok((plan, named(columns, alias, &cte.name)?))
+        let columns = named_columns(&plan).into_iter().take(shown).collect();
+        let columns = renamed(columns, cte.columns.iter())?;
+        Ok((plan, named(columns, alias, &cte.name)?.arriving(arrival)))
     }
 
     fn lateral(&mut self, left: Plan, right: Plan, on: Option<Expr>) -> Result<Plan> {

@@ -7,12 +7,13 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
+use super::arrival::{Arrival, relies};
 use super::{Binder, refuse};
 use crate::catalog::{Equality, FunctionKind};
 use crate::error::{Error, Result};
-use crate::expr::{self, Expr as Generic, Mapper, Step};
+use crate::expr::{self, Case, Expr as Generic, Mapper, Step};
 use crate::keys;
-use crate::plan::{AggregateCall, ColId, Column, Expr, Order, Plan};
+use crate::plan::{AggregateCall, ColId, Column, Expr, Order, Plan, as_value, reads};
 
 /// An aggregate, and what the expressions above it became.
 pub struct Grouped {
@@ -25,13 +26,20 @@ pub struct Grouped {
 /// grouping set are NULL there.
 pub fn group(
     binder: &mut Binder,
-    input: Plan,
+    (input, arrival): (Plan, Arrival),
     (keys, absent): (Vec<Expr>, Vec<Expr>),
     (outputs, having): (Vec<Expr>, Option<Expr>),
 ) -> Result<Grouped> {
     let nulls = binder.nulls_like(&input, &absent)?;
-    let absent = absent.into_iter().zip(nulls).collect();
-    let mut grouping = Grouping { binder, input, below: vec![], keys: vec![], absent, calls: vec![] };
+    let arrival = arrival.within_groups(&keys.iter().collect::<Vec<_>>());
+    let mut grouping = Grouping { binder, input, arrival, below: vec![], keys: vec![], absent: vec![], calls: vec![] };
+    for (key, null) in absent.into_iter().zip(nulls) {
+        // A row is repeated as often as a key of any set has values for it.
+        if grouping.binder.any_call(std::slice::from_ref(&key), FunctionKind::Set)? {
+            grouping.column_below(key.clone(), "key");
+        }
+        grouping.absent.push((key, null));
+    }
     for key in keys {
         let column = grouping.column_below(key.clone(), "key");
         if !grouping.keys.iter().any(|(_, known)| *known == key) {
@@ -50,6 +58,8 @@ pub fn group(
 struct Grouping<'a, 'b> {
     binder: &'a mut Binder<'b>,
     input: Plan,
+    /// How the rows of a group arrive.
+    arrival: Arrival,
     /// The projection below the aggregate.
     below: Vec<(Column, Expr)>,
     keys: Vec<(Column, Expr)>,
@@ -76,7 +86,11 @@ impl Grouping<'_, '_> {
     }
 
     /// The output column of an aggregate call; equal calls share one.
-    fn call(&mut self, call: Call) -> Result<ColId> {
+    fn call(&mut self, mut call: Call) -> Result<ColId> {
+        self.refuse_outer(&call)?;
+        if relies(&call) {
+            call.order_by = self.arrival.told(&call.name.to_string())?;
+        }
         let Call { name, args, star: _, distinct, order_by, within_group, filter, over: _ } = call;
         let variadic = args.last().is_some_and(|arg| arg.variadic);
         let mut ids = vec![];
@@ -87,15 +101,11 @@ impl Grouping<'_, '_> {
             if !within_group.is_empty() && (!arg.value.columns().is_empty() || !arg.value.subqueries().is_empty()) {
                 return Err(refuse::direct_argument(&name));
             }
-            let own: BTreeSet<ColId> = self.input.columns().iter().map(|column| column.id).collect();
-            let read = arg.value.columns();
-            if !read.is_empty() && read.into_iter().all(|id| !own.contains(id)) {
-                return Err(refuse::outer_aggregate(&name));
-            }
-            ids.push(self.column_below(arg.value, "arg").id);
+            ids.push(self.column_below(kept(arg.value, &filter), "arg").id);
         }
         let mut orders = |keys: Vec<Order>| -> Vec<Order> {
-            let key = |order: Order| Order { expr: self.column_below(order.expr, "sort").expr(), ..order };
+            let key =
+                |order: Order| Order { expr: self.column_below(kept(order.expr, &filter), "sort").expr(), ..order };
             keys.into_iter().map(key).collect()
         };
         let (order_by, within_group) = (orders(order_by), orders(within_group));
@@ -110,6 +120,16 @@ impl Grouping<'_, '_> {
         let id = call.column.id;
         self.calls.push(call);
         Ok(id)
+    }
+
+    /// An aggregate that reads columns of a query around this one, and none of its own, is one of that query.
+    fn refuse_outer(&self, call: &Call) -> Result<()> {
+        let own: BTreeSet<ColId> = self.input.columns().iter().map(|column| column.id).collect();
+        let read = reads(&Generic::Call(Box::new(call.clone())));
+        match !read.is_empty() && read.is_disjoint(&own) {
+            true => Err(refuse::outer_aggregate(&call.name)),
+            false => Ok(()),
+        }
     }
 
     /// `GROUPING(keys)`: a bit for each, the first the highest, that is set where the key is absent.
@@ -141,6 +161,18 @@ impl Grouping<'_, '_> {
         let column = self.column_below(Expr::Column(id), "key");
         self.keys.push((column, Expr::Column(id)));
         Ok(())
+    }
+}
+
+/// What an aggregate is computed from, for the rows that its FILTER lets pass: `v / a` is not asked of a row where
+/// `FILTER (WHERE a > 0)` keeps it from division.
+pub fn kept(e: Expr, filter: &Option<Expr>) -> Expr {
+    let computed = !matches!(e, Generic::Column(_) | Generic::Literal(_));
+    match filter {
+        Some(filter) if computed && !(e.columns().is_empty() && e.subqueries().is_empty()) => {
+            Generic::Case(Box::new(Case { operand: None, arms: vec![(filter.clone(), as_value(e))], otherwise: None }))
+        }
+        _ => e,
     }
 }
 

@@ -4,10 +4,12 @@
 //! NULL in its rows, of the key's own type, and GROUPING tells such a NULL from one of the data: within one
 //! set it is a constant. A set that is there twice is shown twice, except by GROUP BY DISTINCT.
 
+use super::arrival::Arrival;
 use super::scope::Context;
 use super::select::Wanted;
 use super::{Binder, refuse};
 use crate::error::{Error, Result};
+use crate::expr::Expr as Generic;
 use crate::plan::{Column, Expr, Plan};
 use crate::sql::ast::{self, Group, Select};
 use crate::types::typed_null;
@@ -75,19 +77,27 @@ fn choices(group: &Group) -> Result<Vec<Vec<ast::Expr>>> {
     })
 }
 
+fn is_constant(key: &ast::Expr) -> bool {
+    let is_call = |e: &ast::Expr| matches!(e, Generic::Call(_));
+    key.columns().is_empty() && key.subqueries().is_empty() && !key.any(&mut { is_call })
+}
+
 impl Binder<'_> {
     /// The rows of a SELECT without its DISTINCT and its LIMIT.
-    pub fn every_set(&mut self, select: &Select, wanted: &Wanted, context: Context) -> Result<Plan> {
-        let mut plan: Option<Plan> = None;
+    pub fn every_set(&mut self, select: &Select, wanted: &Wanted, context: Context) -> Result<(Plan, Arrival)> {
+        let mut plan: Option<(Plan, Arrival)> = None;
         let sets = sets(&select.group_by, select.group_once)?;
         if sets.len() > 1 && wanted.windows() {
             return Err(refuse::window_over_sets());
+        }
+        if sets.len() > 1 && sets.iter().flat_map(|set| &set.present).any(is_constant) {
+            return Err(refuse::constant_among_sets());
         }
         for set in sets {
             let arm = self.one_set(select, wanted, &set, context)?;
             plan = Some(match plan {
                 None => arm,
-                Some(others) => self.union_all(others, arm)?,
+                Some((others, _)) => (self.union_all(others, arm.0)?, Arrival::Any),
             });
         }
         plan.ok_or(Error::Bug("a GROUP BY without a grouping set"))

@@ -3,6 +3,7 @@
 //! A CTE is a subquery with a name: every reference gets its own copy. What the laws do not cover is refused in
 //! `refuse`, each construct with the reason that its users read.
 
+mod arrival;
 mod expr;
 mod from;
 mod group;
@@ -19,7 +20,7 @@ mod window;
 
 use std::collections::BTreeMap;
 
-use crate::catalog::{Catalog, FunctionKind};
+use crate::catalog::{Catalog, ColumnType, FunctionKind};
 use crate::clock::CLOCK;
 use crate::error::{Error, Result};
 use crate::plan::{ColId, Column, Distinct, Expr, Ids, Plan, Relation, UnionAll, Values, as_value};
@@ -27,12 +28,14 @@ use crate::sql::ast::{self, Body, Query, SetOp};
 use crate::sql::ident::QName;
 use crate::types::Types;
 
+use arrival::{Arrival, Rows};
 use scope::{Context, Place, Scope};
 
 /// The plan of a query; its output columns carry the query's output names, in order.
 pub fn bind(query: &Query, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan> {
     let mut binder = Binder { catalog, ids, functions: BTreeMap::new(), types: Types::default() };
-    binder.query(query, Context::default())
+    let query = binder.unordered(query)?;
+    binder.query(&query, Context::default())
 }
 
 struct Binder<'a> {
@@ -46,26 +49,47 @@ struct Binder<'a> {
 
 impl Binder<'_> {
     fn query(&mut self, query: &Query, context: Context) -> Result<Plan> {
+        Ok(self.arriving(query, context)?.trimmed())
+    }
+
+    /// A query whose rows nobody reads in an order, without an ORDER BY that decides nothing.
+    fn unordered(&mut self, query: &Query) -> Result<Query> {
+        let all = query.limit.is_none() && query.offset.is_none();
+        let decides = matches!(&query.body, Body::Select(select) if matches!(select.distinct, ast::Distinct::On(_)));
+        let mut query = query.clone();
+        if all && !decides && !self.returns_set(&query.order_by)? {
+            query.order_by.clear();
+        }
+        Ok(query)
+    }
+
+    /// The rows of a query, and in which order they arrive.
+    fn arriving(&mut self, query: &Query, context: Context) -> Result<Rows> {
         let context = match &query.with {
             Some(with) => context.within(context.ctes.with(with)),
             None => context,
         };
         let top = self.top(query, context)?;
-        let plan = match &query.body {
+        let (plan, arrival) = match &query.body {
             Body::Select(select) => return self.select(select, &query.order_by, top, context),
-            Body::Values(rows) => self.values(rows, context)?,
+            Body::Values(rows) => (self.values(rows, context)?, Arrival::Any),
             Body::SetOp { op: SetOp::Union, all, left, right } => {
-                let (left, right) = (self.query(left, context)?, self.query(right, context)?);
-                self.union(left, right, *all)?
+                let (left, right) = (self.arriving(left, context)?, self.arriving(right, context)?);
+                let arrival = if *all { left.arrival.clone().mixed(right.arrival.clone()) } else { Arrival::Any };
+                (self.union(left.trimmed(), right.trimmed(), *all)?, arrival)
             }
             Body::SetOp { op, all, left, right } => {
                 let (left, right) = (self.query(left, context)?, self.query(right, context)?);
-                self.set_operation(*op, *all, left, right)?
+                (self.set_operation(*op, *all, left, right)?, Arrival::Any)
             }
         };
-        let Some(top) = top else { return Ok(plan) };
-        let order = order::by_output(&query.order_by, &plan)?;
-        Ok(order::limited(plan, order, top))
+        let arrival = match query.order_by.is_empty() {
+            true => arrival,
+            false => Arrival::Sorted(order::by_output(&query.order_by, &plan)?),
+        };
+        let Some(top) = top else { return Ok(Rows::new(plan, arrival)) };
+        let order = arrival.told("LIMIT")?;
+        Ok(Rows::new(order::limited(plan, order, top), arrival))
     }
 
     fn values(&mut self, rows: &[Vec<ast::Expr>], context: Context) -> Result<Plan> {
@@ -115,7 +139,7 @@ impl Binder<'_> {
             if from == to {
                 output.push((Column { id: *id, name: column.name.clone() }, Expr::Column(*id)));
             } else {
-                let cast = Expr::Column(*id).cast(&to.name);
+                let cast = collated(Expr::Column(*id).cast(&to.name), from, to);
                 let column = self.ids.column(column.name.as_str());
                 self.types.insert(column.id, to.clone());
                 output.push((column, cast));
@@ -152,6 +176,16 @@ impl Binder<'_> {
         self.functions.insert(name.clone(), kind);
         Ok(kind)
     }
+}
+
+/// A value of an arm under the collation that the union has.
+fn collated(value: Expr, from: &ColumnType, to: &ColumnType) -> Expr {
+    let collation = match (&to.collation, &from.collation) {
+        (Some(collation), _) => collation.clone(),
+        (None, Some(_)) => QName::qualified("pg_catalog", "default"),
+        (None, None) => return value,
+    };
+    Expr::Collate(Box::new(value), collation)
 }
 
 #[cfg(test)]

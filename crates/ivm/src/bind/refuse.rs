@@ -56,6 +56,23 @@ pub fn limit() -> Error {
     )
 }
 
+pub fn arrival(what: &str) -> Error {
+    Error::unsupported(
+        &format!("{what} over rows in the order of a subquery"),
+        "a changed row takes its place in an order that is kept nowhere",
+        "Say the order where it counts: beside LIMIT or DISTINCT ON, in the aggregate as in array_agg(x ORDER BY y), or in \
+         the window.",
+    )
+}
+
+pub fn constant_among_sets() -> Error {
+    Error::unsupported(
+        "a constant among several grouping sets",
+        "where a set leaves it out it is NULL, which PostgreSQL itself forgets when a query around compares with it",
+        "Group by columns, and add the constant in a query around.",
+    )
+}
+
 pub fn rows_without_columns() -> Error {
     Error::unsupported(
         "INTERSECT or EXCEPT of rows without columns",

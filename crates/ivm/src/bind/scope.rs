@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use super::arrival::Arrival;
 use super::refuse;
 use crate::error::{Error, Result};
 use crate::plan::ColId;
@@ -51,6 +52,8 @@ pub struct Scope {
     items: Vec<Item>,
     /// The columns that USING merged, by their bare names.
     merged: Vec<(Ident, ColId)>,
+    /// How its rows arrive.
+    pub arrival: Arrival,
 }
 
 #[derive(Clone)]
@@ -64,14 +67,20 @@ const SYSTEM_COLUMNS: [&str; 6] = ["cmax", "cmin", "ctid", "tableoid", "xmax", "
 impl Scope {
     /// One FROM item.
     pub fn item(name: Ident, columns: Vec<(Ident, ColId)>) -> Scope {
-        Scope { items: vec![Item { name, columns }], merged: vec![] }
+        Scope { items: vec![Item { name, columns }], merged: vec![], arrival: Arrival::Any }
     }
 
     /// Both FROM clauses side by side.
     pub fn and(mut self, other: Scope) -> Scope {
         self.items.extend(other.items);
         self.merged.extend(other.merged);
+        self.arrival = self.arrival.mixed(other.arrival);
         self
+    }
+
+    /// The same names for rows that arrive so.
+    pub fn arriving(self, arrival: Arrival) -> Scope {
+        Scope { arrival, ..self }
     }
 
     /// The same names for other columns.

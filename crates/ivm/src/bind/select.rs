@@ -2,17 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use super::arrival::{Arrival, Rows};
 use super::group::{self, Grouped};
 use super::grouping_sets::Set;
 use super::order::Top;
 use super::scope::{Context, Place};
-use super::{Binder, order, temporal, window};
+use super::{Binder, order, refuse, temporal, window};
 use crate::catalog::FunctionKind;
 use crate::error::{Error, Result};
 use crate::expr::Expr as Generic;
-use crate::plan::{ColId, Column, Distinct, Expand, Expr, Plan, as_value};
+use crate::plan::{ColId, Column, Distinct, Expand, Expr, Order, Plan, as_value};
 use crate::sql::ast::{self, Item, Select};
-use crate::sql::ident::Ident;
+use crate::sql::ident::{Ident, QName};
 
 impl Binder<'_> {
     pub fn select(
@@ -21,15 +22,39 @@ impl Binder<'_> {
         order_by: &[ast::Order],
         top: Option<Top>,
         context: Context,
-    ) -> Result<Plan> {
-        let decides = top.is_some() || matches!(select.distinct, ast::Distinct::On(_));
-        let wanted = Wanted::of(select, if decides { order_by } else { &[] })?;
-        let plan = self.every_set(select, &wanted, context)?;
-        Ok(wanted.shown(plan, top))
+    ) -> Result<Rows> {
+        let wanted = Wanted::of(select, order_by)?;
+        let (plan, mut arrival) = self.every_set(select, &wanted, context)?;
+        let mut told = vec![];
+        match select.distinct {
+            ast::Distinct::On(_) if order_by.is_empty() && !arrival.is_any() => {
+                return Err(refuse::arrival("DISTINCT ON"));
+            }
+            ast::Distinct::No if order_by.is_empty() && top.is_some() => told = arrival.told("LIMIT")?,
+            ast::Distinct::No => {}
+            ast::Distinct::Rows | ast::Distinct::On(_) => arrival = Arrival::Any,
+        }
+        if !order_by.is_empty() {
+            arrival = Arrival::Sorted(wanted.sorted(&plan.columns()));
+        }
+        Ok(Rows { shown: wanted.shown, plan: wanted.rows(plan, top, told), arrival })
+    }
+
+    /// Whether a sort key makes several rows of one.
+    pub fn returns_set(&mut self, order_by: &[ast::Order]) -> Result<bool> {
+        let mut names = vec![];
+        order_by.iter().for_each(|key| key.expr.visit(&mut |e| names.extend(called(e))));
+        names.into_iter().try_fold(false, |found, name| Ok(found || self.function(name)? == FunctionKind::Set))
     }
 
     /// The rows of a SELECT that is grouped, if it is, by one set of keys.
-    pub fn one_set(&mut self, select: &Select, wanted: &Wanted, set: &Set, context: Context) -> Result<Plan> {
+    pub fn one_set(
+        &mut self,
+        select: &Select,
+        wanted: &Wanted,
+        set: &Set,
+        context: Context,
+    ) -> Result<(Plan, Arrival)> {
         let Select { distinct: _, items: _, from, filter, group_once: _, group_by, having, windows: _ } = select;
         let (mut plan, scope) = self.product(from, context)?;
         let place = &Place { scope: &scope, context };
@@ -42,10 +67,15 @@ impl Binder<'_> {
         let keys = set.present.iter().map(|key| self.expr(key, place)).collect::<Result<Vec<Expr>>>()?;
         let absent = set.absent.iter().map(|key| self.expr(key, place)).collect::<Result<Vec<Expr>>>()?;
         let grouped = !group_by.is_empty() || having.is_some() || self.any_call(&outputs, FunctionKind::Aggregate)?;
+        let mut arrival = scope.arrival.clone();
         let (plan, outputs) = match grouped {
             false => (plan, outputs),
             true => {
-                let Grouped { plan, outputs, having } = group::group(self, plan, (keys, absent), (outputs, having))?;
+                let computed: Vec<Expr> = outputs.iter().chain(&having).cloned().collect();
+                let arriving = self.arrival_at_aggregates(std::mem::take(&mut arrival), &computed)?;
+                let arriving = if absent.is_empty() { arriving } else { arriving.mixed(Arrival::Any) };
+                let Grouped { plan, outputs, having } =
+                    group::group(self, (plan, arriving), (keys, absent), (outputs, having))?;
                 let plan = match having {
                     Some(having) => temporal::filter(plan, having, self.ids)?,
                     None => plan,
@@ -53,11 +83,19 @@ impl Binder<'_> {
                 (plan, outputs)
             }
         };
+        self.check_windows(&arrival, &outputs)?;
+        if wanted.windows() {
+            arrival = arrival.mixed(Arrival::Any);
+        }
         let (plan, outputs) = window::lift(self, plan, outputs)?;
         let hidden = std::iter::repeat(Ident::new("sort"));
         let named = select.items.iter().map(output_name).chain(hidden).zip(outputs).collect();
-        let outputs = self.outputs(&plan, named);
-        self.projection(plan, outputs)
+        let mut outputs = self.outputs(&plan, named);
+        let arrival = match select.distinct {
+            ast::Distinct::No => arrival.projected(&plan, &mut outputs),
+            ast::Distinct::Rows | ast::Distinct::On(_) => arrival.mixed(Arrival::Any),
+        };
+        Ok((self.projection(plan, outputs)?, arrival))
     }
 
     /// π, or π* where a call returns a set.
@@ -72,16 +110,10 @@ impl Binder<'_> {
         })
     }
 
-    fn any_call(&mut self, exprs: &[Expr], kind: FunctionKind) -> Result<bool> {
+    pub fn any_call(&mut self, exprs: &[Expr], kind: FunctionKind) -> Result<bool> {
         let mut names = vec![];
         for e in exprs {
-            e.visit(&mut |e| {
-                if let Generic::Call(call) = e
-                    && call.over.is_none()
-                {
-                    names.push(&call.name);
-                }
-            });
+            e.visit(&mut |e| names.extend(called(e)));
         }
         for name in names {
             if self.function(name)? == kind {
@@ -147,11 +179,15 @@ impl<'a> Wanted<'a> {
         self.exprs.iter().any(|e| e.any(&mut { windowed }))
     }
 
-    /// The rows and columns of a plan of the expressions that are shown.
-    fn shown(self, mut plan: Plan, top: Option<Top>) -> Plan {
-        let columns = plan.columns();
+    fn sorted(&self, columns: &[Column]) -> Vec<Order> {
         let keys = self.order_by.iter().zip(&self.order);
-        let order: Vec<_> = keys.map(|(key, at)| order::sorted(key, columns[*at].expr())).collect();
+        keys.map(|(key, at)| order::sorted(key, columns[*at].expr())).collect()
+    }
+
+    /// The rows of a plan that are shown; `told` is the order where the query says none.
+    fn rows(self, mut plan: Plan, top: Option<Top>, told: Vec<Order>) -> Plan {
+        let columns = plan.columns();
+        let order = if self.order_by.is_empty() { told } else { self.sorted(&columns) };
         plan = match self.distinct {
             ast::Distinct::No => plan,
             ast::Distinct::Rows => Plan::Distinct(Box::new(Distinct { input: plan })),
@@ -163,8 +199,15 @@ impl<'a> Wanted<'a> {
         if let Some(top) = top {
             plan = order::limited(plan, order, top);
         }
-        let shown = columns[..self.shown].iter().map(Column::pass).collect();
-        if columns.len() > self.shown { plan.project(shown) } else { plan }
+        plan
+    }
+}
+
+/// The name of the function that an expression is a call of, windows aside.
+fn called<C, Q>(e: &Generic<C, Q>) -> Option<&QName> {
+    match e {
+        Generic::Call(call) if call.over.is_none() => Some(&call.name),
+        _ => None,
     }
 }
 

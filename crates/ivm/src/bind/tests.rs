@@ -113,7 +113,7 @@ fn aggregates_become_one_select() {
     assert_eq!(
         simple(sql),
         "SELECT\n  (orders.cid % 2) AS parity,\n  count(*) AS n,\n  \
-         sum((orders.amount * 2::numeric)) FILTER (WHERE (orders.id > 1)) AS s\n\
+         sum(CASE WHEN (orders.id > 1) THEN (orders.amount * 2::numeric) END) FILTER (WHERE (orders.id > 1)) AS s\n\
          FROM public.orders AS orders\n\
          WHERE (orders.id < 9)\n\
          GROUP BY (orders.cid % 2)\n\

@@ -5,6 +5,7 @@
 
 use std::ops::ControlFlow;
 
+use super::group::kept;
 use super::{Binder, refuse};
 use crate::error::{Error, Result};
 use crate::expr::{self, Expr as Generic, Order, Over, Step};
@@ -53,9 +54,9 @@ pub fn lift(binder: &mut Binder, input: Plan, outputs: Vec<Expr>) -> Result<(Pla
     let own = input.columns();
     let mut windows = Windows { binder, own, below: vec![], partitions: vec![] };
     let outputs = outputs.into_iter().map(|e| e.try_replace(&mut |e| windows.node(e))).collect::<Result<_>>()?;
-    let Windows { own, below, partitions, .. } = windows;
+    let Windows { binder, own, below, partitions } = windows;
     let passed = own.iter().map(Column::pass);
-    let input = if below.is_empty() { input } else { input.project(passed.chain(below).collect()) };
+    let input = if below.is_empty() { input } else { binder.projection(input, passed.chain(below).collect())? };
     let over = |input: Plan, Partition { keys, calls }: Partition| {
         Plan::Window(Box::new(Window { input, partition: keys, calls }))
     };
@@ -113,7 +114,8 @@ impl Windows<'_, '_> {
                 keys.push(id);
             }
         }
-        call.args.iter_mut().for_each(|arg| arg.value = self.computed(arg.value.clone(), "arg"));
+        let filter = call.filter.clone();
+        call.args.iter_mut().for_each(|arg| arg.value = self.computed(kept(arg.value.clone(), &filter), "arg"));
         call.filter = call.filter.map(|filter| self.computed(filter, "filter"));
         let sorted = |order: Order<ColId, Plan>| Order { expr: self.computed(order.expr, "sort"), ..order };
         let order_by = window.order_by.into_iter().map(sorted).collect();

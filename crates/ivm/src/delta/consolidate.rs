@@ -2,12 +2,12 @@
 //!
 //! Rows are alike when a user cannot tell them apart: values whose equals may look different (`1.0` and
 //! `1.00`) are grouped by their text as well, and values without equality by their text alone, from which
-//! they are read again.
+//! they are read again; so are those that cannot be sorted beside others that can only be sorted.
 //!
 //! Where a table has a key and all its values look alike when they are equal, no grouping is needed: the delta
 //! comes in the order of the key and then of all other columns, and weights are added up as the rows are read.
 
-use crate::catalog::Equality;
+use crate::catalog::{ColumnType, Equality};
 use crate::identity;
 use crate::nodes::beside;
 use crate::plan::{AggregateCall, Column, Expr, Ids, Plan};
@@ -19,11 +19,16 @@ use super::Delta;
 /// The consolidated delta, its columns under the names and in the order given, the weight last.
 pub fn plan(delta: Delta, output: &[(Column, NodeColumn)], ids: &mut Ids) -> Plan {
     let (mut below, mut keys, mut above) = (vec![], vec![], vec![]);
+    let unlike = |is: fn(&ColumnType) -> bool| {
+        output.iter().any(|(_, known)| known.ty.equality != Equality::Missing && !is(&known.ty))
+    };
+    let mixed = unlike(|ty| ty.hashable) && unlike(|ty| ty.sortable);
     for (column, known) in output {
         let named = Column { id: column.id, name: known.name.clone() };
         let text = ids.column(beside(&known.name, "text"));
         let image = (text.clone(), identity::image(&known.ty, column.expr()));
-        match known.ty.equality {
+        let equality = if mixed && !known.ty.sortable { Equality::Missing } else { known.ty.equality };
+        match equality {
             Equality::Image => {
                 below.push(column.pass());
                 keys.push(column.clone());

@@ -156,7 +156,7 @@ pub fn column_type(name: &str) -> ColumnType {
         _ => Equality::Image,
     };
     let hashable = equality != Equality::Missing;
-    ColumnType { name: name.to_owned(), base, collation: None, equality, hashable }
+    ColumnType { name: name.to_owned(), base, collation: None, equality, hashable, sortable: hashable }
 }
 
 #[cfg(test)]

@@ -248,5 +248,12 @@ fn numeric() -> ColumnType {
 }
 
 fn simple_type(name: &str, equality: Equality) -> ColumnType {
-    ColumnType { name: name.to_owned(), base: name.to_owned(), collation: None, equality, hashable: true }
+    ColumnType {
+        name: name.to_owned(),
+        base: name.to_owned(),
+        collation: None,
+        equality,
+        hashable: true,
+        sortable: true,
+    }
 }

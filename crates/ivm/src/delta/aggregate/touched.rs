@@ -49,7 +49,7 @@ impl Builder<'_, '_> {
         Ok(match upkeep {
             Upkeep::Count => {
                 let present = call.args.first().map(|&arg| E::Column(arg).is_present());
-                let filter = self.filter(present.into_iter().chain(call.filter.map(E::Column)).collect());
+                let filter = self.filter(call.filter.map(E::Column).into_iter().chain(present).collect());
                 Change::Adds(self.total(&name, self.w.id, filter, "bigint"))
             }
             Upkeep::Sum { .. } => {
@@ -83,7 +83,7 @@ impl Builder<'_, '_> {
     /// The call itself over the rows whose weight compares to zero so.
     fn extreme(&mut self, call: &AggregateCall, sign: &str, what: &str) -> Column {
         let moved = E::binary(sign, self.w.expr(), E::number(0));
-        let filter = self.filter([moved].into_iter().chain(call.filter.map(E::Column)).collect());
+        let filter = self.filter(call.filter.map(E::Column).into_iter().chain([moved]).collect());
         let column = self.cx.ids.column(beside(&call.column.name, what));
         self.calls.push(AggregateCall { column: column.clone(), filter, ..call.clone() });
         self.above.push(column.pass());

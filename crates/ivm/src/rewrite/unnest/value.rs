@@ -1,5 +1,6 @@
 //! Subqueries as values: a column of an outer join for each.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::lift::unliftable;
@@ -15,7 +16,56 @@ impl Unnester<'_> {
         if !has_subquery(&e) {
             return Ok(e);
         }
+        if e.any(&mut |e| is_conditional(e) && has_subquery(e)) {
+            self.check_conditions(plan, &e)?;
+        }
         e.try_replace(&mut |e| self.joined(plan, e))
+    }
+
+    /// What a subquery compares of the query around it is computed for every row once it is a join: where CASE or its
+    /// kin keep rows from it, that must not fail.
+    fn check_conditions(&mut self, plan: &Plan, e: &Expr) -> Result<()> {
+        let outer: BTreeSet<ColId> = plan.columns().iter().map(|column| column.id).collect();
+        let mut asked: Vec<&Plan> = e.subqueries();
+        let mut casts = vec![];
+        while let Some(query) = asked.pop() {
+            asked.extend(query.inputs());
+            for e in query.expressions() {
+                asked.extend(e.subqueries());
+                let mut fails = false;
+                e.visit(&mut |e| match e {
+                    Generic::Cast(inner, ty) if !reads(inner).is_disjoint(&outer) => match **inner {
+                        Generic::Column(id) => casts.push((id, ty.0.clone())),
+                        _ => fails = true,
+                    },
+                    Generic::Binary(op, l, r) if !COMPARISONS.iter().any(|known| op.is(known)) => {
+                        fails |= [l, r].iter().any(|side| !reads(side).is_disjoint(&outer));
+                    }
+                    Generic::Call(_) | Generic::Special(_) | Generic::Subscript(..) | Generic::Unary(..) => {
+                        fails |= !reads(e).is_disjoint(&outer);
+                    }
+                    _ => {}
+                });
+                if fails && !matches!(query, Plan::Project(_)) {
+                    return Err(conditional());
+                }
+            }
+        }
+        if !casts.is_empty() {
+            self.learn_types(plan)?;
+        }
+        for (id, ty) in casts {
+            let rank = |ty: &str| WIDER.iter().position(|known| *known == ty);
+            let safe = match (rank(&self.types.get(id)?.base), rank(&ty)) {
+                (Some(from), Some(to)) => from <= to,
+                (_, None) => ty == "text",
+                (None, _) => false,
+            };
+            if !safe {
+                return Err(conditional());
+            }
+        }
+        Ok(())
     }
 
     /// `(SELECT …)`: the one row of an aggregate, or the one that a key finds.
@@ -124,6 +174,29 @@ impl Unnester<'_> {
         let id = copy.columns().first().map(|column| column.id).ok_or(Error::Bug("a value without a column"))?;
         self.mark(plan, copy, more(id))
     }
+}
+
+/// Operators that fail for no value.
+const COMPARISONS: [&str; 6] = ["=", "<>", "<", "<=", ">", ">="];
+
+/// Types of numbers, each of which has a value for all of those before it.
+const WIDER: [&str; 4] = ["smallint", "integer", "bigint", "numeric"];
+
+/// Whether parts of an expression are computed for some rows only.
+fn is_conditional(e: &Expr) -> bool {
+    match e {
+        Generic::Case(_) | Generic::And(_) | Generic::Or(_) => true,
+        Generic::Call(call) => call.name.schema.is_none() && call.name.name.as_str() == "coalesce",
+        _ => false,
+    }
+}
+
+fn conditional() -> Error {
+    Error::unsupported(
+        "a subquery under CASE, AND, OR or COALESCE that compares what it computes from the query around it",
+        "joined with that query it is computed for every row, also where the condition keeps it from failing",
+        "Compute it in a subquery in FROM, for the rows for which it can be computed, and compare its column.",
+    )
 }
 
 fn take(plan: &mut Plan) -> Plan {
