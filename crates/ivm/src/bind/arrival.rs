@@ -7,7 +7,7 @@
 use super::{Binder, refuse};
 use crate::catalog::FunctionKind;
 use crate::error::Result;
-use crate::expr::{Call, Expr as Generic, FrameUnit, Over};
+use crate::expr::{Call, Direction, Expr as Generic, FrameUnit, Over};
 use crate::plan::{Column, Expr, Order, Plan};
 
 /// How rows arrive.
@@ -113,10 +113,11 @@ impl Arrival {
     /// The order in which the rows of each group arrive, where those are neighbours.
     pub fn within_groups(&self, keys: &[&Expr]) -> Arrival {
         let Arrival::Sorted(order) = self else { return self.clone() };
-        let runs = order.len().min(keys.len());
-        let (first, rest) = order.split_at(runs);
-        let is_prefix = first.iter().all(|key| keys.contains(&&key.expr))
-            && keys.iter().all(|key| first.iter().any(|first| first.expr == **key));
+        let (first, rest) = order.split_at(order.len().min(keys.len()));
+        // The server groups by runs of rows in ascending order, and sorts those in any other by the keys alone.
+        let ascends = |key: &Order| key.direction == Direction::Ascending && key.nulls_first != Some(true);
+        let is_prefix =
+            first.len() == keys.len() && first.iter().zip(keys).all(|(f, key)| f.expr == **key && ascends(f));
         if is_prefix { Arrival::Sorted(rest.to_vec()) } else { Arrival::Unknown }
     }
 
