@@ -14,13 +14,15 @@ use crate::refresh::{self, Done, Locks, Outcome};
 use crate::worker::journal::Journal;
 
 /// What a refresh must not depend on. A lost tick is simply done again, so nothing waits for the disk.
-const SETTINGS: [(&CStr, &CStr); 8] = [
+const SETTINGS: [(&CStr, &CStr); 9] = [
     // A tick leaves out what others have locked. Should it still come to wait for a user who comes to wait for it, then
     // it gives way before that user's session looks for the reason.
     (c"deadlock_timeout", c"10ms"),
     (c"lock_timeout", c"100ms"),
     (c"synchronous_commit", c"off"),
     (c"search_path", crate::pg::guard::PATH),
+    // As every refresh has it.
+    (c"jit", c"off"),
     (c"statement_timeout", c"0"),
     (c"idle_in_transaction_session_timeout", c"0"),
     (c"default_transaction_isolation", c"read committed"),
