@@ -294,3 +294,31 @@ async fn a_delta_that_does_not_fit() {
     }
     database.close().await;
 }
+
+/// Rows that leave a group of which the table knows fewer, or none, are no change of it: the table starts over.
+#[tokio::test]
+async fn a_group_that_is_not_there() {
+    let database = Database::fresh("groups").await;
+    let session = database.connect().await;
+    session.run(SETUP).await;
+    for (broken, change, weights) in [
+        ("delete from groups where v = 1", "delete from t where id = 1", "-1 and +0"),
+        ("update groups set n = 1 where v = 1", "delete from t where id in (1, 4)", "-2 and +0"),
+        ("update groups set counted = 1 where v = 1", "delete from t where id in (1, 4)", "-2 and +0"),
+    ] {
+        session
+            .run(&format!(
+                "select pgtrickle.create_stream_table('groups',
+                     'select v, count(*) as n, count(s) as counted, sum(id) as total from t group by v', '1d', 'DIFFERENTIAL');
+                 begin; alter event trigger pgtrickle_on_ddl disable; alter table groups disable trigger pgtrickle_guard;
+                 {broken}; alter table groups enable always trigger pgtrickle_guard;
+                 alter event trigger pgtrickle_on_ddl enable always; {change}; commit"
+            ))
+            .await;
+        let failure = session.refuse("select pgtrickle.refresh_stream_table('groups')").await;
+        assert!(failure.message.contains("a delta does not fit"), "{broken}: {failure}");
+        assert!(failure.detail.is_some_and(|detail| detail.contains(weights)), "{broken}: {}", failure.message);
+        session.run("select pgtrickle.drop_stream_table('groups'); truncate t; insert into t select g, g % 3, 'x' from generate_series(1, 20) g").await;
+    }
+    database.close().await;
+}

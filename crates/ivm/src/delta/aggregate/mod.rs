@@ -4,7 +4,8 @@
 //! exact sums are linear: new = old + Δ. The rest is *stale* and recomputed from the input, restricted to
 //! its keys: extrema that a deletion may have taken away, aggregates that cannot be undone, sums that meet
 //! NaN or an infinity. A group leaves when its row count is zero; an aggregate without keys always has
-//! its one row.
+//! its one row. A count below zero says that rows left that were never counted: such a group *leaves* once more than it
+//! is there, and the table does not agree with the delta.
 
 mod next;
 mod recompute;
@@ -55,6 +56,8 @@ struct Group {
     old: Column,
     new: Column,
     known: NodeColumn,
+    /// Whether it counts rows.
+    counts: bool,
 }
 
 /// Which groups are recomputed.
@@ -91,10 +94,16 @@ impl Groups {
         self.calls[0].old.expr().is_present()
     }
 
-    /// The group is there after it; nothing to ask when there is one group only.
+    /// The group is there after it, or cannot be; nothing to ask when there is one group only.
     fn remains(&self) -> Option<Expr> {
         let rows = self.calls[0].new.expr();
-        (!self.keys.is_empty()).then(|| E::binary(">", rows, E::number(0)))
+        (!self.keys.is_empty()).then(|| E::binary("<>", rows, E::number(0)))
+    }
+
+    /// More rows left the group than were in it.
+    fn miscounted(&self) -> Expr {
+        let counts = self.calls.iter().filter(|group| group.counts);
+        E::any_of(counts.map(|group| E::binary("<", group.new.expr(), E::number(0))).collect())
     }
 
     /// The old rows leaving, or the new rows coming, of the groups that all conditions hold for.
@@ -103,7 +112,12 @@ impl Groups {
             Which::Old => &group.old,
             Which::New => &group.new,
         });
-        let weight = E::number(if which == Which::Old { -1 } else { 1 }).cast("bigint");
+        let gone = E::number(-1);
+        let weight = match which {
+            Which::Old => gone,
+            Which::New => E::case(vec![(self.miscounted(), gone)], E::number(1)),
+        };
+        let weight = weight.cast("bigint");
         let mut columns: Vec<_> = self.keys.iter().map(|key| &key.touched).chain(calls).map(Column::pass).collect();
         columns.push((cx.ids.column("w"), weight));
         let ids = columns.iter().map(|(column, _)| column.id).collect();

@@ -47,7 +47,7 @@ pub fn groups(aggregate: &Aggregate, input: Delta, cx: &mut Cx) -> Result<Groups
         let (before, after) = (cx.ids.column(beside(name, "old")), cx.ids.column(name.as_str()));
         columns.push((before.clone(), next.old[at].clone()));
         columns.push((after.clone(), next.value(at, &known)));
-        calls.push(Group { old: before, new: after, known });
+        calls.push(Group { old: before, new: after, known, counts: upkeep[at] == Upkeep::Count });
     }
     let stale = match next.stale(!aggregate.keys.is_empty()) {
         _ if upkeep.contains(&Upkeep::Recompute) => Stale::Always,
