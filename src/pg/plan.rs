@@ -51,6 +51,8 @@ pub struct Planned {
     pub cost: f64,
     /// Of the result.
     pub rows: f64,
+    /// Of the last term of a sum.
+    pub last_term: f64,
 }
 
 /// A table that is read from end to end and joined on what an index could find.
@@ -75,7 +77,8 @@ impl Statement {
         // SAFETY: the plan was just made or found valid, and lives as long as the statement.
         unsafe {
             let plan = &*(*statement).planTree;
-            Ok(Planned { cost: plan.total_cost, rows: plan.plan_rows })
+            let last_term = last_term((*statement).planTree);
+            Ok(Planned { cost: plan.total_cost, rows: plan.plan_rows, last_term })
         }
     }
 
@@ -103,6 +106,27 @@ impl Statement {
                 return Err(Error::Bug("a planned statement has a plan"));
             }
             pointers((*plan).stmt_list).next().ok_or(Error::Bug("a planned statement has a plan"))
+        }
+    }
+}
+
+/// How many rows are expected of the last input of UNION ALL; none where the plan is another.
+///
+/// # Safety
+/// A valid plan.
+unsafe fn last_term(mut plan: Plan) -> f64 {
+    // SAFETY: by contract; the tag says what each node is.
+    unsafe {
+        loop {
+            plan = match (*plan).type_ {
+                NodeTag::T_Append => {
+                    let terms = pointers((*plan.cast::<pg_sys::Append>()).appendplans);
+                    return terms.last().map_or(0.0, |term: Plan| (*term).plan_rows);
+                }
+                NodeTag::T_SubqueryScan => (*plan.cast::<pg_sys::SubqueryScan>()).subplan,
+                NodeTag::T_Result if !(*plan).lefttree.is_null() => (*plan).lefttree,
+                _ => return 0.0,
+            };
         }
     }
 }

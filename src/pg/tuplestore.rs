@@ -176,6 +176,19 @@ impl Tuplestore {
         unsafe { pg_sys::tuplestore_puttupleslot(self.0.raw, slot.0) };
     }
 
+    /// Appends a copy of the row that has these bytes, by means of a slot of the same row type.
+    ///
+    /// # Safety
+    /// They are those of a row of this type, as [`Slot::bytes`] has them, at an address divisible by eight.
+    pub unsafe fn put_bytes(&self, slot: &Slot, row: &[u8]) {
+        // SAFETY: by contract; the slot does not keep the row, nor frees it.
+        unsafe {
+            pg_sys::ExecStoreMinimalTuple(row.as_ptr().cast_mut().cast(), slot.0, false);
+            self.put_slot(slot);
+            pg_sys::ExecClearTuple(slot.0);
+        }
+    }
+
     /// Calls `f` for every row, from the first, whatever others have read.
     pub fn for_each(&self, mut f: impl FnMut(&Row) -> Result<()>) -> Result<()> {
         let (mut reader, slot) = (self.reader(), Slot::new(&self.0.desc));
@@ -256,6 +269,16 @@ impl Slot {
         Slot(in_top_transaction(|| unsafe {
             pg_sys::MakeSingleTupleTableSlot(desc.raw, &raw const pg_sys::TTSOpsMinimalTuple)
         }))
+    }
+
+    /// The row that it holds, as the server keeps it.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: a slot for such tuples gives the one that a reader put there, not a copy; it says how long it is.
+        unsafe {
+            let mut copied = false;
+            let tuple = pg_sys::ExecFetchSlotMinimalTuple(self.0, &raw mut copied);
+            std::slice::from_raw_parts(tuple.cast::<u8>(), (*tuple).t_len as usize)
+        }
     }
 
     /// The row that it holds.

@@ -1,9 +1,11 @@
 //! Tuplestores whose last column is a weight: deltas.
 
+use std::collections::HashMap;
+
 use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
-use crate::pg::row::{self, Shape};
+use crate::pg::row::{self, Aligned, Shape};
 use crate::pg::tuplestore::{Slot, Tuplestore};
 
 /// A delta in parts.
@@ -14,6 +16,51 @@ pub struct Parts {
     pub gone: Tuplestore,
     /// Other rows of positive weight.
     pub come: Tuplestore,
+}
+
+/// The sums of the weights of rows that are alike.
+struct Totals {
+    /// By all of a row but its weight, which are its last bytes: the place of the first such row, and the sum.
+    rows: HashMap<Box<[u8]>, (usize, i64)>,
+    /// What they take in memory, about.
+    size: usize,
+    buffer: Aligned,
+    sum: Tuplestore,
+}
+
+const WEIGHT: usize = size_of::<i64>();
+/// Of an entry beside its row.
+const ENTRY: usize = 64;
+
+impl Totals {
+    fn into(sum: Tuplestore) -> Totals {
+        Totals { rows: HashMap::new(), size: 0, buffer: Aligned::default(), sum }
+    }
+
+    fn add(&mut self, slot: &Slot) {
+        let row = slot.bytes();
+        let row = &row[..row.len() - WEIGHT];
+        match self.rows.get_mut(row) {
+            Some((_, total)) => *total += weight(slot),
+            None => {
+                self.size += row.len() + ENTRY;
+                self.rows.insert(row.into(), (self.rows.len(), weight(slot)));
+            }
+        }
+    }
+
+    /// Writes the sums, in the order of the first rows.
+    fn flush(&mut self) {
+        let mut rows: Vec<(Box<[u8]>, _)> = self.rows.drain().collect();
+        rows.sort_unstable_by_key(|(_, (place, _))| *place);
+        let slot = Slot::new(self.sum.row_type());
+        for (row, (_, total)) in rows.into_iter().filter(|(_, (_, total))| *total != 0) {
+            self.buffer.fill(&[&row[..], &total.to_ne_bytes()[..]].concat());
+            // SAFETY: the bytes are those of a row of the store's type, with another weight.
+            unsafe { self.sum.put_bytes(&slot, self.buffer.bytes()) };
+        }
+        self.size = 0;
+    }
 }
 
 /// The weight of the row that a slot holds.
@@ -68,6 +115,29 @@ impl Tuplestore {
             put(&end, total);
         }
         sum
+    }
+
+    /// The same delta without the rows that cancel: one row for those that are alike down to their bytes, and none of
+    /// weight zero. Rows that take more memory than `work_mem` are added up a part at a time, so that some may be left.
+    pub fn added_up(self) -> Result<Tuplestore> {
+        if self.row_type().types().last() != Some(&pg_sys::INT8OID) {
+            return Err(Error::Bug("a delta ends in its weight"));
+        }
+        if self.rows() < 2 {
+            return Ok(self);
+        }
+        // SAFETY: a plain variable of this backend.
+        let room = unsafe { pg_sys::work_mem } as usize * 1024;
+        let mut totals = Totals::into(Tuplestore::new(self.row_type().clone()));
+        let (mut reader, slot) = (self.reader(), Slot::new(self.row_type()));
+        while reader.next(&slot) {
+            totals.add(&slot);
+            if totals.size > room {
+                totals.flush();
+            }
+        }
+        totals.flush();
+        Ok(totals.sum)
     }
 
     /// Takes a delta apart. Rows are of one key where these columns, given by their places, are the same; without a key,

@@ -15,6 +15,7 @@ use pgrx::pg_sys::Oid;
 
 use crate::capture::Pending;
 use crate::error::{Error, Result};
+use crate::pg::plan::Planned;
 use crate::pg::spi::{OwnerSession, Statement};
 use crate::pg::tuplestore::Tuplestore;
 use crate::pg::{object, relation};
@@ -195,7 +196,12 @@ fn rehearse_steps(
     for (at, step) in compiled.program.steps.iter().enumerate() {
         let statement = compiled.statement(session, at, &sizes, near(&sizes))?;
         let unlikely = is_unlikely(&compiled.program, step);
-        let rows = told(if unlikely || step.seldom { 0.0 } else { statement.planned()?.rows });
+        let rows = match statement.planned()? {
+            _ if unlikely || step.seldom => 0.0,
+            Planned { rows, last_term, .. } if step.cancels => rows - last_term,
+            Planned { rows, .. } => rows,
+        };
+        let rows = told(rows);
         if !unlikely {
             visit(&statement)?;
         }

@@ -10,7 +10,7 @@ use ivm::choice::{STATEMENT, WRITE};
 use ivm::plan::Relation;
 use ivm::sql::ast::Statement as Sql;
 use ivm::sql::print;
-use ivm::view::Mask;
+use ivm::view::{Mask, Node};
 
 use crate::catalog::ddl;
 use crate::error::{Error, Result};
@@ -93,8 +93,19 @@ pub fn differential(work: &Work, mut changed: BTreeMap<Relation, Tuplestore>) ->
     for (relation, store) in &changed {
         work.register_delta(relation, store)?;
     }
-    let last = work.loaded.view.nodes.len() - 1;
+    let nodes = &work.loaded.view.nodes;
+    let last = nodes.len() - 1;
+    // One-row nodes that were followed and stayed as they are, with their empty deltas.
+    let mut same: BTreeMap<Relation, Tuplestore> = BTreeMap::new();
     for node in 0..=last {
+        // Of m one-row inputs now these change, now those. Where several do, one program serves for all 2^m cases.
+        let is_changed = |input: &Relation| delta_of(input).is_some_and(|delta| changed.contains_key(&delta));
+        let one_row = nodes[node].inputs.iter().filter(|input| is_one_row(nodes, input));
+        if one_row.filter(|input| is_changed(input)).count() > 1 {
+            for delta in nodes[node].inputs.iter().filter_map(delta_of) {
+                changed.extend(same.remove_entry(&delta));
+            }
+        }
         let (mask, deltas) = mask_of(work.loaded, node, |delta| changed.contains_key(delta));
         if mask.is_empty() {
             continue;
@@ -107,10 +118,11 @@ pub fn differential(work: &Work, mut changed: BTreeMap<Relation, Tuplestore>) ->
         if node == last {
             return Ok(changes);
         }
-        if changes.delta.rows() > 0 {
-            let relation = Relation::NodeDelta(node);
+        let relation = Relation::NodeDelta(node);
+        if changes.delta.rows() > 0 || nodes[node].is_one_row() {
             work.register_delta(&relation, &changes.delta)?;
-            changed.insert(relation, changes.delta);
+            let kept = if changes.delta.rows() > 0 { &mut changed } else { &mut same };
+            kept.insert(relation, changes.delta);
         }
     }
     unchanged(work)
@@ -119,16 +131,23 @@ pub fn differential(work: &Work, mut changed: BTreeMap<Relation, Tuplestore>) ->
 /// The inputs of node `node` that changed, and the deltas of those that have one, in the same order: time always
 /// passes.
 pub fn mask_of(loaded: &Loaded, node: usize, changed: impl Fn(&Relation) -> bool) -> (Mask, Vec<Relation>) {
-    let delta_of = |relation: &Relation| match relation {
-        Relation::Source(name) => Some(Relation::SourceDelta(name.clone())),
-        Relation::Node(index) => Some(Relation::NodeDelta(*index)),
-        _ => None,
-    };
     let inputs = &loaded.view.nodes[node].inputs;
     let pairs = inputs.iter().filter_map(|input| Some((input.clone(), delta_of(input).filter(&changed)?)));
     let (mut mask, deltas): (Mask, Vec<Relation>) = pairs.unzip();
     mask.extend(inputs.get(&Relation::Clock).cloned());
     (mask, deltas)
+}
+
+fn delta_of(input: &Relation) -> Option<Relation> {
+    match input {
+        Relation::Source(name) => Some(Relation::SourceDelta(name.clone())),
+        Relation::Node(index) => Some(Relation::NodeDelta(*index)),
+        _ => None,
+    }
+}
+
+fn is_one_row(nodes: &[Node], input: &Relation) -> bool {
+    matches!(input, Relation::Node(index) if nodes[*index].is_one_row())
 }
 
 /// Recomputes every node from its inputs and writes the differences. `replaces`: what the tables hold are rows of another
@@ -185,6 +204,7 @@ fn run(work: &Work, node: usize, (compiled, applied): (&Compiled, &Applied), mut
         if needed.is_none_or(|earlier| stores[earlier].rows() > 0) {
             work.timed(&statement, || work.session.materialise(&statement, &store))?;
         }
+        let store = if step.cancels { store.added_up()? } else { store };
         let rows = told(store.rows() as f64);
         register_as(work.session, step.name.as_str(), &store, rows)?;
         sizes.push(rows);

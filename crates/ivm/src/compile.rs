@@ -89,6 +89,7 @@ pub fn full_step(view: &View, index: usize) -> PlanStep {
         needs: None,
         seldom: false,
         repeats: false,
+        cancels: false,
     }
 }
 

@@ -36,6 +36,7 @@ pub fn program(program: &Program) -> String {
     let steps = program.steps.iter().map(|step| {
         let needs = step.needs.as_ref().map(|needs| format!(", if {needs} has rows")).unwrap_or_default();
         let summed = if step.repeats { ", summed as it is read" } else { "" };
+        let summed = if step.cancels { ", without rows that cancel" } else { summed };
         format!("-- {} ({}{needs}{summed})\n{};\n", step.name, step.law, print::query(&step.query))
     });
     steps.collect::<Vec<_>>().join("\n")

@@ -46,6 +46,13 @@ pub struct Node {
     pub lookup: Vec<Ident>,
 }
 
+impl Node {
+    /// Whether its table has one row at most.
+    pub fn is_one_row(&self) -> bool {
+        matches!(&self.identity, Identity::Key(key) if key.is_empty())
+    }
+}
+
 /// An input of a recursive step, other than the recursion itself.
 #[derive(Clone, Debug)]
 pub struct Part {
@@ -100,6 +107,9 @@ pub struct Step {
     pub seldom: bool,
     /// Rows that are alike come one after the other, down to their bytes: who runs the step adds their weights up.
     pub repeats: bool,
+    /// Of its rows, the last column of which is a weight, many cancel: who runs the step adds up those that are alike. The
+    /// last of its terms takes away what the others have too many.
+    pub cancels: bool,
 }
 
 /// The parts of a delta that [`Apply`] reads, each with all its columns. A key that leaves and comes is in [`CHANGED`],

@@ -70,7 +70,7 @@ impl Timed<'_> {
         let columns = shown.map(|column| column.pass()).chain([(w.clone(), weight)]).collect();
         let mut inputs = linked(self.states.to_vec(), &found, |state| (state, reads(e, &state.columns())));
         inputs.push(clock::both(self.clock, &then));
-        Delta { plan: Plan::join(inputs, found).project(columns), w, consolidated: false }
+        Delta::new(Plan::join(inputs, found).project(columns), w)
     }
 
     /// Where `e` must lie for the comparison to differ: between the two bounds, and at the one at which it

@@ -9,7 +9,7 @@ use crate::plan::{Expand, Plan};
 use super::{Cx, Delta};
 
 pub fn delta(expand: &Expand, cx: &mut Cx) -> Result<Option<Delta>> {
-    let Some(Delta { plan, w, consolidated: _ }) = cx.delta(&expand.input)? else { return Ok(None) };
+    let Some(Delta { plan, w, cancels, .. }) = cx.delta(&expand.input)? else { return Ok(None) };
     let columns = expand.columns.iter().cloned().chain([w.pass()]).collect();
-    Ok(Some(Delta { plan: Plan::Expand(Box::new(Expand { input: plan, columns })), w, consolidated: false }))
+    Ok(Some(Delta { plan: Plan::Expand(Box::new(Expand { input: plan, columns })), w, consolidated: false, cancels }))
 }

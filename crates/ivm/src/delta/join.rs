@@ -4,7 +4,8 @@
 //! first two terms, and the third takes one away. With one changed input there is one term, a single select.
 //! With two there are those three, each a join of all inputs that the server orders as it likes. With more the
 //! join is folded left, one input at a time, and ΔP is a step wherever two terms read it: with m changed inputs
-//! there are 3m − 2 terms, never 2^m.
+//! there are 3m − 2 terms, never 2^m. Of the rows of ΔP most cancel, each taken away by the third term: they are added up
+//! before they are read again, or there would be 3^m of them.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +14,7 @@ use crate::error::Result;
 use crate::plan::{ColId, Column, Expr, Join, Plan};
 
 use super::clock::Timed;
-use super::{Cx, Delta, threshold};
+use super::{Cx, Delta, single, threshold};
 
 pub fn delta(join: &Join, cx: &mut Cx) -> Result<Option<Delta>> {
     let mut inputs = vec![];
@@ -21,6 +22,7 @@ pub fn delta(join: &Join, cx: &mut Cx) -> Result<Option<Delta>> {
         inputs.push(Input::new(state, cx.delta(state)?));
     }
     let inputs = threshold::united(inputs, join, cx)?;
+    let inputs = single::united(inputs, cx)?;
     of(inputs, &join.predicates, cx)
 }
 
@@ -70,6 +72,8 @@ pub struct Term {
     pub weights: Vec<Column>,
     negative: bool,
     joined: Option<BTreeSet<ColId>>,
+    /// As of a [`Delta`].
+    cancels: bool,
     /// P ⋈ ΔS of a threshold S; ΔS is the first input.
     threshold: bool,
 }
@@ -103,6 +107,7 @@ impl<'a> Chain<'a> {
                 weights: changed().map(|delta| delta.w.clone()).collect(),
                 negative: of.len() == 2,
                 joined: None,
+                cancels: false,
                 threshold: matches!(of, [at] if thresholds[*at]),
             }
         };
@@ -152,7 +157,7 @@ impl<'a> Chain<'a> {
     /// P ⋈ ΔR
     fn with_states(&self, delta: &Delta, threshold: bool) -> Term {
         let inputs = std::iter::once(delta.plan.clone()).chain(self.states.iter().cloned()).collect();
-        Term { threshold, ..Term::of(inputs, delta.w.clone()) }
+        Term { threshold, cancels: delta.cancels, ..Term::of(inputs, delta.w.clone()) }
     }
 
     /// The terms as one relation over the columns of P ⋈ R.
@@ -161,7 +166,7 @@ impl<'a> Chain<'a> {
         let joined: BTreeSet<ColId> = columns.iter().map(|column| column.id).collect();
         let terms = terms.into_iter().map(|term| term.evaluate(self.predicates, cx)).collect::<Result<_>>()?;
         let Delta { plan, w, .. } = Delta::total(columns, terms, &mut cx.ids);
-        Ok(Term { joined: Some(joined), ..Term::of(vec![plan], w) })
+        Ok(Term { joined: Some(joined), cancels: true, ..Term::of(vec![plan], w) })
     }
 }
 
@@ -183,7 +188,7 @@ impl Delta {
 impl Term {
     /// The product of inputs of which one has this weight.
     pub fn of(inputs: Vec<Plan>, w: Column) -> Term {
-        Term { inputs, weights: vec![w], negative: false, joined: None, threshold: false }
+        Term { inputs, weights: vec![w], negative: false, joined: None, cancels: false, threshold: false }
     }
 
     /// The columns beside the weights.
@@ -203,7 +208,7 @@ impl Term {
         if self.threshold {
             return threshold::crossing(self, predicates, cx);
         }
-        let columns = self.columns();
+        let (columns, cancels) = (self.columns(), self.cancels);
         let held =
             |e: &Expr| self.joined.as_ref().is_some_and(|joined| e.columns().into_iter().all(|id| joined.contains(id)));
         let restrict: Vec<Expr> = predicates.iter().filter(|e| self.decides(e) && !held(e)).cloned().collect();
@@ -214,14 +219,14 @@ impl Term {
             _ => Plan::join(inputs, restrict),
         };
         if let (1, false) = (weights.len(), negative) {
-            return Ok(Delta { plan, w: weights.remove(0), consolidated: false });
+            return Ok(Delta { cancels, ..Delta::new(plan, weights.remove(0)) });
         }
         let product =
             weights.iter().map(Column::expr).reduce(|l, r| Expr::binary("*", l, r)).unwrap_or(Expr::number(1));
         let product = if negative { Expr::Unary(crate::expr::Op::plain("-"), Box::new(product)) } else { product };
         let w = cx.ids.column("w");
         let columns = columns.iter().map(Column::pass).chain([(w.clone(), product)]).collect();
-        Ok(Delta { plan: plan.project(columns), w, consolidated: false })
+        Ok(Delta { cancels, ..Delta::new(plan.project(columns), w) })
     }
 }
 

@@ -30,6 +30,7 @@ mod recursive;
 mod restrict;
 mod scan;
 mod semi;
+mod single;
 mod sum;
 mod threshold;
 mod top_k;
@@ -57,6 +58,15 @@ pub struct Delta {
     pub w: Column,
     /// No two rows are alike and no weight is zero.
     pub consolidated: bool,
+    /// A sum of which one term takes away what another one brings.
+    pub cancels: bool,
+}
+
+impl Delta {
+    /// A delta of one term.
+    pub fn new(plan: Plan, w: Column) -> Delta {
+        Delta { plan, w, consolidated: false, cancels: false }
+    }
 }
 
 /// A step before it is SQL: the reference evaluator runs these.
@@ -68,6 +78,7 @@ pub struct PlanStep {
     pub needs: Option<Ident>,
     pub seldom: bool,
     pub repeats: bool,
+    pub cancels: bool,
 }
 
 /// What the rules of one program share.
@@ -97,15 +108,15 @@ pub fn steps(view: &View, index: usize, mask: &Mask) -> Result<Option<Vec<PlanSt
         false => consolidate::plan(delta, &output, &mut cx.ids),
     };
     let law = strongest(&node.plan).to_owned();
-    cx.steps.push(PlanStep { name: Ident::new(DELTA), law, plan, needs: None, seldom: false, repeats });
+    cx.steps.push(PlanStep { name: Ident::new(DELTA), law, plan, needs: None, seldom: false, repeats, cancels: false });
     Ok(Some(cx.steps))
 }
 
 /// Steps as SQL. The delta comes in the order in which the node's table is looked up.
 pub fn rendered(view: &View, index: usize, steps: Vec<PlanStep>) -> Result<Program> {
     let names = |relation: &Relation| view.relation_name(relation);
-    let steps = steps.into_iter().map(|PlanStep { name, law, plan, needs, seldom, repeats }| {
-        Ok(Step { name, law, query: render::query(&plan, &names)?, needs, seldom, repeats })
+    let steps = steps.into_iter().map(|PlanStep { name, law, plan, needs, seldom, repeats, cancels }| {
+        Ok(Step { name, law, query: render::query(&plan, &names)?, needs, seldom, repeats, cancels })
     });
     let mut steps: Vec<Step> = steps.collect::<Result<_>>()?;
     if let Some(last) = steps.pop() {
@@ -184,12 +195,23 @@ impl Cx<'_> {
         }
     }
 
-    /// A delta that several terms read: written down once, unless it is already a relation.
+    /// A delta that several terms read: written down once, unless it is already a relation, and without the rows that
+    /// cancel, or each level of terms would multiply them.
     pub fn shared(&mut self, delta: Delta, name: &str, law: &str) -> Delta {
-        match delta.plan {
-            Plan::Scan(_) => delta,
-            plan => Delta { plan: self.step(name, law, plan), ..delta },
-        }
+        let Delta { plan, w, consolidated, cancels } = delta;
+        let plan = match plan {
+            Plan::Scan(_) => plan,
+            plan if cancels => {
+                let columns = plan.columns();
+                let (weight, others): (Vec<Column>, Vec<Column>) = columns.into_iter().partition(|column| *column == w);
+                let plan = plan.project(others.iter().chain(&weight).map(Column::pass).collect());
+                let reading = self.step(name, law, plan);
+                self.steps.last_mut().into_iter().for_each(|step| step.cancels = true);
+                reading
+            }
+            plan => self.step(name, law, plan),
+        };
+        Delta { plan, w, consolidated, cancels: false }
     }
 
     /// Makes a plan a step and returns what reads it, under the same column ids.
@@ -209,7 +231,15 @@ impl Cx<'_> {
         let distinct = columns.iter().zip(&names).all(|(column, name)| column.name == *name);
         let plan = if distinct { plan } else { plan.project(renamed.collect()) };
         let scan = Scan { relation: Relation::Step(name.clone()), columns: columns.into_iter().zip(names).collect() };
-        self.steps.push(PlanStep { name, law: law.to_owned(), plan, needs, seldom: false, repeats: false });
+        self.steps.push(PlanStep {
+            name,
+            law: law.to_owned(),
+            plan,
+            needs,
+            seldom: false,
+            repeats: false,
+            cancels: false,
+        });
         Plan::Scan(scan)
     }
 

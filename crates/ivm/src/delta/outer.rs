@@ -16,6 +16,7 @@ pub fn delta(outer: &Outer, cx: &mut Cx) -> Result<Option<Delta>> {
             plan: delta.plan.left_join(outer.right.clone(), outer.on.clone()),
             w: delta.w,
             consolidated: false,
+            cancels: delta.cancels,
         };
         return Ok(left.map(joined));
     };

@@ -9,9 +9,9 @@ use crate::plan::Project;
 use super::{Cx, Delta};
 
 pub fn delta(project: &Project, cx: &mut Cx) -> Result<Option<Delta>> {
-    let Some(Delta { plan, w, consolidated }) = cx.delta(&project.input)? else { return Ok(None) };
+    let Some(Delta { plan, w, consolidated, cancels }) = cx.delta(&project.input)? else { return Ok(None) };
     let input = project.input.columns();
     let keeps = input.iter().all(|column| project.columns.iter().any(|(_, expr)| *expr == column.expr()));
     let columns = project.columns.iter().cloned().chain([w.pass()]).collect();
-    Ok(Some(Delta { plan: plan.project(columns), w, consolidated: consolidated && keeps }))
+    Ok(Some(Delta { plan: plan.project(columns), w, consolidated: consolidated && keeps, cancels }))
 }

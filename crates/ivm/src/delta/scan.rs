@@ -22,5 +22,5 @@ pub fn delta(scan: &Scan, cx: &mut Cx) -> Option<Delta> {
     let w = cx.ids.column(name.as_str());
     let mut columns = scan.columns.clone();
     columns.push((w.clone(), name));
-    Some(Delta { plan: Plan::Scan(Scan { relation, columns }), w, consolidated: false })
+    Some(Delta::new(Plan::Scan(Scan { relation, columns }), w))
 }

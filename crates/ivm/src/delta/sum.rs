@@ -21,13 +21,13 @@ impl Delta {
     pub fn sum(mut columns: Vec<Column>, inputs: Vec<Rows>, ids: &mut Ids) -> Delta {
         let w = ids.column("w");
         columns.push(w.clone());
-        Delta { plan: Plan::UnionAll(UnionAll { columns, inputs }), w, consolidated: false }
+        Delta::new(Plan::UnionAll(UnionAll { columns, inputs }), w)
     }
 
-    /// The sum of deltas that all have these columns.
+    /// The sum of deltas that all have these columns: terms of which one may take away what another one brings.
     pub fn total(columns: Vec<Column>, deltas: Vec<Delta>, ids: &mut Ids) -> Delta {
         let own: Vec<ColId> = columns.iter().map(|column| column.id).collect();
         let rows = deltas.into_iter().map(|delta| (delta.plan, own.iter().copied().chain([delta.w.id]).collect()));
-        Delta::sum(columns, rows.collect(), ids)
+        Delta { cancels: true, ..Delta::sum(columns, rows.collect(), ids) }
     }
 }

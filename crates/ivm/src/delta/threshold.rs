@@ -9,22 +9,20 @@
 //! Where one of the two rows can meet nothing, because it is not there, has a NULL for a bound or fails a condition
 //! that P has no part in, the other stands *alone*: all that meets it comes or leaves.
 //!
-//! Several thresholds are one, `ΔS = {S} − {S before}`, where S before is the product of what each of them was.
+//! Several thresholds are one, see `single`.
 
 mod crossing;
 
 use std::collections::BTreeSet;
 
 use crate::clock;
-use crate::error::{Error, Result};
-use crate::expr::Expr as E;
-use crate::plan::{ColId, Expr, Join, Plan, Relation, UnionAll, reads};
-use crate::view::{Identity, View};
+use crate::error::Result;
+use crate::plan::{ColId, Expr, Join, Plan, reads};
 
+use super::Cx;
 use super::comparison::Comparison;
 use super::join::Input;
-use super::sum::weighted;
-use super::{Cx, Delta};
+use super::single::{is_single, one};
 
 pub use crossing::crossing;
 
@@ -52,7 +50,7 @@ pub fn united(inputs: Vec<Input>, join: &Join, cx: &mut Cx) -> Result<Vec<Input>
     }
     let is_moving = |input: &Input| !ids(&input.state).is_disjoint(&scope.moving);
     let (moved, mut rest): (Vec<Input>, Vec<Input>) = inputs.into_iter().partition(is_moving);
-    rest.extend(one(moved, cx)?);
+    rest.extend(one(moved, cx)?.map(|input| Input { threshold: true, ..input }));
     Ok(rest)
 }
 
@@ -92,49 +90,6 @@ impl Scope {
     }
 }
 
-/// Whether a plan is the row of a node that has one, or made of it: its delta is an old and a new row at most.
-fn is_single(plan: &Plan, view: &View) -> bool {
-    match plan {
-        Plan::Scan(scan) => match scan.relation {
-            Relation::Node(index) => matches!(&view.nodes[index].identity, Identity::Key(key) if key.is_empty()),
-            _ => false,
-        },
-        Plan::Project(project) => is_single(&project.input, view),
-        Plan::Filter(filter) => is_single(&filter.input, view),
-        _ => false,
-    }
-}
-
 fn ids(plan: &Plan) -> Ids {
     plan.columns().iter().map(|column| column.id).collect()
-}
-
-/// Thresholds as one.
-fn one(mut moved: Vec<Input>, cx: &mut Cx) -> Result<Option<Input>> {
-    if moved.len() <= 1 {
-        return Ok(moved.pop().map(|input| Input { threshold: true, ..input }));
-    }
-    let (mut states, mut before) = (vec![], vec![]);
-    for Input { state, delta, .. } in moved {
-        let delta = delta.ok_or(Error::Bug("a threshold that moves has a delta"))?;
-        before.push(previous(&state, delta, cx));
-        states.push(state);
-    }
-    let (state, before) = (Plan::join(states, vec![]), Plan::join(before, vec![]));
-    let (columns, old) = (state.columns(), before.columns());
-    let rows = vec![weighted(state.clone(), &columns, 1, &mut cx.ids), weighted(before, &old, -1, &mut cx.ids)];
-    let delta = Delta::sum(columns, rows, &mut cx.ids);
-    Ok(Some(Input { state, delta: Some(delta), threshold: true }))
-}
-
-/// What a threshold was: the row that left, or the one that is still there where none came or left.
-fn previous(state: &Plan, delta: Delta, cx: &mut Cx) -> Plan {
-    let Delta { plan: moved, w, .. } = cx.shared(delta, "d", "bilinear");
-    let columns = state.columns();
-    let own: Vec<ColId> = columns.iter().map(|column| column.id).collect();
-    let (any, _) = moved.copied(&mut cx.ids);
-    let same = state.clone().semi_join(any, E::bool(true), true);
-    let fresh = columns.iter().map(|column| cx.ids.column(column.name.as_str())).collect();
-    let left = moved.filter(E::binary("<", w.expr(), E::number(0)));
-    Plan::UnionAll(UnionAll { columns: fresh, inputs: vec![(left, own.clone()), (same, own)] })
 }

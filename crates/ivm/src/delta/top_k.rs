@@ -93,7 +93,7 @@ impl<'a> First<'a> {
         let plan = windowed(placed, calls).filter(near);
         let known = self.shown.iter().map(|column| Ok((column.clone(), cx.known(column.id)?.clone())));
         let known = known.collect::<Result<Vec<_>>>()?;
-        let sum = consolidate::plan(Delta { plan, w: total, consolidated: false }, &known, &mut cx.ids);
+        let sum = consolidate::plan(Delta::new(plan, total), &known, &mut cx.ids);
         let positive = sum.columns().last().map(|w| E::binary(">", w.expr(), E::number(0)));
         let sum = positive.into_iter().fold(sum, Plan::filter);
         Ok(cx.step_if("near", "key-local: rows up to the last one shown so far", sum, Some(needs)))

@@ -9,7 +9,7 @@ use crate::plan::{Plan, Unnest};
 use super::{Cx, Delta};
 
 pub fn delta(unnest: &Unnest, cx: &mut Cx) -> Result<Option<Delta>> {
-    let Some(Delta { plan, w, consolidated: _ }) = cx.delta(&unnest.input)? else { return Ok(None) };
+    let Some(Delta { plan, w, cancels, .. }) = cx.delta(&unnest.input)? else { return Ok(None) };
     let unnest = Unnest { input: plan, ..unnest.clone() };
-    Ok(Some(Delta { plan: Plan::Unnest(Box::new(unnest)), w, consolidated: false }))
+    Ok(Some(Delta { plan: Plan::Unnest(Box::new(unnest)), w, consolidated: false, cancels }))
 }

@@ -139,7 +139,11 @@ impl World {
                     return Err(format!("not consolidated: {result:?}"));
                 }
             }
-            let rows = result.rows().map_err(|e| e.to_string())?;
+            let mut rows = result.rows().map_err(|e| e.to_string())?;
+            if step.cancels {
+                let sum = result.weighted(columns.len() - 1).map_err(|e| e.to_string())?;
+                rows = sum.iter().map(|(row, w)| row.iter().cloned().chain([Value::Int(w.into())]).collect()).collect();
+            }
             self.tables.insert(Relation::Step(step.name), Table { columns, rows });
         }
         Ok(delta)

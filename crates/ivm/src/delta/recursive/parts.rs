@@ -123,7 +123,7 @@ fn kept(part: &Part, delta: &Stored, cx: &mut Cx) -> Result<Stored> {
     let all = Rows::union(vec![there.positive(cx), new], cx)?;
     let w = all.w.ok_or(Error::Bug("copies have no count"))?;
     let output: Vec<(Column, NodeColumn)> = all.columns.into_iter().zip(part.columns.iter().cloned()).collect();
-    let plan = consolidate::plan(Delta { plan: all.plan, w, consolidated: false }, &output, &mut cx.ids);
+    let plan = consolidate::plan(Delta::new(all.plan, w), &output, &mut cx.ids);
     Stored::step(("kept", "linear: copies that were there before others came"), plan, cx)
 }
 

@@ -166,7 +166,7 @@ impl Change<'_> {
     pub fn consolidated(&self, rows: Rows, cx: &mut Cx) -> Result<Rows> {
         let w = rows.w.ok_or(Error::Bug("rows without weights are consolidated"))?;
         let output: Vec<_> = rows.columns.into_iter().zip(self.known.clone()).collect();
-        let plan = consolidate::plan(Delta { plan: rows.plan, w, consolidated: false }, &output, &mut cx.ids);
+        let plan = consolidate::plan(Delta::new(rows.plan, w), &output, &mut cx.ids);
         let mut columns = plan.columns();
         let w = columns.pop();
         Ok(Rows { plan, columns, w })

@@ -113,7 +113,7 @@ impl Flips<'_> {
         };
         let out = cx.ids.column("w");
         let columns = shown.iter().map(Column::pass).chain([(out.clone(), weight(sign.expr(), w, negative))]);
-        Delta { plan: plan.project(columns.collect()), w: out, consolidated: false }
+        Delta::new(plan.project(columns.collect()), out)
     }
 }
 

@@ -14,8 +14,9 @@ use crate::plan::{AggregateCall, Column, Expr, Ids as Fresh, Plan, reads};
 
 use super::super::comparison::Comparison;
 use super::super::join::Term;
+use super::super::single::is_single;
 use super::super::{Cx, Delta};
-use super::{Ids, Role, Scope, ids, is_single};
+use super::{Ids, Role, Scope, ids};
 
 /// `P ⋈ ΔS`; the first input of the term is ΔS.
 pub fn crossing(term: Term, predicates: &[Expr], cx: &mut Cx) -> Result<Delta> {
@@ -142,7 +143,7 @@ impl Met<'_> {
             _ => Delta::total(self.columns.clone(), terms, &mut cx.ids),
         };
         let plan = cx.step_if("crossed", "bilinear: rows that the bounds crossed", plan, Some(needs));
-        Ok(Delta { plan, w, consolidated: false })
+        Ok(Delta::new(plan, w))
     }
 
     /// What meets a row that stands alone.
@@ -156,7 +157,7 @@ impl Met<'_> {
         let needs = cx.last_step()?;
         let Delta { plan, w, .. } = self.of(alone, &rows.w, self.predicates, cx)?;
         let plan = cx.step_if("met", "bilinear: rows that meet it", plan, Some(needs));
-        Ok(Delta { plan, w, consolidated: false })
+        Ok(Delta::new(plan, w))
     }
 
     /// P ⋈ these rows
@@ -164,6 +165,6 @@ impl Met<'_> {
         let inputs = std::iter::once(rows).chain(self.states.iter().cloned()).collect();
         let Delta { plan, w, .. } = Term::of(inputs, w.clone()).evaluate(predicates, cx)?;
         let columns = self.columns.iter().chain([&w]).map(Column::pass).collect();
-        Ok(Delta { plan: plan.project(columns), w, consolidated: false })
+        Ok(Delta::new(plan.project(columns), w))
     }
 }
