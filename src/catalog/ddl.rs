@@ -42,8 +42,8 @@ pub fn prepare_table(owner: &OwnerSession, name: &QName) -> Result<Statement> {
 }
 
 /// A delta of a table that is empty: its columns and a weight.
-pub fn prepare_empty_delta(owner: &OwnerSession, name: &QName) -> Result<Statement> {
-    owner.prepare(&format!("select *, 1::bigint as w from {name} where false"), &[])
+pub fn prepare_empty_delta(owner: &OwnerSession, name: &QName, weight: &Ident) -> Result<Statement> {
+    owner.prepare(&format!("select *, 1::bigint as {weight} from {name} where false"), &[])
 }
 
 /// A stream table: the columns of its definition, their types and collations, and nothing else.

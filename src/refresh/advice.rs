@@ -43,7 +43,11 @@ pub fn missing_indexes(loaded: &Loaded) -> Result<Vec<Missing>> {
 /// may be small yet.
 pub fn index_nodes(loaded: &Loaded) -> Result<()> {
     let (_, internal) = loaded.view.nodes.split_last().ok_or(Error::Bug("a view has a last node"))?;
-    let nodes = internal.iter().map(|node| object::oid(&node.table)).collect::<Result<Vec<_>>>()?;
+    let nodes = internal
+        .iter()
+        .filter(|node| !node.is_one_row())
+        .map(|node| object::oid(&node.table))
+        .collect::<Result<Vec<_>>>()?;
     if nodes.is_empty() {
         return Ok(());
     }
@@ -57,18 +61,50 @@ pub fn index_nodes(loaded: &Loaded) -> Result<()> {
     })
 }
 
+/// Whether an index is there or not is seen in whatever order tables are joined, if it is the one in which they are linked
+/// to what changed; to look for the best order takes too long for a mere hint.
+const IN_ORDER: (&str, &str) = ("join_collapse_limit", "1");
+
 /// The indexes that deltas lack on tables that `count`.
 fn missing(loaded: &Loaded, count: impl Fn(Oid) -> bool) -> Result<Vec<Missing>> {
     if loaded.table.full_reason.is_some() || loaded.table.mode == Mode::Full {
         return Ok(vec![]);
     }
-    let settings = loaded.table.evaluation();
-    let mut unindexed = spi::connect_as(loaded.table.owner, &settings, None, |owner| unindexed(owner, loaded))?;
+    let asked = (0..loaded.view.nodes.len()).filter_map(|node| {
+        let looked_at = looks_at(loaded, node);
+        looked_at.map(|tables| tables.into_iter().any(&count).then_some(node)).transpose()
+    });
+    let asked = asked.collect::<Result<BTreeSet<usize>>>()?;
+    if asked.is_empty() {
+        return Ok(vec![]);
+    }
+    let settings = [loaded.table.evaluation(), vec![IN_ORDER]].concat();
+    let mut unindexed = spi::connect_as(loaded.table.owner, &settings, None, |owner| unindexed(owner, loaded, &asked))?;
     unindexed.retain(|found| count(found.relation));
     spi::connect(None, |session| absent(session, unindexed))
 }
 
-fn unindexed(session: &OwnerSession, loaded: &Loaded) -> Result<Vec<Unindexed>> {
+/// The tables that the programs of a node read. The groups of an aggregate are found by their key, which has its index.
+fn looks_at(loaded: &Loaded, node: usize) -> Result<Vec<Oid>> {
+    let this = &loaded.view.nodes[node];
+    let mut tables = vec![];
+    for input in &this.inputs {
+        match input {
+            Relation::Source(name) => {
+                let read = loaded.dependencies.iter().filter(|dependency| loaded.names[&dependency.source] == *name);
+                tables.extend(read.flat_map(|dependency| relation::lock_for_reading(dependency.relid)));
+            }
+            Relation::Node(index) => tables.push(object::oid(&loaded.view.nodes[*index].table)?),
+            _ => {}
+        }
+    }
+    if this.upkeep.is_empty() {
+        tables.push(object::oid(&this.table)?);
+    }
+    Ok(tables)
+}
+
+fn unindexed(session: &OwnerSession, loaded: &Loaded, asked: &BTreeSet<usize>) -> Result<Vec<Unindexed>> {
     estimate::heed_sizes(loaded)?;
     let now = clock_timestamp();
     let clock = clock::at(now, now)?;
@@ -77,11 +113,14 @@ fn unindexed(session: &OwnerSession, loaded: &Loaded) -> Result<Vec<Unindexed>> 
     for dependency in &loaded.dependencies {
         let delta = Relation::SourceDelta(loaded.names[&dependency.source].clone());
         let store = capture::empty(dependency.source, &dependency.columns)?;
-        estimate::rehearse(session, loaded, [(&delta, &store, told(1.0))], &mut |statement| {
+        let deltas = [(&delta, &store, told(1.0))];
+        estimate::rehearse(session, loaded, (deltas, &|node| asked.contains(&node)), &mut |statement| {
             found.extend(statement.unindexed()?);
             Ok(())
         })?;
     }
+    // Refreshes make better plans.
+    loaded.programs.forget();
     Ok(found)
 }
 

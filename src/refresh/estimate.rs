@@ -21,7 +21,7 @@ use crate::pg::tuplestore::Tuplestore;
 use crate::pg::{object, relation};
 use crate::refresh::loaded::Loaded;
 use crate::refresh::planned::{Compiled, NEAR, distance, register_as, told};
-use crate::refresh::program::{mask_of, register_delta};
+use crate::refresh::program::{self, mask_of, register_delta};
 
 /// Estimates of one stream table.
 #[derive(Default)]
@@ -116,7 +116,7 @@ pub fn costs(session: &OwnerSession, loaded: &Loaded, changed: &BTreeMap<Relatio
     }
     let deltas = changed.iter().zip(&rows).map(|((relation, pending), rows)| (relation, &pending.store, *rows));
     let mut cost = 0.0;
-    let shared = rehearse(session, loaded, deltas, &mut |statement| {
+    let shared = rehearse(session, loaded, (deltas, &|_| true), &mut |statement| {
         cost += STATEMENT + statement.planned()?.cost;
         Ok(())
     })?;
@@ -152,12 +152,13 @@ fn full_cost(session: &OwnerSession, loaded: &Loaded) -> Result<f64> {
 /// Looks at the statement of a step.
 type Visit<'v> = &'v mut dyn FnMut(&Statement) -> Result<()>;
 
-/// Prepares everything that follows these deltas, without running it; `visit` sees each step's statement.
+/// Prepares everything that follows these deltas, without running it; `visit` sees each step's statement. A node that
+/// nobody asks about is left out and taken to change by a few rows.
 /// What writing costs, which is the same for every way to come by the differences.
 pub fn rehearse<'a>(
     session: &OwnerSession,
     loaded: &Loaded,
-    deltas: impl IntoIterator<Item = (&'a Relation, &'a Tuplestore, f64)>,
+    (deltas, asked): (impl IntoIterator<Item = (&'a Relation, &'a Tuplestore, f64)>, &dyn Fn(usize) -> bool),
     visit: Visit,
 ) -> Result<f64> {
     let mut changed: BTreeMap<Relation, f64> = BTreeMap::new();
@@ -170,13 +171,19 @@ pub fn rehearse<'a>(
     let mut writing = 0.0;
     for node in 0..loaded.view.nodes.len() {
         let (mask, deltas) = mask_of(loaded, node, |delta| changed.contains_key(delta));
-        let Some(compiled) = (if mask.is_empty() { None } else { loaded.programs.delta(loaded, node, mask)? }) else {
+        if mask.is_empty() {
             continue;
+        }
+        let (delta, rows) = if asked(node) {
+            let Some(compiled) = loaded.programs.delta(loaded, node, mask)? else { continue };
+            let sizes = deltas.iter().filter_map(|delta| changed.get(delta)).copied().collect();
+            let (delta, rows) = rehearse_steps(session, &compiled, sizes, (&mut stores, visit))?;
+            compiled.program.steps.iter().try_for_each(|step| session.unregister(step.name.as_str()))?;
+            writing += apply_cost(session, loaded, node, (&delta, rows))?;
+            (delta, rows)
+        } else {
+            (program::empty_delta(session, loaded, node)?, told(1.0))
         };
-        let sizes = deltas.iter().filter_map(|delta| changed.get(delta)).copied().collect();
-        let (delta, rows) = rehearse_steps(session, &compiled, sizes, (&mut stores, visit))?;
-        compiled.program.steps.iter().try_for_each(|step| session.unregister(step.name.as_str()))?;
-        writing += apply_cost(session, loaded, node, (&delta, rows))?;
         let relation = Relation::NodeDelta(node);
         register_delta(session, loaded, &relation, &delta, rows)?;
         stores.push(delta);

@@ -185,11 +185,15 @@ pub fn fill(work: &Work) -> Result<Changes> {
     Ok(Changes { inserted, ..unchanged(work)? })
 }
 
+/// The delta of a node that does not change.
+pub fn empty_delta(session: &OwnerSession, loaded: &Loaded, node: usize) -> Result<Tuplestore> {
+    let node = &loaded.view.nodes[node];
+    ddl::prepare_empty_delta(session, &node.table, &node.weight())?.store()
+}
+
 fn unchanged(work: &Work) -> Result<Changes> {
-    let Some(node) = work.loaded.view.nodes.last() else {
-        return Err(Error::Bug("a view has a last node"));
-    };
-    let delta = ddl::prepare_empty_delta(work.session, &node.table)?.store()?;
+    let last = work.loaded.view.nodes.len() - 1;
+    let delta = empty_delta(work.session, work.loaded, last)?;
     Ok(Changes { inserted: 0, updated: 0, deleted: 0, delta, moved: work.written.get() > 0 })
 }
 
