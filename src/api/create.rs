@@ -186,8 +186,7 @@ fn announce(table: &StreamTable) {
 
 /// Says which indexes would make small deltas cheap.
 fn advise(table: &StreamTable) -> Result<()> {
-    let refresh::Ready::Yes(loaded) = quietly(|| spi::connect(None, |session| refresh::load(session, table.id)))?
-    else {
+    let refresh::Ready::Yes(loaded) = refresh::load(table.id)? else {
         return Ok(());
     };
     for missing in refresh::missing_indexes(&loaded)? {

@@ -19,7 +19,7 @@ fn explain_stream_table(name: Option<&str>) -> std::result::Result<String, Error
 
 fn explain(name: &str) -> Result<String> {
     let table = named(name)?;
-    let ready = quietly(|| spi::connect(None, |session| refresh::load(session, table.id)))?;
+    let ready = refresh::load(table.id)?;
     let mut text = format!(
         "stream table {}, refresh mode {}, schedule {}\n",
         table.display(),

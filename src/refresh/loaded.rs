@@ -80,6 +80,8 @@ thread_local! {
     /// The same for the rows of other catalogs.
     static WATCHED_ROWS: RefCell<HashMap<(Cache, u32), BTreeSet<i32>>> = RefCell::default();
     static DOUBTED: RefCell<BTreeSet<i32>> = const { RefCell::new(BTreeSet::new()) };
+    /// Counts invalidations.
+    static MOMENT: Cell<u64> = const { Cell::new(0) };
     static OBSERVING: Cell<bool> = const { Cell::new(false) };
     /// How often a stream table was asked for.
     static TIMES: Cell<u64> = const { Cell::new(0) };
@@ -98,6 +100,7 @@ pub fn forget(id: i32) {
 
 /// The server's word that a relation changed. Only notes it: the catalog cannot be read here.
 fn invalidated(relation: Option<Oid>) {
+    MOMENT.set(MOMENT.get() + 1);
     WATCHED.with_borrow(|watched| {
         DOUBTED.with_borrow_mut(|doubted| match relation {
             Some(oid) => doubted.extend(watched.get(&oid).into_iter().flatten()),
@@ -112,6 +115,7 @@ fn invalidated(relation: Option<Oid>) {
 
 /// The same for a row of another catalog; hash 0 stands for any row, whichever side says it.
 fn row_invalidated(cache: Cache, hash: u32) {
+    MOMENT.set(MOMENT.get() + 1);
     WATCHED_ROWS.with_borrow(|watched| {
         let concerned =
             watched.iter().filter(|((of, row), _)| *of == cache && (hash == 0 || *row == 0 || *row == hash));
@@ -252,8 +256,9 @@ impl Drop for Verification {
     }
 }
 
-/// The stream table `id`. Verifies what invalidations put in doubt.
-pub fn load(session: &Session, id: i32) -> Result<Ready> {
+/// The stream table `id`. Verifies what invalidations put in doubt: by the catalogs as they are now, whatever the snapshot
+/// of a tick. What an invalidation tells of may have been committed after it.
+pub fn load(id: i32) -> Result<Ready> {
     accept_invalidations()?;
     make_room();
     let doubted = DOUBTED.with_borrow(|doubted| doubted.contains(&id));
@@ -263,24 +268,53 @@ pub fn load(session: &Session, id: i32) -> Result<Ready> {
         return Ok(Ready::Yes(Rc::clone(found)));
     }
     let verification = Verification::begin(id);
-    let ready = verified(session, id, known)?;
+    let (table, dependencies, meaning) = watched(id)?;
+    let ready = latest(|session| verified(session, table, dependencies, &meaning, known))?;
     if let Ready::Yes(_) = ready {
         verification.succeed();
     }
     Ok(ready)
 }
 
-fn verified(session: &Session, id: i32, known: Option<Rc<Loaded>>) -> Result<Ready> {
-    let table = stream_table::get(session, id)?;
-    let dependencies = dependency::of(session, id)?;
-    // Before anything is looked at, so that what changes meanwhile is noticed.
-    let meaning = meaning(session, &table)?;
-    watch(session, &table, &dependencies, &meaning)?;
+/// Reads the catalogs as they are at this moment.
+fn latest<R>(f: impl FnOnce(&Session) -> Result<R>) -> Result<R> {
+    let now = Snapshot::latest();
+    quietly(|| spi::connect(Some(&now), f))
+}
+
+/// The catalog's word on a stream table, all that it names being watched by now. What is watched becomes known as it is
+/// read, and an invalidation that comes before that passes unnoticed: then it is read once more.
+fn watched(id: i32) -> Result<(StreamTable, Vec<Dependency>, Meaning)> {
+    let mut seen: Option<Meaning> = None;
+    loop {
+        let moment = MOMENT.get();
+        let (table, dependencies, meaning) = latest(|session| {
+            let table = stream_table::get(session, id)?;
+            let dependencies = dependency::of(session, id)?;
+            let meaning = meaning(session, &table)?;
+            watch(session, &table, &dependencies, &meaning)?;
+            Ok((table, dependencies, meaning))
+        })?;
+        relation::catch_up();
+        if MOMENT.get() == moment || seen.is_some_and(|seen| seen.objects == meaning.objects) {
+            return Ok((table, dependencies, meaning));
+        }
+        seen = Some(meaning);
+    }
+}
+
+fn verified(
+    session: &Session,
+    table: StreamTable,
+    dependencies: Vec<Dependency>,
+    meaning: &Meaning,
+    known: Option<Rc<Loaded>>,
+) -> Result<Ready> {
     if !shape::is_guarded(session, table.relid)? {
         let reason = "its guard was disabled or dropped, and its rows may have been changed".to_owned();
         return Ok(Ready::Stale(Box::new(table), reason));
     }
-    if let Some(reason) = doubt(session, &table, &dependencies, &meaning)? {
+    if let Some(reason) = doubt(session, &table, &dependencies, meaning)? {
         return Ok(Ready::Stale(Box::new(table), reason));
     }
     require_rights(session, &table)?;
@@ -300,10 +334,10 @@ fn verified(session: &Session, id: i32, known: Option<Rc<Loaded>>) -> Result<Rea
     if table.full_reason.is_none() {
         require_same_relations(&view, names.values().cloned())?;
     }
-    let experience = Experience::load(session, id)?;
+    let experience = Experience::load(session, table.id)?;
     let used = Cell::new(TIMES.get());
     let loaded = Rc::new(Loaded { table, view, dependencies, programs: Programs::default(), experience, names, used });
-    LOADED.with_borrow_mut(|kept| kept.insert(id, Rc::clone(&loaded)));
+    LOADED.with_borrow_mut(|kept| kept.insert(loaded.table.id, Rc::clone(&loaded)));
     Ok(Ready::Yes(loaded))
 }
 

@@ -46,7 +46,7 @@ struct Done {
 /// Brings stream table `id` to the tick's snapshot; with `restart`, the error of a first try, from the start.
 pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Error>) -> Result<Refresh> {
     let seen = tick.seen.get(&id).cloned().unwrap_or_default();
-    let loaded = match spi::connect(Some(&tick.snapshot), |session| loaded::load(session, id))? {
+    let loaded = match loaded::load(id)? {
         Ready::Yes(loaded) => loaded,
         Ready::Stale(table, reason) => {
             // What writers capture changes with this: the fill needs a snapshot that is taken afterwards.

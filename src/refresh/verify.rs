@@ -72,7 +72,7 @@ pub fn verify(id: i32, sample: i32) -> Result<Verdict> {
 fn look(tick: &Tick, id: i32, sample: i32) -> Result<Verdict> {
     let mut seen = spi::connect(Some(&tick.snapshot), |session| frontier::get(session, &[id]))?;
     let seen = seen.remove(&id).unwrap_or_default();
-    let loaded = match spi::connect(Some(&tick.snapshot), |session| loaded::load(session, id))? {
+    let loaded = match loaded::load(id)? {
         Ready::Yes(loaded) => loaded,
         Ready::Stale(_, reason) => return Ok(Verdict::none(&format!("the next refresh builds it anew: {reason}"))),
     };
