@@ -39,7 +39,7 @@ type StatusRow = (
 );
 
 /// One row per stream table. A table with nothing pending is as fresh as the moment of asking, unless its rows, or
-/// those of what it reads, come and go as time passes. Its target is how stale it may become by its schedule;
+/// those of what it reads, come and go as time passes. Its staleness is the age of the oldest change that it does not show. Its target is how stale it may become by its schedule;
 /// `missed` counts the refreshes of the workers that made a change visible clearly later than that.
 #[pg_extern]
 fn pgt_status() -> std::result::Result<
@@ -77,7 +77,7 @@ fn status() -> Result<Vec<StatusRow>> {
     })?;
     let targets = targets()?;
     let (asked, asker) = (clock_timestamp(), guard::current_role());
-    let pending: Vec<i32> = refresh::behind(&sources)?.into_iter().map(|(_, table)| table).collect();
+    let (pending, since): (Vec<i32>, Vec<_>) = refresh::behind(&sources)?.into_iter().unzip();
     quietly(|| {
         spi::connect(None, |session| {
             session.query(
@@ -86,12 +86,17 @@ fn status() -> Result<Vec<StatusRow>> {
                      from pgtrickle.pgt_stream_tables u
                      join pgtrickle.pgt_sources s on s.relid = u.pgt_relid
                      join pgtrickle.pgt_dependencies d on d.source_id = s.source_id
-                 ), behind(pgt_id) as (
-                   select unnest($1)
+                 ), behind(pgt_id, since) as (
+                   select * from unnest($1, $4)
                    union
-                   select pgt_id from pgtrickle.pgt_frontiers where frontier is null or reinitialize is not null
+                   select pgt_id, null from pgtrickle.pgt_frontiers where frontier is null or reinitialize is not null
                    union
-                   select r.pgt_id from behind b join reads r on r.upstream = b.pgt_id
+                   select r.pgt_id, b.since from behind b join reads r on r.upstream = b.pgt_id
+                 ), late(pgt_id, since) as (
+                   select b.pgt_id, case when count(b.since) = count(*) then greatest(min(b.since), min(f.data_timestamp))
+                                         else min(f.data_timestamp) end
+                     from behind b join pgtrickle.pgt_frontiers f using (pgt_id)
+                    group by b.pgt_id
                  ), timed(pgt_id, moment) as (
                    select s.pgt_id, f.data_timestamp
                      from pgtrickle.pgt_stream_tables s join pgtrickle.pgt_frontiers f using (pgt_id)
@@ -99,14 +104,14 @@ fn status() -> Result<Vec<StatusRow>> {
                    union
                    select r.pgt_id, t.moment from timed t join reads r on r.upstream = t.pgt_id
                  ), seen as (
-                   select f.*, case when exists (select from behind b where b.pgt_id = f.pgt_id)
-                                    then f.data_timestamp
-                                    else coalesce((select min(t.moment) from timed t where t.pgt_id = f.pgt_id), $2)
-                                    end as fresh_at
+                   select f.*, case when l.pgt_id is not null then f.data_timestamp else t.moment end as fresh_at,
+                          least(l.since, t.moment) as late_since
                      from pgtrickle.pgt_frontiers f
+                     left join late l using (pgt_id),
+                          lateral (select coalesce(min(t.moment), $2) as moment from timed t where t.pgt_id = f.pgt_id) t
                  )
                  select s.pgt_relid::text, s.status, s.refresh_mode, s.schedule, f.frontier is not null,
-                        f.consecutive_errors, f.fresh_at, clock_timestamp() - f.fresh_at, f.rows_changed, f.refreshes,
+                        f.consecutive_errors, f.fresh_at, clock_timestamp() - f.late_since, f.rows_changed, f.refreshes,
                         h.action, h.duration_ms,
                         case when f.last_sqlstate is null or pg_has_role($3, c.relowner, 'usage')
                                or pg_has_role($3, 'pg_read_all_stats', 'usage') then f.last_error
@@ -118,7 +123,7 @@ fn status() -> Result<Vec<StatusRow>> {
                    left join lateral (select action, duration_ms from pgtrickle.pgt_refresh_history h
                                        where h.pgt_id = s.pgt_id order by refresh_id desc limit 1) h on true
                   order by s.pgt_id",
-                &[pending.clone().into(), asked.into(), asker.into()],
+                &[pending.into(), asked.into(), asker.into(), since.into()],
                 |row| {
                     Ok((
                         row.require(1)?,

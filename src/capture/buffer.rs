@@ -141,11 +141,26 @@ fn scan(
 /// `asked` sees, or a doubt about its capture. Reads and changes nothing else. Of a source that is gone nobody
 /// can tell what it had.
 pub fn is_behind(source: i32, frontier: &Frontier, snapshot: &Snapshot, asked: &Frontier) -> Result<bool> {
+    Ok(unseen(source, frontier, snapshot, asked)? != Unseen::Nothing)
+}
+
+/// What a source has for a consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unseen {
+    Nothing,
+    /// Changes; the oldest transaction among them.
+    From(u64),
+    /// Whatever was not captured, or is gone.
+    Unknown,
+}
+
+/// The same as [`is_behind`], and since which transaction.
+pub fn unseen(source: i32, frontier: &Frontier, snapshot: &Snapshot, asked: &Frontier) -> Result<Unseen> {
     if members_changed(source)?.is_some() {
-        return Ok(true);
+        return Ok(Unseen::Unknown);
     }
-    let unseen = any_unseen(source, frontier, snapshot, |stamp| asked.sees(stamp.xid, stamp.seq))?;
-    Ok(unseen.unwrap_or(true))
+    let oldest = oldest_unseen(source, frontier, snapshot, |stamp| asked.sees(stamp.xid, stamp.seq))?;
+    Ok(oldest.map_or(Unseen::Unknown, |oldest| oldest.map_or(Unseen::Nothing, Unseen::From)))
 }
 
 /// Whether this transaction has changes of a source that `frontier` does not see.
@@ -154,28 +169,31 @@ pub fn has_own(source: i32, frontier: &Frontier, snapshot: &Snapshot) -> Result<
         return Ok(true);
     }
     let Some(own) = xact::top_xid_if_any() else { return Ok(false) };
-    let unseen = any_unseen(source, frontier, snapshot, |stamp| stamp.xid == own)?;
-    Ok(unseen.unwrap_or(false))
+    let oldest = oldest_unseen(source, frontier, snapshot, |stamp| stamp.xid == own)?;
+    Ok(oldest.flatten().is_some())
 }
 
-/// Whether there is a row, of those that count, which `snapshot` sees and `frontier` does not; `None` if the buffer is gone.
-fn any_unseen(
+/// The oldest transaction among the rows, of those that count, which `snapshot` sees and `frontier` does not; `None` if
+/// the buffer is gone.
+fn oldest_unseen(
     source: i32,
     frontier: &Frontier,
     snapshot: &Snapshot,
     counts: impl Fn(&Stamp) -> bool,
-) -> Result<Option<bool>> {
+) -> Result<Option<Option<u64>>> {
     let Some(known) = cache::known(source)? else { return Ok(None) };
     let Some(buffer) = Table::open(known.buffer, pg_sys::AccessShareLock) else { return Ok(None) };
-    let mut found = false;
+    let mut oldest: Option<u64> = None;
     if buffer.pages() > 0 {
         stamp::for_each(&buffer, snapshot, |chunk| {
             let stamp = &chunk.stamp;
-            found |= counts(stamp) && !frontier.sees(stamp.xid, stamp.seq);
+            if counts(stamp) && !frontier.sees(stamp.xid, stamp.seq) {
+                oldest = Some(oldest.map_or(stamp.xid, |oldest| oldest.min(stamp.xid)));
+            }
             Ok(())
         })?;
     }
-    Ok(Some(found))
+    Ok(Some(oldest))
 }
 
 /// Reads chunks of any layout of one source into rows of one type.

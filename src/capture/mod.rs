@@ -20,7 +20,7 @@ mod stamp;
 mod track;
 mod trigger;
 
-pub use buffer::{Pending, bytes, empty, has_own, is_behind, pending, prune, rest, sizes, write};
+pub use buffer::{Pending, Unseen, bytes, empty, has_own, is_behind, pending, prune, rest, sizes, unseen, write};
 pub use track::{members_changed, release, track};
 
 use crate::error::Result;

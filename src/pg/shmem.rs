@@ -8,6 +8,7 @@
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 
+use ivm::moments::Moments;
 use pgrx::pg_sys;
 
 /// Databases that can have a scheduler, or be known to need none, at the same time.
@@ -36,6 +37,8 @@ pub struct Shared {
     pub seats: [Seat; SEATS],
     /// Rows that came to pages of change buffers, by a hash of the page.
     pub stirs: [AtomicU64; STIRS],
+    /// When transactions that changed a source committed.
+    pub moments: Moments,
 }
 
 /// The part of one database.

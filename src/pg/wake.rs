@@ -8,10 +8,12 @@ use std::ffi::c_void;
 use std::sync::Once;
 use std::sync::atomic::Ordering;
 
+use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
 use pgrx::pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE};
 
 use crate::pg::shmem::{Phase, Seat, Slot, Stage, shared};
+use crate::pg::xact;
 
 /// What a transaction has to tell once it has committed.
 #[derive(Clone, Copy, Default)]
@@ -51,6 +53,10 @@ fn my_slot() -> Option<&'static Slot> {
 /// Tells that rows of these sources have been committed. For `XACT_EVENT_COMMIT`: raises no error and
 /// allocates nothing. A scheduler that knows already is left asleep.
 pub fn sources_changed(sources: &[i32]) {
+    if let (Some(shared), Some(xid)) = (shared(), xact::top_xid_if_any()) {
+        // SAFETY: the time of this commit, which the server has just written to its log.
+        shared.moments.note(xid, unsafe { pg_sys::GetCurrentTransactionStopTimestamp() });
+    }
     if let Some(slot) = my_slot()
         && slot.mark(sources)
     {
@@ -195,4 +201,9 @@ pub fn ring_launcher() {
     if let Some(shared) = shared() {
         shared.launcher.ring();
     }
+}
+
+/// When a transaction that changed a source committed, as far as that is remembered.
+pub fn committed_at(xid: u64) -> Option<TimestampWithTimeZone> {
+    shared()?.moments.of(xid)?.try_into().ok()
 }

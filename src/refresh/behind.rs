@@ -4,21 +4,22 @@ use std::collections::BTreeMap;
 
 use ivm::frontier::Frontier;
 use pgrx::PgSqlErrorCode::{ERRCODE_ACTIVE_SQL_TRANSACTION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE};
+use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::Oid;
 
-use crate::capture;
+use crate::capture::{self, Unseen};
 use crate::catalog::dependency::{self, Dependency};
 use crate::catalog::stream_table::{self, Status, StreamTable};
 use crate::catalog::{frontier, quietly};
 use crate::error::{Error, Result};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi::{self, Session};
-use crate::pg::{guard, relation};
+use crate::pg::{guard, relation, wake};
 use crate::refresh::tick;
 
-/// The sources that hold rows which a stream table has not seen, with that table. One that will start over, whatever
-/// its sources hold, is not among them.
-pub fn behind(sources: &[i32]) -> Result<Vec<(i32, i32)>> {
+/// The stream tables that have not seen all that these sources hold, each with the time when the oldest of it was
+/// committed, as far as that is known. One that will start over, whatever its sources hold, is not among them.
+pub fn behind(sources: &[i32]) -> Result<Vec<(i32, Option<TimestampWithTimeZone>)>> {
     let now = Snapshot::latest();
     let everything = now.frontier().with_own(capture::position());
     quietly(|| {
@@ -27,8 +28,10 @@ pub fn behind(sources: &[i32]) -> Result<Vec<(i32, i32)>> {
             for source in sources {
                 for consumer in frontier::of_source(session, *source)? {
                     let Some(seen) = consumer.follows else { continue };
-                    if capture::is_behind(*source, &seen, &now, &everything)? {
-                        behind.push((*source, consumer.id));
+                    match capture::unseen(*source, &seen, &now, &everything)? {
+                        Unseen::Nothing => {}
+                        Unseen::From(xid) => behind.push((consumer.id, wake::committed_at(xid))),
+                        Unseen::Unknown => behind.push((consumer.id, None)),
                     }
                 }
             }

@@ -152,3 +152,30 @@ async fn a_clock_that_is_not_followed_ticks() {
     assert!(session.holds(exact).await);
     database.close().await;
 }
+
+/// Staleness is the age of the oldest change that is not shown, not that of the last refresh.
+#[tokio::test]
+async fn staleness_counts_from_the_oldest_change() {
+    let database = Database::fresh("staleness").await;
+    let session = database.connect().await;
+    session
+        .run(
+            "create table t (id int primary key); insert into t values (1);
+             select pgtrickle.create_stream_table('s', 'select id from t', '1d');
+             select pgtrickle.create_stream_table('reads', 'select count(*) as n from s', '1d')",
+        )
+        .await;
+    let between = |low: &str, high: &str| {
+        format!(
+            "select bool_and(staleness between '{low}' and '{high}') and count(*) = 2 from pgtrickle.pgt_status() where name ~ 's$'"
+        )
+    };
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!(session.holds(&between("0", "500ms")).await, "nothing is pending");
+    session.run("insert into t values (2)").await;
+    assert!(session.holds(&between("0", "1s")).await, "the change is new, the refresh is not");
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    session.run("insert into t values (3)").await;
+    assert!(session.holds(&between("1100ms", "3s")).await, "the oldest change counts");
+    database.close().await;
+}

@@ -18,6 +18,7 @@ pub mod frontier;
 pub mod identity;
 pub mod keys;
 pub mod memory;
+pub mod moments;
 pub mod nodes;
 mod operands;
 pub mod outline;
