@@ -39,8 +39,9 @@ type StatusRow = (
 );
 
 /// One row per stream table. A table with nothing pending is as fresh as the moment of asking, unless its rows, or
-/// those of what it reads, come and go as time passes. Its staleness is the age of the oldest change that it does not show. Its target is how stale it may become by its schedule;
-/// `missed` counts the refreshes of the workers that made a change visible clearly later than that.
+/// those of what it reads, come and go as time passes. Its staleness is the age of the oldest change that it does not
+/// show. Its target is how stale it may become by its schedule; `missed` counts the refreshes of the workers that made a
+/// change visible clearly later than that.
 #[pg_extern]
 fn pgt_status() -> std::result::Result<
     TableIterator<

@@ -127,7 +127,7 @@ fn key_figures() {
 fn conditions_on_a_side() {
     let exists = |m: usize| {
         let each = |d: &&str| format!("(EXISTS ( SELECT 1 FROM public.{d} {d} WHERE ({d}.id = f.v)))");
-        let all: Vec<String> = NAMES[..m].iter().map(|d| each(d)).collect();
+        let all: Vec<String> = NAMES[..m].iter().map(each).collect();
         let query = format!("SELECT f.id FROM public.f f WHERE ({})", all.join(" AND "));
         let facts = rows(&[(1, 1), (2, 1), (3, 2)]);
         let sources = NAMES[..m].iter().map(|d| (*d, rows(&[(1, 10)]), rows(&[(1, 10), (2, 10)])));
