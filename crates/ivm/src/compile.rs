@@ -15,7 +15,7 @@ use crate::sql::ast::Query;
 use crate::sql::ident::{Ident, QName};
 use crate::types::Types;
 use crate::view::{DELTA, Identity, Node, NodeColumn, Program, Source, View};
-use crate::{bind, recursion, render, rewrite};
+use crate::{bind, feasible, recursion, render, rewrite};
 
 /// Compiles a query. `table` is the stream table, `state(k)` the table of its internal node `k`.
 pub fn compile(query: &Query, catalog: &dyn Catalog, table: &QName, state: &dyn Fn(usize) -> QName) -> Result<View> {
@@ -32,7 +32,9 @@ pub fn of_plan(plan: Plan, catalog: &dyn Catalog, tables: (&QName, &dyn Fn(usize
     plan.check()?;
     let types = Types::of(&plan, catalog, &source_name)?;
     let sources = sources(&plan, catalog)?;
+    feasible::check_groups(&plan, &types)?;
     let cut = nodes::cut(plan, catalog, &types, &mut ids)?;
+    feasible::check_stored(&cut)?;
     let last = cut.len() - 1;
     let (table, state) = tables;
     let name = |k: usize| if k == last { table.clone() } else { state(k) };

@@ -7,7 +7,8 @@
 //! Where a table has a key and all its values look alike when they are equal, no grouping is needed: the delta
 //! comes in the order of the key and then of all other columns, and weights are added up as the rows are read.
 
-use crate::catalog::{ColumnType, Equality};
+use crate::catalog::Equality;
+use crate::feasible;
 use crate::identity;
 use crate::nodes::beside;
 use crate::plan::{AggregateCall, Column, Expr, Ids, Plan};
@@ -19,10 +20,7 @@ use super::Delta;
 /// The consolidated delta, its columns under the names and in the order given, the weight last.
 pub fn plan(delta: Delta, output: &[(Column, NodeColumn)], ids: &mut Ids) -> Plan {
     let (mut below, mut keys, mut above) = (vec![], vec![], vec![]);
-    let unlike = |is: fn(&ColumnType) -> bool| {
-        output.iter().any(|(_, known)| known.ty.equality != Equality::Missing && !is(&known.ty))
-    };
-    let mixed = unlike(|ty| ty.hashable) && unlike(|ty| ty.sortable);
+    let mixed = !feasible::group_together(output.iter().map(|(_, known)| &known.ty));
     for (column, known) in output {
         let named = Column { id: column.id, name: known.name.clone() };
         let text = ids.column(beside(&known.name, "text"));

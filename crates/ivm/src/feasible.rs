@@ -1,0 +1,54 @@
+//! What PostgreSQL cannot do with the types of a plan's columns, found before a statement of ours fails over it.
+//!
+//! It stores no rows whose type has no name. It groups by several columns by sorting or by hashing, so that one that can
+//! only be sorted does not go with one that can only be hashed; our programs group by the keys of joins, too.
+
+use crate::catalog::{ColumnType, Equality};
+use crate::error::{Error, Result};
+use crate::keys;
+use crate::nodes::Cut;
+use crate::plan::{ColId, Plan};
+use crate::types::Types;
+
+/// Whether the server can group by columns of these types at once.
+pub fn group_together<'a>(types: impl Iterator<Item = &'a ColumnType> + Clone) -> bool {
+    let lacks = |has: fn(&ColumnType) -> bool| types.clone().any(|ty| ty.equality != Equality::Missing && !has(ty));
+    !(lacks(|ty| ty.hashable) && lacks(|ty| ty.sortable))
+}
+
+/// Refuses a plan that groups by columns that do not go together.
+pub fn check_groups(plan: &Plan, types: &Types) -> Result<()> {
+    let keys: Vec<ColId> = match plan {
+        Plan::Aggregate(aggregate) => aggregate.keys.iter().map(|key| key.id).collect(),
+        Plan::Distinct(distinct) => distinct.input.columns().iter().map(|column| column.id).collect(),
+        Plan::Outer(outer) => compared(&outer.on.clone().conjuncts()),
+        Plan::Semi(semi) => compared(&semi.on.clone().conjuncts()),
+        _ => vec![],
+    };
+    let keys = keys.into_iter().map(|id| types.get(id)).collect::<Result<Vec<_>>>()?;
+    if !group_together(keys.into_iter()) {
+        return Err(Error::unsupported(
+            "keys of types that can only be sorted beside others that can only be hashed",
+            "PostgreSQL cannot group by them together, as a delta must",
+            "Cast one of them to text where it is compared or grouped by.",
+        ));
+    }
+    plan.inputs().into_iter().try_for_each(|input| check_groups(input, types))
+}
+
+fn compared(conditions: &[crate::plan::Expr]) -> Vec<ColId> {
+    conditions.iter().filter_map(keys::equal_columns).flat_map(|(l, r)| [l, r]).collect()
+}
+
+/// Refuses internal nodes whose rows cannot be stored; the last one is the stream table itself.
+pub fn check_stored(nodes: &[Cut]) -> Result<()> {
+    let internal = nodes.iter().rev().skip(1).flat_map(|node| &node.columns);
+    match internal.into_iter().any(|column| matches!(column.ty.base.as_str(), "record" | "record[]")) {
+        true => Err(Error::unsupported(
+            "a row without a type of its own, grouped by or kept",
+            "it must be stored to be followed, and PostgreSQL stores rows of named types only",
+            "Cast it to a composite type, or group by its columns.",
+        )),
+        false => Ok(()),
+    }
+}
