@@ -70,6 +70,7 @@ laws! {
     law_recursive: Shape::Fixpoint;
     law_intersect_except: Shape::SetOperation;
     law_grouping_sets: Shape::GroupingSets;
+    law_meanings: Shape::Meaning;
     law_any_plan: Shape::Any(3);
 }
 

@@ -35,6 +35,8 @@ pub enum Shape {
     SetOperation,
     /// ROLLUP, CUBE and GROUPING SETS, bound from SQL.
     GroupingSets,
+    /// One of the queries of `queries::MEANINGS`, bound from SQL.
+    Meaning,
     /// Anything, to this depth.
     Any(usize),
 }
@@ -91,6 +93,7 @@ impl<'a, 'b> Generator<'a, 'b> {
             Shape::Fixpoint => self.fixpoint(1),
             Shape::SetOperation => return self.set_operation(),
             Shape::GroupingSets => return self.grouping_sets(),
+            Shape::Meaning => return self.meaning(),
             Shape::Any(depth) => self.any(depth),
         };
         (plan, self.ids)

@@ -1,17 +1,43 @@
 //! Random queries of operators that exist in SQL only: binding rewrites them onto others.
 
-use ivm::bind;
 use ivm::expr::Expr as E;
 use ivm::plan::{Column, Ids, Plan, Relation};
 use ivm::render;
 use ivm::rewrite::unnest;
 use ivm::sql::ast::{Body, Distinct, Expr, From, Group, Item, Query, Select, SetOp, col};
 use ivm::sql::ident::QName;
+use ivm::{bind, canon};
 
 use crate::catalog::catalog;
 use crate::plans::{Generator, Ty};
 
+/// Columns that LATERAL queries pass on, rows with NULL fields, comparisons across types, orders that are relied on, what
+/// FILTER keeps from division, calls that return sets where they only order or group.
+const MEANINGS: [&str; 16] = [
+    "SELECT r.a, r.b, v.p, v.n FROM (public.r LEFT JOIN LATERAL ( SELECT r.b AS p, s.y AS n FROM public.s WHERE (s.a = r.a)) v ON (true))",
+    "SELECT r.a, r.b, v.p, v.n FROM (public.r LEFT JOIN LATERAL ( SELECT r.b AS p, count(s.y) AS n FROM public.s WHERE (s.a = r.a)) v ON (true))",
+    "SELECT r.b, v.p, v.q FROM (public.r LEFT JOIN LATERAL ( SELECT r.b AS p, w.q FROM (public.s LEFT JOIN LATERAL ( SELECT s.y AS q FROM public.t WHERE (t.id = s.a)) w ON (true)) WHERE (s.a = r.a)) v ON ((v.p > 0)))",
+    "SELECT s.y, count(ROW(s.a, s.y)) FILTER (WHERE (s.a > 0)) AS n, count(ROW(s.a, s.y)) AS m FROM public.s GROUP BY s.y",
+    "SELECT DISTINCT (ROW(s.a, s.y))::public.pair AS k FROM public.s",
+    "SELECT x.a, y.a AS b FROM (( SELECT s.a, (ROW(s.a, s.y))::public.pair AS k FROM public.s) x LEFT JOIN ( SELECT s_1.a, (ROW(s_1.a, s_1.y))::public.pair AS k FROM public.s s_1) y ON ((x.k = y.k)))",
+    "SELECT x.a FROM ( SELECT s.a, (ROW(s.a, s.y))::public.pair AS k FROM public.s) x WHERE (NOT (x.k IN ( SELECT y.k FROM ( SELECT (ROW(r.a, 'a'::text))::public.pair AS k FROM public.r WHERE (r.b > 0)) y)))",
+    "SELECT s.a FROM public.s WHERE (NOT (s.a IN ( SELECT r.x FROM public.r)))",
+    "SELECT r.a, (r.x IN ( SELECT t.v FROM public.t)) AS i, ((r.x)::double precision IN ( SELECT t.v FROM public.t)) AS f FROM public.r",
+    "SELECT s.a FROM public.s WHERE (s.a = ANY ( SELECT t.v FROM public.t))",
+    "SELECT a, r.b, t.v FROM (public.r LEFT JOIN ( SELECT t_1.v AS a, t_1.v FROM public.t t_1) t USING (a))",
+    "SELECT q.a, string_agg(q.y, ','::text) AS ys FROM ( SELECT s.a, s.y FROM public.s ORDER BY s.a, s.y) q GROUP BY q.a",
+    "SELECT q.a, q.y FROM ( SELECT s.a, s.y FROM public.s ORDER BY s.y DESC, s.a) q LIMIT 2",
+    "SELECT r.a, sum((r.b / (r.a)::bigint)) FILTER (WHERE (r.a <> 0)) AS s, count((r.b / (r.a)::bigint)) FILTER (WHERE (r.a > 0)) AS n, max((r.b / (r.a)::bigint)) FILTER (WHERE (r.a > 0)) AS m FROM public.r GROUP BY r.a",
+    "SELECT s.y FROM public.s ORDER BY (generate_series(1, s.a))",
+    "SELECT s.y, generate_series(1, s.a) AS g, count(*) AS n FROM public.s GROUP BY CUBE((s.y), (generate_series(1, s.a)))",
+];
+
 impl Generator<'_, '_> {
+    pub fn meaning(&mut self) -> (Plan, Ids) {
+        let sql = self.tape.of(&MEANINGS);
+        bound(canon::parse(sql).expect("a query as PostgreSQL prints it"))
+    }
+
     /// Two arms of random plans, counted against each other.
     pub fn set_operation(&mut self) -> (Plan, Ids) {
         let (left, right) = (self.arm(), self.arm());
