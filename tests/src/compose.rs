@@ -176,6 +176,11 @@ impl Piece {
         };
         let any = self.any_column(dice);
         let number = self.column(dice, Type::is_number);
+        let whole = self.column(dice, |ty| matches!(ty, Type::Int | Type::Big));
+        if let Some(at) = whole.filter(|_| dice.percent(15)) {
+            let ty = if self.columns[at] == Type::Int { Type::Big } else { Type::Numeric };
+            return (format!("sum(100 / q.c{at}) filter (where q.c{at} <> 0)"), ty);
+        }
         let (call, ty) = match (dice.below(6), number) {
             (0, _) | (1, None) => ("count(*)".to_owned(), Type::Big),
             (1, Some(at)) | (2, Some(at)) => {
@@ -220,19 +225,62 @@ impl Piece {
         let fits = |ty: Type| ty.is_number() != text && ty != Type::Numeric;
         let (Some(left), Some(right)) = (self.column(dice, fits), other.column(dice, fits)) else { return self };
         let sign = if dice.percent(20) { "<" } else { "=" };
+        let across = |ty: Type| ty.is_number() != text;
+        let (any_left, any_right) =
+            (self.column(dice, across).unwrap_or(left), other.column(dice, across).unwrap_or(right));
         let matching = format!("select 1 from ({}) r where r.c{right} {sign} l.c{left}", other.sql);
         let condition = match dice.below(6) {
             0 => format!("exists ({matching} and {})", other.condition(dice, "r")),
             1 => format!("not exists ({matching})"),
-            2 => format!("l.c{left} in (select r.c{right} from ({}) r)", other.sql),
-            3 => format!("l.c{left} not in (select r.c{right} from ({}) r)", other.sql),
-            4 => format!("({} or l.c{left} in (select r.c{right} from ({}) r))", self.condition(dice, "l"), other.sql),
+            2 => format!("l.c{any_left} in (select r.c{any_right} from ({}) r)", other.sql),
+            3 => format!("l.c{any_left} not in (select r.c{any_right} from ({}) r)", other.sql),
+            4 => {
+                let or = self.condition(dice, "l");
+                format!("({or} or l.c{any_left} in (select r.c{any_right} from ({}) r))", other.sql)
+            }
             _ => {
                 let aggregate = if text { "max" } else { "min" };
                 format!("l.c{left} >= (select {aggregate}(r.c{right}) from ({}) r)", other.sql)
             }
         };
         Piece { sql: format!("select * from ({}) l where {condition}", self.sql), columns: self.columns }
+    }
+
+    /// Each row with those of another piece that have its value, which pass on some of its own columns.
+    fn lateral(self, other: Piece, dice: &mut Dice) -> Piece {
+        let text = dice.percent(25);
+        let fits = |ty: Type| ty.is_number() != text && ty != Type::Numeric;
+        let (Some(left), Some(right)) = (self.column(dice, fits), other.column(dice, fits)) else { return self };
+        let (own, passed, found) = (self.any_column(dice), self.any_column(dice), other.any_column(dice));
+        let kind = *dice.pick(&["left join", "left join", "join"]);
+        let matching = format!("from ({}) r where r.c{right} = l.c{left}", other.sql);
+        let (query, columns) = match dice.percent(30) {
+            true => (format!("select l.c{passed} as p, count(r.c{found}) as n {matching}"), Type::Big),
+            false => (format!("select l.c{passed} as p, r.c{found} as n {matching}"), other.columns[found]),
+        };
+        let items = select(&[format!("l.c{own}"), format!("l.c{passed}"), "v.p".to_owned(), "v.n".to_owned()]);
+        let sql = format!("select {items} from ({}) l {kind} lateral ({query}) v on true", self.sql);
+        Piece { sql, columns: vec![self.columns[own], self.columns[passed], self.columns[passed], columns] }
+    }
+
+    /// What relies on the order of a subquery.
+    fn ordered(self, dice: &mut Dice) -> Piece {
+        let first = self.any_column(dice);
+        let fits = |ty: Type| ty != Type::Numeric;
+        match self.column(dice, fits).filter(|_| dice.percent(60)) {
+            Some(at) => {
+                let rest: Vec<String> = (0..self.columns.len()).map(|at| format!("q.c{at}")).collect();
+                let sorted = format!("select * from ({}) q order by q.c{first}, {}", self.sql, rest.join(", "));
+                let items = select(&[format!("q.c{first}"), format!("string_agg(q.c{at}::text, ',')")]);
+                let sql = format!("select {items} from ({sorted}) q group by q.c{first}");
+                Piece { sql, columns: vec![self.columns[first], Type::Text] }
+            }
+            None => {
+                let sorted = format!("select * from ({}) q order by {}", self.sql, self.order(first, dice));
+                let sql = format!("select * from ({sorted}) q limit {}", 1 + dice.below(12));
+                Piece { sql: format!("select * from ({sql}) q"), columns: self.columns }
+            }
+        }
     }
 
     fn union(self, other: Piece, dice: &mut Dice) -> Piece {
@@ -325,7 +373,7 @@ impl Composer<'_> {
             return Piece::base(self.relation(dice));
         }
         let input = self.piece(dice, depth - 1);
-        match dice.weighted(&[2, 2, 2, 4, 4, 3, 3, 2, 2]) {
+        match dice.weighted(&[2, 2, 2, 4, 4, 3, 3, 2, 2, 2, 1]) {
             0 => input.filter(dice),
             1 => input.project(dice),
             2 => input.distinct(dice),
@@ -335,6 +383,8 @@ impl Composer<'_> {
             6 if self.may_join() => input.subquery(self.other(dice, depth), dice),
             7 => input.window(dice),
             8 => input.limit(dice),
+            9 if self.may_join() => input.lateral(self.other(dice, depth), dice),
+            10 => input.ordered(dice),
             _ => input.aggregate(dice),
         }
     }

@@ -1,10 +1,12 @@
 //! Defining queries over the tables of `world`: every construct, and what is to be expected of it.
 
+mod meanings;
 mod sets;
 mod windows;
 
 use crate::exact::Look::{self, Text, TextOnly, Values};
 
+pub use meanings::MEANINGS;
 pub use sets::SETS;
 pub use windows::WINDOWS;
 

@@ -27,6 +27,11 @@ pub enum Kind {
     /// text whose equality is not identity: case-insensitive
     Folded,
     Region,
+    /// a composite type, fields of which may be NULL
+    Pair,
+    /// numeric and bigint that are one as float8
+    Digits,
+    Whole,
 }
 
 pub struct Table {
@@ -37,7 +42,7 @@ pub struct Table {
 }
 
 /// The tables; `SETUP` makes them.
-pub static TABLES: [Table; 8] = [
+pub static TABLES: [Table; 9] = [
     Table {
         name: "items",
         columns: &[
@@ -69,6 +74,18 @@ pub static TABLES: [Table; 8] = [
         keyed: true,
     },
     Table { name: "parts", columns: &[("id", Kind::Key), ("g", Kind::Text), ("v", Kind::Int)], keyed: true },
+    Table {
+        name: "pairs",
+        columns: &[
+            ("id", Kind::Key),
+            ("v", Kind::Pair),
+            ("g", Kind::Int),
+            ("near", Kind::Float),
+            ("far", Kind::Digits),
+            ("whole", Kind::Whole),
+        ],
+        keyed: true,
+    },
     Table { name: "child", columns: &[("a", Kind::Int), ("b", Kind::Text)], keyed: false },
 ];
 
@@ -91,6 +108,8 @@ pub fn setup(citext: bool, icu: bool, home: &Home) -> String {
         create table docs (id int primary key, tags int[], js jsonb, doc json);
         create table keyless (a int, b text, n numeric);
         create table ref (id int primary key, name text, region text not null);
+        create type pair as (x int, y text);
+        create table pairs (id int primary key, v pair, g int, near float8, far numeric, whole bigint);
         create table link (item int, ref int, qty int);
         create table parts (id int primary key, g text, v int) partition by range (id);
         create table parts_low partition of parts for values from (minvalue) to (20);
@@ -149,6 +168,11 @@ impl Kind {
             Kind::Positive => &["1", "2", "3"],
             Kind::Folded => &["'x'", "'X'", "'y'", "'Y'", "'straße'", "'STRASSE'"],
             Kind::Region => &["'north'", "'south'"],
+            Kind::Pair => {
+                &["'(,)'::pair", "'(1,)'::pair", "'(,a)'::pair", "'(1,a)'::pair", "'(1,b)'::pair", "'(,\"\")'::pair"]
+            }
+            Kind::Digits => &["1", "1.0", "1.000000000000000000001", "0.25", "9007199254740993", "'NaN'", "1048576.25"],
+            Kind::Whole => &["0", "1", "9007199254740992", "9007199254740993"],
         };
         (*dice.pick(pool)).to_owned()
     }
@@ -167,6 +191,9 @@ impl Kind {
             Kind::Json => "json",
             Kind::Mood => "mood",
             Kind::Positive => "positive",
+            Kind::Pair => "pair",
+            Kind::Digits => "numeric",
+            Kind::Whole => "bigint",
         }
     }
 
