@@ -28,6 +28,7 @@ pub mod template;
 pub mod trigger;
 pub mod tuplestore;
 pub mod types;
+mod unread;
 pub mod view;
 pub mod wake;
 pub mod weighted;

@@ -10,8 +10,10 @@ use pgrx::{pg_guard, pg_sys};
 
 use crate::error::{Error, Result};
 use crate::pg::spi::{OwnerSession, c_string};
+use crate::pg::unread;
 
-/// An analysed and rewritten query: views within views are expanded. Lives in the current memory context.
+/// An analysed and rewritten query: views within views are expanded, and columns that nothing reads call nothing whose
+/// result can change. Lives in the current memory context.
 pub struct Analysed(*mut pg_sys::Query);
 
 /// What a query calls, wherever in it that is: in views that it reads, in subqueries, behind operators, casts,
@@ -111,7 +113,9 @@ unsafe fn rewrite(query: *mut pg_sys::Query) -> Result<Analysed> {
         if list.is_null() || (*list).length != 1 {
             return Err(Error::Bug("a SELECT rewrites to one query"));
         }
-        Ok(Analysed((*(*list).elements).ptr_value.cast()))
+        let rewritten = (*(*list).elements).ptr_value.cast();
+        unread::prune(rewritten);
+        Ok(Analysed(rewritten))
     }
 }
 

@@ -70,3 +70,33 @@ set timezone = 'Asia/Tokyo';
 set datestyle = 'German';
 select check_stream_table('kept'), check_stream_table('grouped');
 select id, day, text, plain, zone, parsed from kept order by id;
+
+-- What nothing reads is not asked for: in views, subqueries, joins and CTEs, however deep.
+create view stamped as select t.*, random() as r, now() as seen, top() as highest, v::small as few from t;
+create view counted as select id, v, r, seen, count(*) over () as n from (select id, v, r + 1 as r, seen from stamped) s;
+call follow('unread', 'select id, v from stamped where id > 0');
+call follow('unread_deep', 'select id, v from counted');
+call follow('unread_join', 'select j.id, j.w from (stamped s join (select id as other, v as w, random() as q from t) u on s.id = u.other) j');
+call follow('unread_using', 'select id, v from (select id, random() as r from t) a join (select id, v, top() as c from t) b using (id)');
+call follow('unread_cte', 'with a as materialized (select id, random() as r from t), b as (select id, r from a) select x.id, y.id as other from b x left join b y on y.id > x.id');
+call follow('unread_lateral', 'select t.id, l.n from t, lateral (select count(*) as n, random() as r from t u where u.v = t.v) l');
+call follow('unread_group', 'select v, n from (select v, count(*) as n, max(random()) as r from t group by v) g');
+select name, full_reason from pgtrickle.pgt_status() where name like 'public.unread%' order by name;
+insert into t values (4, 1), (5, 5);
+update t set v = v + 1 where id = 2;
+delete from t where id = 1;
+select name, refreshed_how(name) from pgtrickle.pgt_status() where name like 'public.unread%' order by name;
+-- expect-error
+select pgtrickle.create_stream_table('st', 'select s from stamped s');
+-- expect-error
+select pgtrickle.create_stream_table('st', 'select j::text from (stamped s join t u using (id)) j');
+-- expect-error
+select pgtrickle.create_stream_table('st', 'select id from (select id, r from stamped union select id, v from t) s');
+-- expect-error
+select pgtrickle.create_stream_table('st', 'select id from (select distinct id, r from stamped) s');
+-- expect-error
+select pgtrickle.create_stream_table('st', 'select id from (select id, generate_series(1, random()::int) as r from t) s');
+-- expect-error
+select pgtrickle.create_stream_table('st', 'select id from t where v < (select max(r) from stamped)');
+-- expect-error
+select pgtrickle.create_stream_table('st', 'select count(*) as n from (select id, r from stamped) s group by r');
