@@ -9,7 +9,7 @@ use pgrx::pg_sys::{self, NodeTag};
 use crate::error::{Error, Result};
 use crate::pg::guard;
 use crate::pg::list::{integers, pointers};
-use crate::pg::spi::Statement;
+use crate::pg::spi::{OwnerSession, Statement};
 
 /// What a statement reads, which decides what the planner counts for it: by default whatever the settings are for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Statement {
     }
 
     /// Plans the statement unless it is. The ephemeral relations that it reads must be registered.
-    pub fn planned(&self) -> Result<Planned> {
+    pub fn planned(&self, _owner: &OwnerSession) -> Result<Planned> {
         let statement = self.plan_tree()?;
         // SAFETY: the plan was just made or found valid, and lives as long as the statement.
         unsafe {
@@ -83,7 +83,7 @@ impl Statement {
     }
 
     /// Tables that the plan joins with an ephemeral relation, reading them whole.
-    pub fn unindexed(&self) -> Result<Vec<Unindexed>> {
+    pub fn unindexed(&self, _owner: &OwnerSession) -> Result<Vec<Unindexed>> {
         let reader = Reader { statement: self.plan_tree()? };
         // SAFETY: as above.
         unsafe { Ok(reader.unindexed()) }

@@ -115,7 +115,7 @@ fn unindexed(session: &OwnerSession, loaded: &Loaded, asked: &BTreeSet<usize>) -
         let store = capture::empty(dependency.source, &dependency.columns)?;
         let deltas = [(&delta, &store, told(1.0))];
         estimate::rehearse(session, loaded, (deltas, &|node| asked.contains(&node)), &mut |statement| {
-            found.extend(statement.unindexed()?);
+            found.extend(statement.unindexed(session)?);
             Ok(())
         })?;
     }

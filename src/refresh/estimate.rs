@@ -117,7 +117,7 @@ pub fn costs(session: &OwnerSession, loaded: &Loaded, changed: &BTreeMap<Relatio
     let deltas = changed.iter().zip(&rows).map(|((relation, pending), rows)| (relation, &pending.store, *rows));
     let mut cost = 0.0;
     let shared = rehearse(session, loaded, (deltas, &|_| true), &mut |statement| {
-        cost += STATEMENT + statement.planned()?.cost;
+        cost += STATEMENT + statement.planned(session)?.cost;
         Ok(())
     })?;
     let costs = Costs { delta: cost + shared, full: full_cost(session, loaded)? + shared };
@@ -143,7 +143,7 @@ fn full_cost(session: &OwnerSession, loaded: &Loaded) -> Result<f64> {
         let compiled = loaded.programs.full(loaded, node)?;
         for step in 0..compiled.program.steps.len() {
             let statement = compiled.statement(session, step, &[], NEAR)?;
-            cost += STATEMENT + statement.planned()?.cost;
+            cost += STATEMENT + statement.planned(session)?.cost;
         }
     }
     Ok(cost)
@@ -203,7 +203,7 @@ fn rehearse_steps(
     for (at, step) in compiled.program.steps.iter().enumerate() {
         let statement = compiled.statement(session, at, &sizes, near(&sizes))?;
         let unlikely = is_unlikely(&compiled.program, step);
-        let rows = match statement.planned()? {
+        let rows = match statement.planned(session)? {
             _ if unlikely || step.seldom => 0.0,
             Planned { rows, last_term, .. } if step.cancels => rows - last_term,
             Planned { rows, .. } => rows,
@@ -234,7 +234,7 @@ fn apply_cost(session: &OwnerSession, loaded: &Loaded, node: usize, (delta, rows
     let part = told(rows / if applied.update.is_some() { 4.0 } else { 2.0 });
     let mut cost = WRITE * rows;
     for change in applied.update.iter().chain([&applied.delete, &applied.insert]) {
-        let planned = change.with(session, (delta, part), near(&[part]), |statement| statement.planned())?;
+        let planned = change.with(session, (delta, part), near(&[part]), |statement| statement.planned(session))?;
         cost += STATEMENT + planned.cost;
     }
     Ok(cost)

@@ -54,7 +54,7 @@ impl<'a> Work<'a> {
     }
 
     fn timed<R>(&self, statement: &Statement, run: impl FnOnce() -> Result<R>) -> Result<R> {
-        let planned = statement.planned()?;
+        let planned = statement.planned(self.session)?;
         let began = Instant::now();
         let result = run();
         self.time.set(self.time.get() + began.elapsed());
