@@ -10,7 +10,7 @@ use crate::catalog::shape;
 use crate::error::{Error, Result};
 use crate::pg::spi::{OwnerSession, Session, Statement};
 use crate::pg::template::Hole;
-use crate::pg::{index, object, relation, trigger, xact};
+use crate::pg::{guard, index, object, relation, trigger, xact};
 
 /// A user's query without what may end a statement.
 fn body(query: &str) -> &str {
@@ -132,6 +132,10 @@ impl OwnIndex {
 
 /// The indexes that we made on a table. One that a user has made a constraint of is the user's.
 fn own_indexes(session: &Session, table: Oid) -> Result<Vec<OwnIndex>> {
+    guard::with_settings(&[("quote_all_identifiers", "off")], || own_indexes_as_printed(session, table))
+}
+
+fn own_indexes_as_printed(session: &Session, table: Oid) -> Result<Vec<OwnIndex>> {
     session.query(
         "select i.indexrelid, i.indisunique, m.amname = 'hash',
                 array(select pg_get_indexdef(i.indexrelid, n, false) from generate_series(1, i.indnatts) n)

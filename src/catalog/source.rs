@@ -138,7 +138,7 @@ pub fn members(session: &Session, source: &Source) -> Result<Vec<Member>> {
              from member m
              join pg_catalog.pg_trigger t on t.tgrelid = m.oid
             where t.tgfoid = 'pgtrickle.capture()'::pg_catalog.regprocedure
-              and t.tgargs = ($2::text::bytea || '\\x00'::bytea)
+              and t.tgargs = ($2::text::bytea || decode('00', 'hex'))
               and t.tgtype in (29, 32) and t.tgqual is null and t.tgattr = '' and t.tgconstraint = 0
               and exists (
                 select from pgtrickle.pgt_source_members k left join pg_catalog.pg_trigger p on p.oid = t.tgparentid
@@ -246,7 +246,7 @@ pub fn triggers(session: &Session, id: i32) -> Result<Vec<(Oid, Oid)>> {
     session.query(
         "select t.oid, t.tgrelid from pg_catalog.pg_trigger t
           where t.tgfoid = 'pgtrickle.capture()'::pg_catalog.regprocedure and t.tgparentid = 0
-            and t.tgargs = ($1::text::bytea || '\\x00'::bytea)",
+            and t.tgargs = ($1::text::bytea || decode('00', 'hex'))",
         &[id.into()],
         |row| Ok((row.require(1)?, row.require(2)?)),
     )

@@ -31,6 +31,13 @@ pub fn as_role<R>(role: pg_sys::Oid, restricted: bool, f: impl FnOnce() -> Resul
 /// A path that no user can write to.
 pub const PATH: &CStr = c"pg_catalog, pg_temp";
 
+/// What our own text is read under, whatever the session says.
+pub const PARSING: [(&str, &str); 3] =
+    [("standard_conforming_strings", "on"), ("transform_null_equals", "off"), ("array_nulls", "on")];
+
+/// Where objects of ours are made, whatever the session says: we do not ask whether a user may make them elsewhere.
+pub const OBJECTS: [(&str, &str); 2] = [("default_tablespace", ""), ("default_table_access_method", "heap")];
+
 /// That path as a setting, for what a user's query is to be read under once the server has analysed it.
 pub fn catalog_path() -> (&'static str, &'static str) {
     ("search_path", PATH.to_str().unwrap_or("pg_catalog"))

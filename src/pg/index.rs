@@ -6,6 +6,7 @@ use std::ffi::c_char;
 use pgrx::pg_sys::{self, Oid};
 
 use crate::error::{Error, Result};
+use crate::pg::guard;
 use crate::pg::spi::{OwnerSession, c_string};
 
 mod raw {
@@ -36,20 +37,22 @@ pub fn create(_owner: &OwnerSession, table: Oid, sql: &str) -> Result<Oid> {
         let statement = (*raw).stmt.cast::<pg_sys::IndexStmt>();
         let statement = pg_sys::ffi::pg_guard_ffi_boundary(|| raw::transformIndexStmt(table, statement, text.as_ptr()));
         let none = pg_sys::InvalidOid;
-        let made = pg_sys::DefineIndex(
-            table,
-            statement,
-            none,
-            none,
-            none,
-            #[cfg(not(feature = "pg15"))]
-            -1,
-            false,
-            false,
-            true,
-            false,
-            false,
-        );
+        let made = guard::with_settings(&guard::OBJECTS, || {
+            Ok(pg_sys::DefineIndex(
+                table,
+                statement,
+                none,
+                none,
+                none,
+                #[cfg(not(feature = "pg15"))]
+                -1,
+                false,
+                false,
+                true,
+                false,
+                false,
+            ))
+        })?;
         pg_sys::CommandCounterIncrement();
         Ok(made.objectId)
     }

@@ -210,7 +210,8 @@ impl Session {
         if let Some(found) = KEPT.with_borrow(|kept| kept.get(sql).cloned()) {
             return Ok(found);
         }
-        let statement = Rc::new(self.connection.prepare(sql, args)?);
+        let prepare = || self.connection.prepare(sql, args);
+        let statement = Rc::new(guard::with_settings(&guard::PARSING, prepare)?);
         KEPT.with_borrow_mut(|kept| kept.insert(sql, Rc::clone(&statement)));
         Ok(statement)
     }
@@ -223,8 +224,9 @@ impl Session {
 
     /// Runs a statement about objects that only `holes` name.
     pub fn define(&self, template: &'static str, holes: &[Hole]) -> Result<()> {
-        let statement = self.connection.prepare(&template::fill(template, holes)?, &[])?;
-        event::own(|| self.connection.run(&statement, &[]))?;
+        let text = template::fill(template, holes)?;
+        let statement = guard::with_settings(&guard::PARSING, || self.connection.prepare(&text, &[]))?;
+        guard::with_settings(&guard::OBJECTS, || event::own(|| self.connection.run(&statement, &[])))?;
         Ok(())
     }
 

@@ -4,7 +4,12 @@ create schema yard;
 grant usage, create on schema yard to forger;
 create table src (id int primary key, v int);
 insert into src values (1, 10);
+-- What the session says of text changes nothing of ours.
+set standard_conforming_strings = off; set escape_string_warning = off; set transform_null_equals = on;
+set quote_all_identifiers = on; set array_nulls = off;
 select pgtrickle.create_stream_table('st', 'select v, count(*) as n from src group by v', '1h');
+select pgtrickle.alter_stream_table('st', query => 'select v, count(*) as n from src where v > 0 group by v');
+reset standard_conforming_strings; reset transform_null_equals; reset quote_all_identifiers; reset array_nulls;
 select source_id as id from pgtrickle.pgt_sources where relid = 'src'::regclass \gset
 -- A table of the same shape with a row trigger for this source, under whatever name.
 set role forger;
