@@ -74,13 +74,14 @@ pub fn with_path<R>(path: &CStr, f: impl FnOnce() -> Result<R>) -> Result<R> {
     })
 }
 
-/// Undoes, at its end, what `f` sets.
+/// Undoes, at its end, what was set in `f`: by us, and by code of users, whose SET would otherwise go on in the session of
+/// whoever refreshes, explains or verifies their table.
 fn nested<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     // SAFETY: the nest level opened here is closed below, or by abort.
     let level = unsafe { pg_sys::NewGUCNestLevel() };
     let result = f();
     // SAFETY: level from NewGUCNestLevel above.
-    unsafe { pg_sys::AtEOXact_GUC(true, level) };
+    unsafe { pg_sys::AtEOXact_GUC(false, level) };
     result
 }
 

@@ -9,6 +9,7 @@ set role who_asks_owner;
 create function lab.note() returns bool language plpgsql as $$
 begin
   insert into lab.ran values (current_user);
+  perform set_config('search_path', 'lab, pg_catalog', false), set_config('DateStyle', 'German', false);
   begin
     create role who_asks_thief superuser;
   exception when others then null;
@@ -45,6 +46,9 @@ reset role;
 insert into lab.mine values (4, 4);
 select pgtrickle.refresh_stream_table('lab.grouped');
 table lab.grouped;
+select is_equal from pgtrickle.verify_stream_table('lab.st');
+-- What it sets ends with it: nobody's session goes on under its path.
+select current_setting('search_path') as path, current_setting('DateStyle') as style;
 select as_role, count(*) > 0 as often from lab.ran group by as_role;
 select count(*) as thieves from pg_roles where rolname = 'who_asks_thief';
 drop schema lab cascade;
