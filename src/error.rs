@@ -86,27 +86,19 @@ impl Error {
         (0..5).filter_map(|place| char::from_u32(((code >> (6 * place)) & 0x3F) as u32 + '0' as u32)).collect()
     }
 
-    /// Classes 08, 40, 53, 55, 57 and 58 come from the moment, not from the data: retry. Class 42 says that
-    /// names or types are not what they were.
+    /// What comes from the moment, not from the data, is tried again: lost connections (class 08), conflicts with others (40),
+    /// memory, disk, connections and limits (53), locks (of 55), those who end what runs (57), files and devices (58), snapshots
+    /// that are too old (72). Class 42 says that names or types are not what they were.
     pub fn kind(&self) -> Kind {
         if matches!(self, Error::Bug(_) | Error::Broken(..) | Error::Query(ivm::Error::Bug(_))) {
             return Kind::Bug;
         }
-        let code = self.code();
-        let transient = [
-            PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
-            PgSqlErrorCode::ERRCODE_T_R_DEADLOCK_DETECTED,
-            PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
-            PgSqlErrorCode::ERRCODE_QUERY_CANCELED,
-            PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
-            PgSqlErrorCode::ERRCODE_DISK_FULL,
-            PgSqlErrorCode::ERRCODE_TOO_MANY_CONNECTIONS,
-            PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
-            PgSqlErrorCode::ERRCODE_IO_ERROR,
-            PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE,
-            PgSqlErrorCode::ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
-            PgSqlErrorCode::ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
-        ];
+        let (code, state) = (self.code(), self.sqlstate());
+        let transient = match &state[..2] {
+            "08" | "40" | "53" | "57" | "58" | "72" => true,
+            "55" => [PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE, PgSqlErrorCode::ERRCODE_OBJECT_IN_USE].contains(&code),
+            _ => code == PgSqlErrorCode::ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+        };
         let schema = [
             PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
             PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
@@ -114,7 +106,7 @@ impl Error {
             PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
         ];
-        if transient.contains(&code) {
+        if transient {
             Kind::Transient
         } else if schema.contains(&code) {
             Kind::Schema
