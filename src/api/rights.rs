@@ -74,7 +74,7 @@ pub fn require_capture(owner: Oid, definition: Oid) -> Result<()> {
     spi::connect_as(owner, &path, None, |session| {
         for source in frontend::sources(session, &view)?.into_iter().filter(|source| source.uncaptured.is_none()) {
             let allowed = || session.catalog(|session| capture_grant::exists(session, source.relid, owner));
-            if object::may_create_trigger(owner, source.relid) || allowed()? {
+            if relation::may(owner, source.relid, pg_sys::ACL_TRIGGER) || allowed()? {
                 continue;
             }
             let name = QName::qualified(&source.schema, &source.name);

@@ -18,7 +18,7 @@ use crate::pg::srf::{Request, text};
 use crate::pg::template::Hole;
 use crate::pg::trigger::Call;
 use crate::pg::tuplestore::Tuplestore;
-use crate::pg::{relation, types};
+use crate::pg::{guard, object, relation, types};
 
 /// Columns before those of the source.
 const LEADING_COLUMNS: [(&str, pg_sys::Oid); LEADING] =
@@ -88,7 +88,8 @@ fn pending_changes(request: &Request, store: &Tuplestore) -> Result<()> {
     let Some(known) = cache::known(id)? else {
         return Err(Error::new(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, format!("there is no source with id {id}")));
     };
-    if !relation::may(known.source.relid, pg_sys::ACL_SELECT) || relation::is_row_secured(known.source.relid) {
+    let (asker, relid) = (guard::current_role(), known.source.relid);
+    if !relation::may(asker, relid, pg_sys::ACL_SELECT) || object::is_row_secured(relid, asker) {
         let name = relation::display(known.source.relid);
         return Err(Error::new(
             PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,

@@ -111,14 +111,6 @@ pub fn owns(class: Oid, object: Oid) -> bool {
     }
 }
 
-/// Whether `role` may put triggers on `relid`.
-pub fn may_create_trigger(role: Oid, relid: Oid) -> bool {
-    // SAFETY: catalog look-up by oid.
-    unsafe {
-        pg_sys::pg_class_aclcheck(relid, role, pg_sys::ACL_TRIGGER as pg_sys::AclMode) == pg_sys::AclResult::ACLCHECK_OK
-    }
-}
-
 /// Whether row security hides rows of `relid` from `role`.
 pub fn is_row_secured(relid: Oid, role: Oid) -> bool {
     // SAFETY: catalog look-up by oid.

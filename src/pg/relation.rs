@@ -242,21 +242,10 @@ pub fn display(oid: pg_sys::Oid) -> String {
     }
 }
 
-/// Whether the current role has a privilege (`ACL_…`) on a relation.
-pub fn may(oid: pg_sys::Oid, privilege: u32) -> bool {
+/// Whether a role has a privilege (`ACL_…`) on a relation.
+pub fn may(role: pg_sys::Oid, oid: pg_sys::Oid, privilege: u32) -> bool {
     // SAFETY: an existing relation.
-    unsafe {
-        pg_sys::pg_class_aclcheck(oid, pg_sys::GetUserId(), privilege as pg_sys::AclMode)
-            == pg_sys::AclResult::ACLCHECK_OK
-    }
-}
-
-/// Whether row security hides rows of this table from the current role.
-pub fn is_row_secured(oid: pg_sys::Oid) -> bool {
-    // SAFETY: an existing relation.
-    unsafe {
-        pg_sys::check_enable_rls(oid, pg_sys::InvalidOid, true) == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
-    }
+    unsafe { pg_sys::pg_class_aclcheck(oid, role, privilege as pg_sys::AclMode) == pg_sys::AclResult::ACLCHECK_OK }
 }
 
 /// Calls `observer` whenever something about a relation changed: columns, triggers, inheritance. With
