@@ -9,7 +9,7 @@ use pgrx::pg_sys::Oid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode, default, pg_extern};
 
-use crate::api::{alter, drop, given, rights};
+use crate::api::{alter, drop, given, rights, shows_messages, veiled};
 use crate::catalog::stream_table::{self, Mode, Status, StreamTable};
 use crate::catalog::{ddl, frontier, quietly};
 use crate::error::{Error, Result};
@@ -161,12 +161,15 @@ fn create(request: &Request) -> Result<()> {
     Ok(())
 }
 
-/// Refreshes in the caller's transaction; its failure is the caller's.
+/// Refreshes in the caller's transaction; its failure is the caller's, who may not own all that is refreshed on the way.
 pub fn refresh_now(ids: &[i32]) -> Result<()> {
     let mut done = refresh::tick(ids, refresh::Locks::Wait)?;
-    match done.outcomes.iter_mut().find_map(|outcome| outcome.error.take()) {
-        Some(error) => Err(error),
-        None => refresh::conclude(&done),
+    let failed = done.outcomes.iter_mut().find_map(|outcome| Some((outcome.id, outcome.error.take()?)));
+    let Some((id, error)) = failed else { return refresh::conclude(&done) };
+    let table = quietly(|| spi::connect(None, |session| stream_table::get(session, id)))?;
+    match shows_messages(&table)? {
+        true => Err(error),
+        false => Err(veiled(&table, error)),
     }
 }
 

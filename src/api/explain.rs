@@ -3,10 +3,11 @@
 use pgrx::pg_extern;
 use pgrx::pg_sys::panic::ErrorReport;
 
-use crate::api::{given, named};
+use crate::api::{given, named, shows_messages, veiled};
 use crate::catalog::stream_table::StreamTable;
 use crate::catalog::{history, quietly};
 use crate::error::Result;
+use crate::pg::subxact::subtransaction;
 use crate::pg::{guard, spi};
 use crate::refresh;
 
@@ -19,6 +20,13 @@ fn explain_stream_table(name: Option<&str>) -> std::result::Result<String, Error
 
 fn explain(name: &str) -> Result<String> {
     let table = named(name)?;
+    match shows_messages(&table)? {
+        true => explained(&table),
+        false => subtransaction(|| explained(&table)).map_err(|error| veiled(&table, error)),
+    }
+}
+
+fn explained(table: &StreamTable) -> Result<String> {
     let ready = refresh::load(table.id)?;
     let mut text = format!(
         "stream table {}, refresh mode {}, schedule {}\n",
@@ -40,7 +48,7 @@ fn explain(name: &str) -> Result<String> {
             }
         }
         None => {
-            text += &last_choice(&table)?;
+            text += &last_choice(table)?;
             text += &ivm::explain::view(&loaded.view)?;
             let settings = table.evaluation();
             let programs = guard::with_settings(&settings, || refresh::explain_programs(&loaded))?;

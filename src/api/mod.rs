@@ -28,10 +28,10 @@ use pgrx::PgSqlErrorCode::{
 use pgrx::datum::Interval;
 use pgrx::pg_sys::{self, Oid};
 
-use crate::catalog::quietly;
 use crate::catalog::stream_table::{self, StreamTable};
+use crate::catalog::{frontier, quietly};
 use crate::error::{Error, Result};
-use crate::pg::{object, spi};
+use crate::pg::{guard, object, spi};
 
 /// An argument that has no default.
 fn given<T>(argument: &str, value: Option<T>) -> Result<T> {
@@ -91,5 +91,26 @@ fn must_own(name: &str, relid: Oid) -> Result<()> {
     match object::owns(pg_sys::RelationRelationId, relid) {
         true => Ok(()),
         false => Err(Error::new(ERRCODE_INSUFFICIENT_PRIVILEGE, format!("must be owner of stream table \"{name}\""))),
+    }
+}
+
+/// Whether the caller may read what errors of a stream table say.
+fn shows_messages(table: &StreamTable) -> Result<bool> {
+    let asker = guard::current_role();
+    quietly(|| spi::connect(None, |session| frontier::shows_messages(session, table.relid, asker)))
+}
+
+/// An error of a stream table for somebody who may not read what it says: that there is one, and of which kind.
+fn veiled(table: &StreamTable, error: Error) -> Error {
+    match error {
+        Error::Report(_) | Error::Broken(..) => {
+            let name = table.display();
+            Error::new(error.code(), format!("an error in stream table {name}"))
+                .detail(
+                    "What it says may hold values of rows: it is for the owner and for members of pg_read_all_stats.",
+                )
+                .hint(format!("Ask the owner of {name}, who is told when he refreshes it."))
+        }
+        error => error,
     }
 }

@@ -276,6 +276,18 @@ pub fn last_error(session: &Session, id: i32, role: Oid) -> Result<Option<String
     Ok(rows.into_iter().next().flatten())
 }
 
+/// Whether `role` may read the messages of errors of this stream table, which may hold values of rows: as its owner, or as
+/// one who may read all statistics.
+pub fn shows_messages(session: &Session, table: Oid, role: Oid) -> Result<bool> {
+    let rows = session.query(
+        "select pg_has_role($2, c.relowner, 'usage') or pg_has_role($2, 'pg_read_all_stats', 'usage')
+           from pg_class c where c.oid = $1",
+        &[table.into(), role.into()],
+        |row| row.require(1),
+    )?;
+    Ok(rows.into_iter().next().unwrap_or(false))
+}
+
 /// Starts counting failures anew.
 pub fn clear_errors(session: &Session, id: i32) -> Result<()> {
     session.execute(

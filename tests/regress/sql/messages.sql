@@ -1,0 +1,69 @@
+-- What an error says may hold values of rows: it is for the owner of the stream table that failed, and for those who may
+-- read all statistics, also where somebody else's refresh or look brings it up.
+create role messages_ann;
+create role messages_bob;
+create schema ann authorization messages_ann;
+create schema bob authorization messages_bob;
+grant usage on schema ann, bob to public;
+create function outcome(command text) returns text language plpgsql as $$
+declare message text; detail text;
+begin
+  execute command;
+  return 'done';
+exception when others then
+  get stacked diagnostics message = message_text, detail = pg_exception_detail;
+  return concat_ws(' / ', sqlstate, message, nullif(detail, ''));
+end $$;
+set role messages_ann;
+create table ann.t (id int primary key, v text);
+insert into ann.t values (1, '1');
+select pgtrickle.create_stream_table('ann.s', 'select id, v::int as n from ann.t', '1d');
+grant select on ann.s to messages_bob;
+select pgtrickle.allow_capture('ann.s', 'messages_bob');
+set role messages_bob;
+select pgtrickle.create_stream_table('bob.s', 'select id from ann.s', '1d');
+set role messages_ann;
+insert into ann.t values (2, 'secret');
+-- It fails on behalf of somebody who reads it, in every way that refreshes it.
+set role messages_bob;
+select outcome($$select pgtrickle.refresh_stream_table('bob.s')$$);
+select outcome($$select pgtrickle.refresh_stream_table('bob.s', recompute => true)$$);
+select outcome($$select pgtrickle.create_stream_table('bob.more', 'select id from ann.s', '1d')$$);
+select outcome($$select pgtrickle.alter_stream_table('bob.s', query => 'select id from ann.s where id > 0')$$);
+select outcome($$select pgtrickle.create_or_replace_stream_table('bob.s', 'select id + 1 as id from ann.s')$$);
+-- A unique index of the owner's: the value is in the detail.
+set role messages_ann;
+update ann.t set v = '1' where id = 2;
+create unique index on ann.s (n);
+select outcome($$select pgtrickle.refresh_stream_table('ann.s')$$);
+set role messages_bob;
+select outcome($$select pgtrickle.refresh_stream_table('bob.s')$$);
+reset role;
+grant pg_read_all_stats to messages_bob;
+set role messages_bob;
+select outcome($$select pgtrickle.refresh_stream_table('bob.s')$$);
+reset role;
+revoke pg_read_all_stats from messages_bob;
+drop index ann.s_n_idx;
+-- Who explains a table reads no more of it: a function that the planner calls, as its arguments are constant, tells a row.
+set role messages_ann;
+create function ann.tell(v int) returns int immutable language plpgsql as $$
+begin
+  if current_setting('session_replication_role') = 'local' then
+    raise exception 'it is %', (select max(t.v) from ann.t);
+  end if;
+  return v;
+end $$;
+select pgtrickle.create_stream_table('ann.told', 'select id from ann.t where id > ann.tell(0)', '1d');
+reset role;
+set session_replication_role = local;
+select outcome($$select pgtrickle.explain_stream_table('ann.told')$$);
+set role messages_bob;
+select outcome($$select pgtrickle.explain_stream_table('ann.told')$$);
+reset role;
+reset session_replication_role;
+set role messages_bob;
+select pgtrickle.explain_stream_table('ann.told') like 'stream table ann.told%' as explained;
+reset role;
+drop schema ann, bob cascade;
+drop role messages_ann, messages_bob;
