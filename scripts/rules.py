@@ -158,6 +158,11 @@ class File:
             self.report(path, lines, f"more than {MAX_LINES} lines")
         if not name.startswith("src/pg/"):
             self.forbid(r"(?<!#\[)\bunsafe\b", "unsafe outside src/pg")
+        if path.is_relative_to("src"):
+            # A name for the life of a process is no text of SQL.
+            self.forbid(r"\bleak\s*\((?![^()]*\binto_boxed_c_str\b)", "text made at run time is not 'static")
+            self.forbid(r"\b(?:Spi|SpiClient)\s*::|\bprelude\b", "SQL is run in a session of src/pg/spi.rs")
+            self.check_sessions()
         self.forbid(r"#\[ignore\b", "an ignored test")
         self.forbid(r"\ballow\(dead_code\)", "dead code is deleted, not allowed")
         self.forbid(r"\.unwrap\(\)|\.expect\(\s*[rbc]?#*\"", "unwrap or expect outside tests", tests=False)
@@ -175,6 +180,13 @@ class File:
         for found in re.finditer(pattern, self.code):
             if tests or not self.in_test(found.start()):
                 self.breach(found.start(), rule)
+
+    def check_sessions(self):
+        """The session with our rights takes no text that was made at run time, so that none of a user gets there."""
+        for block in re.finditer(r"\bimpl\s+Session\s*(?=\{)", self.code):
+            end = closing(self.code, block.end())
+            for found in re.finditer(r":\s*(?:&\s*(?:mut\s+)?str\b|&?\s*C?String\b|&\s*CStr\b|impl\b[^,)]*\bstr\b)", self.code[block.end():end]):
+                self.breach(block.end() + found.start(), "a catalog session takes only text that is 'static")
 
     def check_arrows(self, relative, denied):
         module = list(relative.with_suffix("").parts)
