@@ -57,7 +57,7 @@ begin
    using pg_event_trigger_dropped_objects() d
    where d.classid = 'pg_class'::regclass and d.objsubid = 0 and d.objid = g.relid::oid;
   if exists (select from pg_event_trigger_dropped_objects() d
-              where d.object_type = 'trigger' and d.object_identity ~ '^pgtrickle_guard(_truncate)? on ')
+              where d.object_type = 'trigger' and d.address_names[3] in ('pgtrickle_guard', 'pgtrickle_guard_truncate'))
      and exists (select from pgtrickle.pgt_stream_tables s join pg_class c on c.oid = s.pgt_relid::oid
                   where 2 <> (select count(*) from pg_trigger t
                                where t.tgrelid = c.oid and t.tgfoid = 'pgtrickle.guard()'::regprocedure))

@@ -45,6 +45,7 @@ select command, outcome(command) from unnest(array[
   'alter table s enable trigger pgtrickle_guard',
   'alter table s enable replica trigger pgtrickle_guard_truncate',
   'drop trigger pgtrickle_guard on s',
+  'set quote_all_identifiers = on; drop trigger pgtrickle_guard on s',
   'alter trigger pgtrickle_guard on s rename to x',
   'alter table lone drop column v',
   'alter table lone rename column v to w',
