@@ -103,6 +103,7 @@ pub fn redefine(table: &StreamTable, query: Option<&str>, schedule: Option<&str>
         }
     }
     refresh::rebuild(&changed, "the definition was altered")?;
+    rights::warn_of_open_schemas(&locked(&table)?)?;
     create::refresh_now(&[table.id])
 }
 

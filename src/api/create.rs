@@ -151,6 +151,7 @@ fn create(request: &Request) -> Result<()> {
         })
     })?;
     announce(&built);
+    rights::warn_of_open_schemas(&built)?;
     if request.initialize {
         refresh_now(&[id])?;
     }

@@ -1,9 +1,10 @@
 //! `explain_stream_table`: what will be done, and why not less.
 
+use ivm::sql::ident::Ident;
 use pgrx::pg_extern;
 use pgrx::pg_sys::panic::ErrorReport;
 
-use crate::api::{given, named, shows_messages, veiled};
+use crate::api::{given, named, rights, shows_messages, veiled};
 use crate::catalog::stream_table::StreamTable;
 use crate::catalog::{history, quietly};
 use crate::error::Result;
@@ -40,6 +41,13 @@ fn explained(table: &StreamTable) -> Result<String> {
             return Ok(text + &format!("will be built anew by the next refresh: {reason}\n"));
         }
     };
+    for schema in rights::open_schemas(table)? {
+        text += &format!(
+            "evaluated under schema {}, in which others may create: {}\n",
+            Ident::new(schema),
+            rights::CAPTURED
+        );
+    }
     match &table.full_reason {
         Some(reason) => {
             text += &format!("recomputed as a whole: {reason}\n");

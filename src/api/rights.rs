@@ -1,14 +1,15 @@
 //! `allow_capture` and `revoke_capture`: whose stream tables may read a table. The privilege TRIGGER allows it as well, and
 //! with it to run code as whoever writes the table; this one allows nothing else.
 
-use ivm::sql::ident::QName;
+use ivm::sql::ident::{Ident, QName};
 use pgrx::PgSqlErrorCode::{ERRCODE_INSUFFICIENT_PRIVILEGE, ERRCODE_UNDEFINED_OBJECT, ERRCODE_WRONG_OBJECT_TYPE};
-use pgrx::pg_extern;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self, Oid};
+use pgrx::{PgLogLevel, PgSqlErrorCode, pg_extern};
 
 use crate::api::given;
 use crate::catalog::capture_grant;
+use crate::catalog::stream_table::StreamTable;
 use crate::error::{Error, Result};
 use crate::frontend;
 use crate::pg::spi;
@@ -86,3 +87,27 @@ pub fn require_capture(owner: Oid, definition: Oid) -> Result<()> {
         Ok(())
     })
 }
+
+/// The schemas under which the stream table is evaluated and in which others than its owner may create.
+pub fn open_schemas(table: &StreamTable) -> Result<Vec<String>> {
+    spi::connect_as(table.owner, &table.evaluation(), None, frontend::open_schemas)
+}
+
+/// Says that others could make the query mean something else.
+pub fn warn_of_open_schemas(table: &StreamTable) -> Result<()> {
+    for schema in open_schemas(table)? {
+        let (name, schema) = (table.display(), Ident::new(schema));
+        let message = format!("stream table {name} is evaluated under schema {schema}, in which others may create");
+        ErrorReport::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message, "pg_trickle")
+            .set_detail(CAPTURED)
+            .set_hint(format!(
+                "Take CREATE on schema {schema} from them, or keep what the query uses in another schema."
+            ))
+            .report(PgLogLevel::NOTICE);
+    }
+    Ok(())
+}
+
+/// What an open schema is a danger to.
+pub const CAPTURED: &str = "An operator that another role makes there could take the place of one that the query uses, and \
+                            run with the rights of the table's owner.";

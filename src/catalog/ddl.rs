@@ -164,6 +164,12 @@ pub fn drop_table(owner: &OwnerSession, name: &QName, cascade: bool) -> Result<(
     Ok(())
 }
 
+/// The schemas of the session's path that its role may use.
+pub fn path(owner: &OwnerSession) -> Result<Vec<String>> {
+    let statement = owner.prepare("select pg_catalog.current_schemas(false)::pg_catalog.text[]", &[])?;
+    owner.rows(&statement, &[], |row| row.require(1))?.pop().ok_or(Error::Bug("a path is a row"))
+}
+
 /// How many rows a table has.
 pub fn count(owner: &OwnerSession, name: &QName) -> Result<i64> {
     let statement = owner.prepare(&format!("select count(*) from {name}"), &[])?;

@@ -20,7 +20,7 @@ use crate::pg::query::{Analysed, Calls};
 use crate::pg::spi::OwnerSession;
 use crate::pg::{guard, query};
 
-pub use path::Path;
+pub use path::{Path, open_schemas};
 pub use server_catalog::ServerCatalog;
 pub use sources::{SourceTable, checked, sources};
 

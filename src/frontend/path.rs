@@ -7,6 +7,11 @@
 use std::collections::BTreeSet;
 
 use ivm::sql::ident::Ident;
+use pgrx::pg_sys::Oid;
+
+use crate::catalog::ddl;
+use crate::error::Result;
+use crate::pg::spi::{OwnerSession, Session};
 
 /// The schemas between `pg_catalog` and `pg_temp`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,4 +44,27 @@ impl Path {
         self.0.extend(schemas);
         self.0.len() > before
     }
+}
+
+/// The schemas of the session's path in which others than its role may create: an operator that one of them makes there
+/// could take the place of one that is named without a schema, and run with the rights of the role.
+pub fn open_schemas(owner: &OwnerSession) -> Result<Vec<String>> {
+    let schemas = ddl::path(owner)?;
+    owner.catalog(|session| created_in_by_others(session, schemas, owner.role()))
+}
+
+/// A superuser may do anything anyway, and whoever has the role's privileges acts with them.
+fn created_in_by_others(session: &Session, schemas: Vec<String>, role: Oid) -> Result<Vec<String>> {
+    session.query(
+        "select n.nspname::text
+           from pg_catalog.pg_namespace n
+          where n.nspname = any ($1)
+            and (exists (select from aclexplode(n.nspacl) a where a.grantee = 0 and a.privilege_type = 'CREATE')
+                 or exists (select from pg_catalog.pg_roles r
+                             where r.oid >= 16384 and not r.rolsuper and not pg_has_role(r.oid, $2, 'usage')
+                               and has_schema_privilege(r.oid, n.oid, 'create')))
+          order by 1",
+        &[schemas.into(), role.into()],
+        |row| row.require(1),
+    )
 }
