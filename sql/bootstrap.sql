@@ -25,6 +25,7 @@ create table pgtrickle.pgt_stream_tables (
   not_null           text[] not null default '{}', -- columns that are never NULL, by the query
   temporal           boolean not null,            -- its rows come and go as time passes
   polled             regclass[] not null default '{}', -- what it reads whose changes cannot be captured
+  refresh_timeout    integer check (refresh_timeout >= 0), -- milliseconds, 0 for none; null: pg_trickle.refresh_timeout
   created_at         timestamptz not null default now()
 );
 

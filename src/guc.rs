@@ -1,6 +1,7 @@
 //! The settings of the extension. Each has somebody who would set it.
 
 use std::ffi::CString;
+use std::time::Duration;
 
 use ivm::schedule::Schedule;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
@@ -12,6 +13,7 @@ static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MAX_CONSECUTIVE_ERRORS: GucSetting<i32> = GucSetting::<i32>::new(3);
 static MAX_PARALLEL_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(4);
 static MAX_BUFFER_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1 << 30);
+static REFRESH_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(0);
 static DEFAULT_SCHEDULE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"1s"));
 
 /// Makes the settings known to the server.
@@ -55,6 +57,16 @@ pub fn init() {
         GucContext::Sighup,
         GucFlags::UNIT_BYTE,
     );
+    GucRegistry::define_int_guc(
+        c"pg_trickle.refresh_timeout",
+        c"Cancels the refresh of a stream table that takes longer than this.",
+        c"It counts as a failure. A stream table may have a limit of its own. 0 turns the limit off.",
+        &REFRESH_TIMEOUT,
+        0,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_MS,
+    );
     setting::define_checked::<DefaultSchedule>(
         c"pg_trickle.default_schedule",
         c"What the schedule \"calculated\" stands for where no other stream table reads the table.",
@@ -83,6 +95,11 @@ pub fn max_parallel_workers() -> usize {
 /// How large a change buffer may grow for stream tables that are not refreshed; `None`: as large as it gets.
 pub fn max_buffer_bytes() -> Option<i64> {
     Some(i64::from(MAX_BUFFER_BYTES.get())).filter(|bytes| *bytes >= 0)
+}
+
+/// How long the refresh of a stream table may take that has no limit of its own; zero: as long as it takes.
+pub fn refresh_timeout() -> Duration {
+    Duration::from_millis(REFRESH_TIMEOUT.get().max(0) as u64)
 }
 
 /// What `'calculated'` means for a stream table that no other reads.

@@ -1,7 +1,9 @@
 //! `alter_stream_table` and `resume_stream_table`.
 
+use std::time::Duration;
+
 use ivm::schedule::Schedule;
-use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_UNDEFINED_TABLE};
+use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INVALID_PARAMETER_VALUE, ERRCODE_UNDEFINED_TABLE};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
@@ -10,7 +12,7 @@ use crate::catalog::stream_table::{self, Mode, Status, StreamTable};
 use crate::catalog::{ddl, frontier, quietly};
 use crate::error::{Error, Result};
 use crate::pg::spi::{OwnerSession, Session, Statement};
-use crate::pg::{guard, object, query, spi, types, view, wake};
+use crate::pg::{guard, object, query, relation, spi, types, view, wake};
 use crate::refresh;
 
 /// Changes what is given and leaves the rest. A new query must have the same columns.
@@ -21,14 +23,28 @@ fn alter_stream_table(
     schedule: default!(Option<&str>, "NULL"),
     refresh_mode: default!(Option<&str>, "NULL"),
     status: default!(Option<&str>, "NULL"),
+    refresh_timeout: default!(Option<&str>, "NULL"),
 ) -> std::result::Result<(), ErrorReport> {
-    Ok(alter(given("name", name)?, query, schedule, (refresh_mode, status))?)
+    let changes = Changes { query, schedule, mode: refresh_mode, status, timeout: refresh_timeout };
+    Ok(alter(given("name", name)?, &changes)?)
 }
 
-fn alter(name: &str, query: Option<&str>, schedule: Option<&str>, modes: (Option<&str>, Option<&str>)) -> Result<()> {
+/// What a user wants changed.
+#[derive(Default)]
+struct Changes<'a> {
+    query: Option<&'a str>,
+    schedule: Option<&'a str>,
+    mode: Option<&'a str>,
+    status: Option<&'a str>,
+    timeout: Option<&'a str>,
+}
+
+fn alter(name: &str, changes: &Changes) -> Result<()> {
+    let Changes { query, schedule, .. } = *changes;
     schedule.map(Schedule::parse).transpose()?;
-    let mode = modes.0.map(Mode::parse).transpose()?;
-    let status = modes.1.map(Status::parse).transpose()?;
+    let mode = changes.mode.map(Mode::parse).transpose()?;
+    let status = changes.status.map(Status::parse).transpose()?;
+    let limit = changes.timeout.map(limit).transpose()?;
     let table = owned(name)?;
     if let Some(query) = query
         && !same_columns(&table, query)?
@@ -43,7 +59,14 @@ fn alter(name: &str, query: Option<&str>, schedule: Option<&str>, modes: (Option
     if query.is_some() || schedule.is_some() || mode.is_some() {
         redefine(&table, query, schedule, mode)?;
     }
+    if let Some(limit) = limit {
+        relation::invalidate(table.relid);
+        quietly(|| spi::connect(None, |session| stream_table::set_timeout(session, table.id, limit)))?;
+    }
     if let Some(status) = status {
+        if status != Status::Active {
+            refresh::end_background(table.id, table.relid);
+        }
         quietly(|| {
             spi::connect(None, |session| {
                 frontier::clear_errors(session, table.id)?;
@@ -55,10 +78,25 @@ fn alter(name: &str, query: Option<&str>, schedule: Option<&str>, modes: (Option
     Ok(())
 }
 
+/// How long a refresh may take: a duration; zero for no limit, `default` for that of the setting.
+fn limit(text: &str) -> Result<Option<Duration>> {
+    if text.trim().eq_ignore_ascii_case("default") {
+        return Ok(None);
+    }
+    match Schedule::parse(text) {
+        Ok(Schedule::Every(micros)) => Ok(Some(Duration::from_micros(micros.max(0) as u64))),
+        _ => Err(Error::new(ERRCODE_INVALID_PARAMETER_VALUE, format!("invalid refresh timeout \"{text}\""))
+            .detail("It is not a duration.")
+            .hint(
+                "Use a duration such as '90s' or '5m', '0s' for no limit, or 'default' for pg_trickle.refresh_timeout.",
+            )),
+    }
+}
+
 /// Lets the scheduler refresh a suspended or paused stream table again.
 #[pg_extern]
 fn resume_stream_table(name: Option<&str>) -> std::result::Result<(), ErrorReport> {
-    Ok(alter(given("name", name)?, None, None, (None, Some("ACTIVE")))?)
+    Ok(alter(given("name", name)?, &Changes { status: Some("ACTIVE"), ..Changes::default() })?)
 }
 
 /// Whether `query` has exactly the columns of the stream table: names, types, collations, order.
@@ -87,7 +125,7 @@ pub fn redefine(table: &StreamTable, query: Option<&str>, schedule: Option<&str>
     changed.schedule = schedule.unwrap_or(&table.schedule).to_owned();
     changed.mode = mode.unwrap_or(table.mode);
     if query.is_none() && changed.mode == table.mode {
-        crate::pg::relation::invalidate(table.relid);
+        relation::invalidate(table.relid);
         return quietly(|| spi::connect(None, |session| stream_table::put(session, &changed)));
     }
     if let Some(query) = query {
@@ -109,7 +147,7 @@ pub fn redefine(table: &StreamTable, query: Option<&str>, schedule: Option<&str>
 
 /// Locks a stream table; how others left it who had it locked.
 fn locked(table: &StreamTable) -> Result<StreamTable> {
-    refresh::lock(table.id);
+    refresh::lock_ending_refresh(table.id, table.relid);
     let found = quietly(|| spi::connect(None, |session| stream_table::find(session, table.id)))?;
     found.ok_or_else(|| {
         Error::new(ERRCODE_UNDEFINED_TABLE, format!("stream table {} was dropped in the meantime", table.display()))
@@ -123,6 +161,7 @@ fn locked_for_refresh(table: &StreamTable, query: Option<&str>) -> Result<Stream
     let ids = |session: &Session| read.into_iter().map(|relation| stream_table::id_of(session, relation)).collect();
     let read: Vec<Option<i32>> = quietly(|| spi::connect(None, ids))?;
     let ids: Vec<i32> = read.into_iter().flatten().chain([table.id]).collect();
+    refresh::end_background(table.id, table.relid);
     refresh::lock_with_upstream(&ids)?;
     locked(table)
 }

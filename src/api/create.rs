@@ -126,6 +126,7 @@ fn create(request: &Request) -> Result<()> {
         defining_query: request.query.to_owned(),
         canonical: String::new(),
         meaning: String::new(),
+        timeout: None,
         schedule: request.schedule.unwrap_or(SCHEDULE).to_owned(),
         mode: request.mode.unwrap_or(Mode::Auto),
         status: Status::Active,

@@ -1,6 +1,7 @@
 //! `pgt_stream_tables`: one row per stream table.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use pgrx::pg_sys::Oid;
 use pgrx::{JsonB, PgSqlErrorCode};
@@ -32,6 +33,8 @@ pub struct StreamTable {
     pub temporal: bool,
     /// What it reads whose changes cannot be captured: it is recomputed at every turn of its schedule.
     pub polled: Vec<Oid>,
+    /// How long a refresh may take, where it has a limit of its own; zero for none.
+    pub timeout: Option<Duration>,
     pub schema: String,
     pub name: String,
     pub owner: Oid,
@@ -166,6 +169,7 @@ fn read(row: &Row) -> Result<StreamTable> {
         temporal: row.require(18)?,
         polled: row.require(19)?,
         meaning: row.require(20)?,
+        timeout: row.get::<i32>(21).map(|limit| Duration::from_millis(limit.max(0) as u64)),
         schema: row.require(14)?,
         name: row.require(15)?,
         owner: row.require(16)?,
@@ -177,7 +181,8 @@ pub fn find(session: &Session, id: i32) -> Result<Option<StreamTable>> {
     let rows = session.query(
         "select s.pgt_id, s.pgt_relid::oid, s.definition::oid, s.defining_query, s.canonical, s.schedule,
                 s.refresh_mode, s.status, s.search_path, s.settings, s.full_reason, s.full_hint, s.node_count,
-                n.nspname::text, c.relname::text, c.relowner, s.fingerprint, s.temporal, s.polled::oid[], s.meaning
+                n.nspname::text, c.relname::text, c.relowner, s.fingerprint, s.temporal, s.polled::oid[], s.meaning,
+                s.refresh_timeout
            from pgtrickle.pgt_stream_tables s
            join pg_catalog.pg_class c on c.oid = s.pgt_relid::oid
            join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -274,6 +279,16 @@ pub fn set_status(session: &Session, id: i32, status: Status) -> Result<()> {
     session.execute(
         "update pgtrickle.pgt_stream_tables set status = $2 where pgt_id = $1",
         &[id.into(), status.as_str().into()],
+    )?;
+    Ok(())
+}
+
+/// Gives a stream table a limit of its own for its refreshes, or takes it back.
+pub fn set_timeout(session: &Session, id: i32, limit: Option<Duration>) -> Result<()> {
+    let limit = limit.map(|limit| i32::try_from(limit.as_millis()).unwrap_or(i32::MAX));
+    session.execute(
+        "update pgtrickle.pgt_stream_tables set refresh_timeout = $2 where pgt_id = $1",
+        &[id.into(), limit.into()],
     )?;
     Ok(())
 }

@@ -116,6 +116,36 @@ type Farewell = (fn(usize), usize);
 
 thread_local! {
     static LEAVE: Cell<Option<Farewell>> = const { Cell::new(None) };
+    static POST: Cell<Option<&'static Post>> = const { Cell::new(None) };
+}
+
+/// What a process is at that is in a tick and not, or not yet, at a table of it.
+const ON_THE_WAY: pg_sys::Oid = pg_sys::Oid::from_u32(1);
+
+/// Runs `f`, which refreshes a stream table: so that others can tell, and end it.
+pub fn at_work<R>(relation: pg_sys::Oid, f: impl FnOnce() -> R) -> R {
+    struct Leave(&'static Post, pg_sys::Oid);
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            self.0.set_at(self.1);
+        }
+    }
+    let _leave = POST.get().map(|post| {
+        let before = post.at();
+        post.set_at(relation);
+        Leave(post, before)
+    });
+    f()
+}
+
+/// Runs `f`, a tick.
+pub fn in_tick<R>(f: impl FnOnce() -> R) -> R {
+    at_work(ON_THE_WAY, f)
+}
+
+/// Whether this process was asked to leave the rest of its tick to later.
+pub fn is_to_yield() -> bool {
+    POST.get().is_some_and(Post::is_to_yield)
 }
 
 /// Takes a post for as long as the process lives; `leave` is called with the argument however it ends.
@@ -123,6 +153,7 @@ pub fn occupy(post: &'static Post, leave: fn(usize), argument: usize) -> bool {
     let taken = post.take();
     if taken {
         LEAVE.set(Some((leave, argument)));
+        POST.set(Some(post));
         // SAFETY: the callback lives as long as the process; it runs before the process's entry is given back.
         unsafe { pg_sys::on_shmem_exit(Some(at_exit), pg_sys::Datum::from(0usize)) };
     }

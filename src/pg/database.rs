@@ -54,6 +54,38 @@ fn terminate_process(post: &Post) -> bool {
     }
 }
 
+/// Whether some background process is in a tick of this database.
+pub fn is_refreshing() -> bool {
+    posts().any(|post| post.at() != pg_sys::InvalidOid)
+}
+
+/// Ends the refresh of a stream table, by its relation, that a background process is at, and has it leave the rest of its
+/// tick to later; whether there was one. Should it have come to its end in this moment, another statement of the process
+/// is cancelled, which is done again.
+pub fn end_refresh(relation: pg_sys::Oid) -> bool {
+    let mut found = false;
+    for post in posts().filter(|post| post.at() == relation) {
+        post.ask_to_yield();
+        let Some(pid) = post.pid().filter(|_| post.at() == relation) else { continue };
+        // SAFETY: as for `terminate_process`.
+        unsafe {
+            let process = pg_sys::BackendPidGetProc(pid);
+            found |= !process.is_null() && libc_kill(pid, pg_sys::SIGINT as c_int) == 0;
+        }
+    }
+    found
+}
+
+/// The posts of this database's workers.
+fn posts() -> impl Iterator<Item = &'static Post> {
+    // SAFETY: a plain variable of this process.
+    let database = unsafe { pg_sys::MyDatabaseId };
+    shared().into_iter().flat_map(move |shared| {
+        let pool = shared.seats_of(database).map(|(_, seat)| &seat.worker);
+        shared.slot(database).map(|slot| &slot.worker).into_iter().chain(pool)
+    })
+}
+
 unsafe extern "C" {
     #[link_name = "kill"]
     fn libc_kill(pid: c_int, signal: c_int) -> c_int;

@@ -11,13 +11,15 @@ use pgrx::pg_sys::NodeTag::*;
 use pgrx::pg_sys::ObjectType::{OBJECT_DATABASE, OBJECT_EXTENSION, OBJECT_SCHEMA, OBJECT_TABLE};
 use pgrx::{pg_guard, pg_sys};
 
-use crate::pg::list;
+use crate::pg::{database, list};
 
 /// What a utility statement means to the workers.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Utility {
     pub vacates: Option<Room>,
     pub effect: Effect,
+    /// The tables that it drops or alters, looked up where they may be stream tables.
+    pub tables: Vec<pg_sys::Oid>,
 }
 
 /// What a statement needs for itself.
@@ -143,8 +145,57 @@ unsafe fn classify(node: *mut pg_sys::Node) -> Utility {
             _ if changes_objects(node) => Effect::Objects,
             _ => Effect::Nothing,
         };
-        Utility { vacates, effect }
+        let tables = altered(node);
+        Utility { vacates, effect, tables }
     }
+}
+
+/// The tables that a statement drops or alters, where there are stream tables.
+unsafe fn altered(node: *mut pg_sys::Node) -> Vec<pg_sys::Oid> {
+    // SAFETY: the tag says what the node is; names are NUL-terminated or null.
+    unsafe {
+        if !changes_tables(node) || pg_sys::creating_extension || !database::has_extension() {
+            return vec![];
+        }
+        let of = |relation: *const pg_sys::RangeVar| match relation.is_null() {
+            true => vec![],
+            false => found((*relation).schemaname, (*relation).relname).into_iter().collect(),
+        };
+        match (*node).type_ {
+            T_AlterTableStmt => of((*node.cast::<pg_sys::AlterTableStmt>()).relation),
+            T_RenameStmt => of((*node.cast::<pg_sys::RenameStmt>()).relation),
+            T_AlterObjectSchemaStmt => of((*node.cast::<pg_sys::AlterObjectSchemaStmt>()).relation),
+            T_DropStmt if (*node.cast::<pg_sys::DropStmt>()).removeType == OBJECT_TABLE => {
+                let objects = list::pointers((*node.cast::<pg_sys::DropStmt>()).objects);
+                let named = objects.map(|object| list::pointers(object).map(|name| string(name)).collect::<Vec<_>>());
+                let oid = |names: Vec<*const c_char>| match names.as_slice() {
+                    [name] => found(std::ptr::null(), *name),
+                    [schema, name] => found(*schema, *name),
+                    _ => None,
+                };
+                named.filter_map(oid).collect()
+            }
+            _ => vec![],
+        }
+    }
+}
+
+/// Whether a statement may drop or alter tables by name.
+unsafe fn changes_tables(node: *mut pg_sys::Node) -> bool {
+    // SAFETY: the tag is readable in any node.
+    matches!(unsafe { (*node).type_ }, T_AlterTableStmt | T_RenameStmt | T_AlterObjectSchemaStmt | T_DropStmt)
+}
+
+/// The relation of this name. The look-up never fails, and needs a transaction, in which all these statements run.
+unsafe fn found(schema: *const c_char, name: *const c_char) -> Option<pg_sys::Oid> {
+    // SAFETY: as above.
+    let oid = unsafe {
+        match schema.is_null() {
+            true => pg_sys::RelnameGetRelid(name),
+            false => pg_sys::get_relname_relid(name, pg_sys::get_namespace_oid(schema, true)),
+        }
+    };
+    (oid != pg_sys::InvalidOid).then_some(oid)
 }
 
 /// Where the server wants to be alone.

@@ -9,6 +9,7 @@ pub mod heap;
 pub mod hooks;
 pub mod index;
 pub mod latch;
+pub mod limit;
 mod list;
 pub mod object;
 pub mod plan;

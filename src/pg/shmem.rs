@@ -106,6 +106,10 @@ pub enum Stage {
 pub struct Post {
     entry: AtomicI32,
     pid: AtomicI32,
+    /// The stream table that it refreshes at this moment, by its relation; 0 for none.
+    at: AtomicU32,
+    /// It is to end its tick.
+    yields: AtomicBool,
 }
 
 /// What is known of a database's scheduler.
@@ -390,8 +394,28 @@ impl Post {
     }
 
     pub fn leave(&self) {
+        self.set_at(pg_sys::InvalidOid);
         self.entry.store(0, Ordering::SeqCst);
         self.pid.store(0, Ordering::SeqCst);
+    }
+
+    /// The stream table that the process refreshes.
+    pub fn at(&self) -> pg_sys::Oid {
+        pg_sys::Oid::from(self.at.load(Ordering::SeqCst))
+    }
+
+    pub fn set_at(&self, relation: pg_sys::Oid) {
+        self.at.store(relation.to_u32(), Ordering::SeqCst);
+    }
+
+    /// Asks the process to leave the rest of its tick to later.
+    pub fn ask_to_yield(&self) {
+        self.yields.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether that was asked since the tick began, or since this was asked.
+    pub fn is_to_yield(&self) -> bool {
+        self.yields.swap(false, Ordering::SeqCst)
     }
 
     /// The process that has the post.

@@ -11,11 +11,12 @@ use pgrx::datum::TimestampWithTimeZone;
 
 use crate::capture::{self, Pending};
 use crate::catalog::dependency::Dependency;
-use crate::catalog::frontier;
+use crate::catalog::frontier::{self, Seen};
 use crate::catalog::history::{Action, Expected, Failure, Refresh};
 use crate::error::{Error, Result};
+use crate::guc;
 use crate::pg::spi::{self, OwnerSession};
-use crate::pg::xact;
+use crate::pg::{bgworker, limit, xact};
 use crate::refresh::adaptive::{self, Deltas};
 use crate::refresh::loaded::{self, Loaded, Ready};
 use crate::refresh::program::Changes;
@@ -55,37 +56,44 @@ pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Erro
             return Ok(Refresh::nothing());
         }
     };
-    let Some(seen_frontier) = seen.frontier else {
-        let changes = as_owner(tick, &loaded, None, |session| adaptive::fill(session, &loaded))?;
-        build::index_table(&loaded)?;
-        advice::index_nodes(&loaded)?;
+    let limit = loaded.table.timeout.unwrap_or_else(guc::refresh_timeout);
+    bgworker::at_work(loaded.table.relid, || limit::within(limit, || bring(tick, &loaded, &seen, (started, restart))))
+}
+
+/// The same of one that is ready. With `restart` the table starts over.
+fn bring(tick: &mut Tick, loaded: &Loaded, seen: &Seen, attempt: (Instant, Option<&Error>)) -> Result<Refresh> {
+    let (started, restart) = attempt;
+    let Some(seen_frontier) = &seen.frontier else {
+        let changes = as_owner(tick, loaded, None, |session| adaptive::fill(session, loaded))?;
+        build::index_table(loaded)?;
+        advice::index_nodes(loaded)?;
         let done = Done { action: Action::Full, changes, choice: None, error: None };
-        return finish(tick, &loaded, done, 0, started);
+        return finish(tick, loaded, done, 0, started);
     };
     let starts_over = seen.reinitialize.is_some() || restart.is_some();
-    let enough = if starts_over { 0 } else { adaptive::enough(&loaded) };
-    let input = pending(tick, &loaded, &seen_frontier, enough)?;
+    let enough = if starts_over { 0 } else { adaptive::enough(loaded) };
+    let input = pending(tick, loaded, seen_frontier, enough)?;
     tick.consumed.extend(&input.sources);
     if starts_over || input.truncated {
-        let changes = as_owner(tick, &loaded, None, |session| adaptive::full(session, &loaded, seen.replaces))?;
+        let changes = as_owner(tick, loaded, None, |session| adaptive::full(session, loaded, seen.replaces))?;
         if seen.replaces {
-            build::index_table(&loaded)?;
+            build::index_table(loaded)?;
         }
-        advice::index_nodes(&loaded)?;
+        advice::index_nodes(loaded)?;
         let done = Done { action: Action::Reinitialize, changes, choice: None, error: restart.map(Failure::from) };
-        return finish(tick, &loaded, done, input.rows, started);
+        return finish(tick, loaded, done, input.rows, started);
     }
     if input.rows == 0 && !loaded.view.reads_clock() && !loaded.table.polls() {
         return Ok(Refresh::nothing());
     }
     let (deltas, rows) = (input.deltas, input.rows);
-    let whole = |deltas| rest(tick, &loaded, &seen_frontier, deltas);
+    let whole = |deltas| rest(tick, loaded, seen_frontier, deltas);
     let (action, changes, choice) =
-        as_owner(tick, &loaded, seen.moment, |session| adaptive::bring(session, &loaded, deltas, whole))?;
+        as_owner(tick, loaded, seen.moment, |session| adaptive::bring(session, loaded, deltas, whole))?;
     if rows == 0 && !changes.moved {
-        return stand_still(tick, &loaded, seen.moment);
+        return stand_still(tick, loaded, seen.moment);
     }
-    finish(tick, &loaded, Done { action, changes, choice, error: None }, rows, started)
+    finish(tick, loaded, Done { action, changes, choice, error: None }, rows, started)
 }
 
 /// Reads what each source has pending behind the frontier: from this tick's memory for stream tables that

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pgrx::PgSqlErrorCode;
 use pgrx::datum::{TimestampWithTimeZone, clock_timestamp};
@@ -13,12 +13,11 @@ use crate::catalog::frontier::{self, Seen};
 use crate::catalog::history::{Action, Refresh};
 use crate::catalog::{dependency, quietly, stream_table};
 use crate::error::{Error, Kind, Result};
-use crate::pg::object;
-use crate::pg::relation;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi::{self, Session};
 use crate::pg::subxact::subtransaction;
 use crate::pg::tuplestore::Tuplestore;
+use crate::pg::{bgworker, database, latch, limit, object, relation};
 use crate::refresh::{loaded, table};
 
 /// What a tick does where others hold locks that it needs.
@@ -151,6 +150,10 @@ impl Tick {
 /// one that fails leaves its consumers as they were. What is left to do afterwards, in the same transaction or in another,
 /// is [`conclude`](super::conclude).
 pub fn tick(ids: &[i32], locks: Locks) -> Result<Done> {
+    bgworker::in_tick(|| passes(ids, locks))
+}
+
+fn passes(ids: &[i32], locks: Locks) -> Result<Done> {
     // All but the queries of users, which their owners run, reads and writes the catalog: role and path are set once for all.
     quietly(|| {
         let (mut done, rebuilt) = pass(ids, locks)?;
@@ -185,8 +188,13 @@ fn pass(ids: &[i32], locks: Locks) -> Result<(Done, Vec<i32>)> {
 fn run(tick: &mut Tick, order: Vec<i32>, locked: BTreeSet<i32>) -> Result<Vec<Outcome>> {
     let mut failed = locked;
     let mut outcomes = vec![];
+    // What was asked before concerned another tick.
+    bgworker::is_to_yield();
+    let mut yields = false;
     for id in order {
         let started = Instant::now();
+        yields |= bgworker::is_to_yield();
+        failed.extend(yields.then_some(id));
         let obstacle = obstacle(id, &failed)?;
         let held_up = obstacle.is_some();
         let result = obstacle.map_or_else(|| attempt(tick, id, started), Err);
@@ -210,11 +218,32 @@ fn run(tick: &mut Tick, order: Vec<i32>, locked: BTreeSet<i32>) -> Result<Vec<Ou
 /// A delta evaluates expressions on rows that came and went between two refreshes, so it can fail where the
 /// query does not: then the table starts over, and the history says so. What fails again is the query's error.
 fn attempt(tick: &mut Tick, id: i32, started: Instant) -> Result<Refresh> {
-    match subtransaction(|| table::refresh(tick, id, started, None)) {
-        Err(error) if error.kind() == Kind::User => subtransaction(|| table::refresh(tick, id, started, Some(&error))),
-        Err(error) => Err(with_path(error, id)?),
-        result => result,
+    let failed = match within_limit(|| table::refresh(tick, id, started, None))? {
+        Err(error) if error.kind() == Kind::User => {
+            return within_limit(|| table::refresh(tick, id, started, Some(&error)))?;
+        }
+        Err(error) => error,
+        result => return result,
+    };
+    Err(with_path(failed, id)?)
+}
+
+/// Runs `f` in a subtransaction; an error of its own if its limit of time ended it.
+fn within_limit<R>(f: impl FnOnce() -> Result<R>) -> Result<Result<R>> {
+    match (subtransaction(f), limit::exceeded()) {
+        (Err(error), Some(limit)) if error.code() == PgSqlErrorCode::ERRCODE_QUERY_CANCELED => Err(too_long(limit)),
+        (result, _) => Ok(result),
     }
+}
+
+/// No error of the moment: it would take as long the next time.
+fn too_long(limit: Duration) -> Error {
+    let what = format!("the refresh took longer than its limit of {limit:?}");
+    Error::new(PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED, what)
+        .detail("The table keeps its last consistent state.")
+        .hint(
+            "Raise the limit: alter_stream_table(…, refresh_timeout => …), or the setting pg_trickle.refresh_timeout.",
+        )
 }
 
 /// Whoever wrote a function that calls others without their schema learns under which path it ran.
@@ -279,6 +308,26 @@ fn plan(session: &Session, ids: &[i32], locks: Locks) -> Result<(Vec<i32>, BTree
 /// Serialises refreshes, definitions and drops of one stream table until the end of the transaction.
 pub fn lock(id: i32) {
     object::lock_stream_table(id);
+}
+
+/// How long a refresh in the background has to end once it was cancelled.
+const ENDING: Duration = Duration::from_secs(5);
+
+/// Ends a refresh of a stream table that the background is at, instead of waiting for it.
+pub fn end_background(id: i32, relation: Oid) {
+    const LOOK: Duration = Duration::from_millis(5);
+    let began = Instant::now();
+    // A tick that holds the lock may be on its way to the table, or at another one.
+    while object::is_stream_table_busy(id) && database::is_refreshing() && began.elapsed() < ENDING {
+        database::end_refresh(relation);
+        latch::pause(LOOK);
+    }
+}
+
+/// The same lock, with a refresh that the background is at ended.
+pub fn lock_ending_refresh(id: i32, relation: Oid) {
+    end_background(id, relation);
+    lock(id);
 }
 
 /// The same of all that a refresh of these takes along, in its order: who is going to refresh a table that he has locked

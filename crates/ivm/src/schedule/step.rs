@@ -11,6 +11,9 @@
 //! A table is dirty when something that it reads changed, directly or through the stream tables it reads. So
 //! the changes that a tick itself makes are never news: whoever reads them was dirty already.
 //!
+//! **The slow leave a place:** whatever takes long, or goes on for long, has at most all but one of the workers, where
+//! there are several, so that runaway refreshes do not starve the rest of the database.
+//!
 //! **The small does not wait for the large:** tables that are due form groups without an edge between them. The
 //! scheduler itself does what takes it no time, in one tick; other groups go to the pool, the ones that have waited
 //! longest first, and where no worker is free they wait for one.
@@ -30,6 +33,8 @@ const GATHER_MOST: Micros = 100 * MILLISECOND;
 /// What the scheduler does itself takes no longer than this, and so does what a worker is given at a time, unless it
 /// is one group.
 const SMALL: Micros = 10 * MILLISECOND;
+/// What takes longer than this is slow.
+const SLOW: Micros = SECOND;
 /// Who is to be fresh at once rests, where changes came in during its tick, so many times as long as that took …
 const REST_TIMES: Micros = 4;
 /// … but of no more than this.
@@ -126,6 +131,8 @@ pub struct State {
     /// What reads what, of the tables that there are.
     graph: Dag<i32>,
     hands: Hands,
+    /// How many ticks were started.
+    ticks: u64,
     /// To be told of with the next actions.
     late: Vec<i32>,
 }
@@ -164,6 +171,8 @@ struct Entry {
 /// A refresh under way: when it began, and what was dirty then.
 #[derive(Clone, Copy, Debug)]
 struct Attempt {
+    /// The number of its tick.
+    tick: u64,
     began: Micros,
     dirty: Option<Micros>,
 }
@@ -217,9 +226,10 @@ impl State {
                 self.entries.values_mut().filter(concerned).for_each(|entry| entry.taint(since));
             }
             Event::Started { at, ids } => {
+                self.ticks += 1;
                 for id in ids {
                     if let Some(entry) = self.entries.get_mut(&id) {
-                        entry.running = Some(Attempt { began: at, dirty: entry.dirty.take() });
+                        entry.running = Some(Attempt { tick: self.ticks, began: at, dirty: entry.dirty.take() });
                     }
                 }
             }
@@ -312,6 +322,15 @@ impl State {
         ids
     }
 
+    /// How many of the ticks under way are slow: known to be, or by now.
+    fn slow(&self) -> usize {
+        let slow = |entry: &Entry| {
+            let attempt = entry.running?;
+            (entry.cost() > SLOW || self.now - attempt.began > SLOW).then_some(attempt.tick)
+        };
+        self.entries.values().filter_map(slow).collect::<BTreeSet<u64>>().len()
+    }
+
     /// What the scheduler does itself, and what each free worker does.
     fn place(&self, mut groups: Vec<Group>) -> Actions {
         let Hands { free, busy } = self.hands;
@@ -328,8 +347,17 @@ impl State {
         large.sort_by_key(|group| (group.start, group.ids.first().copied()));
         let mut large = large.into_iter().peekable();
         let mut away = vec![];
-        while let Some(first) = large.next_if(|_| away.len() < free) {
+        let mut slow = self.slow();
+        // One worker alone takes what comes.
+        let most_slow = (free + busy).saturating_sub(1).max(1);
+        while away.len() < free {
+            let Some(first) = large.next() else { break };
             let Group { mut ids, mut cost, .. } = first;
+            if cost > SLOW && slow >= most_slow {
+                waiting = true;
+                continue;
+            }
+            slow += usize::from(cost > SLOW);
             while let Some(next) = large.next_if(|next| cost.saturating_add(next.cost) <= SMALL) {
                 ids.extend(next.ids);
                 cost += next.cost;

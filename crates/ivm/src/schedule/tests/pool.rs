@@ -80,3 +80,51 @@ fn a_broken_promise_is_told_once() {
     assert_eq!(late(&mut state, 11, tick(2, S + 900 * MS), 3 * S), []);
     assert_eq!(late(&mut state, 11, tick(2, S + 1100 * MS), 3 * S), [2]);
 }
+
+#[test]
+fn the_slow_leave_a_place_of_the_pool() {
+    let takes = [5 * S, 5 * S, 5 * S, 5 * S, 20 * MS];
+    let (mut state, changes) = crew(&takes, Hands { free: 4, busy: 0 });
+    let first = state.step(S, changes, &());
+    assert_eq!(first.away, vec![vec![1], vec![2], vec![3], vec![5]]);
+    assert!(first.waiting);
+    let started = |at, id: i32| Event::Started { at, ids: vec![id] };
+    let mut events: Vec<Event> = [1, 2, 3, 5].map(|id| started(S, id)).to_vec();
+    events.push(Event::Hands(Hands { free: 0, busy: 4 }));
+    state.step(S, events, &());
+    // The place that is free again is not for a slow one, and is for what comes.
+    let quick = vec![finished(S + 20 * MS, 5, Fate::Refreshed, 20 * MS), Event::Hands(Hands { free: 1, busy: 3 })];
+    assert_eq!(state.step(S + 20 * MS, quick, &()).away, Vec::<Vec<i32>>::new());
+    assert_eq!(state.step(2 * S, vec![changed(2 * S, 15)], &()).away, vec![vec![5]]);
+    let end = vec![finished(6 * S, 1, Fate::Refreshed, 5 * S), Event::Hands(Hands { free: 2, busy: 2 })];
+    assert_eq!(state.step(6 * S, end, &()).away[0], vec![4]);
+}
+
+#[test]
+fn what_runs_away_counts_as_slow() {
+    let takes = [20 * MS; 5];
+    let (mut state, changes) = crew(&takes, Hands { free: 3, busy: 0 });
+    assert_eq!(state.step(S, changes[..2].to_vec(), &()).away, vec![vec![1], vec![2]]);
+    let running = vec![
+        Event::Started { at: S, ids: vec![1] },
+        Event::Started { at: S, ids: vec![2] },
+        Event::Hands(Hands { free: 1, busy: 2 }),
+    ];
+    state.step(S, running, &());
+    let empty = Table { populated: false, ..table(9, "1h", &[19], &[]) };
+    let list: Vec<Table> = takes
+        .iter()
+        .zip(1..)
+        .map(|(took, id)| Table { took: Some(*took), ..table(id, "0s", &[10 + id], &[]) })
+        .collect();
+    let all = tables(&[list, vec![empty]].concat());
+    // Two of three went on for long: a fill, which may take any time, waits; what is quick does not.
+    let later = state.step(9 * S, vec![all, changed(9 * S, 13)], &());
+    assert_eq!((later.away, later.waiting), (vec![vec![3]], true));
+}
+
+#[test]
+fn one_worker_takes_what_comes() {
+    let (mut state, changes) = crew(&[5 * S, 5 * S], Hands { free: 1, busy: 0 });
+    assert_eq!(state.step(S, changes, &()).away, vec![vec![1]]);
+}
