@@ -24,6 +24,7 @@ pub struct Oracle {
     pub session: Session,
     pub subjects: Vec<Subject>,
     pub setup: String,
+    home: Home,
     log: Vec<String>,
     /// What went wrong. A stream table that failed is dropped, so that the others go on.
     pub faults: Vec<String>,
@@ -65,9 +66,8 @@ pub async fn make_world(session: &Session) -> String {
 }
 
 async fn make_world_at(session: &Session, home: &Home) -> String {
-    let citext = session.holds("select exists (select from pg_available_extensions where name = 'citext')").await;
     let icu = session.holds("select exists (select from pg_collation where collprovider = 'i')").await;
-    let setup = format!("{}\n{}", world::setup(citext, icu, home), settings(home));
+    let setup = format!("{}\n{}", world::setup(icu, home), settings(home));
     session.run(&setup).await;
     setup
 }
@@ -83,7 +83,7 @@ impl Oracle {
         let home = Home::any(dice);
         println!("{test}: {home:?}");
         let setup = make_world_at(&session, &home).await;
-        let mut oracle = Oracle { database, session, subjects: vec![], setup, log: vec![], faults: vec![] };
+        let mut oracle = Oracle { database, session, subjects: vec![], setup, home, log: vec![], faults: vec![] };
         for entry in world::fill(dice) {
             oracle.act(entry).await;
         }
@@ -91,6 +91,7 @@ impl Oracle {
     }
 
     pub async fn add(&mut self, subject: Subject) {
+        let subject = Subject { sql: self.home.place(&subject.sql), ..subject };
         let schedule = if subject.by_worker { "0s" } else { "1h" };
         if let Err(failure) = self.session.attempt(&subject.creation(schedule)).await {
             return self.faults.push(format!("{failure}\nin: {}", subject.creation(schedule)));

@@ -1,11 +1,13 @@
 //! Defining queries over the tables of `world`: every construct, and what is to be expected of it.
 
+mod extensions;
 mod meanings;
 mod sets;
 mod windows;
 
 use crate::exact::Look::{self, Text, TextOnly, Values};
 
+pub use extensions::EXTENSIONS;
 pub use meanings::MEANINGS;
 pub use sets::SETS;
 pub use windows::WINDOWS;

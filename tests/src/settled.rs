@@ -18,7 +18,7 @@ use crate::{Database, Dice};
 const AT_ONCE: usize = 4;
 /// TRUNCATE does not heed snapshots: it is kept away before one is taken.
 const BEGIN: &str = "begin isolation level repeatable read, read only;
-    lock table items, docs, keyless, ref, link, folded, parts, base in access share mode";
+    lock table items, docs, keyless, ref, link, folded, parts, base, pairs, tagged, tags_bag in access share mode";
 
 /// Where the condition holds the comparison finds nothing.
 pub struct Fact {

@@ -32,6 +32,10 @@ pub enum Kind {
     /// numeric and bigint that are one as float8
     Digits,
     Whole,
+    /// hstore
+    Store,
+    /// ltree
+    Tree,
 }
 
 pub struct Table {
@@ -42,7 +46,7 @@ pub struct Table {
 }
 
 /// The tables; `SETUP` makes them.
-pub static TABLES: [Table; 9] = [
+pub static TABLES: [Table; 11] = [
     Table {
         name: "items",
         columns: &[
@@ -86,16 +90,36 @@ pub static TABLES: [Table; 9] = [
         ],
         keyed: true,
     },
+    Table {
+        name: "tagged",
+        columns: &[("id", Kind::Key), ("h", Kind::Store), ("l", Kind::Tree), ("w", Kind::Text), ("v", Kind::Int)],
+        keyed: true,
+    },
+    Table { name: "tags_bag", columns: &[("v", Kind::Int), ("h", Kind::Store), ("l", Kind::Tree)], keyed: false },
     Table { name: "child", columns: &[("a", Kind::Int), ("b", Kind::Text)], keyed: false },
 ];
 
-/// Makes the tables. `folded` has citext and a nondeterministic collation where the server has them.
-pub fn setup(citext: bool, icu: bool, home: &Home) -> String {
-    let citext_type = if citext { "citext" } else { "text" };
+/// Of Debian's PostgreSQL.
+const EXTENSIONS: [&str; 5] = ["citext", "hstore", "ltree", "pg_trgm", "btree_gist"];
+
+/// What users make: a function, an operator, a cast, and names of the server's functions for other arguments.
+const OWN: &str = "
+        create function grade(int) returns text language sql immutable as 'select case when $1 > 2 then ''high'' else ''low'' end';
+        create function matches(int, int) returns boolean language sql immutable as 'select $1 % 3 = $2 % 3';
+        create operator =~= (leftarg = int, rightarg = int, function = matches, commutator = =~=);
+        create type celsius as (degrees int);
+        create function degrees_of(celsius) returns int language sql immutable as 'select ($1).degrees + 273';
+        create cast (celsius as int) with function degrees_of(celsius);
+        create function upper(int) returns int language sql immutable as 'select $1 * 10';
+        ";
+
+/// Makes the tables. `folded` has a nondeterministic collation where the server has one.
+pub fn setup(icu: bool, home: &Home) -> String {
+    let x = home.extensions;
     let collate = if icu { "collate folding" } else { "" };
     let mut sql = home.schemas();
-    if citext {
-        sql += &format!("create extension if not exists citext schema {};\n", home.extensions);
+    for extension in EXTENSIONS {
+        sql += &format!("create extension if not exists {extension} schema {x};\n");
     }
     if icu {
         sql += "create collation folding (provider = icu, locale = 'und-u-ks-level2', deterministic = false);\n";
@@ -120,7 +144,15 @@ pub fn setup(citext: bool, icu: bool, home: &Home) -> String {
         create view items_view as select id, grp, val, amt from items where val is not null;
         create view nested_view as select grp, count(*) as n, sum(amt) as amt from items_view group by grp;
         ";
-    sql += &format!("create table folded (id int primary key, c {citext_type}, t text {collate}, v int);\n");
+    sql += &format!(
+        "create table folded (id int primary key, c {x}.citext, t text {collate}, v int);
+         create table tagged (id int primary key, h {x}.hstore, l {x}.ltree, w text, v int);
+         create table tags_bag (v int, h {x}.hstore, l {x}.ltree);
+         create domain store as {x}.hstore;
+         create domain tree as {x}.ltree;
+        "
+    );
+    sql += OWN;
     sql + &home.trap()
 }
 
@@ -172,6 +204,8 @@ impl Kind {
                 &["'(,)'::pair", "'(1,)'::pair", "'(,a)'::pair", "'(1,a)'::pair", "'(1,b)'::pair", "'(,\"\")'::pair"]
             }
             Kind::Digits => &["1", "1.0", "1.000000000000000000001", "0.25", "9007199254740993", "'NaN'", "1048576.25"],
+            Kind::Store => &["'a=>1'", "'a=>1, b=>2'", "'b=>2, a=>1'", "'a=>NULL'", "''", "'a=>\"x y\"'"],
+            Kind::Tree => &["'a'", "'a.b'", "'a.b.c'", "'b'", "'b.a'", "''"],
             Kind::Whole => &["0", "1", "9007199254740992", "9007199254740993"],
         };
         (*dice.pick(pool)).to_owned()
@@ -194,11 +228,14 @@ impl Kind {
             Kind::Pair => "pair",
             Kind::Digits => "numeric",
             Kind::Whole => "bigint",
+            Kind::Store => "store",
+            Kind::Tree => "tree",
         }
     }
 
+    /// Whether values can be compared under any path.
     fn has_equality(self) -> bool {
-        self != Kind::Json
+        ![Kind::Json, Kind::Store, Kind::Tree].contains(&self)
     }
 }
 
