@@ -24,7 +24,7 @@ pub struct Oracle {
     pub session: Session,
     pub subjects: Vec<Subject>,
     pub setup: String,
-    home: Home,
+    pub home: Home,
     log: Vec<String>,
     /// What went wrong. A stream table that failed is dropped, so that the others go on.
     pub faults: Vec<String>,

@@ -10,8 +10,16 @@ pub static EXTENSIONS: &[Query] = &[
     delta("x_value", Text, "select h operator({x}.->) 'a' as a, count(*) as n, max(v) as m from tagged group by 1"),
     delta("x_store_key", Values, "select h, count(*) as n, sum(v) as s from tagged group by h"),
     delta("x_store_distinct", Values, "select distinct h, l from tags_bag"),
-    delta("x_store_in", Values, "select id, h from tagged where h operator({x}.=) any (select h from tags_bag where v > 1)"),
-    delta("x_store_join", Values, "select a.id, b.v from tagged a left join tags_bag b on b.h operator({x}.=) a.h and b.v > a.v"),
+    delta(
+        "x_store_in",
+        Values,
+        "select id, h from tagged where h operator({x}.=) any (select h from tags_bag where v > 1)",
+    ),
+    delta(
+        "x_store_join",
+        Values,
+        "select a.id, b.v from tagged a left join tags_bag b on b.h operator({x}.=) a.h and b.v > a.v",
+    ),
     delta("x_contains", Text, "select id, v from tagged where h operator({x}.@>) 'a=>1'::{x}.hstore"),
     delta("x_exists", Text, "select id, h operator({x}.?) 'b' as b, {x}.akeys(h) as keys from tagged"),
     delta("x_minus", Values, "select id, h operator({x}.-) 'a'::text as rest from tagged where v > 0"),
