@@ -35,6 +35,7 @@ mod tpch;
 mod traffic;
 mod tree;
 mod watch;
+mod wide;
 
 use std::process::ExitCode;
 
@@ -82,6 +83,7 @@ async fn run(options: &Options) -> Result<()> {
             Bench::Steady => steady::run(&server, options, &mut report).await,
             Bench::Churn => churn::run(&server, options, &mut report).await,
             Bench::Tree => tree::run(&server, options, &mut report).await,
+            Bench::Wide => wide::run(&server, options, &mut report).await,
             Bench::Tpch => tpch::run(&server, options, &mut report).await,
             Bench::Nexmark => nexmark::run(&server, options, &mut report).await,
         }?;

@@ -18,12 +18,13 @@ pub enum Bench {
     Steady,
     Churn,
     Tree,
+    Wide,
     Tpch,
     Nexmark,
 }
 
 impl Bench {
-    const ALL: [Bench; 15] = [
+    const ALL: [Bench; 16] = [
         Bench::OneRow,
         Bench::Operators,
         Bench::Latency,
@@ -37,6 +38,7 @@ impl Bench {
         Bench::Steady,
         Bench::Churn,
         Bench::Tree,
+        Bench::Wide,
         Bench::Tpch,
         Bench::Nexmark,
     ];
@@ -57,6 +59,7 @@ impl Bench {
             Bench::Steady => "steady",
             Bench::Churn => "churn",
             Bench::Tree => "tree",
+            Bench::Wide => "wide",
             Bench::Tpch => "tpch",
             Bench::Nexmark => "nexmark",
         }
@@ -101,6 +104,7 @@ pub const USAGE: &str =
   steady      the sizes of what is kept, 500 commits a second for N seconds (120), with autovacuum and without
   churn       1, 10, 50, 100 % of N rows (100000) changed: differential, full and AUTO, N rounds (20) each
   tree        a leaf and a subtree move in a recursion over N nodes (100000), N rounds (100)
+  wide        key figures, a star, q9 of TPC-DS over N sales (2880404), N rounds (50); creation over 17 and 50 tables
   tpch        22 queries at scale S (0.1), 1000 changed rows: refresh beside recomputation, N rounds (9);
               --growth: S/10 and S take turns
   nexmark     10 queries over N events (500000): the same, N rounds (10); then live for N seconds (20)
