@@ -30,7 +30,7 @@ const STEPS: &[&str] = &[
     "create or replace view items_view as select id, grp, val, amt from items where val > 0 or val is null",
     "create or replace view items_view as select id, max(grp) as grp, max(val) as val, max(amt) as amt from items group by id",
     "create or replace view nested_view as select grp, count(*) as n, sum(amt) as amt from items_view group by grp",
-    "create or replace view nested_view as select grp, count(*) + 1 as n, max(amt) as amt from items_view group by grp",
+    "create or replace view nested_view as select grp, count(*) + 1 as n, max(trim_scale(amt)) as amt from items_view group by grp",
     "create or replace aggregate total(numeric) (sfunc = numeric_add, stype = numeric, initcond = '0')",
     "create or replace aggregate total(numeric) (sfunc = numeric_add, stype = numeric, initcond = '1')",
     "alter type mood rename value 'ok' to 'fine'",
