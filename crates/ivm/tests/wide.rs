@@ -135,3 +135,39 @@ fn conditions_on_a_side() {
     };
     assert!(exists(6) <= 4 * exists(1), "{} rows", exists(6));
 }
+
+/// How many times as long as the query is the longest program of a refresh in which one input of a node changed, and of one
+/// in which all did.
+fn growth(query: &str, sources: &[&'static str]) -> [usize; 2] {
+    let sources: Vec<Change> = sources.iter().map(|name| (*name, vec![], vec![])).collect();
+    let view = compiled(query, &sources);
+    let length = |k: usize, mask: Mask| {
+        let program = delta::program(&view, k, &mask).unwrap();
+        program.map_or(0, |program| explain::program(&program).len()) / query.len()
+    };
+    let nodes = view.nodes.iter().enumerate();
+    let one = nodes.clone().flat_map(|(k, node)| node.inputs.iter().map(move |input| (k, Mask::from([input.clone()]))));
+    let all = nodes.map(|(k, node)| (k, node.inputs.iter().cloned().collect()));
+    [one.map(|(k, mask)| length(k, mask)).max().unwrap(), all.map(|(k, mask)| length(k, mask)).max().unwrap()]
+}
+
+#[test]
+fn programs_are_as_long_as_queries() {
+    let each = |range: std::ops::RangeInclusive<u32>, text: &dyn Fn(u32) -> String| -> String {
+        range.map(text).collect::<Vec<_>>().join(", ")
+    };
+    let sum = |k| format!("sum(CASE WHEN (d1.v = {k}) THEN (f.v * f.id) ELSE 0 END) AS s{k}");
+    let figure = |k| format!("( SELECT count(*) AS count FROM public.d1 WHERE (d1.v > {k})) AS f{k}");
+    let joined = NAMES
+        .iter()
+        .fold("public.f f".to_owned(), |from, d| format!("({from} JOIN public.{d} {d} ON (({d}.id = f.v)))"));
+    let shown = NAMES.map(|d| format!("{d}.v AS {d}")).join(", ");
+    let months = format!("SELECT d2.v, {} FROM {joined} GROUP BY d2.v", each(1..=24, &sum));
+    let key_figures = format!("SELECT {}", each(1..=15, &figure));
+    let star = format!("SELECT f.id, {shown} FROM {joined}");
+    let all: Vec<&str> = NAMES.into_iter().chain(["f"]).collect();
+    for (query, sources) in [(months, &all[..]), (key_figures, &all[..1]), (star, &all[..])] {
+        let grown = growth(&query, sources);
+        assert!(grown.iter().all(|times| *times <= 30), "{grown:?} times as long as {query}");
+    }
+}
