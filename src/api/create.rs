@@ -15,7 +15,7 @@ use crate::catalog::{ddl, frontier, quietly};
 use crate::error::{Error, Result};
 use crate::frontend;
 use crate::pg::spi::OwnerSession;
-use crate::pg::{guard, object, query, spi, view, wake};
+use crate::pg::{failures, guard, object, query, spi, view, wake};
 use crate::refresh;
 
 /// The schedule of a stream table that is created without one.
@@ -167,7 +167,10 @@ fn create(request: &Request) -> Result<()> {
 pub fn refresh_now(ids: &[i32]) -> Result<()> {
     let mut done = refresh::tick(ids, refresh::Locks::Wait)?;
     let failed = done.outcomes.iter_mut().find_map(|outcome| Some((outcome.id, outcome.error.take()?)));
-    let Some((id, error)) = failed else { return refresh::conclude(&done) };
+    let Some((id, error)) = failed else {
+        done.outcomes.iter().for_each(|outcome| failures::forget(outcome.id));
+        return refresh::conclude(&done);
+    };
     let table = quietly(|| spi::connect(None, |session| stream_table::get(session, id)))?;
     match shows_messages(&table)? {
         true => Err(error),

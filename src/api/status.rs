@@ -16,7 +16,7 @@ use crate::api::{given, resolve};
 use crate::capture;
 use crate::catalog::{quietly, stream_table};
 use crate::error::{Error, Result};
-use crate::pg::{guard, spi};
+use crate::pg::{failures, guard, spi};
 use crate::{guc, refresh};
 
 type StatusRow = (
@@ -78,6 +78,8 @@ fn status() -> Result<Vec<StatusRow>> {
     })?;
     let targets = targets()?;
     let (asked, asker) = (clock_timestamp(), guard::current_role());
+    // What could not be written down is newer than what was.
+    let noted = failures::all();
     let (pending, since): (Vec<i32>, Vec<_>) = refresh::behind(&sources)?.into_iter().unzip();
     quietly(|| {
         spi::connect(None, |session| {
@@ -112,19 +114,29 @@ fn status() -> Result<Vec<StatusRow>> {
                           lateral (select coalesce(min(t.moment), $2) as moment from timed t where t.pgt_id = f.pgt_id) t
                  )
                  select s.pgt_relid::text, s.status, s.refresh_mode, s.schedule, f.frontier is not null,
-                        f.consecutive_errors, f.fresh_at, clock_timestamp() - f.late_since, f.rows_changed, f.refreshes,
+                        f.consecutive_errors + coalesce(n.count, 0), f.fresh_at, clock_timestamp() - f.late_since, f.rows_changed, f.refreshes,
                         h.action, h.duration_ms,
-                        case when f.last_sqlstate is null or pg_has_role($3, c.relowner, 'usage')
-                               or pg_has_role($3, 'pg_read_all_stats', 'usage') then f.last_error
-                             else format('SQLSTATE %s in %s', f.last_sqlstate, s.pgt_relid) end,
+                        case when coalesce(n.sqlstate, f.last_sqlstate) is null or pg_has_role($3, c.relowner, 'usage')
+                               or pg_has_role($3, 'pg_read_all_stats', 'usage') then coalesce(n.message, f.last_error)
+                             else format('SQLSTATE %s in %s', coalesce(n.sqlstate, f.last_sqlstate), s.pgt_relid) end,
                         s.full_reason, s.pgt_id, f.missed
                    from pgtrickle.pgt_stream_tables s
                    join seen f using (pgt_id)
+                   left join unnest($5, $6, $7, $8) as n(pgt_id, count, sqlstate, message) using (pgt_id)
                    join pg_class c on c.oid = s.pgt_relid::oid
                    left join lateral (select action, duration_ms from pgtrickle.pgt_refresh_history h
                                        where h.pgt_id = s.pgt_id order by refresh_id desc limit 1) h on true
                   order by s.pgt_id",
-                &[pending.into(), asked.into(), asker.into(), since.into()],
+                &[
+                    pending.into(),
+                    asked.into(),
+                    asker.into(),
+                    since.into(),
+                    noted.iter().map(|failed| failed.table).collect::<Vec<_>>().into(),
+                    noted.iter().map(|failed| failed.count).collect::<Vec<_>>().into(),
+                    noted.iter().map(|failed| failed.sqlstate.clone()).collect::<Vec<_>>().into(),
+                    noted.iter().map(|failed| failed.message.clone()).collect::<Vec<_>>().into(),
+                ],
                 |row| {
                     Ok((
                         row.require(1)?,

@@ -16,7 +16,7 @@ use crate::catalog::dependency;
 use crate::catalog::history::Failure;
 use crate::error::Result;
 use crate::pg::spi::{Row, Session};
-use crate::pg::{guard, object, relation};
+use crate::pg::{failures, guard, object, relation};
 
 /// One row: `None` means never filled.
 #[derive(Clone, Debug, Default)]
@@ -290,6 +290,7 @@ pub fn shows_messages(session: &Session, table: Oid, role: Oid) -> Result<bool> 
 
 /// Starts counting failures anew.
 pub fn clear_errors(session: &Session, id: i32) -> Result<()> {
+    failures::forget(id);
     session.execute(
         "update pgtrickle.pgt_frontiers set consecutive_errors = 0, last_error = null, last_sqlstate = null where pgt_id = $1",
         &[id.into()],

@@ -7,6 +7,7 @@ use pgrx::pg_sys::Oid;
 use pgrx::{JsonB, PgSqlErrorCode};
 
 use crate::error::{Error, Result};
+use crate::pg::failures;
 use crate::pg::spi::{Row, Session};
 
 /// A stream table as the catalog knows it, with the names and owner that PostgreSQL knows.
@@ -272,6 +273,7 @@ pub fn gone(session: &Session) -> Result<Vec<i32>> {
 pub fn delete(session: &Session, id: i32) -> Result<()> {
     session.execute("delete from pgtrickle.pgt_refresh_history where pgt_id = $1", &[id.into()])?;
     session.execute("delete from pgtrickle.pgt_stream_tables where pgt_id = $1", &[id.into()])?;
+    failures::forget(id);
     Ok(())
 }
 

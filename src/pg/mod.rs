@@ -4,6 +4,7 @@ pub mod applying;
 pub mod bgworker;
 pub mod database;
 pub mod event;
+pub mod failures;
 pub mod guard;
 pub mod heap;
 pub mod hooks;

@@ -8,6 +8,7 @@
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 
+use ivm::failures::Failures;
 use ivm::moments::Moments;
 use pgrx::pg_sys;
 
@@ -39,6 +40,8 @@ pub struct Shared {
     pub stirs: [AtomicU64; STIRS],
     /// When transactions that changed a source committed.
     pub moments: Moments,
+    /// Failures of refreshes that could not be written down.
+    pub failures: Failures,
 }
 
 /// The part of one database.

@@ -9,7 +9,7 @@ use ivm::schedule::{Fate, Micros};
 use crate::catalog::stream_table;
 use crate::error::{Error, Kind, Result};
 use crate::pg::shmem::Slot;
-use crate::pg::{bgworker, setting};
+use crate::pg::{bgworker, failures, setting};
 use crate::refresh::{self, Done, Locks, Outcome};
 use crate::worker::journal::Journal;
 
@@ -122,6 +122,7 @@ impl Work {
             (Err(error), [id]) => BTreeMap::from([(*id, Verdict { outcome: Err(Some(error)), took: 0 })]),
             (Err(error), _) if error.kind() == Kind::Transient => {
                 self.journal.failed(None, &error);
+                ids.iter().for_each(|id| note(*id, &error));
                 BTreeMap::new()
             }
             (Err(_), _) => self.one_by_one(ids),
@@ -164,6 +165,7 @@ impl Work {
             let fate = match outcome {
                 Ok(worked) => {
                     self.journal.succeeded(*id);
+                    failures::forget(*id);
                     if worked { Fate::Refreshed } else { Fate::Unchanged }
                 }
                 Err(Some(error)) => self.blame(*id, &error, generation),
@@ -181,10 +183,20 @@ impl Work {
             return Fate::Postponed;
         }
         self.journal.failed(Some(id), error);
-        match self.aside(|| refresh::record_failure(id, error)) {
+        let recorded = self.aside(|| refresh::record_failure(id, error));
+        match recorded {
+            Some(_) => failures::forget(id),
+            None => note(id, error),
+        }
+        match recorded {
             Some(true) => Fate::Suspended,
             Some(false) if error.kind() == Kind::Transient => Fate::Postponed,
             Some(false) | None => Fate::Failed,
         }
     }
+}
+
+/// Keeps in shared memory what could not be written down.
+fn note(id: i32, error: &Error) {
+    failures::note(id, &error.sqlstate(), &error.in_full());
 }

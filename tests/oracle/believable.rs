@@ -179,3 +179,65 @@ async fn staleness_counts_from_the_oldest_change() {
     assert!(session.holds(&between("1100ms", "3s")).await, "the oldest change counts");
     database.close().await;
 }
+
+/// A failure that our own tables cannot take is told all the same, to those who may read it.
+#[tokio::test]
+async fn what_cannot_be_written_down_is_told() {
+    let database = Database::fresh("unwritten").await;
+    let session = database.connect().await;
+    session
+        .run(
+            "create table t (id int primary key, v int); insert into t values (1, 1);
+             select pgtrickle.create_stream_table('s', 'select id, 100 / v as v from t', '0s');
+             select pgtrickle.create_stream_table('sums', 'select sum(v) as v from t', '0s');
+             create function deny() returns trigger language plpgsql as $$
+               begin raise exception 'could not extend file: no space left on device' using errcode = tg_argv[0]; end $$",
+        )
+        .await;
+    settle(&session, "s").await;
+    settle(&session, "sums").await;
+    let told = |table: &str, error: &str| {
+        format!(
+            "select consecutive_errors > 0 and last_error ~ '{error}' from pgtrickle.pgt_status() where name like '%.{table}'"
+        )
+    };
+    let quiet = "select bool_and(consecutive_errors = 0 and last_error is null) from pgtrickle.pgt_status()";
+
+    // What the moment may heal, of the tick as a whole, and what it does not.
+    for code in ["53100", "22012"] {
+        session
+            .run(&format!(
+                "create trigger deny before update on pgtrickle.pgt_frontiers for each row execute function deny('{code}');
+                 insert into t select count(*) + 1, 1 from t"
+            ))
+            .await;
+        session.wait_until(&told("s", "no space left"), PATIENCE).await;
+        session.wait_until(&told("sums", "no space left"), PATIENCE).await;
+        session.run("drop trigger deny on pgtrickle.pgt_frontiers").await;
+        settle(&session, "s").await;
+        settle(&session, "sums").await;
+        session.wait_until(quiet, PATIENCE).await;
+    }
+
+    // The refresh fails, and only its recording does.
+    session
+        .run(
+            "create trigger deny before insert on pgtrickle.pgt_refresh_history for each row execute function deny('53100');
+             insert into t values (10, 0)",
+        )
+        .await;
+    session.wait_until(&told("s", "division by zero"), PATIENCE).await;
+    let role = format!("reader_{}", database.name);
+    session.run(&format!("create role {role}; set role {role}")).await;
+    session.wait_until(&told("s", "^SQLSTATE 22012 in "), PATIENCE).await;
+    session.run("reset role").await;
+    session.run(&format!("drop role {role}; drop trigger deny on pgtrickle.pgt_refresh_history")).await;
+    // It is written down as soon as that can be done, and forgotten with its cause.
+    let recorded = "select last_error ~ 'division by zero' from pgtrickle.pgt_frontiers join pgtrickle.pgt_stream_tables using (pgt_id)
+                     where pgt_relid = 's'::regclass";
+    session.wait_until(recorded, Duration::from_secs(60)).await;
+    session.run("delete from t where id = 10; select pgtrickle.resume_stream_table('s')").await;
+    settle(&session, "s").await;
+    session.wait_until(quiet, PATIENCE).await;
+    database.close().await;
+}

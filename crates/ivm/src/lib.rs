@@ -14,6 +14,7 @@ pub mod error;
 pub mod eval;
 pub mod explain;
 pub mod expr;
+pub mod failures;
 mod feasible;
 pub mod frontier;
 pub mod identity;

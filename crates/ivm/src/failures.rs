@@ -1,0 +1,237 @@
+//! Failures that could not be written down: what is last said of a stream table when its catalog cannot be written.
+//!
+//! A fixed number of entries, made of atomics, to live in memory that processes share. A writer claims an entry by making
+//! its version odd; who reads meanwhile tries again, and leaves the entry out if the version still moves. Where all
+//! entries are taken the oldest gives way.
+
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
+
+use crate::schedule::Micros;
+
+const ENTRIES: usize = 128;
+/// Words of a text; what is longer is cut.
+const WORDS: usize = 40;
+const BYTES: usize = WORDS * 8;
+/// Attempts at an entry that others write at the same time.
+const ATTEMPTS: usize = 100;
+
+/// All zero is empty.
+#[repr(C)]
+pub struct Failures {
+    /// Entries in use, so that nobody searches where there are none.
+    used: AtomicUsize,
+    entries: [Entry; ENTRIES],
+}
+
+#[repr(C)]
+struct Entry {
+    /// Odd while it is written.
+    version: AtomicU64,
+    /// Database and stream table; 0 for none.
+    database: AtomicU32,
+    table: AtomicU32,
+    at: AtomicI64,
+    count: AtomicU32,
+    /// Bytes of the text.
+    length: AtomicU32,
+    sqlstate: AtomicU64,
+    text: [AtomicU64; WORDS],
+}
+
+/// What failed, the last time, and how often in a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    pub table: i32,
+    pub count: i32,
+    pub sqlstate: String,
+    pub message: String,
+}
+
+impl Default for Failures {
+    fn default() -> Failures {
+        let entry = || Entry {
+            version: AtomicU64::new(0),
+            database: AtomicU32::new(0),
+            table: AtomicU32::new(0),
+            at: AtomicI64::new(0),
+            count: AtomicU32::new(0),
+            length: AtomicU32::new(0),
+            sqlstate: AtomicU64::new(0),
+            text: std::array::from_fn(|_| AtomicU64::new(0)),
+        };
+        Failures { used: AtomicUsize::new(0), entries: std::array::from_fn(|_| entry()) }
+    }
+}
+
+impl Failures {
+    /// A refresh of stream table `table` of a database failed, and that could not be written down.
+    pub fn note(&self, database: u32, table: i32, at: Micros, sqlstate: &str, message: &str) {
+        for _ in 0..ATTEMPTS {
+            let known = self.entries.iter().find(|entry| entry.is_of(database, table));
+            let free = || self.entries.iter().find(|entry| entry.is_free());
+            let oldest = || self.entries.iter().min_by_key(|entry| entry.at.load(SeqCst));
+            let Some(entry) = known.or_else(free).or_else(oldest) else { return };
+            let written = entry.write(|entry| {
+                if entry.is_free() {
+                    self.used.fetch_add(1, SeqCst);
+                }
+                let before = if entry.is_of(database, table) { entry.count.load(SeqCst) } else { 0 };
+                entry.database.store(database, SeqCst);
+                entry.table.store(table as u32, SeqCst);
+                entry.at.store(at, SeqCst);
+                entry.count.store(before.saturating_add(1).min(i32::MAX as u32), SeqCst);
+                entry.set_texts(sqlstate, message);
+            });
+            if written {
+                return;
+            }
+        }
+    }
+
+    /// The stream table was refreshed, or its failure was written down after all.
+    pub fn forget(&self, database: u32, table: i32) {
+        if self.used.load(SeqCst) == 0 {
+            return;
+        }
+        for _ in 0..ATTEMPTS {
+            let Some(entry) = self.entries.iter().find(|entry| entry.is_of(database, table)) else { return };
+            entry.write(|entry| {
+                if entry.is_of(database, table) {
+                    entry.database.store(0, SeqCst);
+                    entry.table.store(0, SeqCst);
+                    entry.at.store(0, SeqCst);
+                    entry.count.store(0, SeqCst);
+                    self.used.fetch_sub(1, SeqCst);
+                }
+            });
+        }
+    }
+
+    /// What is known of the stream tables of a database.
+    pub fn of(&self, database: u32) -> Vec<Failed> {
+        match self.used.load(SeqCst) {
+            0 => vec![],
+            _ => self.entries.iter().filter_map(|entry| entry.read(database)).collect(),
+        }
+    }
+}
+
+impl Entry {
+    fn is_free(&self) -> bool {
+        self.database.load(SeqCst) == 0
+    }
+
+    fn is_of(&self, database: u32, table: i32) -> bool {
+        self.database.load(SeqCst) == database && self.table.load(SeqCst) == table as u32
+    }
+
+    /// Runs `f` as the only writer; false where there is another.
+    fn write(&self, f: impl FnOnce(&Entry)) -> bool {
+        let version = self.version.load(SeqCst);
+        let free = version.is_multiple_of(2);
+        if !free || self.version.compare_exchange(version, version + 1, SeqCst, SeqCst).is_err() {
+            std::hint::spin_loop();
+            return false;
+        }
+        f(self);
+        self.version.store(version + 2, SeqCst);
+        true
+    }
+
+    fn set_texts(&self, sqlstate: &str, message: &str) {
+        let word = |bytes: &[u8]| {
+            let mut word = [0; 8];
+            word[..bytes.len()].copy_from_slice(bytes);
+            u64::from_le_bytes(word)
+        };
+        self.sqlstate.store(sqlstate.as_bytes().get(..5).map_or(0, word), SeqCst);
+        let cut = &message.as_bytes()[..message.floor_char_boundary(BYTES)];
+        self.text.iter().zip(cut.chunks(8)).for_each(|(slot, bytes)| slot.store(word(bytes), SeqCst));
+        self.length.store(cut.len() as u32, SeqCst);
+    }
+
+    fn read(&self, database: u32) -> Option<Failed> {
+        for _ in 0..ATTEMPTS {
+            let version = self.version.load(SeqCst);
+            if self.database.load(SeqCst) != database {
+                return None;
+            }
+            let bytes = |word: &AtomicU64| word.load(SeqCst).to_le_bytes();
+            let text: Vec<u8> = self.text.iter().flat_map(bytes).take(self.length.load(SeqCst) as usize).collect();
+            let failed = Failed {
+                table: self.table.load(SeqCst) as i32,
+                count: self.count.load(SeqCst) as i32,
+                sqlstate: String::from_utf8_lossy(&bytes(&self.sqlstate)[..5]).into_owned(),
+                message: String::from_utf8_lossy(&text).into_owned(),
+            };
+            if version.is_multiple_of(2) && self.version.load(SeqCst) == version {
+                return Some(failed);
+            }
+            std::hint::spin_loop();
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BYTES, ENTRIES, Failed, Failures};
+
+    fn failed(table: i32, count: i32, message: &str) -> Failed {
+        Failed { table, count, sqlstate: "53100".to_owned(), message: message.to_owned() }
+    }
+
+    #[test]
+    fn the_last_failure_is_told_until_it_is_forgotten() {
+        let failures = Failures::default();
+        assert_eq!(failures.of(7), []);
+        failures.note(7, 1, 10, "53100", "disk full");
+        failures.note(7, 1, 20, "53100", "still full");
+        failures.note(7, 2, 20, "53100", "");
+        failures.note(8, 1, 20, "53100", "another database");
+        assert_eq!(failures.of(7), [failed(1, 2, "still full"), failed(2, 1, "")]);
+        failures.forget(7, 1);
+        failures.forget(7, 3);
+        assert_eq!(failures.of(7), [failed(2, 1, "")]);
+        failures.note(7, 1, 30, "53100", "again");
+        assert_eq!(failures.of(7).len(), 2);
+        assert_eq!(failures.of(7)[0].count, 1);
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let failures = Failures::default();
+        failures.note(7, 1, 10, "53100", &format!("x{}", "ü".repeat(BYTES)));
+        let told = failures.of(7).remove(0).message;
+        assert_eq!(told, format!("x{}", "ü".repeat((BYTES - 1) / 2)));
+    }
+
+    #[test]
+    fn the_oldest_gives_way() {
+        let failures = Failures::default();
+        for table in 0..ENTRIES as i32 + 1 {
+            failures.note(7, table, 10 + i64::from(table), "53100", "disk full");
+        }
+        let tables: Vec<i32> = failures.of(7).into_iter().map(|failed| failed.table).collect();
+        assert!(!tables.contains(&0));
+        assert!(tables.contains(&(ENTRIES as i32)));
+    }
+
+    #[test]
+    fn who_reads_while_others_write_reads_what_one_wrote() {
+        let failures = Failures::default();
+        let texts = ["a".repeat(100), "b".repeat(50)];
+        std::thread::scope(|scope| {
+            for text in &texts {
+                scope.spawn(|| (0..2000).for_each(|at| failures.note(7, 1, at, "53100", text)));
+            }
+            scope.spawn(|| {
+                for _ in 0..2000 {
+                    failures.of(7).iter().for_each(|failed| assert!(texts.contains(&failed.message), "{failed:?}"));
+                }
+            });
+        });
+        // Two may each have claimed an entry at the start.
+        assert!(!failures.of(7).is_empty());
+    }
+}
