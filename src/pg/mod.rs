@@ -14,6 +14,7 @@ pub mod limit;
 mod list;
 pub mod object;
 pub mod plan;
+pub mod progress;
 pub mod query;
 pub mod relation;
 pub mod row;

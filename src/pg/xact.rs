@@ -57,6 +57,12 @@ pub fn keeps_its_snapshot() -> bool {
     unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
 }
 
+/// Whether this transaction may only read.
+pub fn is_read_only() -> bool {
+    // SAFETY: a plain variable of this backend.
+    unsafe { pg_sys::XactReadOnly }
+}
+
 /// Makes what this transaction has written so far visible to its next command.
 pub fn advance_command() {
     // SAFETY: inside a transaction.

@@ -16,7 +16,7 @@ use crate::catalog::history::{Action, Expected, Failure, Refresh};
 use crate::error::{Error, Result};
 use crate::guc;
 use crate::pg::spi::{self, OwnerSession};
-use crate::pg::{bgworker, limit, xact};
+use crate::pg::{bgworker, limit, progress, xact};
 use crate::refresh::adaptive::{self, Deltas};
 use crate::refresh::loaded::{self, Loaded, Ready};
 use crate::refresh::program::Changes;
@@ -57,7 +57,10 @@ pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Erro
         }
     };
     let limit = loaded.table.timeout.unwrap_or_else(guc::refresh_timeout);
-    bgworker::at_work(loaded.table.relid, || limit::within(limit, || bring(tick, &loaded, &seen, (started, restart))))
+    let (place, members) = (tick.place, tick.members.len());
+    let activity = || format!("refreshing {} ({place} of {members})", loaded.table.display());
+    let brought = || limit::within(limit, || bring(tick, &loaded, &seen, (started, restart)));
+    progress::during(activity, || bgworker::at_work(loaded.table.relid, brought))
 }
 
 /// The same of one that is ready. With `restart` the table starts over.

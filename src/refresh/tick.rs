@@ -78,6 +78,8 @@ pub struct Tick {
     /// Just before the snapshot.
     pub taken: TimestampWithTimeZone,
     pub members: BTreeSet<i32>,
+    /// At which of them, in order, the tick is.
+    pub place: usize,
     /// What they had seen before.
     pub seen: BTreeMap<i32, Seen>,
     /// Changes applied to stream tables in this tick, by the source that they are to others.
@@ -110,6 +112,7 @@ impl Tick {
             taken: clock_timestamp(),
             snapshot: Rc::new(Snapshot::latest()),
             members,
+            place: 0,
             seen: BTreeMap::new(),
             deltas: BTreeMap::new(),
             written: BTreeSet::new(),
@@ -192,6 +195,7 @@ fn run(tick: &mut Tick, order: Vec<i32>, locked: BTreeSet<i32>) -> Result<Vec<Ou
     bgworker::is_to_yield();
     let mut yields = false;
     for id in order {
+        tick.place += 1;
         let started = Instant::now();
         yields |= bgworker::is_to_yield();
         failed.extend(yields.then_some(id));

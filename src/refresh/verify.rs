@@ -10,15 +10,17 @@ use ivm::sql::ident::QName;
 use ivm::sql::print;
 use ivm::view::View;
 use pgrx::JsonB;
+use pgrx::PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION;
 use pgrx::datum::TimestampWithTimeZone;
 
 use crate::capture;
+use crate::catalog::stream_table::StreamTable;
 use crate::catalog::{ddl, difference, frontier, quietly};
 use crate::error::{Error, Result};
 use crate::frontend::{self, Path};
-use crate::pg::relation;
 use crate::pg::spi::{self, OwnerSession};
 use crate::pg::subxact::{subtransaction, undone};
+use crate::pg::{progress, relation, xact};
 use crate::refresh::loaded::{self, Loaded, Ready};
 use crate::refresh::planned::{register_as, told};
 use crate::refresh::program::{self, Work};
@@ -72,34 +74,67 @@ pub fn verify(id: i32, sample: i32) -> Result<Verdict> {
 fn look(tick: &Tick, id: i32, sample: i32) -> Result<Verdict> {
     let mut seen = spi::connect(Some(&tick.snapshot), |session| frontier::get(session, &[id]))?;
     let seen = seen.remove(&id).unwrap_or_default();
+    let Some(frontier) = seen.frontier else { return Ok(Verdict::none("it has not been filled yet")) };
     let loaded = match loaded::load(id)? {
         Ready::Yes(loaded) => loaded,
-        Ready::Stale(_, reason) => return Ok(Verdict::none(&format!("the next refresh builds it anew: {reason}"))),
+        Ready::Stale(table, _) if table.temporal => {
+            return Ok(Verdict::none("the next refresh builds it anew, and its query reads the clock"));
+        }
+        Ready::Stale(table, reason) => return as_it_is(tick, (&table, false), (seen.moment, &reason), sample),
     };
-    let Some(frontier) = seen.frontier else { return Ok(Verdict::none("it has not been filled yet")) };
+    let reading = (&loaded.table, loaded.view.reads_clock());
     if let Some(reason) = seen.reinitialize {
-        return Ok(Verdict::none(&format!("the next refresh computes it anew: {reason}")));
+        return as_it_is(tick, reading, (seen.moment, &reason), sample);
     }
     let input = table::pending(tick, &loaded, &frontier, i64::MAX)?;
     if input.truncated {
-        return Ok(Verdict::none("the next refresh computes it anew: a source was truncated or altered"));
+        return as_it_is(tick, reading, (seen.moment, "a source was truncated or altered"), sample);
     }
-    let (mut compared, mut moment) = ("the table as it is", seen.moment);
+    let (compared, moment) = ("the table as it is", seen.moment);
     if input.rows > 0 {
-        match subtransaction(|| follow(tick, &loaded, input, moment)) {
+        require_writable(&loaded)?;
+        let activity = format!("verifying {}, following {} changes", loaded.table.display(), input.rows);
+        match progress::during(|| activity, || subtransaction(|| follow(tick, &loaded, input, moment))) {
             Err(error @ Error::Broken(..)) => {
                 let compared = format!("the table cannot take the changes that are pending: {}", error.in_full());
                 return Ok(Verdict { equal: Some(false), compared, moment, found: None });
             }
             result => result?,
         }
-        (compared, moment) = ("the table with the changes that are pending", Some(tick.taken));
-    } else if loaded.table.polls() {
-        compared = "the table as it is: what it polls may have changed since";
+        let (compared, moment) = ("the table with the changes that are pending", Some(tick.taken));
+        return compare(tick, reading, (moment, compared), sample);
     }
-    let found = compare(tick, &loaded, moment, sample)?;
-    let equal = Some(found.missing == 0 && found.surplus == 0);
-    Ok(Verdict { equal, compared: compared.to_owned(), moment, found: Some(found) })
+    // Nothing tells whether these may differ by now.
+    let drifts = match (loaded.table.polls(), loaded.table.temporal && !loaded.view.reads_clock()) {
+        (_, true) => Some("its query reads the clock, which went on since"),
+        (true, false) => Some("what it polls may have changed since"),
+        (false, false) => None,
+    };
+    let Some(why) = drifts else { return compare(tick, reading, (moment, compared), sample) };
+    let verdict = compare(tick, reading, (moment, &format!("the table as it is: {why}")), sample)?;
+    Ok(Verdict { equal: verdict.equal.filter(|equal| *equal), ..verdict })
+}
+
+/// Compares a table that the next refresh computes anew: changes are not followed any more.
+fn as_it_is(
+    tick: &Tick,
+    reading: (&StreamTable, bool),
+    (moment, reason): (Option<TimestampWithTimeZone>, &str),
+    sample: i32,
+) -> Result<Verdict> {
+    let compared = format!("the table as it is, which the next refresh computes anew: {reason}");
+    compare(tick, reading, (moment, &compared), sample)
+}
+
+/// Pending changes are followed and that is undone: the server lets nobody do it who may only read.
+fn require_writable(loaded: &Loaded) -> Result<()> {
+    if !xact::is_read_only() {
+        return Ok(());
+    }
+    let what = format!("cannot verify stream table {} in a read-only transaction", loaded.table.display());
+    Err(Error::new(ERRCODE_READ_ONLY_SQL_TRANSACTION, what)
+        .detail("It has pending changes, which are followed before it is compared, and then undone.")
+        .hint("Refresh it first, or verify it in a transaction that may write."))
 }
 
 /// Brings pending changes in as a refresh of mode DIFFERENTIAL does, where the table can be refreshed so.
@@ -114,17 +149,34 @@ fn follow(tick: &Tick, loaded: &Loaded, input: Input, before: Option<TimestampWi
     })
 }
 
+/// Compares the table with its query; `reading`: the table, and whether its query is our own reading of it.
+fn compare(
+    tick: &Tick,
+    reading: (&StreamTable, bool),
+    (moment, compared): (Option<TimestampWithTimeZone>, &str),
+    sample: i32,
+) -> Result<Verdict> {
+    let activity = || format!("verifying {}, comparing", reading.0.display());
+    let found = progress::during(activity, || differences(tick, reading, moment, sample))?;
+    let equal = Some(found.missing == 0 && found.surplus == 0);
+    Ok(Verdict { equal, compared: compared.to_owned(), moment, found: Some(found) })
+}
+
 /// What table and query have that the other has not.
-fn compare(tick: &Tick, loaded: &Loaded, moment: Option<TimestampWithTimeZone>, sample: i32) -> Result<Found> {
-    let owner = loaded.table.owner;
-    let (view, schemas) =
-        spi::connect_as(owner, &loaded.table.evaluation(), Some(&tick.snapshot), |session| whole(session, loaded))?;
-    let path = Path::widened(&loaded.table.search_path, schemas);
-    let settings: Vec<(&str, &str)> =
-        loaded.table.evaluation().into_iter().chain([("search_path", path.as_str())]).collect();
+fn differences(
+    tick: &Tick,
+    (table, reads_clock): (&StreamTable, bool),
+    moment: Option<TimestampWithTimeZone>,
+    sample: i32,
+) -> Result<Found> {
+    let (view, schemas) = spi::connect_as(table.owner, &table.evaluation(), Some(&tick.snapshot), |session| {
+        whole(session, table, reads_clock)
+    })?;
+    let path = Path::widened(&table.search_path, schemas);
+    let settings: Vec<(&str, &str)> = table.evaluation().into_iter().chain([("search_path", path.as_str())]).collect();
     let now = moment.unwrap_or(tick.taken);
-    let clock = loaded.view.reads_clock().then(|| clock::at(now, now)).transpose()?;
-    spi::connect_as(owner, &settings, Some(&tick.snapshot), |session| {
+    let clock = reads_clock.then(|| clock::at(now, now)).transpose()?;
+    spi::connect_as(table.owner, &settings, Some(&tick.snapshot), |session| {
         clock.iter().try_for_each(|clock| clock::register(session, clock))?;
         let program = ivm::compile::full_program(&view, 0)?;
         let step = program.steps.last().ok_or(Error::Bug("a program ends in its delta"))?;
@@ -143,10 +195,9 @@ fn compare(tick: &Tick, loaded: &Loaded, moment: Option<TimestampWithTimeZone>, 
 
 /// The query as a whole. It is PostgreSQL that evaluates what the user wrote; only where it reads the clock, which must
 /// stand still for it, it is our own reading of it, without the nodes that the table is kept by.
-fn whole(session: &OwnerSession, loaded: &Loaded) -> Result<(View, BTreeSet<String>)> {
-    let table = &loaded.table;
+fn whole(session: &OwnerSession, table: &StreamTable, reads_clock: bool) -> Result<(View, BTreeSet<String>)> {
     let name = QName::qualified(&table.schema, &table.name);
-    match loaded.view.reads_clock() {
+    match reads_clock {
         true => frontend::compile_whole(session, &frontend::reread(&table.canonical)?, &name),
         false => loaded::opaque(session, table, name),
     }

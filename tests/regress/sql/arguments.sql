@@ -21,7 +21,14 @@ select call, outcome(call) from unnest(array[
   'resume_stream_table(null)',
   'wait_for_stream_table(null)',
   'explain_stream_table(null)',
-  'get_refresh_history(null)']) call;
+  'get_refresh_history(null)',
+  'verify_stream_table(null)',
+  'cancel_refresh(null)',
+  'allow_capture(null, null)',
+  'revoke_capture(null, null)']) call;
+select is_equal from pgtrickle.verify_stream_table('x', null);
+select pgtrickle.alter_stream_table('x', null, null, null, null, null);
+select pgtrickle.drain(null), pgtrickle.undrain();
 select pgtrickle.refresh_stream_table('x', null);
 select count(*) from pgtrickle.get_refresh_history('x', null);
 select pgtrickle.wait_for_stream_table('x', null);

@@ -54,6 +54,47 @@ commit;
 select pgtrickle.refresh_stream_table('top');
 table verdicts;
 select tgname, tgenabled from pg_trigger where tgrelid = 's'::regclass order by 1;
+-- While the guard is away it is told how the table is, and that it is not to stay so.
+alter event trigger pgtrickle_on_ddl disable;
+alter table s disable trigger pgtrickle_guard;
+delete from s where id = 6;
+alter event trigger pgtrickle_on_ddl enable always;
+select * from verdicts where name = 's';
+select pgtrickle.refresh_stream_table('s', true);
+-- The same as replica, with the guard dropped, and with all user triggers off.
+set session_replication_role = replica;
+alter event trigger pgtrickle_on_ddl disable;
+alter event trigger pgtrickle_on_drop disable;
+drop trigger pgtrickle_guard on s;
+alter table bag disable trigger all;
+update s set v = v - 7 where id = 8;
+truncate bag;
+alter event trigger pgtrickle_on_ddl enable always;
+alter event trigger pgtrickle_on_drop enable always;
+reset session_replication_role;
+select * from verdicts where name in ('s', 'bag');
+select pgtrickle.refresh_stream_table('s', recompute => true), pgtrickle.refresh_stream_table('bag', recompute => true);
+table verdicts;
+select tgrelid::regclass, tgname, tgenabled from pg_trigger where tgrelid in ('s'::regclass, 'bag'::regclass) order by 1, 2;
+-- Its nodes, which nobody looks at, are computed anew as well.
+select pgtrickle.create_stream_table('nested', 'select max(n) as n from (select g, count(*) as n from t group by g having count(*) > 1) q', '1h');
+update pgtrickle_state.n_8_1 set n = n + 5;
+insert into t values (40, 0, 1);
+select pgtrickle.refresh_stream_table('nested');
+select is_equal, missing, surplus, sample from pgtrickle.verify_stream_table('nested');
+select pgtrickle.refresh_stream_table('nested', recompute => true);
+select is_equal from pgtrickle.verify_stream_table('nested');
+-- Nothing is written: not where nothing is pending, and where something is a transaction that may only read says so.
+begin read only;
+select is_equal from pgtrickle.verify_stream_table('nested');
+select is_equal from pgtrickle.verify_stream_table('full_one');
+-- expect-error
+rollback;
+-- The clock of a query that is run as a whole.
+select pgtrickle.create_stream_table('stamped', 'select id, now() as at from t', '1h', 'FULL');
+select is_equal, compared from pgtrickle.verify_stream_table('stamped');
+select is_equal, missing, surplus, sample from pgtrickle.verify_stream_table('s', 0);
+select is_equal, missing, surplus, sample from pgtrickle.verify_stream_table('s', -1);
 -- Only for owners.
 create role life_reader;
 grant usage on schema public to life_reader;
