@@ -1,0 +1,116 @@
+//! Logical replication: what an apply worker may write, and stream tables as they are published.
+
+use std::time::Duration;
+
+use pg_trickle_tests::private::PrivateServer;
+use pg_trickle_tests::{Database, Session};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn is_equal(session: &Session, table: &str) -> bool {
+    session.holds(&format!("select is_equal from pgtrickle.verify_stream_table('{table}')")).await
+}
+
+/// A second database of the server, which goes with it.
+async fn other(database: &Database) -> Session {
+    let name = format!("{}_other", database.name);
+    database.admin().await.run(&format!("create database {name}")).await;
+    database.beside(&name).await
+}
+
+/// Subscribes to a publication of another database of the same server, whose slot cannot be made by the subscription.
+async fn subscribe(subscriber: &Session, publisher: &Session, publication: &str) {
+    let slot = format!("select pg_create_logical_replication_slot('{publication}', 'pgoutput')");
+    publisher.run(&slot).await;
+    let database = publisher.value("select current_database()").await;
+    let port = publisher.value("show port").await;
+    subscriber
+        .run(&format!(
+            "create subscription {publication} connection 'host=127.0.0.1 port={port} user=postgres dbname={database}'
+             publication {publication} with (create_slot = false, slot_name = {publication})"
+        ))
+        .await;
+}
+
+async fn unsubscribe(subscriber: &Session, publisher: &Session, publication: &str) {
+    for step in ["disable", "set (slot_name = none)"] {
+        subscriber.run(&format!("alter subscription {publication} {step}")).await;
+    }
+    subscriber.run(&format!("drop subscription {publication}")).await;
+    publisher
+        .wait_until(&format!("select not active from pg_replication_slots where slot_name = '{publication}'"), PATIENCE)
+        .await;
+    publisher.run(&format!("select pg_drop_replication_slot('{publication}')")).await;
+}
+
+#[tokio::test]
+async fn apply_workers_feed_sources_and_not_stream_tables() {
+    let server = PrivateServer::start(&["wal_level = logical"]);
+    let to = Database::on(&server.server(), "copy").await;
+    let (publisher, subscriber) = (other(&to).await, to.connect().await);
+    publisher
+        .run(
+            "create table t (id int primary key, v int); insert into t select g, g from generate_series(1, 50) g;
+             create table s (id int primary key, v int); create publication sources for table t;
+             create publication results for table s",
+        )
+        .await;
+    subscriber
+        .run(
+            "create table t (id int primary key, v int);
+             select pgtrickle.create_stream_table('s', 'select id, v from t', '0s');
+             select pgtrickle.create_stream_table('sums', 'select count(*) as n, sum(v) as v from s', '0s')",
+        )
+        .await;
+    // The first copy and what comes later are captured.
+    subscribe(&subscriber, &publisher, "sources").await;
+    subscriber.wait_until("select n = 50 from sums", PATIENCE).await;
+    publisher.run("update t set v = v + 1; delete from t where id = 1; insert into t values (51, 51)").await;
+    subscriber.wait_until("select v = (select sum(v) from t) and n = 50 and v = 1374 from sums", PATIENCE).await;
+    assert!(is_equal(&subscriber, "s").await && is_equal(&subscriber, "sums").await);
+
+    // Of what it would write to a stream table nothing arrives.
+    subscribe(&subscriber, &publisher, "results").await;
+    publisher.run("insert into s values (100, 100)").await;
+    let refused = "select apply_error_count > 0 from pg_stat_subscription_stats where subname = 'results'";
+    subscriber.wait_until(refused, PATIENCE).await;
+    publisher.run("insert into t values (52, 52)").await;
+    subscriber.wait_until("select n = 51 from sums", PATIENCE).await;
+    assert!(is_equal(&subscriber, "s").await && is_equal(&subscriber, "sums").await);
+    assert!(subscriber.holds("select not exists (select from s where id = 100)").await);
+
+    unsubscribe(&subscriber, &publisher, "results").await;
+    unsubscribe(&subscriber, &publisher, "sources").await;
+    to.close().await;
+}
+
+#[tokio::test]
+async fn stream_tables_are_published_as_they_are() {
+    let server = PrivateServer::start(&["wal_level = logical"]);
+    let from = Database::on(&server.server(), "results").await;
+    let (publisher, subscriber) = (from.connect().await, other(&from).await);
+    publisher
+        .run(
+            "create table t (id int primary key, g int, v int);
+             insert into t select g, g % 5, g from generate_series(1, 50) g;
+             select pgtrickle.create_stream_table('counts', 'select g, count(*) as n, sum(v) as v from t group by g', '0s');
+             select pgtrickle.create_stream_table('bag', 'select g, v % 3 as v from t', '0s');
+             create publication everything for tables in schema public",
+        )
+        .await;
+    subscriber
+        .run("create table t (id int primary key, g int, v int); create table counts (g int, n bigint, v bigint); create table bag (g int, v int)")
+        .await;
+    subscribe(&subscriber, &publisher, "everything").await;
+    publisher
+        .run("update t set v = v + 1 where id < 20; update t set g = 7 where id = 8; delete from t where g = 1")
+        .await;
+    for table in ["counts", "bag"] {
+        assert!(publisher.holds(&format!("select pgtrickle.wait_for_stream_table('{table}')")).await);
+        let sum = format!("select string_agg(x::text, ' ' order by x::text) from {table} x");
+        let shown = publisher.value(&sum).await;
+        subscriber.wait_until(&format!("select ({sum}) = '{shown}'"), PATIENCE).await;
+    }
+    unsubscribe(&subscriber, &publisher, "everything").await;
+    from.close().await;
+}
