@@ -58,9 +58,9 @@ server_user() {
   fi
 }
 
-# Runs a command as the user of the server, somewhere this user can stand.
+# Runs a command as the user of the server, somewhere this user can stand. That tests see no backtrace is our doing.
 as_server() {
-  if ((AS_ROOT)); then (cd / && exec env -u RUST_BACKTRACE runuser -u "$(server_user)" -- "$@"); else env -u RUST_BACKTRACE "$@"; fi
+  if ((AS_ROOT)); then (cd / && exec env RUST_BACKTRACE=1 runuser -u "$(server_user)" -- "$@"); else env RUST_BACKTRACE=1 "$@"; fi
 }
 
 # Where throwaway data goes: somewhere the server's user can reach too.

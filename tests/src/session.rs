@@ -40,8 +40,7 @@ impl From<tokio_postgres::Error> for Failure {
             Some(report) => Failure {
                 code: report.code().code().to_owned(),
                 message: report.message().to_owned(),
-                // With RUST_BACKTRACE in the server's environment there is a backtrace where no detail is.
-                detail: report.detail().filter(|text| !text.trim_start().starts_with("0: ")).map(str::to_owned),
+                detail: report.detail().map(str::to_owned),
                 hint: report.hint().map(str::to_owned),
             },
             None => Failure { code: "08006".to_owned(), message: error.to_string(), detail: None, hint: None },

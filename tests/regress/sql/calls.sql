@@ -100,3 +100,21 @@ select pgtrickle.create_stream_table('st', 'select id from (select id, generate_
 select pgtrickle.create_stream_table('st', 'select id from t where v < (select max(r) from stamped)');
 -- expect-error
 select pgtrickle.create_stream_table('st', 'select count(*) as n from (select id, r from stamped) s group by r');
+
+-- The settings of a refresh are those of the creation, and none that delays or ends it comes from who refreshes.
+create function says(name text) returns text language plpgsql immutable as 'begin return current_setting(name); end';
+create table asked (name text primary key);
+set timezone = 'UTC';
+call follow('answers', 'select name, says(name) as value from asked', 'DIFFERENTIAL');
+set timezone = 'Asia/Tokyo';
+set lc_monetary = 'C';
+set lc_time = 'C';
+set intervalstyle = 'iso_8601';
+set standard_conforming_strings = off;
+set escape_string_warning = off;
+set search_path = public, pg_catalog;
+set jit = on;
+set jit_above_cost = 0;
+insert into asked values ('timezone'), ('lc_monetary'), ('lc_time'), ('intervalstyle'), ('standard_conforming_strings'), ('search_path'), ('jit');
+select pgtrickle.refresh_stream_table('answers');
+select name, value, value = current_setting(name) as same from answers order by name;
