@@ -18,7 +18,8 @@ async fn other(database: &Database) -> Session {
     database.beside(&name).await
 }
 
-/// Subscribes to a publication of another database of the same server, whose slot cannot be made by the subscription.
+/// Subscribes to a publication of another database of the same server, whose slot cannot be made by the subscription, and
+/// waits for the first copy.
 async fn subscribe(subscriber: &Session, publisher: &Session, publication: &str) {
     let slot = format!("select pg_create_logical_replication_slot('{publication}', 'pgoutput')");
     publisher.run(&slot).await;
@@ -30,6 +31,10 @@ async fn subscribe(subscriber: &Session, publisher: &Session, publication: &str)
              publication {publication} with (create_slot = false, slot_name = {publication})"
         ))
         .await;
+    let copied = format!(
+        "select bool_and(srsubstate = 'r') from pg_subscription_rel join pg_subscription s on s.oid = srsubid where subname = '{publication}'"
+    );
+    subscriber.wait_until(&copied, PATIENCE).await;
 }
 
 async fn unsubscribe(subscriber: &Session, publisher: &Session, publication: &str) {
