@@ -51,3 +51,14 @@ select count(*) from three;
 insert into customers values (101, 'ada', 1);
 select refreshed_how('two'), refreshed_how('three'), refreshed_how('crossed');
 select * from three order by id;
+
+-- FULL JOIN has each side twice: subqueries in it as well.
+call follow('full_exists', 'select c.id, o.id as o from customers c full join (select * from orders o where exists (select from regions r where r.id = o.total)) o on o.customer = c.id', 'DIFFERENTIAL');
+call follow('full_value', 'select c.n, o.id as o from (select id, (select max(total) from orders o where o.customer = c.id) as n from customers c where id not in (select total from orders)) c full join orders o on o.customer = c.id', 'DIFFERENTIAL');
+insert into regions values (3, 'east'), (7, 'west');
+update orders set total = 3 where id in (11, 13);
+insert into customers values (3, 'eve', 1), (102, 'bo', 2);
+select refreshed_how('full_exists'), refreshed_how('full_value');
+delete from regions where id in (2, 3);
+delete from orders where id = 14;
+select refreshed_how('full_exists'), refreshed_how('full_value');

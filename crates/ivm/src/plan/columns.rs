@@ -1,9 +1,10 @@
-//! Columns across a whole plan: those that it reads from outside, and copies with ids of their own.
+//! Columns and relations across a whole plan: those that it reads, and copies with ids of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Aggregate, AggregateCall, ColId, Column, Expand, Expr, Filter, Ids, Join, Order, Outer, Plan, Project, Scan,
+    Aggregate, AggregateCall, ColId, Column, Expand, Expr, Filter, Ids, Join, Order, Outer, Plan, Project, Relation,
+    Scan,
 };
 use super::{Semi, TopK, UnionAll, Unnest, Values, Window};
 
@@ -18,6 +19,16 @@ impl Plan {
         }
         free.extend(self.expressions().into_iter().flat_map(reads).filter(|id| !own.contains(id)));
         free
+    }
+
+    /// The relations that the plan reads, and the subqueries in its expressions.
+    pub fn relations(&self) -> BTreeSet<Relation> {
+        let mut all: BTreeSet<Relation> = self.inputs().into_iter().flat_map(Plan::relations).collect();
+        all.extend(self.expressions().into_iter().flat_map(|e| e.subqueries()).flat_map(Plan::relations));
+        if let Plan::Scan(scan) = self {
+            all.insert(scan.relation.clone());
+        }
+        all
     }
 
     /// The columns that the operators around one of the plan's joins read, and those that the plan shows; `None` when the
@@ -57,7 +68,7 @@ impl Plan {
 
     /// The same plan with fresh ids for every column that it makes; which became which.
     pub fn copied(&self, ids: &mut Ids) -> (Plan, BTreeMap<ColId, ColId>) {
-        let mut copier = Copier { ids, known: BTreeMap::new() };
+        let mut copier = Copier { ids, known: BTreeMap::new(), copies_subqueries: true };
         let plan = copier.plan(self.clone());
         (plan, copier.known)
     }
@@ -72,12 +83,15 @@ pub fn reads(e: &Expr) -> BTreeSet<ColId> {
 
 /// The expression with its columns replaced, inside of subqueries too.
 pub fn replaced(e: &Expr, known: &BTreeMap<ColId, ColId>) -> Expr {
-    Copier { ids: &mut Ids::default(), known: known.clone() }.expr(e.clone())
+    Copier { ids: &mut Ids::default(), known: known.clone(), copies_subqueries: false }.expr(e.clone())
 }
 
 struct Copier<'a> {
     ids: &'a mut Ids,
     known: BTreeMap<ColId, ColId>,
+    /// Whether the columns of subqueries get fresh ids as well. Otherwise only what they read from outside has another
+    /// name.
+    copies_subqueries: bool,
 }
 
 impl Copier<'_> {
@@ -95,8 +109,11 @@ impl Copier<'_> {
     fn expr(&mut self, e: Expr) -> Expr {
         let known = self.known.clone();
         let mut column = |id: ColId| Ok(Expr::Column(known.get(&id).copied().unwrap_or(id)));
-        // A subquery keeps the ids of its own columns: only what it reads from outside has another name.
-        let mut query = |plan: Plan| Ok(Copier { ids: self.ids, known: known.clone() }.outside(plan));
+        let copies_subqueries = self.copies_subqueries;
+        let mut query = |plan: Plan| {
+            let mut within = Copier { ids: self.ids, known: known.clone(), copies_subqueries };
+            Ok(if copies_subqueries { within.plan(plan) } else { within.outside(plan) })
+        };
         let mapped = e.clone().try_map(&mut column, &mut query);
         // Neither of the mappers fails.
         mapped.unwrap_or(e)

@@ -13,7 +13,7 @@ use crate::plans::{Generator, Ty};
 
 /// Columns that LATERAL queries pass on, rows with NULL fields, comparisons across types, orders that are relied on, what
 /// FILTER keeps from division, calls that return sets where they only order or group.
-const MEANINGS: [&str; 16] = [
+const MEANINGS: [&str; 18] = [
     "SELECT r.a, r.b, v.p, v.n FROM (public.r LEFT JOIN LATERAL ( SELECT r.b AS p, s.y AS n FROM public.s WHERE (s.a = r.a)) v ON (true))",
     "SELECT r.a, r.b, v.p, v.n FROM (public.r LEFT JOIN LATERAL ( SELECT r.b AS p, count(s.y) AS n FROM public.s WHERE (s.a = r.a)) v ON (true))",
     "SELECT r.b, v.p, v.q FROM (public.r LEFT JOIN LATERAL ( SELECT r.b AS p, w.q FROM (public.s LEFT JOIN LATERAL ( SELECT s.y AS q FROM public.t WHERE (t.id = s.a)) w ON (true)) WHERE (s.a = r.a)) v ON ((v.p > 0)))",
@@ -28,6 +28,8 @@ const MEANINGS: [&str; 16] = [
     "SELECT q.a, string_agg(q.y, ','::text) AS ys FROM ( SELECT s.a, s.y FROM public.s ORDER BY s.a, s.y) q GROUP BY q.a",
     "SELECT q.a, q.y FROM ( SELECT s.a, s.y FROM public.s ORDER BY s.y DESC, s.a) q LIMIT 2",
     "SELECT r.a, sum((r.b / (r.a)::bigint)) FILTER (WHERE (r.a <> 0)) AS s, count((r.b / (r.a)::bigint)) FILTER (WHERE (r.a > 0)) AS n, max((r.b / (r.a)::bigint)) FILTER (WHERE (r.a > 0)) AS m FROM public.r GROUP BY r.a",
+    "SELECT s.y, q.a, q.b FROM (public.s FULL JOIN ( SELECT r.a, r.b FROM public.r WHERE (EXISTS ( SELECT 1 FROM public.t WHERE (t.id = r.a)))) q ON ((q.a = s.a)))",
+    "SELECT q.a, q.n, t.v FROM (( SELECT r.a, ( SELECT max(s.y) FROM public.s WHERE (s.a = r.a)) AS n FROM public.r WHERE (NOT (r.b IN ( SELECT t_1.v FROM public.t t_1)))) q FULL JOIN public.t ON ((t.id = q.a)))",
     "SELECT s.y FROM public.s ORDER BY (generate_series(1, s.a))",
     "SELECT s.y, generate_series(1, s.a) AS g, count(*) AS n FROM public.s GROUP BY CUBE((s.y), (generate_series(1, s.a)))",
 ];
