@@ -146,6 +146,42 @@ impl Calls {
     }
 }
 
+/// The relations that a list of rewritten queries reads.
+///
+/// # Safety
+/// The list holds analysed queries.
+pub(super) unsafe fn read_by(queries: *mut pg_sys::List) -> BTreeSet<u32> {
+    let mut relations: BTreeSet<u32> = BTreeSet::new();
+    // SAFETY: the walker reads analysed trees, and gives its callback the set, which outlives it.
+    unsafe { walk_relations(queries.cast(), (&raw mut relations).cast()) };
+    relations
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn walk_relations(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
+    if node.is_null() {
+        return false;
+    }
+    // SAFETY: the tag says what the node is; the context is that of `read_by`.
+    unsafe {
+        match (*node).type_ {
+            T_Query => {
+                let flags = pg_sys::QTW_EXAMINE_RTES_BEFORE as i32;
+                pg_sys::query_tree_walker(node.cast(), Some(walk_relations), context, flags)
+            }
+            // What is below it is walked as well.
+            T_RangeTblEntry => {
+                let relid = (*node.cast::<pg_sys::RangeTblEntry>()).relid;
+                if relid != pg_sys::InvalidOid {
+                    (*context.cast::<BTreeSet<u32>>()).insert(relid.to_u32());
+                }
+                false
+            }
+            _ => pg_sys::expression_tree_walker(node, Some(walk_relations), context),
+        }
+    }
+}
+
 /// Visits a node and all below it. Never ends early.
 #[pg_guard]
 unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, context: *mut c_void) -> bool {

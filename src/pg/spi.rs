@@ -21,7 +21,7 @@ use crate::pg::plan::Reads;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::template::{self, Hole};
 use crate::pg::tuplestore::{Desc, Tuplestore, attribute};
-use crate::pg::{applying, event, guard, list, statistics};
+use crate::pg::{applying, event, guard, query, statistics};
 
 pub type Arg<'a> = DatumWithOid<'a>;
 
@@ -358,11 +358,17 @@ impl Statement {
         self
     }
 
-    /// Every relation that the statement reads, views and what they expand to alike.
+    /// Every relation that the statement reads, views and what they expand to alike. One that it only names, as a constant of
+    /// type `regclass`, is not among them.
     pub fn relations(&self) -> Result<Vec<pg_sys::Oid>> {
         let source = self.source()?;
-        // SAFETY: a list of oids that lives as long as the plan.
-        unsafe { Ok(list::oids((*source).relationOids).collect()) }
+        // SAFETY: the source is alive, and so are the trees that it was rewritten to.
+        unsafe {
+            if !(*source).is_valid || (*source).query_list.is_null() {
+                return Err(Error::Bug("a statement that was just prepared is valid"));
+            }
+            Ok(query::read_by((*source).query_list).into_iter().map(pg_sys::Oid::from).collect())
+        }
     }
 
     /// The row type of the statement's result, valid as long as the statement.

@@ -21,9 +21,22 @@ use crate::{bind, feasible, recursion, render, rewrite};
 pub fn compile(query: &Query, catalog: &dyn Catalog, table: &QName, state: &dyn Fn(usize) -> QName) -> Result<View> {
     let mut ids = Ids::default();
     let plan = bind::bind(query, catalog, &mut ids)?;
+    let named = plan.relations();
     let plan = rewrite::simplify(rewrite::unnest::unnest(plan, catalog, &mut ids)?);
     let plan = rewrite::simplify(rewrite::reach::reach(plan, catalog, &mut ids)?);
-    of_plan(plan, catalog, (table, state), ids)
+    Ok(naming(of_plan(plan, catalog, (table, state), ids)?, named))
+}
+
+/// The view with the sources that its query names and whose rows do not matter to it, as those below
+/// `EXISTS (SELECT max(x) …)`, which has a row always: no column of theirs is read.
+fn naming(mut view: View, named: BTreeSet<Relation>) -> View {
+    for relation in named {
+        let Relation::Source(name) = relation else { continue };
+        if !view.sources.iter().any(|source| source.name == name) {
+            view.sources.push(Source { name, columns: vec![] });
+        }
+    }
+    view
 }
 
 /// Compiles a plan that is bound and simplified; the tables as for [`compile`].
@@ -56,8 +69,9 @@ pub fn opaque(query: &QName, columns: Vec<NodeColumn>, table: &QName) -> View {
 pub fn whole(query: &Query, catalog: &dyn Catalog, table: &QName) -> Result<View> {
     let mut ids = Ids::default();
     let plan = bind::bind(query, catalog, &mut ids)?;
+    let named = plan.relations();
     let plan = rewrite::simplify(rewrite::unnest::unnest(plan, catalog, &mut ids)?);
-    let mut view = of_plan(plan.clone(), catalog, (table, &|_| table.clone()), ids)?;
+    let mut view = naming(of_plan(plan.clone(), catalog, (table, &|_| table.clone()), ids)?, named);
     let columns = view.nodes.pop().map(|last| last.columns).unwrap_or_default();
     view.nodes = vec![node(table.clone(), Cut::new(plan, columns, Identity::Bag))];
     Ok(view)
