@@ -12,6 +12,9 @@ pub enum Error {
     /// About the request or raised by the server: SQLSTATE, message, detail, hint.
     #[error("{}", .0.message)]
     Report(Box<Report>),
+    /// What follows the changes of a query was refused by the server while it was analysed or planned.
+    #[error("PostgreSQL refuses what follows the changes: {}", .0.message)]
+    Unplanned(Box<Report>),
     /// A broken invariant of ours, named.
     #[error("internal error: {0}")]
     Bug(&'static str),
@@ -43,6 +46,15 @@ pub enum Kind {
     Bug,
 }
 
+/// What to do where the server refuses a statement that we made of a query.
+const REWRITE: &str = "Write the query in another way, or use refresh mode FULL.";
+
+/// The five characters of a code.
+fn sqlstate(code: PgSqlErrorCode) -> String {
+    let code = code as i32;
+    (0..5).filter_map(|place| char::from_u32(((code >> (6 * place)) & 0x3F) as u32 + '0' as u32)).collect()
+}
+
 impl Error {
     pub fn new(code: PgSqlErrorCode, message: impl Into<String>) -> Error {
         Error::Report(Box::new(Report { code, message: message.into(), detail: None, hint: None }))
@@ -62,6 +74,37 @@ impl Error {
         self
     }
 
+    /// Why a query that cannot be followed is recomputed, where the error says so: the construct, or what the server said
+    /// of a statement that we made of the query.
+    pub fn as_reason(&self) -> Option<ivm::Error> {
+        let report = match self {
+            Error::Query(error @ ivm::Error::Unsupported { .. }) => return Some(error.clone()),
+            Error::Unplanned(report) => report,
+            _ => return None,
+        };
+        let detail = report.detail.as_deref().map(|detail| format!(": {}", detail.trim_end_matches('.')));
+        let said = format!(
+            "PostgreSQL refuses a statement that follows the changes, {}{} (SQLSTATE {})",
+            report.message,
+            detail.unwrap_or_default(),
+            sqlstate(report.code)
+        );
+        Some(ivm::Error::unsupported("this query", &said, REWRITE))
+    }
+
+    /// The same error, when it came up while a statement of ours was analysed or planned. What comes from the moment, or is
+    /// a matter of rights, stays what it is.
+    pub fn while_planned(self) -> Error {
+        match (self.kind(), self) {
+            (Kind::User | Kind::Schema, Error::Report(report))
+                if report.code != PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE =>
+            {
+                Error::Unplanned(report)
+            }
+            (_, other) => other,
+        }
+    }
+
     /// The text for the log and the history, where nobody sees a DETAIL: of our own bugs it must be all we know.
     pub fn in_full(&self) -> String {
         match self {
@@ -72,7 +115,9 @@ impl Error {
 
     pub fn code(&self) -> PgSqlErrorCode {
         match self {
-            Error::Query(ivm::Error::Unsupported { .. }) => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            Error::Query(ivm::Error::Unsupported { .. }) | Error::Unplanned(_) => {
+                PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED
+            }
             Error::Query(ivm::Error::Schedule { .. }) => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             Error::Query(ivm::Error::Cycle(_)) => PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
             Error::Query(_) | Error::Bug(_) | Error::Broken(..) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
@@ -82,8 +127,7 @@ impl Error {
 
     /// The code's five characters.
     pub fn sqlstate(&self) -> String {
-        let code = self.code() as i32;
-        (0..5).filter_map(|place| char::from_u32(((code >> (6 * place)) & 0x3F) as u32 + '0' as u32)).collect()
+        sqlstate(self.code())
     }
 
     /// What comes from the moment, not from the data, is tried again: lost connections (class 08), conflicts with others (40),
@@ -127,6 +171,7 @@ impl From<Error> for ErrorReport {
                 Some("Use a duration such as '1s' or '5m', a cron expression, '@hourly', or 'calculated'.".to_owned()),
             ),
             Error::Report(report) => (report.detail.clone(), report.hint.clone()),
+            Error::Unplanned(report) => (report.detail.clone(), Some(REWRITE.to_owned())),
             Error::Broken(_, figures) => (Some(figures.clone()), None),
             _ => (None, None),
         };

@@ -156,7 +156,14 @@ fn create(request: &Request) -> Result<()> {
     if request.initialize {
         refresh_now(&[id])?;
     }
-    advise(&built)?;
+    if let Err(error) = advise(&built) {
+        refresh::give_up(&built, error)?;
+        if request.initialize {
+            refresh_now(&[id])?;
+        }
+    }
+    let known = quietly(|| spi::connect(None, |session| stream_table::find(session, id)))?;
+    known.iter().filter(|known| known.full_reason != built.full_reason).for_each(announce);
     // The workers go on from here: a session that creates many keeps no plans of theirs.
     refresh::forget(id);
     wake::catalog_changed();

@@ -80,10 +80,12 @@ fn compile(
             (table.full_reason, table.full_hint) = (None, None);
             return Ok(view);
         }
-        Err(Error::Query(error)) => error,
-        Err(other) if other.kind() == Kind::Transient => return Err(other),
+        Err(error) if error.kind() == Kind::Transient => return Err(error),
         // What the server says of a query that we made of this one is our reason, not the user's error.
-        Err(other) => ivm::Error::Catalog(other.to_string()),
+        Err(error) => match error.while_planned() {
+            Error::Query(error) => error,
+            other => other.as_reason().unwrap_or_else(|| ivm::Error::Catalog(other.in_full())),
+        },
     };
     if table.mode == Mode::Differential {
         return Err(match error {
@@ -192,10 +194,24 @@ pub fn index_table(loaded: &Loaded) -> Result<()> {
 
 /// Compiles the definition anew after it, or something under it, changed; the next refresh starts over.
 pub fn rebuild(table: &StreamTable, reason: &str) -> Result<()> {
+    rebuild_as(table, reason, None)
+}
+
+/// Has a query recomputed from now on that could be compiled, but whose changes cannot be followed, as the error says.
+/// Any other error is returned, and this one too where the user asked for the changes to be followed.
+pub fn give_up(table: &StreamTable, error: Error) -> Result<()> {
+    match error.as_reason().filter(|_| table.mode == Mode::Auto && table.full_reason.is_none()) {
+        Some(why) => rebuild_as(table, "the changes could not be followed", Some(why)),
+        None => Err(error),
+    }
+}
+
+fn rebuild_as(table: &StreamTable, reason: &str, whole: Option<ivm::Error>) -> Result<()> {
     hooks::unannounced(|| {
         quietly(|| {
             spi::connect(None, |session| {
-                let definition = define(session, table)?;
+                let mut definition = define(session, table)?;
+                definition.ast = whole.map_or(definition.ast, Err);
                 put_under_guard(session, table)?;
                 take_down(table)?;
                 let built = build(session, table.clone(), definition)?;

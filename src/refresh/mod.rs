@@ -23,7 +23,7 @@ mod verify;
 pub use advice::missing_indexes;
 pub use behind::{Wait, behind};
 pub use bound::bound_buffers;
-pub use build::{build, define, dismantle, rebuild};
+pub use build::{build, define, dismantle, give_up, rebuild};
 pub use conclude::{conclude, record_failure};
 pub use loaded::{Loaded, Ready, forget, load};
 pub use planned::explain as explain_programs;

@@ -13,9 +13,10 @@ use ivm::sql::ident::Ident;
 use ivm::sql::print;
 use ivm::view::{Apply, CHANGED, COME, GONE, Identity, Mask, Node, Program};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pg::plan::Reads;
 use crate::pg::spi::{OwnerSession, Statement};
+use crate::pg::subxact::subtransaction;
 use crate::pg::tuplestore::Tuplestore;
 use crate::refresh::estimate::Estimates;
 use crate::refresh::loaded::Loaded;
@@ -78,6 +79,15 @@ impl Planned {
     }
 }
 
+/// Plans a statement that follows changes, unless it is: what the server says against it is a reason to recompute, not the
+/// user's error.
+fn plan(session: &OwnerSession, statement: &Statement) -> Result<()> {
+    match statement.is_planned()? {
+        true => Ok(()),
+        false => subtransaction(|| statement.planned(session).map(|_| ())).map_err(Error::while_planned),
+    }
+}
+
 /// A program and the statements of its steps. It follows deltas or recomputes.
 pub struct Compiled {
     pub program: Program,
@@ -95,7 +105,14 @@ impl Compiled {
     pub fn statement(&self, session: &OwnerSession, step: usize, sizes: &[f64], near: f64) -> Result<Rc<Statement>> {
         let query = &self.program.steps[step].query;
         let reads = Reads { hot: self.follows && sizes.iter().all(|rows| *rows <= HOT), in_order: false };
-        self.steps[step].get(sizes, near, || Ok(session.prepare(&print::query(query), &[])?.that_reads(reads)))
+        let prepare = || Ok(session.prepare(&print::query(query), &[])?.that_reads(reads));
+        if !self.follows {
+            return self.steps[step].get(sizes, near, prepare);
+        }
+        let prepare = || subtransaction(prepare).map_err(Error::while_planned);
+        let statement = self.steps[step].get(sizes, near, prepare)?;
+        plan(session, &statement)?;
+        Ok(statement)
     }
 
     /// Whether every step of a program that reads no deltas has a plan that nothing has put in doubt.
@@ -161,7 +178,9 @@ impl Change {
         register_as(session, self.part, part, rows)?;
         let reads = Reads { hot: rows <= HOT, in_order: true };
         let prepare = || Ok(session.prepare(&print::statement(&self.sql), &[])?.that_reads(reads));
+        let prepare = || subtransaction(prepare).map_err(Error::while_planned);
         let statement = self.planned.get(&[rows], near, prepare)?;
+        plan(session, &statement)?;
         let result = f(&statement)?;
         session.unregister(self.part)?;
         Ok(result)

@@ -18,7 +18,7 @@ use crate::pg::spi::{self, Session};
 use crate::pg::subxact::subtransaction;
 use crate::pg::tuplestore::Tuplestore;
 use crate::pg::{bgworker, database, latch, limit, object, relation};
-use crate::refresh::{loaded, table};
+use crate::refresh::{build, loaded, table};
 
 /// What a tick does where others hold locks that it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,6 +223,7 @@ fn run(tick: &mut Tick, order: Vec<i32>, locked: BTreeSet<i32>) -> Result<Vec<Ou
 /// query does not: then the table starts over, and the history says so. What fails again is the query's error.
 fn attempt(tick: &mut Tick, id: i32, started: Instant) -> Result<Refresh> {
     let failed = match within_limit(|| table::refresh(tick, id, started, None))? {
+        Err(error) if error.as_reason().is_some() => return give_up(tick, id, error),
         Err(error) if error.kind() == Kind::User => {
             return within_limit(|| table::refresh(tick, id, started, Some(&error)))?;
         }
@@ -230,6 +231,14 @@ fn attempt(tick: &mut Tick, id: i32, started: Instant) -> Result<Refresh> {
         result => return result,
     };
     Err(with_path(failed, id)?)
+}
+
+/// The changes of this table cannot be followed, which is known since they were to be.
+fn give_up(tick: &mut Tick, id: i32, error: Error) -> Result<Refresh> {
+    let Some(table) = spi::connect(None, |session| stream_table::find(session, id))? else { return Err(error) };
+    subtransaction(|| build::give_up(&table, error))?;
+    tick.rebuilt.push(id);
+    Ok(Refresh::nothing())
 }
 
 /// Runs `f` in a subtransaction; an error of its own if its limit of time ended it.
