@@ -46,7 +46,7 @@ const TEXTS: [&str; 34] = [
 ];
 
 /// Queries of `poor`: over its own tables, over those of others, with code of its own where it is parsed.
-const QUERIES: [&str; 22] = [
+const QUERIES: [&str; 25] = [
     "select id, v from den.mine",
     "select v, count(*) as n from den.mine group by v",
     "select id, '{1,2}'::den.d[] as a from den.mine",
@@ -58,6 +58,9 @@ const QUERIES: [&str; 22] = [
     "select id, den.note() as v from den.mine",
     "select * from vault.t",
     "select * from vault.st",
+    "select id, n from vault.broken",
+    "select id from vault.broken where n > 0",
+    "select b.id, m.v from vault.broken b left join den.mine m on m.id = b.id",
     "select s from pgtrickle_state.n_2_1",
     "select last_error from pgtrickle.pgt_frontiers",
     "select * from pgtrickle_changes.changes_1",
@@ -88,10 +91,11 @@ const NUMBERS: [&str; 14] = [
     "1.5",
 ];
 
-const COLUMNS: [&str; 8] = [
+const COLUMNS: [&str; 9] = [
     "action text, copies bigint, xid xid8",
     "action text, copies bigint, xid text",
     "action text, copies bigint, xid xid8, id int, v int, s text",
+    "action text, copies bigint, xid xid8, id int, s text",
     "action text, copies bigint, xid xid8, id text, v text, s int",
     "a int",
     "a point, b box, c \"char\", d internal",
@@ -185,7 +189,7 @@ impl Caller<'_> {
         let (table, query) = (format!("den.s{}", dice.between(1, 4)), quoted(one(dice, &QUERIES)));
         let schedule = *dice.pick(&["0s", "1d", "1d", "calculated"]);
         let mode = *dice.pick(&["AUTO", "AUTO", "FULL", "DIFFERENTIAL"]);
-        match dice.below(16) {
+        match dice.below(18) {
             0..4 => format!("select pgtrickle.create_stream_table('{table}', {query}, '{schedule}', '{mode}')"),
             4 | 5 => format!("select pgtrickle.create_or_replace_stream_table('{table}', {query}, '{schedule}')"),
             6 | 7 => format!("select pgtrickle.alter_stream_table('{table}', query => {query})"),
@@ -196,6 +200,8 @@ impl Caller<'_> {
             12 => "create or replace function den.spy(v int) returns bool immutable language plpgsql as $$ begin return den.note(); end $$".to_owned(),
             13 => format!("alter table {table} owner to rich"),
             14 => format!("create index on {table} ((id::den.d))"),
+            15 => format!("update den.deed set sql = {}", quoted(&self.function(dice))),
+            16 => format!("update den.deed set sql = {}", quoted(&format!("select pgtrickle.refresh_stream_table('{table}')"))),
             _ => "alter table den.mine add column if not exists more den.d default 7".to_owned(),
         }
     }
