@@ -6,10 +6,9 @@ use pgrx::PgSqlErrorCode::{
 };
 use pgrx::pg_sys::Oid;
 
-use crate::catalog::ddl;
 use crate::error::{Error, Result};
-use crate::pg::object;
 use crate::pg::spi::{OwnerSession, Session};
+use crate::pg::{object, query};
 
 /// A table that a defining query reads, directly or through views.
 #[derive(Clone, Debug)]
@@ -24,9 +23,8 @@ pub struct SourceTable {
 /// The tables that `view` reads, directly or through other views, as its owner; an error for what cannot be
 /// a source.
 pub fn sources(owner: &OwnerSession, view: &QName) -> Result<Vec<SourceTable>> {
-    let relations = ddl::prepare_table(owner, view)?.relations()?;
     let own = object::oid(view)?;
-    let relations = relations.into_iter().filter(|relid| *relid != own).collect();
+    let relations = query::of_view(owner, own)?.relations().into_iter().filter(|relid| *relid != own).collect();
     owner.catalog(|session| checked(session, relations, owner.role()))
 }
 
@@ -34,7 +32,8 @@ pub fn sources(owner: &OwnerSession, view: &QName) -> Result<Vec<SourceTable>> {
 pub fn checked(session: &Session, relations: Vec<Oid>, owner: Oid) -> Result<Vec<SourceTable>> {
     let rows = session.query(
         "select c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text,
-                c.oid < 16384 or n.nspname in ('pg_catalog', 'information_schema', 'pg_toast'),
+                c.oid < 16384 or n.nspname in ('pg_catalog', 'information_schema', 'pg_toast', 'pgtrickle', 'pgtrickle_state',
+                                               'pgtrickle_changes'),
                 exists (with recursive below(oid) as (
                           select i.inhrelid from pg_catalog.pg_inherits i where i.inhparent = c.oid
                           union

@@ -126,6 +126,14 @@ impl Analysed {
         unsafe { CStr::from_ptr(pg_sys::pg_get_querydef(self.0, false)).to_string_lossy().into_owned() }
     }
 
+    /// The relations that the query reads, those that only unread columns asked for left out.
+    pub fn relations(&self) -> Vec<pg_sys::Oid> {
+        let mut relations: BTreeSet<u32> = BTreeSet::new();
+        // SAFETY: as in `read_by`.
+        unsafe { walk_relations(self.0.cast(), (&raw mut relations).cast()) };
+        relations.into_iter().map(pg_sys::Oid::from).collect()
+    }
+
     pub fn calls(&self) -> Calls {
         let mut calls = Calls::default();
         // SAFETY: the walker reads an analysed tree and gives its callback the calls, which outlive it.

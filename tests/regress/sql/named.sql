@@ -8,13 +8,14 @@ insert into t values (1, 1, 'u'), (2, 2, 'pg_class'), (3, null, null);
 insert into u values (1, 10);
 call follow('always', 'select id from t where exists (select max(v) from u where u.g = t.g)', 'DIFFERENTIAL');
 call follow('never', 'select id from t where not exists (select count(*) from u where u.g = t.g)', 'DIFFERENTIAL');
+call follow('unread', 'select id from (select id, (select max(v) from u where u.g = t.g) as m from t) x', 'DIFFERENTIAL');
 call follow('constant', 'select id, c = ''u''::regclass as is_u, c = ''pg_class''::regclass as is_class from t', 'DIFFERENTIAL');
 call follow('itself', 'select id from t where c is distinct from ''t''::regclass', 'DIFFERENTIAL');
 create procedure every() language plpgsql as $$
 declare
   one text;
 begin
-  foreach one in array '{always,never,constant,itself}'::text[] loop
+  foreach one in array '{always,never,unread,constant,itself}'::text[] loop
     perform refreshed(one);
   end loop;
 end $$;
