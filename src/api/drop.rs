@@ -58,8 +58,10 @@ begin
    where d.classid = 'pg_class'::regclass and d.objsubid = 0 and d.objid = g.relid::oid;
   if exists (select from pg_event_trigger_dropped_objects() d
               where d.object_type = 'trigger' and d.address_names[3] in ('pgtrickle_guard', 'pgtrickle_guard_truncate'))
-     and exists (select from pgtrickle.pgt_stream_tables s join pg_class c on c.oid = s.pgt_relid::oid
-                  where 2 <> (select count(*) from pg_trigger t
+     and exists (select from pg_class c
+                  where (c.relnamespace = 'pgtrickle_state'::regnamespace and c.relkind = 'r'
+                         or c.oid in (select s.pgt_relid::oid from pgtrickle.pgt_stream_tables s))
+                    and 2 <> (select count(*) from pg_trigger t
                                where t.tgrelid = c.oid and t.tgfoid = 'pgtrickle.guard()'::regprocedure))
   then
     raise exception 'cannot drop the guard of a stream table'

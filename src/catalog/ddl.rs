@@ -52,8 +52,7 @@ pub fn create_stream_table(owner: &OwnerSession, name: &QName, definition: &QNam
     owner.catalog(|session| publishable(session, name))
 }
 
-/// Makes a stream table refuse writes that do not come from the refresh, and publications of it carry what its readers
-/// need.
+/// Makes a stream table, or the table of a node, refuse writes that do not come from the refresh.
 pub fn guard(session: &Session, relid: Oid) -> Result<()> {
     if !shape::is_guarded(session, relid)? {
         relation::lock(relid, pg_sys::ShareRowExclusiveLock);
@@ -86,7 +85,8 @@ pub fn create_node(session: &Session, name: &QName, columns: &[NodeColumn], owne
     let columns: Vec<(&Ident, _)> = columns.iter().map(|column| (&column.name, &column.ty)).collect();
     session.define("create table {} ({}) with (fillfactor = 80)", &[Hole::Name(name), Hole::Columns(&columns)])?;
     publishable(session, name)?;
-    session.define("alter table {} owner to {}", &[Hole::Name(name), Hole::Role(owner)])
+    session.define("alter table {} owner to {}", &[Hole::Name(name), Hole::Role(owner)])?;
+    guard(session, object::oid(name)?)
 }
 
 /// Gives a table of ours these indexes and no others of ours. An index that is ours is an internal part of its table and

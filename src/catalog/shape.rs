@@ -5,6 +5,7 @@
 
 use pgrx::pg_sys::Oid;
 
+use crate::catalog::stream_table::StreamTable;
 use crate::error::Result;
 use crate::pg::spi::Session;
 
@@ -197,6 +198,23 @@ pub fn is_guarded(session: &Session, relid: Oid) -> Result<bool> {
         |_| Ok(()),
     )?;
     Ok(guards.len() == 2)
+}
+
+/// Whether the same holds for a stream table and all of its internal nodes.
+pub fn is_guarded_wholly(session: &Session, table: &StreamTable) -> Result<bool> {
+    let nodes: Vec<String> = (1..=table.node_count).map(|node| format!("n_{}_{node}", table.id)).collect();
+    let bare = session.query(
+        "select p.oid
+           from (select $1 as oid union all
+                 select c.oid from pg_class c
+                  where c.relname = any ($2) and c.relnamespace = 'pgtrickle_state'::regnamespace) p
+          where 2 <> (select count(*) from pg_trigger t
+                       where t.tgrelid = p.oid and t.tgname::text = any ($3) and t.tgenabled = 'A'
+                         and t.tgfoid = 'pgtrickle.guard()'::regprocedure)",
+        &[table.relid.into(), nodes.into(), vec![GUARD.to_owned(), TRUNCATE_GUARD.to_owned()].into()],
+        |_| Ok(()),
+    )?;
+    Ok(bare.is_empty())
 }
 
 /// The guards of a stream table, whatever became of them.

@@ -310,7 +310,7 @@ fn verified(
     meaning: &Meaning,
     known: Option<Rc<Loaded>>,
 ) -> Result<Ready> {
-    if !shape::is_guarded(session, table.relid)? {
+    if !shape::is_guarded_wholly(session, &table)? {
         let reason = "its guard was disabled or dropped, and its rows may have been changed".to_owned();
         return Ok(Ready::Stale(Box::new(table), reason));
     }

@@ -59,6 +59,13 @@ select command, outcome(command) from unnest(array[
   'alter table s replica identity nothing',
   'alter table s replica identity default',
   'alter table pgtrickle_state.n_2_1 drop column v_count',
+  'insert into pgtrickle_state.n_2_1 select * from pgtrickle_state.n_2_1',
+  'delete from pgtrickle_state.n_2_1',
+  'truncate pgtrickle_state.n_2_1',
+  'drop trigger pgtrickle_guard on pgtrickle_state.n_2_1',
+  'select pgtrickle.create_stream_table(''peek'', ''select * from pgtrickle_state.n_2_1'')',
+  'select pgtrickle.create_stream_table(''peek'', ''select * from pgtrickle_state.q_2'')',
+  'select pgtrickle.create_stream_table(''peek'', ''select source_id from pgtrickle.pgt_sources'')',
   'alter view pgtrickle_state.q_1 rename to x',
   'create or replace view pgtrickle_state.q_1 as select id, g, v + 1 as v from t']) command;
 set session_replication_role = replica;
