@@ -61,33 +61,45 @@ unsafe extern "C-unwind" fn collect(node: *mut pg_sys::Node, context: *mut c_voi
             return pg_sys::expression_tree_walker(node, Some(collect), context);
         }
         let query = node.cast::<pg_sys::Query>();
-        let unread = &mut (*context.cast::<Reading>()).unread;
+        (*context.cast::<Reading>()).around.push(query);
+        let Reading { unread, around } = &mut *context.cast::<Reading>();
+        let depth = around.len();
         // Arms of set operations are compared as wholes.
         if (*query).setOperations.is_null() {
             for table in pointers::<pg_sys::RangeTblEntry>((*query).rtable) {
                 if (*table).rtekind == RTE_SUBQUERY {
-                    unread.extend(free_columns((*table).subquery));
+                    unread.extend(free_columns((*table).subquery, depth));
                 }
             }
         }
         for cte in pointers::<pg_sys::CommonTableExpr>((*query).cteList) {
             if !(*cte).cterecursive {
-                unread.extend(free_columns((*cte).ctequery.cast()));
+                unread.extend(free_columns((*cte).ctequery.cast(), depth));
             }
         }
-        pg_sys::query_tree_walker(query, Some(collect), context, 0)
+        pg_sys::query_tree_walker(query, Some(collect), context, 0);
+        (*context.cast::<Reading>()).around.pop();
+        false
     }
 }
 
-/// The columns of a query that determine neither which rows it has nor how many.
-unsafe fn free_columns(query: *mut pg_sys::Query) -> impl Iterator<Item = Entry> {
+/// The columns of a query that determine neither which rows it has nor how many, `depth` queries around it. An aggregate
+/// does where no GROUP BY or HAVING says that there are groups, and one of a query around it may do so there.
+unsafe fn free_columns(query: *mut pg_sys::Query, depth: usize) -> impl Iterator<Item = Entry> {
     // SAFETY: a subquery of an analysed tree.
     unsafe {
+        let grouped =
+            !(*query).groupClause.is_null() || !(*query).groupingSets.is_null() || !(*query).havingQual.is_null();
+        let aggregates = move |entry: Entry| {
+            let mut levels = usize::from(grouped)..=depth;
+            levels.any(|level| pg_sys::contain_aggs_of_level((*entry).expr.cast(), level as i32))
+        };
         let whole = !(*query).setOperations.is_null() || !(*query).distinctClause.is_null();
         let list = if whole { std::ptr::null_mut() } else { (*query).targetList };
-        pointers::<pg_sys::TargetEntry>(list).filter(|&entry| {
+        pointers::<pg_sys::TargetEntry>(list).filter(move |&entry| {
             let sorts_or_groups = (*entry).ressortgroupref != 0;
-            !(*entry).resjunk && !sorts_or_groups && !pg_sys::expression_returns_set((*entry).expr.cast())
+            let repeats = pg_sys::expression_returns_set((*entry).expr.cast());
+            !(*entry).resjunk && !sorts_or_groups && !repeats && !aggregates(entry)
         })
     }
 }

@@ -81,6 +81,11 @@ call follow('unread_using', 'select id, v from (select id, random() as r from t)
 call follow('unread_cte', 'with a as materialized (select id, random() as r from t), b as (select id, r from a) select x.id, y.id as other from b x left join b y on y.id > x.id');
 call follow('unread_lateral', 'select t.id, l.n from t, lateral (select count(*) as n, random() as r from t u where u.v = t.v) l');
 call follow('unread_group', 'select v, n from (select v, count(*) as n, max(random()) as r from t group by v) g');
+-- An aggregate is read by what counts its rows.
+call follow('unread_one', 'select t.id, l.w from t left join lateral (select t.v as w, count(u.v) as n from t u where u.v = t.id) l on true');
+call follow('unread_none', 'select count(*) as n from (select max(v) as m from t where id > 100) s');
+call follow('unread_outer', 'select (select count(*) from (select max(t.v) as m from t u) s) as n from t');
+call follow('unread_having', 'select count(*) as n from (select max(v) + count(*) as m from t having count(*) > 2) s');
 select name, full_reason from pgtrickle.pgt_status() where name like 'public.unread%' order by name;
 insert into t values (4, 1), (5, 5);
 update t set v = v + 1 where id = 2;
