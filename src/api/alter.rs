@@ -147,6 +147,7 @@ pub fn redefine(table: &StreamTable, query: Option<&str>, schedule: Option<&str>
 
 /// Locks a stream table; how others left it who had it locked.
 fn locked(table: &StreamTable) -> Result<StreamTable> {
+    refresh::require_free(table.id)?;
     refresh::lock_ending_refresh(table.id, table.relid);
     let found = quietly(|| spi::connect(None, |session| stream_table::find(session, table.id)))?;
     found.ok_or_else(|| {

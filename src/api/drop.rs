@@ -20,6 +20,7 @@ fn drop_stream_table(
 }
 
 pub fn drop_table(table: &StreamTable, cascade: bool) -> Result<()> {
+    refresh::require_free(table.id)?;
     refresh::lock_ending_refresh(table.id, table.relid);
     create::as_caller(|caller| ddl::drop_table(caller, &object::name(table.relid), cascade))?;
     forget_dropped_tables()

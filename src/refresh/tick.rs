@@ -18,6 +18,7 @@ use crate::pg::spi::{self, Session};
 use crate::pg::subxact::subtransaction;
 use crate::pg::tuplestore::Tuplestore;
 use crate::pg::{bgworker, database, latch, limit, object, relation};
+use crate::refresh::claim::Claim;
 use crate::refresh::{build, loaded, table};
 
 /// What a tick does where others hold locks that it needs.
@@ -177,6 +178,7 @@ fn passes(ids: &[i32], locks: Locks) -> Result<Done> {
 fn pass(ids: &[i32], locks: Locks) -> Result<(Done, Vec<i32>)> {
     capture::flush()?;
     let (order, locked) = spi::connect(None, |session| plan(session, ids, locks))?;
+    let _claim = Claim::on(&order)?;
     let mut tick = Tick::new(order.iter().copied().collect());
     let snapshot = Rc::clone(&tick.snapshot);
     snapshot.active(|| {

@@ -21,6 +21,7 @@ use crate::frontend::{self, Path};
 use crate::pg::spi::{self, OwnerSession};
 use crate::pg::subxact::{subtransaction, undone};
 use crate::pg::{progress, relation, xact};
+use crate::refresh::claim::Claim;
 use crate::refresh::loaded::{self, Loaded, Ready};
 use crate::refresh::planned::{register_as, told};
 use crate::refresh::program::{self, Work};
@@ -62,6 +63,7 @@ pub fn verify(id: i32, sample: i32) -> Result<Verdict> {
     undone(|| {
         quietly(|| {
             tick::lock(id);
+            let _claim = Claim::on(&[id])?;
             let relations = spi::connect(None, |session| loaded::relations(session, id))?;
             relations.into_iter().for_each(|oid| _ = relation::lock_for_reading(oid));
             let tick = Tick::new([id].into());
