@@ -74,18 +74,18 @@ select id, day, text, plain, zone, parsed from kept order by id;
 -- What nothing reads is not asked for: in views, subqueries, joins and CTEs, however deep.
 create view stamped as select t.*, random() as r, now() as seen, top() as highest, v::small as few from t;
 create view counted as select id, v, r, seen, count(*) over () as n from (select id, v, r + 1 as r, seen from stamped) s;
-call follow('unread', 'select id, v from stamped where id > 0');
-call follow('unread_deep', 'select id, v from counted');
-call follow('unread_join', 'select j.id, j.w from (stamped s join (select id as other, v as w, random() as q from t) u on s.id = u.other) j');
-call follow('unread_using', 'select id, v from (select id, random() as r from t) a join (select id, v, top() as c from t) b using (id)');
-call follow('unread_cte', 'with a as materialized (select id, random() as r from t), b as (select id, r from a) select x.id, y.id as other from b x left join b y on y.id > x.id');
-call follow('unread_lateral', 'select t.id, l.n from t, lateral (select count(*) as n, random() as r from t u where u.v = t.v) l');
-call follow('unread_group', 'select v, n from (select v, count(*) as n, max(random()) as r from t group by v) g');
+call follow('unread', 'select id, v from stamped where id > 0', 'DIFFERENTIAL');
+call follow('unread_deep', 'select id, v from counted', 'DIFFERENTIAL');
+call follow('unread_join', 'select j.id, j.w from (stamped s join (select id as other, v as w, random() as q from t) u on s.id = u.other) j', 'DIFFERENTIAL');
+call follow('unread_using', 'select id, v from (select id, random() as r from t) a join (select id, v, top() as c from t) b using (id)', 'DIFFERENTIAL');
+call follow('unread_cte', 'with a as materialized (select id, random() as r from t), b as (select id, r from a) select x.id, y.id as other from b x left join b y on y.id > x.id', 'DIFFERENTIAL');
+call follow('unread_lateral', 'select t.id, l.n from t, lateral (select count(*) as n, random() as r from t u where u.v = t.v) l', 'DIFFERENTIAL');
+call follow('unread_group', 'select v, n from (select v, count(*) as n, max(random()) as r from t group by v) g', 'DIFFERENTIAL');
 -- An aggregate is read by what counts its rows.
-call follow('unread_one', 'select t.id, l.w from t left join lateral (select t.v as w, count(u.v) as n from t u where u.v = t.id) l on true');
-call follow('unread_none', 'select count(*) as n from (select max(v) as m from t where id > 100) s');
+call follow('unread_one', 'select t.id, l.w from t left join lateral (select t.v as w, count(u.v) as n from t u where u.v = t.id) l on true', 'DIFFERENTIAL');
+call follow('unread_none', 'select count(*) as n from (select max(v) as m from t where id > 100) s', 'DIFFERENTIAL');
 call follow('unread_outer', 'select (select count(*) from (select max(t.v) as m from t u) s) as n from t');
-call follow('unread_having', 'select count(*) as n from (select max(v) + count(*) as m from t having count(*) > 2) s');
+call follow('unread_having', 'select count(*) as n from (select max(v) + count(*) as m from t having count(*) > 2) s', 'DIFFERENTIAL');
 select name, full_reason from pgtrickle.pgt_status() where name like 'public.unread%' order by name;
 insert into t values (4, 1), (5, 5);
 update t set v = v + 1 where id = 2;

@@ -7,8 +7,8 @@ create table c1 (extra text) inherits (i);
 create table other (z integer);
 create table c2 () inherits (other, i);
 create table c11 (more text) inherits (c1);
-call follow('vi', 'select id, v from i');
-call follow('vc1', 'select extra, v from c1');
+call follow('vi', 'select id, v from i', 'DIFFERENTIAL');
+call follow('vc1', 'select extra, v from c1', 'DIFFERENTIAL');
 
 insert into i values (1, 1);
 insert into c1 values (2, 2, 'x');
