@@ -190,19 +190,16 @@ pub fn strange_parts(session: &Session, id: i32) -> Result<Vec<(Oid, String)>> {
 
 /// Whether both guards of a stream table are there and fire always.
 pub fn is_guarded(session: &Session, relid: Oid) -> Result<bool> {
-    let guards = session.query(
-        "select t.oid from pg_trigger t
-          where t.tgrelid = $1 and t.tgname::text = any ($2) and t.tgenabled = 'A'
-            and t.tgfoid = 'pgtrickle.guard()'::regprocedure",
-        &[relid.into(), vec![GUARD.to_owned(), TRUNCATE_GUARD.to_owned()].into()],
-        |_| Ok(()),
-    )?;
-    Ok(guards.len() == 2)
+    are_guarded(session, relid, vec![])
 }
 
 /// Whether the same holds for a stream table and all of its internal nodes.
 pub fn is_guarded_wholly(session: &Session, table: &StreamTable) -> Result<bool> {
-    let nodes: Vec<String> = (1..=table.node_count).map(|node| format!("n_{}_{node}", table.id)).collect();
+    let nodes = (1..=table.node_count).map(|node| format!("n_{}_{node}", table.id));
+    are_guarded(session, table.relid, nodes.collect())
+}
+
+fn are_guarded(session: &Session, relid: Oid, nodes: Vec<String>) -> Result<bool> {
     let bare = session.query(
         "select p.oid
            from (select $1 as oid union all
@@ -211,7 +208,7 @@ pub fn is_guarded_wholly(session: &Session, table: &StreamTable) -> Result<bool>
           where 2 <> (select count(*) from pg_trigger t
                        where t.tgrelid = p.oid and t.tgname::text = any ($3) and t.tgenabled = 'A'
                          and t.tgfoid = 'pgtrickle.guard()'::regprocedure)",
-        &[table.relid.into(), nodes.into(), vec![GUARD.to_owned(), TRUNCATE_GUARD.to_owned()].into()],
+        &[relid.into(), nodes.into(), vec![GUARD.to_owned(), TRUNCATE_GUARD.to_owned()].into()],
         |_| Ok(()),
     )?;
     Ok(bare.is_empty())

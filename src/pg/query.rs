@@ -128,10 +128,8 @@ impl Analysed {
 
     /// The relations that the query reads, those that only unread columns asked for left out.
     pub fn relations(&self) -> Vec<pg_sys::Oid> {
-        let mut relations: BTreeSet<u32> = BTreeSet::new();
-        // SAFETY: as in `read_by`.
-        unsafe { walk_relations(self.0.cast(), (&raw mut relations).cast()) };
-        relations.into_iter().map(pg_sys::Oid::from).collect()
+        // SAFETY: an analysed tree.
+        unsafe { read_by(self.0.cast()) }
     }
 
     pub fn calls(&self) -> Calls {
@@ -154,15 +152,15 @@ impl Calls {
     }
 }
 
-/// The relations that a list of rewritten queries reads.
+/// The relations that a rewritten query, or a list of them, reads.
 ///
 /// # Safety
-/// The list holds analysed queries.
-pub(super) unsafe fn read_by(queries: *mut pg_sys::List) -> BTreeSet<u32> {
+/// The node is an analysed query or a list of such.
+pub(super) unsafe fn read_by(node: *mut pg_sys::Node) -> Vec<pg_sys::Oid> {
     let mut relations: BTreeSet<u32> = BTreeSet::new();
     // SAFETY: the walker reads analysed trees, and gives its callback the set, which outlives it.
-    unsafe { walk_relations(queries.cast(), (&raw mut relations).cast()) };
-    relations
+    unsafe { walk_relations(node, (&raw mut relations).cast()) };
+    relations.into_iter().map(pg_sys::Oid::from).collect()
 }
 
 #[pg_guard]

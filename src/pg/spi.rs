@@ -367,7 +367,7 @@ impl Statement {
             if !(*source).is_valid || (*source).query_list.is_null() {
                 return Err(Error::Bug("a statement that was just prepared is valid"));
             }
-            Ok(query::read_by((*source).query_list).into_iter().map(pg_sys::Oid::from).collect())
+            Ok(query::read_by((*source).query_list.cast()))
         }
     }
 
