@@ -79,7 +79,7 @@ const SETUP: &str = "
     create view den.face as select * from den.mine;
     reset role;
     create schema desk;
-    create table desk.before as
+    create view desk.now as
       select 'pg_proc' as what, oid, proowner as owner, proacl::text as acl, md5(prosrc) as body from pg_proc
        where pronamespace = 'pgtrickle'::regnamespace
       union all
@@ -95,28 +95,13 @@ const SETUP: &str = "
       select 'pg_authid', oid, 0::oid, concat(rolsuper, rolcreaterole, rolcreatedb, rolbypassrls), rolname from pg_authid
       union all
       select 'pg_auth_members', roleid, member, '', '' from pg_auth_members;
+    create table desk.before as table desk.now;
 ";
 
 /// What of the above is not as it was.
 const CHANGED: &str = "
-    with now as (
-      select 'pg_proc' as what, oid, proowner as owner, proacl::text as acl, md5(prosrc) as body from pg_proc
-       where pronamespace = 'pgtrickle'::regnamespace
-      union all
-      select 'pg_class', oid, relowner, relacl::text, relname from pg_class
-       where relnamespace = any ('{pgtrickle,vault}'::regnamespace[])
-      union all
-      select 'pg_trigger', oid, tgrelid, tgenabled::text, tgname from pg_trigger
-       where tgrelid in (select oid from pg_class where relnamespace = 'vault'::regnamespace)
-      union all
-      select 'pgt_stream_tables', pgt_relid::oid, 0::oid, schedule, defining_query from pgtrickle.pgt_stream_tables
-       where pgt_relid::text like 'vault.%'
-      union all
-      select 'pg_authid', oid, 0::oid, concat(rolsuper, rolcreaterole, rolcreatedb, rolbypassrls), rolname from pg_authid
-      union all
-      select 'pg_auth_members', roleid, member, '', '' from pg_auth_members)
     select format('%s %s %s %s', n.what, n.oid, n.acl, n.body)
-      from (table now except table desk.before union (table desk.before except table now)) n";
+      from (table desk.now except table desk.before union (table desk.before except table desk.now)) n";
 
 /// An error that tells of a fault of ours rather than of the caller's. While an index is built the server cannot read it: a
 /// function in its expression that reads the table is told so in this way.
