@@ -60,3 +60,15 @@ create procedure follow(name text, query text, mode text default 'AUTO') languag
 begin
   perform pgtrickle.create_stream_table(name, query, schedule => '1d', refresh_mode => mode);
 end $$;
+
+-- Refreshes each of the table `queries`, which must follow its changes.
+create procedure follow_every() language plpgsql as $$
+declare
+  one text;
+begin
+  for one in select name from queries loop
+    if refreshed_how(one) not in ('exact after DIFFERENTIAL', 'exact after NO_DATA') then
+      raise exception '% was not followed', one;
+    end if;
+  end loop;
+end $$;
