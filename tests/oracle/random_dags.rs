@@ -142,8 +142,8 @@ impl Round {
         let empty = "select coalesce(sum(pending_rows), 0) = 0 from pgtrickle.change_buffer_sizes()";
         session.wait_until(empty, PATIENCE).await;
         let mut errors = exact::errors(&session).await;
-        // A tick gives way to a TRUNCATE of several of its sources that met it half-way, and to who ends its refresh: both are
-        // tried again.
+        // A tick gives way to a TRUNCATE of several of its sources that met it half-way, and the operator's ALTER ends a
+        // refresh: both are tried again.
         let gives_way = ["deadlock detected", "canceling statement due to user request"];
         errors.retain(|error| !gives_way.iter().any(|what| error.ends_with(what)));
         assert_eq!(errors, Vec::<String>::new());
