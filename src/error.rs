@@ -130,9 +130,9 @@ impl Error {
         sqlstate(self.code())
     }
 
-    /// What comes from the moment, not from the data, is tried again: lost connections (class 08), conflicts with others (40),
-    /// memory, disk, connections and limits (53), locks (of 55), those who end what runs (57), files and devices (58), snapshots
-    /// that are too old (72). Class 42 says that names or types are not what they were.
+    /// Errors that a later attempt may not meet are transient: connection exceptions (class 08), transaction rollbacks (40),
+    /// insufficient resources (53), locks and objects in use (of 55), operator intervention (57), system errors (58), snapshots
+    /// too old (72). Class 42 says that names or types are not what they were.
     pub fn kind(&self) -> Kind {
         if matches!(self, Error::Bug(_) | Error::Broken(..) | Error::Query(ivm::Error::Bug(_))) {
             return Kind::Bug;

@@ -345,8 +345,8 @@ pub fn lock_ending_refresh(id: i32, relation: Oid) {
     lock(id);
 }
 
-/// The same of all that a refresh of these takes along, in its order: who is going to refresh a table that he has locked
-/// already could wait for another refresh, and that one for him.
+/// Locks these stream tables and all that they read, in the order of refreshes. A session that refreshes after it locked one
+/// table alone could otherwise deadlock with a refresh.
 pub fn lock_with_upstream(ids: &[i32]) -> Result<()> {
     let mut sorted = loaded::edges()?.in_order(ids);
     sorted.sort_unstable();
