@@ -9,8 +9,11 @@ import re
 import subprocess
 import sys
 
+from rust import Crate, closing, code_of, functions, test_spans
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MAX_LINES = 500
+MAX_FUNCTION = 100
 
 # What a module must not name. Key and values are first path segments below the crate.
 ABOVE_PLAN = {"canon", "bind", "nodes", "keys", "rewrite", "eval", "delta", "apply"}
@@ -28,6 +31,26 @@ SRC_DENIED = {
 SRC_DENIED["catalog"] |= {"capture"}
 SRC_DENIED["api"] |= {"worker"}
 SRC_DENIED["worker"] |= {"api"}
+DENIED = {"crates/ivm/src": IVM_DENIED, "src": SRC_DENIED}
+# Files that import each other, because what they read or write is nested in itself.
+NESTED = [
+    {"canon::call", "canon::expr", "canon::from", "canon::query"},
+]
+# To be untied.
+NESTED += [
+    {"bind::grouping_sets", "bind::select"},
+    {"canon::dialect", "canon::refused", "canon::tokens"},
+    {"delta::clock", "delta::join", "delta::single", "delta::threshold"},
+    {"identity", "nodes", "nodes::counters", "nodes::identity", "view"},
+    {"memory::expr", "memory::infer"},
+    {"render::block", "render::window"},
+    {"rewrite::filter", "rewrite::window"},
+    {"api::alter", "api::create", "api::drop"},
+    {"capture::buffer", "capture::track"},
+    {"pg::event", "pg::guard", "pg::object", "pg::plan", "pg::query", "pg::relation", "pg::spi", "pg::statistics", "pg::template", "pg::trigger", "pg::tuplestore"},
+    {"refresh::adaptive", "refresh::estimate", "refresh::loaded", "refresh::planned", "refresh::program"},
+    {"refresh::table", "refresh::tick"},
+]
 
 SQL_HOMES = ("crates/ivm/src/sql", "src/catalog", "src/capture", "src/pg")
 STATEMENT = re.compile(
@@ -36,98 +59,6 @@ STATEMENT = re.compile(
     r"(table|view|index|function|trigger|schema|sequence|only)\b",
     re.IGNORECASE | re.DOTALL,
 )
-TOKEN = re.compile(
-    r"""(?P<line>//[^\n]*)
-      | (?P<block>/\*)
-      | (?P<raw>\b[bc]?r(?P<hashes>\#*)".*?"(?P=hashes))
-      | (?P<str>"(?:\\.|[^"\\])*")
-      | (?P<char>'(?:\\(?:x..|u\{[^}]*\}|.)|[^'\\])')""",
-    re.DOTALL | re.VERBOSE,
-)
-
-
-def end_of_block_comment(text, start):
-    depth = 0
-    for mark in re.compile(r"/\*|\*/").finditer(text, start):
-        depth += 1 if mark[0] == "/*" else -1
-        if depth == 0:
-            return mark.end()
-    return len(text)
-
-
-def code_of(text):
-    """The text with comments and literals' insides blanked (same length), and the literals as (start, value)."""
-    out, literals, at = [], [], 0
-    while token := TOKEN.search(text, at):
-        out.append(text[at:token.start()])
-        end = end_of_block_comment(text, token.start()) if token["block"] else token.end()
-        body = text[token.start():end]
-        blank = re.sub(r"[^\n]", " ", body)
-        if token["raw"] or token["str"]:
-            value = body[body.index('"') + 1:body.rindex('"')]
-            literals.append((token.start(), value))
-            blank = '"' + blank[1:-1] + '"'
-        out.append(blank)
-        at = end
-    out.append(text[at:])
-    return "".join(out), literals
-
-
-def closing(code, start):
-    """Where the bracket that opens at `start` closes."""
-    depth = 0
-    for mark in re.compile(r"[({\[\])}]").finditer(code, start):
-        depth += 1 if mark[0] in "({[" else -1
-        if depth == 0:
-            return mark.end()
-    return len(code)
-
-
-def test_spans(code):
-    """The items under #[cfg(test)]."""
-    for mark in re.finditer(r"#\[cfg\((?:any\(|all\()?test\b[^\]]*\]", code):
-        body = re.compile(r"[{;]").search(code, mark.end())
-        if body:
-            yield mark.start(), closing(code, body.start()) if body[0] == "{" else body.end()
-
-
-def use_tree(text):
-    """The paths of a use tree, aliases dropped: `a::{b, c::d}` is a::b and a::c::d."""
-    text = text.strip()
-    head, brace, rest = text.partition("{")
-    if not brace:
-        return [text.split(" as ")[0].strip()]
-    paths, depth, item = [], 0, ""
-    for char in rest[:rest.rfind("}")] + ",":
-        depth += (char == "{") - (char == "}")
-        if char == "," and depth == 0:
-            paths += [head + path for path in use_tree(item)] if item.strip() else []
-            item = ""
-        else:
-            item += char
-    return paths
-
-
-def named_modules(code, module):
-    """(position, top-level module) for every path of this crate that the code names."""
-    for found in re.finditer(r"\b(?:crate|super|self)\s*::\s*(?:[\w:\s]*\{)?", code):
-        if code[:found.start()].rstrip().endswith("::"):
-            continue
-        text = found[0]
-        if text.endswith("{"):
-            text = code[found.start():closing(code, found.end() - 1)]
-        else:
-            text += re.compile(r"[\w:]*").match(code, found.end())[0]
-        for path in use_tree(text):
-            parts = [part.strip() for part in path.split("::")]
-            base = list(module)
-            if parts[0] == "crate":
-                base, parts = [], parts[1:]
-            while parts and parts[0] in ("self", "super"):
-                base = base[:-1] if parts[0] == "super" else base
-                parts = parts[1:]
-            if full := base + parts:
-                yield found.start(), full[0]
 
 
 class File:
@@ -168,10 +99,11 @@ class File:
         self.forbid(r"\.unwrap\(\)|\.expect\(\s*[rbc]?#*\"", "unwrap or expect outside tests", tests=False)
         if not re.match(r"crates/ivm/src/canon(/|\.rs)", name):
             self.forbid(r"\bsqlparser\b", "only ivm::canon knows sqlparser")
-        for base, denied in (("crates/ivm/src", IVM_DENIED), ("src", SRC_DENIED)):
-            if path.is_relative_to(base):
-                self.check_arrows(path.relative_to(base), denied)
-                self.check_sql()
+        for position, function, lines in functions(self.code):
+            if lines > MAX_FUNCTION and not self.in_test(position):
+                self.breach(position, f"{function} has more than {MAX_FUNCTION} lines")
+        if any(path.is_relative_to(base) for base in DENIED):
+            self.check_sql()
 
     def in_test(self, position):
         return any(start <= position < end for start, end in self.tests)
@@ -187,16 +119,6 @@ class File:
             end = closing(self.code, block.end())
             for found in re.finditer(r":\s*(?:&\s*(?:mut\s+)?str\b|&?\s*C?String\b|&\s*CStr\b|impl\b[^,)]*\bstr\b)", self.code[block.end():end]):
                 self.breach(block.end() + found.start(), "a catalog session takes only text that is 'static")
-
-    def check_arrows(self, relative, denied):
-        module = list(relative.with_suffix("").parts)
-        if module[-1] in ("mod", "lib"):
-            module.pop()
-        if not module:
-            return
-        for position, named in named_modules(self.code, module):
-            if named in denied.get(module[0], ()) and not self.in_test(position):
-                self.breach(position, f"{module[0]} must not know {named}")
 
     def check_sql(self):
         if any(re.match(rf"{home}(/|\.rs)", self.path.as_posix()) for home in SQL_HOMES):
@@ -222,8 +144,27 @@ def files():
     return sorted(pathlib.Path(name) for name in set(names) - skipped if (ROOT / name).is_file())
 
 
+def check_arrows(base, files, report):
+    """Layers and circles of a crate, from what its files import."""
+    code = {}
+    for file in files:
+        blank = file.code
+        for start, end in file.tests:
+            blank = blank[:start] + re.sub(r"[^\n]", " ", blank[start:end]) + blank[end:]
+        code[file.path] = blank
+    crate = Crate(base, code)
+    by_path = {file.path: file for file in files}
+    for module, path in crate.files.items():
+        for position, home in crate.arrows(module):
+            if module and home and home[0] in DENIED[base].get(module[0], ()):
+                by_path[path].breach(position, f"{module[0]} must not know {home[0]}")
+    for circle in crate.circles():
+        if not any(set(circle) <= nested for nested in NESTED):
+            report(pathlib.Path(base), 0, "files that import each other: " + ", ".join(circle))
+
+
 def main():
-    breaches = []
+    breaches, sources = [], {base: [] for base in DENIED}
 
     def report(path, line, rule):
         breaches.append((path.as_posix(), line, rule))
@@ -236,6 +177,11 @@ def main():
         file.check_text()
         if path.suffix == ".rs":
             file.check_rust()
+            for base, found in sources.items():
+                if path.is_relative_to(base):
+                    found.append(file)
+    for base, found in sources.items():
+        check_arrows(base, found, report)
     for path, line, rule in sorted(breaches):
         print(f"{path}:{line}: {rule}")
     return 1 if breaches else 0
