@@ -40,11 +40,8 @@ NESTED = [
 NESTED += [
     {"bind::grouping_sets", "bind::select"},
     {"canon::dialect", "canon::refused", "canon::tokens"},
-    {"delta::clock", "delta::join", "delta::single", "delta::threshold"},
-    {"identity", "nodes", "nodes::counters", "nodes::identity", "view"},
     {"memory::expr", "memory::infer"},
     {"render::block", "render::window"},
-    {"rewrite::filter", "rewrite::window"},
     {"api::alter", "api::create", "api::drop"},
     {"capture::buffer", "capture::track"},
     {"pg::event", "pg::guard", "pg::object", "pg::plan", "pg::query", "pg::relation", "pg::spi", "pg::statistics", "pg::template", "pg::trigger", "pg::tuplestore"},

@@ -46,8 +46,13 @@ pub fn of_plan(plan: Plan, catalog: &dyn Catalog, tables: (&QName, &dyn Fn(usize
     let types = Types::of(&plan, catalog, &source_name)?;
     let sources = sources(&plan, catalog)?;
     feasible::check_groups(&plan, &types)?;
-    let cut = nodes::cut(plan, catalog, &types, &mut ids)?;
+    let mut cut = nodes::cut(plan, catalog, &types, &mut ids)?;
     feasible::check_stored(&cut)?;
+    let rows: Vec<bool> = cut.iter().map(|cut| cut.identity.is_one_row()).collect();
+    for cut in &mut cut {
+        let plans = cut.parts.iter_mut().map(|part| &mut part.plan).chain([&mut cut.plan]);
+        plans.for_each(|plan| *plan = rewrite::bounds::bounds(plan.clone(), &|node| rows[node]));
+    }
     let last = cut.len() - 1;
     let (table, state) = tables;
     let name = |k: usize| if k == last { table.clone() } else { state(k) };
@@ -98,15 +103,7 @@ pub fn full_step(view: &View, index: usize) -> PlanStep {
     let delta = Delta::sum(output.clone(), rows, &mut ids);
     let output: Vec<_> = output.into_iter().zip(node.columns.clone()).collect();
     let plan = consolidate::plan(delta, &output, &mut ids);
-    PlanStep {
-        name: Ident::new(DELTA),
-        law: "full: the query − the table".to_owned(),
-        plan,
-        needs: None,
-        seldom: false,
-        repeats: false,
-        cancels: false,
-    }
+    PlanStep::new(Ident::new(DELTA), "full: the query − the table", plan)
 }
 
 fn node(table: QName, cut: Cut) -> Node {

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use crate::delta::law;
 use crate::error::{Error, Result};
 use crate::expr::Direction;
-use crate::nodes::{Scale, Upkeep};
 use crate::plan::{AggregateCall, ColId, Column, Expr, Plan, Relation, TopK};
 use crate::render;
 use crate::sql::ast::{self, bare};
 use crate::sql::ident::{Ident, QName};
 use crate::sql::print;
 use crate::view::{Apply, Identity, Node, Program, View};
+use crate::view::{Scale, Upkeep};
 
 /// The names that columns have in a plan.
 type Names = BTreeMap<ColId, Ident>;

@@ -42,11 +42,12 @@ pub fn same_hash<C, Q>(columns: &[&NodeColumn], left: Side<C, Q>, right: Side<C,
 }
 
 /// Equality that is true for two NULLs; plain where there can be none.
+pub fn equal_values<C, Q>(column: &NodeColumn, left: Expr<C, Q>, right: Expr<C, Q>) -> Expr<C, Q> {
+    if column.not_null { Expr::equals(left, right) } else { Expr::not_distinct(left, right) }
+}
+
 pub fn same_value<C, Q>(column: &NodeColumn, left: Side<C, Q>, right: Side<C, Q>) -> Expr<C, Q> {
-    match column.not_null {
-        true => Expr::equals(left(column), right(column)),
-        false => Expr::not_distinct(left(column), right(column)),
-    }
+    equal_values(column, left(column), right(column))
 }
 
 /// The conditions that a user cannot tell two values apart.

@@ -3,6 +3,7 @@
 
 pub mod apply;
 pub mod bind;
+mod bounds;
 pub mod canon;
 pub mod catalog;
 pub mod choice;

@@ -5,6 +5,8 @@
 //! like any other: its weight is one of its columns, so the same evaluator and the same renderer
 //! serve states and deltas.
 
+use std::collections::BTreeSet;
+
 use crate::expr;
 use crate::sql::ident::{Ident, QName};
 
@@ -99,6 +101,21 @@ pub struct Project {
 pub struct Join {
     pub inputs: Vec<Plan>,
     pub predicates: Vec<Expr>,
+    /// The role of each input, as `rewrite::bounds` assigned it to a node's plan; before that, none.
+    pub roles: Vec<Role>,
+}
+
+/// What the delta of a join can use of an input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Role {
+    #[default]
+    Rows,
+    /// At most one row: its delta is an old and a new row at most.
+    Row,
+    /// At most one row, and only predicates of the join read it: it sets bounds for the other inputs.
+    Bound,
+    /// The clock: a bound of which the previous row can be read, too.
+    Clock,
 }
 
 /// ⟕: every row of `left`, with its matches in `right` or with NULLs.
@@ -262,6 +279,16 @@ impl Plan {
         }
     }
 
+    /// The ids of the output columns.
+    pub fn ids(&self) -> BTreeSet<ColId> {
+        self.columns().iter().map(|column| column.id).collect()
+    }
+
+    /// The output columns, passed through a projection.
+    pub fn pass(&self) -> Vec<(Column, Expr)> {
+        self.columns().iter().map(Column::pass).collect()
+    }
+
     /// The inputs, left to right.
     pub fn inputs(&self) -> Vec<&Plan> {
         match self {
@@ -290,7 +317,7 @@ impl Plan {
             Plan::Project(x) => Plan::Project(Box::new(Project { input: f(x.input)?, ..*x })),
             Plan::Join(x) => {
                 let inputs = x.inputs.into_iter().map(f).collect::<Result<_, E>>()?;
-                Plan::join(inputs, x.predicates)
+                Plan::Join(Box::new(Join { inputs, ..*x }))
             }
             Plan::Outer(x) => Plan::Outer(Box::new(Outer { left: f(x.left)?, right: f(x.right)?, ..*x })),
             Plan::Semi(x) => Plan::Semi(Box::new(Semi { left: f(x.left)?, right: f(x.right)?, ..*x })),
@@ -359,6 +386,17 @@ impl Plan {
         Plan::Filter(Box::new(Filter { input: self, predicate }))
     }
 
+    /// The rows for which all conditions are true; all rows for none.
+    pub fn filter_all(self, conditions: Vec<Expr>) -> Plan {
+        if conditions.is_empty() { self } else { self.filter(Expr::all(conditions)) }
+    }
+
+    /// At most so many rows, whichever.
+    pub fn limited(self, limit: Expr) -> Plan {
+        let (partition, order, limit) = (vec![], vec![], Some(limit));
+        Plan::TopK(Box::new(TopK { input: self, partition, order, limit, offset: None, ties: false }))
+    }
+
     /// A row that is a column is one value: two of them are compared as such, not field by field as `ROW(a, b) = ROW(c, d)`
     /// would be where both are spelled out.
     pub fn project(self, columns: Vec<(Column, Expr)>) -> Plan {
@@ -367,7 +405,7 @@ impl Plan {
     }
 
     pub fn join(inputs: Vec<Plan>, predicates: Vec<Expr>) -> Plan {
-        Plan::Join(Box::new(Join { inputs, predicates }))
+        Plan::Join(Box::new(Join { inputs, predicates, roles: vec![] }))
     }
 
     pub fn left_join(self, right: Plan, on: Expr) -> Plan {

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::catalog::ColumnType;
 use crate::clock::CLOCK;
-use crate::nodes::Upkeep;
-use crate::plan::{Ids, Plan, Relation};
+use crate::plan::{ColId, Ids, Plan, Relation};
 use crate::recursion::RECURSION;
 use crate::sql::ast::{Query, Statement};
 use crate::sql::ident::{Ident, QName};
@@ -47,9 +46,9 @@ pub struct Node {
 }
 
 impl Node {
-    /// Whether its table has one row at most.
+    /// Whether its table has at most one row.
     pub fn is_one_row(&self) -> bool {
-        matches!(&self.identity, Identity::Key(key) if key.is_empty())
+        self.identity.is_one_row()
     }
 }
 
@@ -78,6 +77,41 @@ pub enum Identity {
     HashedKey(Vec<Ident>),
     /// Rows may repeat: found by the hash of all columns.
     Bag,
+}
+
+impl Identity {
+    /// Whether a table with this identity has at most one row.
+    pub fn is_one_row(&self) -> bool {
+        matches!(self, Identity::Key(key) if key.is_empty())
+    }
+}
+
+/// How one call of a state table's aggregate follows a delta.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upkeep {
+    /// `count`: adds the weights.
+    Count,
+    /// `sum` over exact numbers: adds the weighted values; NULL where `count`, a column of the same state, is zero.
+    Sum {
+        count: ColId,
+        scale: Scale,
+    },
+    /// `min` and `max`: recomputed when a deleted value reaches the new extremum.
+    Min,
+    Max,
+    /// Anything else: recomputed for every touched group.
+    Recompute,
+}
+
+/// What is known of the display scale of a sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Integers: no scale, no NaN, no infinity.
+    Integer,
+    /// Every value has the same scale.
+    Fixed,
+    /// The counter of values by scale: see `nodes::scale`.
+    Counted(ColId),
 }
 
 /// The inputs of a node that changed.

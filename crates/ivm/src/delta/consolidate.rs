@@ -10,7 +10,7 @@
 use crate::catalog::Equality;
 use crate::feasible;
 use crate::identity;
-use crate::nodes::beside;
+use crate::nodes::companion;
 use crate::plan::{AggregateCall, Column, Expr, Ids, Plan};
 use crate::sql::ident::Ident;
 use crate::view::{Identity, Node, NodeColumn, weight_name};
@@ -23,7 +23,7 @@ pub fn plan(delta: Delta, output: &[(Column, NodeColumn)], ids: &mut Ids) -> Pla
     let mixed = !feasible::group_together(output.iter().map(|(_, known)| &known.ty));
     for (column, known) in output {
         let named = Column { id: column.id, name: known.name.clone() };
-        let text = ids.column(beside(&known.name, "text"));
+        let text = ids.column(companion(&known.name, "text"));
         let image = (text.clone(), identity::image(&known.ty, column.expr()));
         let equality = if mixed && !known.ty.sortable { Equality::Missing } else { known.ty.equality };
         match equality {

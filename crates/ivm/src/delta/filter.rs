@@ -9,6 +9,6 @@ use crate::plan::Filter;
 use super::{Cx, Delta};
 
 pub fn delta(filter: &Filter, cx: &mut Cx) -> Result<Option<Delta>> {
-    let Some(Delta { plan, w, consolidated, cancels }) = cx.delta(&filter.input)? else { return Ok(None) };
-    Ok(Some(Delta { plan: plan.filter(filter.predicate.clone()), w, consolidated, cancels }))
+    let filtered = |delta: Delta| Delta { plan: delta.plan.filter(filter.predicate.clone()), ..delta };
+    Ok(cx.delta(&filter.input)?.map(filtered))
 }

@@ -13,38 +13,35 @@
 //! | fixpoint | out with what follows from deletions, in with what follows from insertions | μ |
 //!
 //! Deltas are compiled for the inputs that changed: an input outside the mask has no delta, and its
-//! terms vanish. A delta that is used more than once becomes a step: computed once, read by name.
+//! terms vanish. A delta that is read more than once becomes a step, computed once.
 
 pub mod aggregate;
-mod clock;
-mod comparison;
+mod bounds;
 pub mod consolidate;
-mod distinct;
 mod expand;
 mod filter;
 mod join;
+mod one_row;
 mod outer;
 mod partition;
+mod product;
 mod project;
 mod recursive;
 mod restrict;
 mod scan;
 mod semi;
-mod single;
 mod sum;
-mod threshold;
 mod top_k;
 mod union;
 mod unnest;
-mod window;
 
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 use crate::identity;
-use crate::nodes::unique;
-use crate::plan::{ColId, Column, Ids, Plan, Relation, Scan};
+use crate::plan::{ColId, Column, Ids, Plan, Relation, Role, Scan};
 use crate::render;
+use crate::render::unique;
 use crate::sql::ident::Ident;
 use crate::view::{DELTA, Mask, Node, NodeColumn, Program, Step, View};
 
@@ -56,9 +53,9 @@ pub use sum::weighted;
 pub struct Delta {
     pub plan: Plan,
     pub w: Column,
-    /// No two rows are alike and no weight is zero.
+    /// No two rows are equal and no weight is zero.
     pub consolidated: bool,
-    /// A sum of which one term takes away what another one brings.
+    /// A sum of terms of which some rows cancel.
     pub cancels: bool,
 }
 
@@ -69,7 +66,7 @@ impl Delta {
     }
 }
 
-/// A step before it is SQL: the reference evaluator runs these.
+/// A [`Step`] before it is SQL: the reference evaluator runs these.
 #[derive(Clone, Debug)]
 pub struct PlanStep {
     pub name: Ident,
@@ -81,17 +78,23 @@ pub struct PlanStep {
     pub cancels: bool,
 }
 
-/// What the rules of one program share.
+impl PlanStep {
+    pub fn new(name: Ident, law: &str, plan: Plan) -> PlanStep {
+        PlanStep { name, law: law.to_owned(), plan, needs: None, seldom: false, repeats: false, cancels: false }
+    }
+}
+
+/// The state that the rules of one program share.
 pub struct Cx<'a> {
     pub view: &'a View,
-    /// The node that the program follows.
+    /// The node that the program maintains.
     pub index: usize,
     pub mask: &'a Mask,
     pub ids: Ids,
     steps: Vec<PlanStep>,
 }
 
-/// The program by which a node follows a change mask; `None` when nothing it reads has changed.
+/// The program that maintains a node under a change mask; `None` when none of its inputs changed.
 pub fn program(view: &View, index: usize, mask: &Mask) -> Result<Option<Program>> {
     steps(view, index, mask)?.map(|steps| rendered(view, index, steps)).transpose()
 }
@@ -107,12 +110,11 @@ pub fn steps(view: &View, index: usize, mask: &Mask) -> Result<Option<Vec<PlanSt
         true => consolidate::named(delta, &output),
         false => consolidate::plan(delta, &output, &mut cx.ids),
     };
-    let law = strongest(&node.plan).to_owned();
-    cx.steps.push(PlanStep { name: Ident::new(DELTA), law, plan, needs: None, seldom: false, repeats, cancels: false });
+    cx.steps.push(PlanStep { repeats, ..PlanStep::new(Ident::new(DELTA), strongest(&node.plan), plan) });
     Ok(Some(cx.steps))
 }
 
-/// Steps as SQL. The delta comes in the order in which the node's table is looked up.
+/// Steps as SQL, the delta in the order of the index by which the node's rows are found.
 pub fn rendered(view: &View, index: usize, steps: Vec<PlanStep>) -> Result<Program> {
     let names = |relation: &Relation| view.relation_name(relation);
     let steps = steps.into_iter().map(|PlanStep { name, law, plan, needs, seldom, repeats, cancels }| {
@@ -130,7 +132,7 @@ pub fn law(plan: &Plan) -> &'static str {
     match plan {
         Plan::Scan(_) | Plan::Values(_) | Plan::Filter(_) | Plan::Project(_) | Plan::UnionAll(_) => "linear",
         Plan::Expand(_) | Plan::Unnest(_) => "linear",
-        Plan::Join(join) if join.inputs.iter().any(crate::clock::is_scan) => "temporal",
+        Plan::Join(join) if join.roles.contains(&Role::Clock) => "temporal",
         Plan::Join(_) => "bilinear",
         Plan::Outer(_) | Plan::Semi(_) => "key-local",
         Plan::Aggregate(_) | Plan::Distinct(_) | Plan::Window(_) | Plan::TopK(_) => "key-local",
@@ -138,12 +140,14 @@ pub fn law(plan: &Plan) -> &'static str {
     }
 }
 
-/// The law of the operator that needs most: a step follows all the linear ones around it, too.
+/// The laws, each stronger than those before it.
+const LAWS: [&str; 5] = ["linear", "bilinear", "temporal", "key-local", "fixpoint"];
+
+/// The strongest law among the operators of a plan.
 fn strongest(plan: &Plan) -> &'static str {
     let below = plan.inputs().into_iter().map(strongest);
-    let rank =
-        |law: &&str| ["linear", "bilinear", "temporal", "key-local", "fixpoint"].iter().position(|known| known == law);
-    below.chain([law(plan)]).max_by_key(rank).unwrap_or("linear")
+    let rank = |law: &&str| LAWS.iter().position(|known| known == law);
+    below.chain([law(plan)]).max_by_key(rank).unwrap_or(LAWS[0])
 }
 
 impl Cx<'_> {
@@ -157,7 +161,7 @@ impl Cx<'_> {
         at.map(|at| &self.node().columns[at]).ok_or(Error::Bug("a node has no such column"))
     }
 
-    /// Reads the node's own table, as it was before this refresh; the fresh column for each of its plan.
+    /// A scan of the node's own table, which has its state before this refresh; the fresh column for each of its plan.
     pub fn old_state(&mut self) -> (Plan, BTreeMap<ColId, Column>) {
         let node = &self.view.nodes[self.index];
         let (mut columns, mut old) = (vec![], BTreeMap::new());
@@ -174,7 +178,7 @@ impl Cx<'_> {
         if let Some(operator) = Partitioned::of(plan) {
             return match operator.top() {
                 Some(top) => top_k::delta(&operator, top, self),
-                None => window::delta(&operator, self),
+                None => partition::delta(&operator, self),
             };
         }
         match plan {
@@ -185,83 +189,64 @@ impl Cx<'_> {
             Plan::Join(j) => join::delta(j, self),
             Plan::UnionAll(u) => union::delta(u, self),
             Plan::Aggregate(a) => aggregate::delta(a, self),
-            Plan::Distinct(d) => distinct::delta(d, self),
             Plan::Outer(o) => outer::delta(o, self),
             Plan::Semi(s) => semi::delta(s, self),
             Plan::Expand(e) => expand::delta(e, self),
             Plan::Unnest(u) => unnest::delta(u, self),
             Plan::Fixpoint(f) => recursive::delta(f, self),
-            Plan::Window(_) | Plan::TopK(_) => Err(Error::Bug("a partitioned operator that is none")),
+            // The cut leaves windows and top-k on top only, and makes an aggregate of each δ.
+            Plan::Distinct(_) | Plan::Window(_) | Plan::TopK(_) => Err(Error::Bug("an operator that was not cut off")),
         }
     }
 
-    /// A delta that several terms read: written down once, unless it is already a relation, and without the rows that
-    /// cancel, or each level of terms would multiply them.
+    /// A delta that several terms read: a step, unless it is a relation already. Rows that cancel are added up first, or
+    /// each level of terms would multiply them.
     pub fn shared(&mut self, delta: Delta, name: &str, law: &str) -> Delta {
-        let Delta { plan, w, consolidated, cancels } = delta;
-        let plan = match plan {
-            Plan::Scan(_) => plan,
-            plan if cancels => {
-                let columns = plan.columns();
-                let (weight, others): (Vec<Column>, Vec<Column>) = columns.into_iter().partition(|column| *column == w);
-                let plan = plan.project(others.iter().chain(&weight).map(Column::pass).collect());
-                let reading = self.step(name, law, plan);
-                self.steps.last_mut().into_iter().for_each(|step| step.cancels = true);
-                reading
+        let Delta { mut plan, w, consolidated, cancels } = delta;
+        if !matches!(plan, Plan::Scan(_)) {
+            if cancels {
+                // Whoever adds up expects the weight last.
+                let (weight, others): (Vec<Column>, Vec<Column>) = plan.columns().into_iter().partition(|c| *c == w);
+                plan = plan.project(others.iter().chain(&weight).map(Column::pass).collect());
             }
-            plan => self.step(name, law, plan),
-        };
+            plan = self.step(name, law, plan);
+            self.steps.last_mut().into_iter().for_each(|step| step.cancels = cancels);
+        }
         Delta { plan, w, consolidated, cancels: false }
     }
 
-    /// Makes a plan a step and returns what reads it, under the same column ids.
+    /// Makes a plan a step and returns a scan of it with the same column ids.
     pub fn step(&mut self, name: &str, law: &str, plan: Plan) -> Plan {
-        self.step_if(name, law, plan, None)
-    }
-
-    /// As `step`, but skipped when the step `needs` is empty.
-    pub fn step_if(&mut self, name: &str, law: &str, plan: Plan, needs: Option<Ident>) -> Plan {
         let name = self.fresh_name(name);
         let columns = plan.columns();
         let names = unique(&columns);
-        let renamed = columns
-            .iter()
-            .zip(&names)
-            .map(|(column, name)| (Column { id: column.id, name: name.clone() }, column.expr()));
-        let distinct = columns.iter().zip(&names).all(|(column, name)| column.name == *name);
-        let plan = if distinct { plan } else { plan.project(renamed.collect()) };
-        let scan = Scan { relation: Relation::Step(name.clone()), columns: columns.into_iter().zip(names).collect() };
-        self.steps.push(PlanStep {
-            name,
-            law: law.to_owned(),
-            plan,
-            needs,
-            seldom: false,
-            repeats: false,
-            cancels: false,
-        });
-        Plan::Scan(scan)
+        let renamed = |(column, name): (&Column, &Ident)| (Column { id: column.id, name: name.clone() }, column.expr());
+        let plan = match columns.iter().map(|column| &column.name).eq(&names) {
+            true => plan,
+            false => plan.project(columns.iter().zip(&names).map(renamed).collect()),
+        };
+        self.steps.push(PlanStep::new(name.clone(), law, plan));
+        Plan::Scan(Scan { relation: Relation::Step(name), columns: columns.into_iter().zip(names).collect() })
     }
 
-    /// Says that the step that was added last is empty most of the time.
+    /// As `step`, but skipped when the step that `needs` scans is empty.
+    pub fn step_if(&mut self, name: &str, law: &str, plan: Plan, needs: &Plan) -> Plan {
+        let scan = self.step(name, law, plan);
+        if let (Some(step), Plan::Scan(Scan { relation: Relation::Step(name), .. })) = (self.steps.last_mut(), needs) {
+            step.needs = Some(name.clone());
+        }
+        scan
+    }
+
+    /// Marks the step that was added last as empty most of the time.
     pub fn seldom(&mut self) {
-        if let Some(step) = self.steps.last_mut() {
-            step.seldom = true;
-        }
+        self.steps.last_mut().into_iter().for_each(|step| step.seldom = true);
     }
 
-    /// The name of the step that was added last.
-    pub fn last_step(&self) -> Result<Ident> {
-        self.steps.last().map(|step| step.name.clone()).ok_or(Error::Bug("a program without steps"))
-    }
-
-    /// `name`, numbered where the program has it already.
+    /// `name`, numbered where another step of the program has it.
     fn fresh_name(&self, name: &str) -> Ident {
-        let taken = |candidate: &str| self.steps.iter().any(|step| step.name.as_str() == candidate);
-        let numbered = (2..).map(|nth| format!("{name}{nth}")).find(|candidate| !taken(candidate));
-        match taken(name) {
-            true => Ident::new(numbered.unwrap_or_default()),
-            false => Ident::new(name),
-        }
+        let is_free = |candidate: &String| self.steps.iter().all(|step| step.name.as_str() != candidate);
+        let numbered = (2..).map(|nth| format!("{name}{nth}"));
+        Ident::new(std::iter::once(name.to_owned()).chain(numbered).find(is_free).unwrap_or_default())
     }
 }

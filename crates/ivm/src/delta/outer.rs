@@ -6,8 +6,8 @@
 use crate::error::Result;
 use crate::plan::{Expr, Outer, Plan};
 
-use super::join::{self, Input};
-use super::{Cx, Delta, semi};
+use super::product::Input;
+use super::{Cx, Delta, join, semi};
 
 pub fn delta(outer: &Outer, cx: &mut Cx) -> Result<Option<Delta>> {
     let (left, right) = (cx.delta(&outer.left)?, cx.delta(&outer.right)?);

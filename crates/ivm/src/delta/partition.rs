@@ -1,20 +1,19 @@
-//! Operators that look at one partition of their input at a time: `Δop = op(R↾K) − old output↾K`
+//! ω, window, and τ, top-k.   Key-local:  Δop = op(R↾K) − old output↾K,  with K the partitions that ΔR touches
 //!
-//! K are the partitions of ΔR's rows. The old output is the node's own table, which holds the columns that
-//! tell partitions apart, whatever else it shows. Without a partition K is everything, if anything changed.
+//! One row can change the values of every other row of its partition, so the whole partition is recomputed; rows
+//! whose values stay the same are not written. Window calls over different partitions are windows of windows, each a
+//! node: the second one reads the consolidated delta of the first. The old output is the node's own table, which holds
+//! the partition columns whatever else it shows. Without a partition K is everything, if anything changed.
 
 use crate::error::{Error, Result};
 use crate::expr::Expr as E;
 use crate::plan::{ColId, Column, Expr, Plan, Project, TopK, Window};
-use crate::sql::ident::Ident;
 
 use super::restrict::{self, Key};
 use super::sum::{Rows, weighted};
 use super::{Cx, Delta};
 
-const LAW: &str = "key-local: touched partitions, recomputed";
-
-/// A window or a top-k, and what its node's table shows of it.
+/// A window or a top-k, and the columns that its node's table shows of it.
 pub struct Partitioned<'a> {
     operator: &'a Plan,
     shown: Option<&'a [(Column, Expr)]>,
@@ -57,10 +56,9 @@ impl<'a> Partitioned<'a> {
             .map_or_else(|| self.operator.columns(), |shown| shown.iter().map(|(column, _)| column.clone()).collect())
     }
 
-    /// Rows like those of the input, as the table shows them, and more columns of theirs.
+    /// Rows like those of the input, as the table shows them, with more of their columns.
     pub fn shown(&self, rows: Plan, more: &[Column]) -> Plan {
-        let all = self.operator.columns();
-        let shown = self.shown.map_or_else(|| all.iter().map(Column::pass).collect(), <[_]>::to_vec);
+        let shown = self.shown.map_or_else(|| self.operator.pass(), <[_]>::to_vec);
         rows.project(shown.into_iter().chain(more.iter().map(Column::pass)).collect())
     }
 
@@ -83,18 +81,16 @@ pub fn delta(operator: &Partitioned, cx: &mut Cx) -> Result<Option<Delta>> {
     replaced(operator, input, cx).map(Some)
 }
 
-/// The touched partitions: their old rows leaving, and those of the operator over their input coming.
+/// The touched partitions: −1 for their old rows, +1 for those of the operator over their input.
 pub fn replaced(operator: &Partitioned, input: Delta, cx: &mut Cx) -> Result<Delta> {
     let keys = keys(operator, cx)?;
     let touched = touched(&keys, input.plan, cx);
-    let name = cx.last_step()?;
-    let mut rows = exchanged(operator, &keys, (touched.clone(), restrict::equal), name.clone(), cx)?;
+    let mut rows = exchanged(operator, &keys, (&touched, restrict::equal), cx)?;
     if let Some(null) = restrict::null(&keys) {
         let law = "key-local: partitions touched that have a NULL in their key";
-        let touched = cx.step_if("touched_null", law, touched.filter(null), Some(name));
+        let touched = cx.step_if("touched_null", law, touched.clone().filter(null), &touched);
         cx.seldom();
-        let needs = cx.last_step()?;
-        rows.extend(exchanged(operator, &keys, (touched, restrict::with_nulls), needs, cx)?);
+        rows.extend(exchanged(operator, &keys, (&touched, restrict::with_nulls), cx)?);
     }
     Ok(Delta::sum(operator.columns(), rows, &mut cx.ids))
 }
@@ -102,7 +98,7 @@ pub fn replaced(operator: &Partitioned, input: Delta, cx: &mut Cx) -> Result<Del
 fn keys(operator: &Partitioned, cx: &mut Cx) -> Result<Vec<Key>> {
     let columns = operator.input()?.columns();
     let key = |id: &ColId| {
-        let missing = Error::Bug("a partition key that the input has not");
+        let missing = Error::Bug("a partition key that the input lacks");
         let input = columns.iter().find(|column| column.id == *id).cloned().ok_or(missing)?;
         let known = cx.known(*id)?.clone();
         Ok(Key { touched: cx.ids.column(input.name.as_str()), input, known })
@@ -113,28 +109,20 @@ fn keys(operator: &Partitioned, cx: &mut Cx) -> Result<Vec<Key>> {
 /// The keys of a delta's rows, each once; without keys, one row if there is any.
 fn touched(keys: &[Key], rows: Plan, cx: &mut Cx) -> Plan {
     if keys.is_empty() {
-        let any = rows.project(vec![(cx.ids.column("touched"), E::bool(true))]);
-        let limit = Some(E::number(1));
-        let top = TopK { input: any, partition: vec![], order: vec![], limit, offset: None, ties: false };
-        return cx.step("touched", "key-local: whether anything changed", Plan::TopK(Box::new(top)));
+        let any = rows.project(vec![(cx.ids.column("touched"), E::bool(true))]).limited(E::number(1));
+        return cx.step("touched", "key-local: whether anything changed", any);
     }
     let columns = keys.iter().map(|key| (key.touched.clone(), key.input.expr())).collect();
     let rows = rows.project(columns).aggregate(keys.iter().map(|key| key.touched.clone()).collect(), vec![]);
     cx.step("touched", "key-local: touched partitions", rows)
 }
 
-/// How rows meet touched keys, and a step of those.
-type Meets = (Plan, fn(&[Key]) -> Vec<Expr>);
+/// A step of touched keys, and the condition that rows have one of them.
+type Meets<'t> = (&'t Plan, fn(&[Key]) -> Vec<Expr>);
 
-fn exchanged(
-    operator: &Partitioned,
-    keys: &[Key],
-    (touched, meet): Meets,
-    needs: Ident,
-    cx: &mut Cx,
-) -> Result<Vec<Rows>> {
+fn exchanged(operator: &Partitioned, keys: &[Key], (touched, meet): Meets, cx: &mut Cx) -> Result<Vec<Rows>> {
     let (state, old) = cx.old_state();
-    let old_of = |id: ColId| old.get(&id).cloned().ok_or(Error::Bug("a column that the table has not"));
+    let old_of = |id: ColId| old.get(&id).cloned().ok_or(Error::Bug("a column that the table lacks"));
     let mut held = vec![];
     for key in keys {
         let (touched, known) = (key.touched.clone(), key.known.clone());
@@ -142,15 +130,13 @@ fn exchanged(
     }
     let shown = operator.columns();
     let columns = shown.iter().map(|column| old_of(column.id)).collect::<Result<Vec<_>>>()?;
-    let leaving = weighted(Plan::join(vec![touched.clone(), state], meet(&held)), &columns, -1, &mut cx.ids);
+    let deleted = weighted(Plan::join(vec![touched.clone(), state], meet(&held)), &columns, -1, &mut cx.ids);
     let input = operator.input()?;
     let rows = match keys.is_empty() {
         true => input.clone(),
-        false => {
-            let own = input.columns().iter().map(Column::pass).collect();
-            restrict::restricted(input, keys, &touched, meet(keys)).project(own)
-        }
+        false => restrict::restricted(input, keys, touched, meet(keys)).project(input.pass()),
     };
-    let coming = cx.step_if("recomputed", LAW, operator.over(rows), Some(needs));
-    Ok(vec![leaving, weighted(coming, &shown, 1, &mut cx.ids)])
+    let law = "key-local: touched partitions, recomputed";
+    let inserted = cx.step_if("recomputed", law, operator.over(rows), touched);
+    Ok(vec![deleted, weighted(inserted, &shown, 1, &mut cx.ids)])
 }

@@ -1,6 +1,6 @@
 //! π, project.   Linear:  Δπ(R) = π(ΔR)
 //!
-//! The weight passes beside the columns. Rows that differed may be alike afterwards; only a projection
+//! The weight passes through. Rows that differ in the input may be equal in the output; only a projection
 //! that keeps every column keeps them apart.
 
 use crate::error::Result;
@@ -9,9 +9,9 @@ use crate::plan::Project;
 use super::{Cx, Delta};
 
 pub fn delta(project: &Project, cx: &mut Cx) -> Result<Option<Delta>> {
-    let Some(Delta { plan, w, consolidated, cancels }) = cx.delta(&project.input)? else { return Ok(None) };
+    let Some(delta) = cx.delta(&project.input)? else { return Ok(None) };
     let input = project.input.columns();
     let keeps = input.iter().all(|column| project.columns.iter().any(|(_, expr)| *expr == column.expr()));
-    let columns = project.columns.iter().cloned().chain([w.pass()]).collect();
-    Ok(Some(Delta { plan: plan.project(columns), w, consolidated: consolidated && keeps, cancels }))
+    let columns = project.columns.iter().cloned().chain([delta.w.pass()]).collect();
+    Ok(Some(Delta { plan: delta.plan.project(columns), consolidated: delta.consolidated && keeps, ..delta }))
 }

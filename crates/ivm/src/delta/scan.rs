@@ -6,7 +6,7 @@
 
 use crate::plan::{Plan, Relation, Scan};
 
-use super::{Cx, Delta, clock};
+use super::{Cx, Delta, bounds};
 
 pub fn delta(scan: &Scan, cx: &mut Cx) -> Option<Delta> {
     if !cx.mask.contains(&scan.relation) {
@@ -15,7 +15,7 @@ pub fn delta(scan: &Scan, cx: &mut Cx) -> Option<Delta> {
     let relation = match &scan.relation {
         Relation::Source(name) => Relation::SourceDelta(name.clone()),
         Relation::Node(index) => Relation::NodeDelta(*index),
-        Relation::Clock => return Some(clock::delta(scan, cx)),
+        Relation::Clock => return Some(bounds::delta(scan, cx)),
         _ => return None,
     };
     let name = cx.view.weight(&relation);

@@ -1,16 +1,16 @@
-//! τ, top-k.   Key-local:  Δτ(R) = τ(R↾K) − old τ↾K,  with K the partitions that ΔR touches
+//! τ, top-k without a partition.   Key-local:  Δτ(R) = τ(R) − old τ
 //!
-//! Without a partition K is everything, but the table itself mostly knows the answer. Say it is full, with `b` its
-//! last row in the order. Every row before `b` is in it, and of those equal to `b` it has some; so the rows of
-//! `T ⊎ ΔR` up to `b`, those with a positive weight, are rows of the new R and are all of those before `b`. If they
-//! are `limit` or more, the first of them are the answer. If they are fewer, R must be asked. A table that is not
-//! full holds all of R, and `T ⊎ ΔR` is the new R.
+//! Recomputing reads all of R, but mostly the table itself is enough. Say it is full, with `b` its last row in the order.
+//! It holds every row before `b` and some of those equal to `b`; so the rows of `T ⊎ ΔR` up to `b` with a positive
+//! weight are rows of the new R, and include all of those before `b`. If they are `limit` or more, the first of
+//! them are the answer. If they are fewer, R must be read. A table that is not full holds all of R, and `T ⊎ ΔR` is
+//! the new R.
 
 use crate::error::Result;
 use crate::expr::{Bound, Call, Expr as E, Frame, FrameUnit, Over, Window as Spec};
 use crate::keys;
 use crate::plan::{AggregateCall, ColId, Column, Expr, Order, Plan, TopK, UnionAll, Window};
-use crate::sql::ident::{Ident, QName};
+use crate::sql::ident::QName;
 
 use super::partition::{self, Partitioned};
 use super::sum::{Rows, weighted};
@@ -45,28 +45,20 @@ impl<'a> First<'a> {
     fn delta(&self, input: Delta, cx: &mut Cx) -> Result<Delta> {
         let changes = self.operator.shown(input.plan, std::slice::from_ref(&input.w));
         let changes = cx.step("changes", "linear", changes);
-        let needs = cx.last_step()?;
         let (state, old) = cx.old_state();
-        let held = cx.step_if("held", "key-local: the rows shown so far", state, Some(needs.clone()));
+        let held = cx.step_if("held", "key-local: the rows shown so far", state, &changes);
         let old: Vec<Column> = self.shown.iter().filter_map(|column| old.get(&column.id).cloned()).collect();
-        let near = self.near((&held, &old), (changes, &input.w), needs.clone(), cx)?;
-        let short = self.short(&held, &near, needs, cx);
-        let again = cx.last_step()?;
+        let near = self.near((&held, &old), (&changes, &input.w), cx)?;
+        let short = self.short(&held, &near, &changes, cx);
         let law = "key-local: all rows, because too few are left";
-        let all = cx.step_if("recomputed", law, self.operator.over(self.top.input.clone()), Some(again));
-        let kept = self.kept(near, short, cx);
-        let rows = vec![kept, weighted(all, &self.shown, 1, &mut cx.ids), weighted(held, &old, -1, &mut cx.ids)];
+        let all = cx.step_if("recomputed", law, self.operator.over(self.top.input.clone()), &short);
+        let first = self.first(near, short, cx);
+        let rows = vec![first, weighted(all, &self.shown, 1, &mut cx.ids), weighted(held, &old, -1, &mut cx.ids)];
         Ok(Delta::sum(self.shown.clone(), rows, &mut cx.ids))
     }
 
-    /// The rows of `T ⊎ ΔR` that are not behind the last one of a full table, by weight, which comes last.
-    fn near(
-        &self,
-        (held, old): (&Plan, &[Column]),
-        (changes, w): (Plan, &Column),
-        needs: Ident,
-        cx: &mut Cx,
-    ) -> Result<Plan> {
+    /// The rows of `T ⊎ ΔR` up to the last one of a full table, with their weight as the last column.
+    fn near(&self, (held, old): (&Plan, &[Column]), (changes, w): (&Plan, &Column), cx: &mut Cx) -> Result<Plan> {
         let (total, was) = (cx.ids.column("w"), cx.ids.column("was"));
         let mut arm = |plan: Plan, columns: &[Column], w: Expr, was: bool| {
             let more = [(cx.ids.column("w"), w), (cx.ids.column("was"), E::bool(was))];
@@ -74,8 +66,10 @@ impl<'a> First<'a> {
             let ids = columns.iter().map(|(column, _)| column.id).collect();
             (plan.project(columns), ids)
         };
-        let inputs =
-            vec![arm(held.clone(), old, E::number(1).cast("bigint"), true), arm(changes, &self.shown, w.expr(), false)];
+        let inputs = vec![
+            arm(held.clone(), old, E::number(1).cast("bigint"), true),
+            arm(changes.clone(), &self.shown, w.expr(), false),
+        ];
         let columns = self.shown.iter().cloned().chain([total.clone(), was.clone()]).collect();
         let place = cx.ids.column("place");
         let rank = over(Call::new(QName::bare("rank"), vec![]), self.top.order.clone(), None);
@@ -96,11 +90,11 @@ impl<'a> First<'a> {
         let sum = consolidate::plan(Delta::new(plan, total), &known, &mut cx.ids);
         let positive = sum.columns().last().map(|w| E::binary(">", w.expr(), E::number(0)));
         let sum = positive.into_iter().fold(sum, Plan::filter);
-        Ok(cx.step_if("near", "key-local: rows up to the last one shown so far", sum, Some(needs)))
+        Ok(cx.step_if("near", "key-local: rows up to the last one shown so far", sum, changes))
     }
 
     /// A row if the table was full and too few rows are near.
-    fn short(&self, held: &Plan, near: &Plan, needs: Ident, cx: &mut Cx) -> Plan {
+    fn short(&self, held: &Plan, near: &Plan, changes: &Plan, cx: &mut Cx) -> Plan {
         let held_rows = AggregateCall::new(cx.ids.column("held"), "count", vec![]);
         let weight = near.columns().last().map(|w| w.id);
         let near_rows = AggregateCall::new(cx.ids.column("near"), "sum", weight.into_iter().collect());
@@ -113,13 +107,13 @@ impl<'a> First<'a> {
         let both =
             vec![held.clone().aggregate(vec![], vec![held_rows]), near.clone().aggregate(vec![], vec![near_rows])];
         let plan = Plan::join(both, conditions).project(vec![old.pass()]);
-        let short = cx.step_if("short", "key-local: whether too few rows are left", plan, Some(needs));
+        let short = cx.step_if("short", "key-local: whether too few rows are left", plan, changes);
         cx.seldom();
         short
     }
 
-    /// The first rows of those that are near, if they are enough.
-    fn kept(&self, near: Plan, short: Plan, cx: &mut Cx) -> Rows {
+    /// The first of the rows `near`, if they are enough.
+    fn first(&self, near: Plan, short: Plan, cx: &mut Cx) -> Rows {
         let mut columns = near.columns();
         let limit = || E::number(self.limit).cast("bigint");
         let (before, rows, w) = (cx.ids.column("before"), cx.ids.column("rows"), cx.ids.column("w"));

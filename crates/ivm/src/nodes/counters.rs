@@ -23,7 +23,8 @@ use crate::keys;
 use crate::plan::{Aggregate, AggregateCall, ColId, Column, Expr, Plan};
 use crate::sql::ident::Ident;
 
-use super::{Cutter, Scale, Upkeep, beside, scale};
+use super::{Cutter, companion, scale};
+use crate::view::{Scale, Upkeep};
 
 /// The aggregate that a state table holds.
 pub struct State {
@@ -72,8 +73,8 @@ impl Builder<'_, '_> {
             self.state.outputs.push(key.pass());
             return Ok(());
         }
-        let text = self.cx.ids.column(beside(&key.name, "text"));
-        let look = self.cx.ids.column(beside(&key.name, "look"));
+        let text = self.cx.ids.column(companion(&key.name, "text"));
+        let look = self.cx.ids.column(companion(&key.name, "look"));
         self.state.counted.push((text.clone(), image(&ty, key.expr())));
         let least = AggregateCall::new(look.clone(), "min", vec![text.id]);
         self.counter(least, simple_type("text", Equality::Image), Upkeep::Min);
@@ -137,11 +138,11 @@ impl Builder<'_, '_> {
     /// Whether all or any values are true, NULL of none: by the counts of values and of true ones.
     fn truth(&mut self, arg: ColId, call: AggregateCall) -> Expr {
         let name = call.column.name.clone();
-        let count = self.cx.ids.column(beside(&name, "count"));
+        let count = self.cx.ids.column(companion(&name, "count"));
         let count = Expr::Column(self.non_null(arg, AggregateCall { column: count, ..simple("count", &call) }));
         let value = Expr::case(vec![(Expr::Column(arg), Expr::bool(true))], Expr::null().cast("boolean"));
-        let place = self.counted(value, beside(&name, "true"));
-        let column = self.cx.ids.column(beside(&name, "trues"));
+        let place = self.counted(value, companion(&name, "true"));
+        let column = self.cx.ids.column(companion(&name, "trues"));
         let trues = AggregateCall { column, args: vec![place], ..simple("count", &call) };
         let trues = Expr::Column(self.counter(trues, bigint(), Upkeep::Count));
         let shown = match call.function.name.as_str() {
@@ -165,7 +166,7 @@ impl Builder<'_, '_> {
     /// The sum of an argument and the count of its values.
     fn sum(&mut self, arg: ColId, call: AggregateCall) -> Result<(ColId, ColId)> {
         let name = call.column.name.clone();
-        let count = self.cx.ids.column(beside(&name, "count"));
+        let count = self.cx.ids.column(companion(&name, "count"));
         let count = self.non_null(arg, AggregateCall { column: count, ..simple("count", &call) });
         let scale = self.scale(arg, count, &call)?;
         let ty = match (exact_sum(&self.cx.types.get(arg)?.base), scale) {
@@ -175,7 +176,7 @@ impl Builder<'_, '_> {
         };
         let column = match call.function.name.as_str() {
             "sum" => call.column.clone(),
-            _ => self.cx.ids.column(beside(&name, "sum")),
+            _ => self.cx.ids.column(companion(&name, "sum")),
         };
         let sum = AggregateCall { column, ..simple("sum", &call) };
         Ok((self.counter(sum, ty, Upkeep::Sum { count, scale }), count))
@@ -191,8 +192,8 @@ impl Builder<'_, '_> {
         }
         let name = call.column.name.clone();
         let value = scale::contribution(Expr::Column(arg));
-        let place = self.counted(value, beside(&name, "scale"));
-        let column = self.cx.ids.column(beside(&name, "scales"));
+        let place = self.counted(value, companion(&name, "scale"));
+        let column = self.cx.ids.column(companion(&name, "scales"));
         let sum = AggregateCall { column, args: vec![place], ..simple("sum", call) };
         let ty = simple_type("numeric", Equality::Image);
         Ok(Scale::Counted(self.counter(sum, ty, Upkeep::Sum { count, scale: Scale::Integer })))

@@ -14,7 +14,8 @@ use crate::sql::ident::{Ident, QName};
 use crate::types::Types;
 use crate::view::Identity;
 
-use super::{Cutter, unique};
+use super::Cutter;
+use crate::render::unique;
 
 /// Bytes that a unique index entry may take for certain: a third of a page, less its overhead.
 const ENTRY: usize = 2000;

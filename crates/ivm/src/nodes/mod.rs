@@ -20,42 +20,14 @@ use crate::error::Result;
 use crate::keys::{self, Facts};
 use crate::plan::{Aggregate, ColId, Column, Ids, Plan, Relation, Scan};
 use crate::render;
-pub use crate::render::unique;
+use crate::render::unique;
 use crate::sql::ident::{Ident, QName};
 use crate::types::Types;
-use crate::view::{Identity, NodeColumn, Part};
+use crate::view::{Identity, NodeColumn, Part, Upkeep};
 pub use identity::width;
 
 /// Bytes that a name keeps when something is appended to it: PostgreSQL cuts names at 63.
 const STEM: usize = 46;
-
-/// How one call of a state table's aggregate follows a delta.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Upkeep {
-    /// `count`: adds the weights.
-    Count,
-    /// `sum` over exact numbers: adds the weighted values; NULL where `count`, a column of the same state, is zero.
-    Sum {
-        count: ColId,
-        scale: Scale,
-    },
-    /// `min` and `max`: recomputed when a deleted value reaches the new extremum.
-    Min,
-    Max,
-    /// Anything else: recomputed for every touched group.
-    Recompute,
-}
-
-/// What is known of the display scale of a sum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scale {
-    /// Integers: no scale, no NaN, no infinity.
-    Integer,
-    /// Every value has the same scale.
-    Fixed,
-    /// The counter of values by scale: see [`scale`].
-    Counted(ColId),
-}
 
 /// A node before it has a table.
 pub struct Cut {
@@ -219,7 +191,7 @@ fn passed(plan: &Plan) -> Option<&Scan> {
 }
 
 /// The name of a column that accompanies another: short enough for PostgreSQL, whatever the other's name.
-pub fn beside(name: &Ident, what: &str) -> String {
+pub fn companion(name: &Ident, what: &str) -> String {
     let mut stem = name.as_str();
     while stem.len() > STEM {
         stem = &stem[..stem.len() - stem.chars().next_back().map_or(1, char::len_utf8)];

@@ -6,7 +6,8 @@ use crate::expr::Expr as E;
 use crate::plan::{ColId, Column, Expr, Plan};
 use crate::{keys, recursion};
 
-use super::{Cut, Cutter, identity, unique};
+use super::{Cut, Cutter, identity};
+use crate::render::unique;
 
 impl Cutter<'_> {
     /// Makes a node of a window or a top-k, of which `shown` is read, and returns what reads it.

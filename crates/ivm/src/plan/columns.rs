@@ -31,24 +31,6 @@ impl Plan {
         all
     }
 
-    /// The columns that the operators around one of the plan's joins read, and those that the plan shows; `None` when the
-    /// join is not this very part of it.
-    pub fn read_around(&self, join: &Join) -> Option<BTreeSet<ColId>> {
-        let mut read = self.read_above(join)?;
-        read.extend(self.columns().iter().map(|column| column.id));
-        Some(read)
-    }
-
-    fn read_above(&self, join: &Join) -> Option<BTreeSet<ColId>> {
-        if matches!(self, Plan::Join(own) if std::ptr::eq(&**own, join)) {
-            return Some(BTreeSet::new());
-        }
-        let mut read = self.inputs().into_iter().find_map(|input| input.read_above(join))?;
-        read.extend(self.expressions().into_iter().flat_map(reads));
-        read.extend(self.named_columns());
-        Some(read)
-    }
-
     /// The columns of its inputs that the operator names outside of expressions.
     pub fn named_columns(&self) -> Vec<ColId> {
         match self {

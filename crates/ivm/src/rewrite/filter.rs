@@ -1,11 +1,10 @@
-//! σ sinks: `σp(π(R)) = π(σp(R))`, `σp(σq(R)) = σ(q∧p)(R)`, `σp(R ⋈q S) = R ⋈(q∧p) S`, `σp(L ⋉ R) = σp(L) ⋉ R`,
-//! `σp(L ⟕ R) = σp(L) ⟕ R` and `σp(L ×* f) = σp(L) ×* f` for a `p` over `L`; and `σp(L ⟕q R) = L ⋈(q∧p) R` where `p` is true for no NULLs of `R`.
-
-use std::collections::BTreeSet;
+//! σ sinks: `σp(π(R)) = π(σp(R))`, `σp(σq(R)) = σ(q∧p)(R)`, `σp(R ⋈q S) = R ⋈(q∧p) S`, `σp(L ⋉ R) = σp(L) ⋉ R`;
+//! `σp(L ⟕ R) = σp(L) ⟕ R` and `σp(L ×* f) = σp(L) ×* f` for a `p` over `L`; `σp(ω(R)) = ω(σp(R))` for a `p` over the
+//! partition; and `σp(L ⟕q R) = L ⋈(q∧p) R` where `p` is not true for the NULLs of `R`.
 
 use super::{join, project, substituted, window};
 use crate::keys;
-use crate::plan::{ColId, Expr, Filter, Outer, Plan, Project, Unnest};
+use crate::plan::{ColId, Expr, Filter, Outer, Plan, Project, Unnest, Window};
 
 pub fn filter(input: Plan, predicate: Expr) -> Plan {
     match input {
@@ -27,35 +26,38 @@ pub fn filter(input: Plan, predicate: Expr) -> Plan {
         }
         Plan::Semi(s) => filter(s.left, predicate).semi_join(s.right, s.on, s.anti),
         Plan::Outer(o) => outer(*o, predicate),
-        Plan::Unnest(u) => unnest(*u, predicate),
-        Plan::Window(w) => window::filtered(*w, predicate),
+        Plan::Unnest(u) => {
+            let Unnest { input, call, columns, ordinality, outer } = *u;
+            let own = input.ids();
+            let (input, staying) = sunk(input, predicate, |id| own.contains(&id));
+            Plan::Unnest(Box::new(Unnest { input, call, columns, ordinality, outer })).filter_all(staying)
+        }
+        Plan::Window(w) => {
+            let Window { input, partition, calls } = *w;
+            let (input, staying) = sunk(input, predicate, |id| partition.contains(&id));
+            let (window, staying) = window::first_rows(Window { input, partition, calls }, staying);
+            Plan::Window(Box::new(window)).filter_all(staying)
+        }
         other => other.filter(predicate),
     }
 }
 
 fn outer(outer: Outer, predicate: Expr) -> Plan {
     let Outer { left, right, on } = outer;
-    let of_right: BTreeSet<ColId> = right.columns().iter().map(|column| column.id).collect();
+    let of_right = right.ids();
     if !keys::implied_not_null(&predicate).is_disjoint(&of_right) {
         let conditions = on.conjuncts().into_iter().chain(predicate.conjuncts()).collect();
         return join::join(vec![left, right], conditions);
     }
-    let (sinking, staying) = split(predicate, &of_right);
-    let left = if sinking.is_empty() { left } else { filter(left, Expr::all(sinking)) };
-    let plan = left.left_join(right, on);
-    if staying.is_empty() { plan } else { plan.filter(Expr::all(staying)) }
+    let (left, staying) = sunk(left, predicate, |id| !of_right.contains(&id));
+    left.left_join(right, on).filter_all(staying)
 }
 
-fn unnest(unnest: Unnest, predicate: Expr) -> Plan {
-    let returned = unnest.columns.iter().map(|(column, _)| column.id).collect();
-    let (sinking, staying) = split(predicate, &returned);
-    let input = if sinking.is_empty() { unnest.input } else { filter(unnest.input, Expr::all(sinking)) };
-    let plan = Plan::Unnest(Box::new(Unnest { input, ..unnest }));
-    if staying.is_empty() { plan } else { plan.filter(Expr::all(staying)) }
-}
-
-/// The conjuncts that do without these columns, and the others. What a subquery reads is not looked for.
-fn split(predicate: Expr, columns: &BTreeSet<ColId>) -> (Vec<Expr>, Vec<Expr>) {
-    let free = |e: &Expr| e.subqueries().is_empty() && e.columns().into_iter().all(|id| !columns.contains(id));
-    predicate.conjuncts().into_iter().partition(free)
+/// The input, restricted by the conjuncts that read only columns `below`, and the other conjuncts. One with a subquery
+/// stays: the columns that it reads are not searched for.
+fn sunk(input: Plan, predicate: Expr, below: impl Fn(ColId) -> bool) -> (Plan, Vec<Expr>) {
+    let sinks = |e: &Expr| e.subqueries().is_empty() && e.columns().into_iter().all(|id| below(*id));
+    let (sinking, staying): (Vec<Expr>, Vec<Expr>) = predicate.conjuncts().into_iter().partition(sinks);
+    let input = if sinking.is_empty() { input } else { filter(input, Expr::all(sinking)) };
+    (input, staying)
 }

@@ -12,7 +12,7 @@ pub fn join(inputs: Vec<Plan>, predicates: Vec<Expr>) -> Plan {
         output.extend(columns);
         match input {
             Plan::Join(j) => {
-                let Join { inputs, predicates } = *j;
+                let Join { inputs, predicates, .. } = *j;
                 flat.extend(inputs);
                 conditions.extend(predicates);
             }

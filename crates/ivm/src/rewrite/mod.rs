@@ -7,15 +7,18 @@
 //! | projections rise out of joins; joins of joins become one | `join` |
 //! | projections rise out of the left of semi joins | `semi` |
 //! | filters sink into the left of semi and outer joins; an outer join whose NULLs are filtered is an inner one | `filter` |
-//! | filters over partitions sink below windows; a bound on a row number makes a top-k of its input | `window` |
+//! | filters over partitions sink below windows | `filter` |
+//! | a bound on a row number makes a top-k of a window's input | `window` |
 //! | unions of unions become one; a DISTINCT needs none below | `union` |
 //! | what nobody reads is not computed; windows and top-k keep on top the projection that says what is read | `prune` |
 //!
-//! Two more rules ask the catalog, and are applied once: `unnest` before all others, `reach` after them.
+//! Two more rules ask the catalog, and are applied once: `unnest` before all others, `reach` after them. The last one,
+//! `bounds`, is applied to the plan of each node.
 //!
 //! Views, CTEs and subqueries in FROM thus vanish into one flat join over scans, so that a delta joins
 //! base tables, never intermediate results.
 
+pub mod bounds;
 mod filter;
 mod join;
 mod project;
@@ -26,9 +29,10 @@ mod union;
 pub mod unnest;
 mod window;
 
-use crate::error::Result;
+use std::collections::BTreeSet;
+
 use crate::expr::Expr as Generic;
-use crate::plan::{ColId, Column, Distinct, Expr, Plan, Project};
+use crate::plan::{ColId, Column, Distinct, Expr, Plan, Project, reads};
 
 /// One rule makes room for another: a window that nobody reads vanishes, and what it parted meets. Each time less is left
 /// to do, so that few passes are enough; whether they are is what `law_simplify_is_idempotent` asks.
@@ -65,6 +69,19 @@ fn bottom_up(plan: Plan) -> Plan {
     }
 }
 
+/// The plan with `f` applied to every operator, inputs first; `read` are the columns that are read above it.
+fn with_read<E>(
+    plan: Plan,
+    read: &BTreeSet<ColId>,
+    f: &mut impl FnMut(Plan, &BTreeSet<ColId>) -> Result<Plan, E>,
+) -> Result<Plan, E> {
+    let mut all = read.clone();
+    all.extend(plan.expressions().into_iter().flat_map(reads));
+    all.extend(plan.named_columns());
+    let plan = plan.try_map_inputs(&mut |input| with_read(input, &all, f))?;
+    f(plan, read)
+}
+
 /// Whether a projection may go elsewhere: the one on top of a window or a top-k is what its node holds.
 fn movable(project: &Project) -> bool {
     !matches!(project.input, Plan::Window(_) | Plan::TopK(_))
@@ -84,7 +101,7 @@ fn substituted(e: &Expr, columns: &[(Column, Expr)]) -> Option<Expr> {
 /// The expression with computed columns replaced by what computes them, at any size.
 fn substitute(e: &Expr, columns: &[(Column, Expr)]) -> Expr {
     let mut column = |id: ColId| Ok(definition(id, columns).cloned().unwrap_or(Generic::Column(id)));
-    let mapped: Result<Expr> = e.clone().try_map(&mut column, &mut |query: Plan| Ok(query));
+    let mapped: crate::Result<Expr> = e.clone().try_map(&mut column, &mut |query: Plan| Ok(query));
     // Neither of the mappers fails.
     mapped.unwrap_or_else(|_| e.clone())
 }

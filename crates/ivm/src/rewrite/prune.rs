@@ -37,7 +37,7 @@ pub fn prune(plan: Plan, needed: &BTreeSet<ColId>) -> Plan {
             project::project(input, columns)
         }
         Plan::Join(j) => {
-            let Join { inputs, predicates } = *j;
+            let Join { inputs, predicates, .. } = *j;
             let needed = with(needed, &predicates);
             Plan::join(inputs.into_iter().map(|input| prune(input, &needed)).collect(), predicates)
         }

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use super::project;
+use super::{project, with_read};
 use crate::catalog::{Catalog, ColumnType, Equality};
 use crate::error::Result;
 use crate::keys;
@@ -18,19 +18,11 @@ use crate::sql::ident::{Ident, QName};
 
 /// The plan with no groups that no join asks for.
 pub fn reach(plan: Plan, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan> {
-    let shown = plan.columns().iter().map(|column| column.id).collect();
-    below(plan, &shown, catalog, ids)
-}
-
-/// A part of the plan, of which these columns are read above.
-fn below(plan: Plan, read: &BTreeSet<ColId>, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan> {
-    let mut all = read.clone();
-    all.extend(plan.expressions().into_iter().flat_map(reads));
-    all.extend(plan.named_columns());
-    match plan.try_map_inputs(&mut |input| below(input, &all, catalog, ids))? {
+    let shown = plan.ids();
+    with_read(plan, &shown, &mut |plan, read| match plan {
         Plan::Join(join) => joined(*join, read, catalog, ids),
         other => Ok(other),
-    }
+    })
 }
 
 fn joined(mut join: Join, read: &BTreeSet<ColId>, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan> {
@@ -46,7 +38,7 @@ fn joined(mut join: Join, read: &BTreeSet<ColId>, catalog: &dyn Catalog, ids: &m
     }
     let mut shown = join.inputs.iter().flat_map(Plan::columns).map(|column| column.pass()).collect();
     found.iter().for_each(|asking| leave_to_groups(&mut join, &mut shown, asking, read));
-    let Join { inputs, predicates } = join;
+    let Join { inputs, predicates, .. } = join;
     let plan = match <[Plan; 1]>::try_from(inputs) {
         Ok([groups]) => predicates.into_iter().fold(groups, Plan::filter),
         Err(inputs) => Plan::join(inputs, predicates),

@@ -1,30 +1,22 @@
-//! σ over ω: `σp(ω(R)) = ω(σp(R))` for a `p` over the partition, and the first rows of each partition are a top-k:
-//! `σ[row_number ≤ k](ω(R)) = ω(τk(R))`, and `σ[rank ≤ k]` likewise with those equal to the last one.
+//! σ over ω: the first rows of each partition are a top-k, `σ[row_number ≤ k](ω(R)) = ω(τk(R))`, and `σ[rank ≤ k]` likewise
+//! with those equal to the last one.
 //!
-//! The node of the second kind holds and recomputes `k` rows of each partition instead of all.
+//! The node then holds and recomputes `k` rows of each partition instead of all.
 
-use super::filter;
 use crate::expr::{Expr as E, Over};
 use crate::keys;
 use crate::plan::{ColId, Expr, Order, Plan, TopK, Window};
 
-/// The numberings, which count what comes before a row: leaving off what comes later does not change them.
+/// The numberings, which count earlier rows: leaving off later ones does not change them.
 const NUMBERINGS: [&str; 3] = ["row_number", "rank", "dense_rank"];
 
-pub fn filtered(window: Window, predicate: Expr) -> Plan {
-    let Window { input, partition, calls } = window;
-    let of_partition = |e: &Expr| e.subqueries().is_empty() && e.columns().into_iter().all(|id| partition.contains(id));
-    let (sinking, mut staying): (Vec<Expr>, Vec<Expr>) = predicate.conjuncts().into_iter().partition(of_partition);
-    let mut window = Window { input, partition, calls };
-    if !sinking.is_empty() {
-        window.input = filter::filter(window.input, Expr::all(sinking));
-    }
-    while let Some((at, first)) = staying.iter().enumerate().find_map(|(at, e)| Some((at, First::of(e, &window)?))) {
-        staying.remove(at);
+/// The window over the first rows that conditions on its numberings leave, and the other conditions.
+pub fn first_rows(mut window: Window, mut conditions: Vec<Expr>) -> (Window, Vec<Expr>) {
+    while let Some((at, first)) = conditions.iter().enumerate().find_map(|(at, e)| Some((at, First::of(e, &window)?))) {
+        conditions.remove(at);
         window.input = first.of_each(window.input, window.partition.clone());
     }
-    let plan = Plan::Window(Box::new(window));
-    if staying.is_empty() { plan } else { plan.filter(Expr::all(staying)) }
+    (window, conditions)
 }
 
 /// The first rows of each partition: what a bound on their number leaves.
@@ -35,7 +27,7 @@ struct First {
 }
 
 impl First {
-    /// What `bound` says, where it compares a numbering and every other call of the window is one in the same order.
+    /// The limit that `bound` sets, where it compares a numbering and every other call of the window is one in the same order.
     fn of(bound: &Expr, window: &Window) -> Option<First> {
         let (id, limit) = upper_bound(bound)?;
         let (_, call) = window.calls.iter().find(|(column, _)| column.expr() == *id)?;

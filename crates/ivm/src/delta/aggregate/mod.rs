@@ -2,10 +2,10 @@
 //!
 //! The old groups are the node's own table. Counters make most new groups cheap, because counting and
 //! exact sums are linear: new = old + Δ. The rest is *stale* and recomputed from the input, restricted to
-//! its keys: extrema that a deletion may have taken away, aggregates that cannot be undone, sums that meet
-//! NaN or an infinity. A group leaves when its row count is zero; an aggregate without keys always has
-//! its one row. A count below zero says that rows left that were never counted: such a group *leaves* once more than it
-//! is there, and the table does not agree with the delta.
+//! its keys: extrema that may have been deleted, aggregates that cannot be undone, sums that meet
+//! NaN or an infinity. A group is deleted when its row count is zero; an aggregate without keys always has
+//! its one row. A count below zero means that rows were deleted that were never counted: such a group is deleted once
+//! more than it exists, and applying the delta fails.
 
 mod next;
 mod recompute;
@@ -27,7 +27,7 @@ pub fn delta(aggregate: &Aggregate, cx: &mut Cx) -> Result<Option<Delta>> {
     let groups = next::groups(aggregate, input, cx)?;
     let (rows, consolidated) = match groups.stale {
         Stale::Never => (groups.followed(cx), true),
-        Stale::Always => (recompute::replaced(aggregate, &groups, cx)?, false),
+        Stale::Always => (recompute::replaced(aggregate, &groups, cx), false),
         Stale::When(_) => {
             let mut rows = groups.followed(cx);
             rows.push(recompute::step(aggregate, &groups, cx)?);
@@ -41,9 +41,9 @@ fn output(aggregate: &Aggregate) -> Vec<Column> {
     aggregate.keys.iter().cloned().chain(aggregate.calls.iter().map(|call| call.column.clone())).collect()
 }
 
-/// The groups that a delta touches, one row each, with what they were and what they become.
+/// The groups that a delta touches, one row each, with their old and new values.
 struct Groups {
-    /// Reads the step that holds them.
+    /// A scan of the step that holds them.
     plan: Plan,
     keys: Vec<Key>,
     /// The calls, the row count first.
@@ -51,7 +51,7 @@ struct Groups {
     stale: Stale,
 }
 
-/// One call of a touched group. The new value means nothing in a stale group.
+/// One call of a touched group. The new value is undefined in a stale group.
 struct Group {
     old: Column,
     new: Column,
@@ -63,69 +63,57 @@ struct Group {
 /// Which groups are recomputed.
 enum Stale {
     Never,
-    /// Where a column of the touched groups says so.
+    /// Where a column of the touched groups is true.
     When(Column),
     Always,
 }
 
 impl Groups {
-    /// Δ of the groups that follow by addition: out with the old row, in with the new, where they differ.
+    /// Δ of the groups whose counters are added up: −1 for the old row, +1 for the new one, where they differ.
     fn followed(&self, cx: &mut Cx) -> Vec<Rows> {
-        let mut condition: Vec<Expr> = match &self.stale {
-            Stale::When(stale) => vec![E::Not(Box::new(stale.expr()))],
-            _ => vec![],
-        };
+        let mut condition: Vec<Expr> = self.stale().into_iter().map(|stale| E::Not(Box::new(stale))).collect();
         condition.push(E::any_of(self.calls.iter().map(Group::differs).collect()));
         let left = self.rows([condition.clone(), vec![self.existed()]].concat(), Which::Old, cx);
         condition.extend(self.remains());
         vec![left, self.rows(condition, Which::New, cx)]
     }
 
-    /// The groups that are recomputed: the condition, if it is not all of them.
+    /// The condition that a group is recomputed, unless all or none are.
     fn stale(&self) -> Option<Expr> {
-        match &self.stale {
-            Stale::When(stale) => Some(stale.expr()),
-            _ => None,
-        }
+        if let Stale::When(stale) = &self.stale { Some(stale.expr()) } else { None }
     }
 
-    /// The group was there before the change.
+    /// The group existed before the change.
     fn existed(&self) -> Expr {
         self.calls[0].old.expr().is_present()
     }
 
-    /// The group is there after it, or cannot be; nothing to ask when there is one group only.
+    /// The group exists after the change, or has an impossible count; `None` when there is one group only.
     fn remains(&self) -> Option<Expr> {
         let rows = self.calls[0].new.expr();
         (!self.keys.is_empty()).then(|| E::binary("<>", rows, E::number(0)))
     }
 
-    /// More rows left the group than were in it.
+    /// More rows of the group were deleted than it had.
     fn miscounted(&self) -> Expr {
         let counts = self.calls.iter().filter(|group| group.counts);
         E::any_of(counts.map(|group| E::binary("<", group.new.expr(), E::number(0))).collect())
     }
 
-    /// The old rows leaving, or the new rows coming, of the groups that all conditions hold for.
+    /// The old rows or the new ones, weighted, of the groups for which all conditions hold.
     fn rows(&self, conditions: Vec<Expr>, which: Which, cx: &mut Cx) -> Rows {
         let calls = self.calls.iter().map(|group| match which {
             Which::Old => &group.old,
             Which::New => &group.new,
         });
-        let gone = E::number(-1);
         let weight = match which {
-            Which::Old => gone,
-            Which::New => E::case(vec![(self.miscounted(), gone)], E::number(1)),
+            Which::Old => E::number(-1),
+            Which::New => E::case(vec![(self.miscounted(), E::number(-1))], E::number(1)),
         };
-        let weight = weight.cast("bigint");
         let mut columns: Vec<_> = self.keys.iter().map(|key| &key.touched).chain(calls).map(Column::pass).collect();
-        columns.push((cx.ids.column("w"), weight));
+        columns.push((cx.ids.column("w"), weight.cast("bigint")));
         let ids = columns.iter().map(|(column, _)| column.id).collect();
-        let groups = match conditions.is_empty() {
-            true => self.plan.clone(),
-            false => self.plan.clone().filter(E::all(conditions)),
-        };
-        (groups.project(columns), ids)
+        (self.plan.clone().filter_all(conditions).project(columns), ids)
     }
 }
 
@@ -136,7 +124,7 @@ enum Which {
 }
 
 impl Group {
-    /// A user can tell the new value from the old one.
+    /// The new value looks different from the old one.
     fn differs(&self) -> Expr {
         let image = |column: &Column| match self.known.ty.equality {
             Equality::Image => column.expr(),

@@ -6,9 +6,10 @@ use crate::catalog::Equality;
 use crate::error::{Error, Result};
 use crate::expr::{Expr as E, IsTest};
 use crate::identity;
-use crate::nodes::{Scale, Upkeep, beside, scale};
+use crate::nodes::{companion, scale};
 use crate::plan::{Aggregate, AggregateCall, ColId, Column, Expr};
 use crate::view::NodeColumn;
+use crate::view::{Scale, Upkeep};
 
 use super::super::restrict::Key;
 use super::super::{Cx, Delta};
@@ -44,7 +45,7 @@ pub fn groups(aggregate: &Aggregate, input: Delta, cx: &mut Cx) -> Result<Groups
     for (at, call) in aggregate.calls.iter().enumerate() {
         let known = cx.known(call.column.id)?.clone();
         let name = &call.column.name;
-        let (before, after) = (cx.ids.column(beside(name, "old")), cx.ids.column(name.as_str()));
+        let (before, after) = (cx.ids.column(companion(name, "old")), cx.ids.column(name.as_str()));
         columns.push((before.clone(), next.old[at].clone()));
         columns.push((after.clone(), next.value(at, &known)));
         calls.push(Group { old: before, new: after, known, counts: upkeep[at] == Upkeep::Count });

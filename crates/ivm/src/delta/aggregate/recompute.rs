@@ -1,84 +1,71 @@
 //! Stale groups: recomputed from the input, restricted to their keys.
 
 use crate::error::Result;
-use crate::expr::Expr as E;
-use crate::nodes::Upkeep;
-use crate::plan::{Aggregate, Expr, Plan};
-use crate::sql::ident::Ident;
+use crate::plan::{Aggregate, Plan};
+use crate::view::Upkeep;
 
 use super::super::restrict::{self, restricted};
 use super::super::sum::{Rows, weighted};
 use super::super::{Cx, Delta, consolidate};
 use super::{Groups, Which, output};
 
-const LAW: &str = "key-local: stale groups, recomputed";
-
 /// Δ of the stale groups as one step, which is skipped when there are none.
 pub fn step(aggregate: &Aggregate, groups: &Groups, cx: &mut Cx) -> Result<Rows> {
-    let (inputs, stale) = rows(aggregate, groups, cx)?;
+    let stale = stale_keys(groups, cx);
+    let inputs = rows(aggregate, groups, &stale, cx);
     let columns = output(aggregate);
-    let known = columns.iter().map(|column| cx.known(column.id).cloned()).collect::<Result<Vec<_>>>()?;
-    let known: Vec<_> = columns.iter().cloned().zip(known).collect();
+    let known = columns.iter().map(|column| Ok((column.clone(), cx.known(column.id)?.clone())));
+    let known = known.collect::<Result<Vec<_>>>()?;
     let delta = Delta::sum(columns, inputs, &mut cx.ids);
     let plan = consolidate::plan(delta, &known, &mut cx.ids);
-    let plan = cx.step_if("replaced", "key-local: stale groups, new − old", plan, Some(stale));
+    let plan = cx.step_if("replaced", "key-local: stale groups, new − old", plan, &stale);
     let columns = plan.columns().iter().map(|column| column.id).collect();
     Ok((plan, columns))
 }
 
 /// The same, unconsolidated.
-pub fn replaced(aggregate: &Aggregate, groups: &Groups, cx: &mut Cx) -> Result<Vec<Rows>> {
-    Ok(rows(aggregate, groups, cx)?.0)
+pub fn replaced(aggregate: &Aggregate, groups: &Groups, cx: &mut Cx) -> Vec<Rows> {
+    let stale = stale_keys(groups, cx);
+    rows(aggregate, groups, &stale, cx)
 }
 
-/// The old rows of stale groups leaving and the recomputed ones coming, and the step with the stale keys.
-fn rows(aggregate: &Aggregate, groups: &Groups, cx: &mut Cx) -> Result<(Vec<Rows>, Ident)> {
-    let stale: Vec<Expr> = groups.stale().into_iter().collect();
-    let old = groups.rows([stale.clone(), vec![groups.existed()]].concat(), Which::Old, cx);
-    let (keys, name) = stale_keys(groups, stale, cx)?;
-    let mut inputs = vec![old];
-    let met = restricted(&aggregate.input, &groups.keys, &keys, restrict::equal(&groups.keys));
-    inputs.push(recomputed(aggregate, met, name.clone(), cx));
+/// Stale groups: −1 for the old rows, +1 for the recomputed ones.
+fn rows(aggregate: &Aggregate, groups: &Groups, stale: &Plan, cx: &mut Cx) -> Vec<Rows> {
+    let condition = groups.stale().into_iter().chain([groups.existed()]).collect();
+    let mut rows = vec![groups.rows(condition, Which::Old, cx)];
+    let met = restricted(&aggregate.input, &groups.keys, stale, restrict::equal(&groups.keys));
+    rows.push(recomputed(aggregate, met, stale, cx));
     if let Some(null) = restrict::null(&groups.keys) {
-        let keys = cx.step_if(
-            "stale_null",
-            "key-local: stale groups with a NULL in their key",
-            keys.filter(null),
-            Some(name.clone()),
-        );
+        let law = "key-local: stale groups with a NULL in their key";
+        let stale = cx.step_if("stale_null", law, stale.clone().filter(null), stale);
         cx.seldom();
-        let needs = cx.last_step()?;
-        let input = restricted(&aggregate.input, &groups.keys, &keys, restrict::with_nulls(&groups.keys));
-        inputs.push(recomputed(aggregate, input, needs, cx));
+        let met = restricted(&aggregate.input, &groups.keys, &stale, restrict::with_nulls(&groups.keys));
+        rows.push(recomputed(aggregate, met, &stale, cx));
     }
-    Ok((inputs, name))
+    rows
 }
 
-/// The keys of the groups to recompute: those that are still there.
-fn stale_keys(groups: &Groups, stale: Vec<Expr>, cx: &mut Cx) -> Result<(Plan, Ident)> {
-    // NaN and infinities are rare; that an extremum leaves is not.
+/// The keys of the groups to recompute: those that still exist.
+fn stale_keys(groups: &Groups, cx: &mut Cx) -> Plan {
+    // NaN and infinities are rare; deleted extrema are not.
     let extrema = cx.node().upkeep.iter().any(|upkeep| matches!(upkeep, Upkeep::Min | Upkeep::Max));
-    let seldom = !stale.is_empty() && !extrema;
-    let conditions = if stale.is_empty() { groups.remains().into_iter().collect() } else { stale };
-    let rows = match conditions.is_empty() {
-        true => groups.plan.clone(),
-        false => groups.plan.clone().filter(E::all(conditions)),
-    };
+    let condition = groups.stale().or(groups.remains());
     let columns = match groups.keys.is_empty() {
         true => vec![groups.calls[0].new.pass()],
         false => groups.keys.iter().map(|key| key.touched.pass()).collect(),
     };
-    let plan = cx.step("stale", "key-local: groups to recompute", rows.project(columns));
-    if seldom {
+    let rows = groups.plan.clone().filter_all(condition.into_iter().collect()).project(columns);
+    let plan = cx.step("stale", "key-local: groups to recompute", rows);
+    if groups.stale().is_some() && !extrema {
         cx.seldom();
     }
-    Ok((plan, cx.last_step()?))
+    plan
 }
 
-/// γ of the restricted input, coming.
-fn recomputed(aggregate: &Aggregate, input: Plan, needs: Ident, cx: &mut Cx) -> Rows {
+/// γ of the restricted input.
+fn recomputed(aggregate: &Aggregate, input: Plan, stale: &Plan, cx: &mut Cx) -> Rows {
     let plan = input.aggregate(aggregate.keys.clone(), aggregate.calls.clone());
-    let plan = cx.step_if("recomputed", LAW, plan, Some(needs));
+    let plan = cx.step_if("recomputed", "key-local: stale groups, recomputed", plan, stale);
     let columns = plan.columns();
     weighted(plan, &columns, 1, &mut cx.ids)
 }

@@ -2,8 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::expr::Expr as E;
-use crate::nodes::{Upkeep, beside};
+use crate::nodes::companion;
 use crate::plan::{Aggregate, AggregateCall, ColId, Column, Expr, Plan};
+use crate::view::Upkeep;
 
 use super::super::{Cx, Delta};
 
@@ -84,7 +85,7 @@ impl Builder<'_, '_> {
     fn extreme(&mut self, call: &AggregateCall, sign: &str, what: &str) -> Column {
         let moved = E::binary(sign, self.w.expr(), E::number(0));
         let filter = self.filter(call.filter.map(E::Column).into_iter().chain([moved]).collect());
-        let column = self.cx.ids.column(beside(&call.column.name, what));
+        let column = self.cx.ids.column(companion(&call.column.name, what));
         self.calls.push(AggregateCall { column: column.clone(), filter, ..call.clone() });
         self.above.push(column.pass());
         column

@@ -13,6 +13,7 @@
 
 use crate::error::Result;
 use crate::expr::Expr as E;
+use crate::identity;
 use crate::plan::{Column, Expr, Plan, Scan};
 use crate::view::NodeColumn;
 
@@ -54,25 +55,19 @@ impl Change<'_> {
     /// What is gone and derived from what is not. Rows without NULLs are found by plain equality, which
     /// indexes serve; the others follow in a step of their own.
     fn again(&self, gone: &Stored, cx: &mut Cx) -> Result<Vec<Rows>> {
-        let needs = Some(cx.last_step()?);
         let law = "fixpoint: what is derived again";
         let equal = |_: &NodeColumn, l: Expr, r: Expr| E::equals(l, r);
         let again = self.derived(gone, gone, &equal, cx)?;
-        let mut found = vec![Rows::plain(cx.step_if("again", law, again.plan, needs.clone()))];
         let rows = gone.fresh(cx);
+        let mut found = vec![Rows::plain(cx.step_if("again", law, again.plan, &rows.plan))];
         let nullable = rows.columns.iter().zip(&self.known).filter(|(_, known)| !known.not_null);
         let null: Vec<Expr> = nullable.map(|(column, _)| column.expr().is_absent()).collect();
         if !null.is_empty() {
-            let nulls = rows.plan.filter(E::any_of(null));
-            let nulls = Stored::of(cx.step_if("nulls", "fixpoint: what is gone and has a NULL", nulls, needs))?;
+            let nulls = rows.plan.clone().filter(E::any_of(null));
+            let nulls = cx.step_if("nulls", "fixpoint: what is gone and has a NULL", nulls, &rows.plan);
             cx.seldom();
-            let needs = Some(cx.last_step()?);
-            let same = |known: &NodeColumn, l: Expr, r: Expr| match known.not_null {
-                true => E::equals(l, r),
-                false => E::not_distinct(l, r),
-            };
-            let again = self.derived(&nulls, gone, &same, cx)?;
-            found.push(Rows::plain(cx.step_if("again", law, again.plan, needs)));
+            let again = self.derived(&Stored::of(nulls.clone())?, gone, &identity::equal_values, cx)?;
+            found.push(Rows::plain(cx.step_if("again", law, again.plan, &nulls)));
         }
         Ok(found)
     }

@@ -1,50 +1,44 @@
-//! What a threshold crosses as it moves: `P ⋈ ΔS`, of P the rows between the old and the new bounds.
+//! A row whose delta moves bounds: `P ⋈ ΔS` in steps.
 //!
 //! | step | |
 //! |---|---|
 //! | `bounds` | ΔS without a row that can meet nothing, and the values that P is compared with |
-//! | `moved` | their old and new values, where there are both and any differs |
-//! | `crossed` | what meets `bounds` and flips at one that moved |
+//! | `moved` | their old and new values, where both exist and any differs |
+//! | `crossed` | rows of P that meet `bounds` and flip at one that moved |
 //! | `alone` | the row of `bounds` that has no other, where that is so |
-//! | `met` | what meets it |
+//! | `met` | rows of P that meet it |
+//!
+//! A row can meet nothing where it does not exist, has a NULL for a bound or fails a gate. Then the other one is
+//! *alone*, and all that meets it is inserted or deleted. `crossed` is a filter, which may let too many rows pass: the
+//! weights are those of `P ⋈ ΔS`.
 
+use std::collections::BTreeSet;
+
+use crate::bounds::Comparison;
 use crate::error::{Error, Result};
 use crate::expr::Expr as E;
-use crate::plan::{AggregateCall, Column, Expr, Ids as Fresh, Plan, reads};
+use crate::plan::{AggregateCall, ColId, Column, Expr, Ids, Plan, reads};
 
-use super::super::comparison::Comparison;
-use super::super::join::Term;
-use super::super::single::is_single;
+use super::super::product::Product;
 use super::super::{Cx, Delta};
-use super::{Ids, Role, Scope, ids};
+use super::{Predicates, each_once};
 
-/// `P ⋈ ΔS`; the first input of the term is ΔS.
-pub fn crossing(term: Term, predicates: &[Expr], cx: &mut Cx) -> Result<Delta> {
-    let (change, states) = term.inputs.split_first().ok_or(Error::Bug("a term without inputs"))?;
-    let moving = ids(change);
-    let single = states.iter().filter(|state| is_single(state, cx.view)).flat_map(ids).chain(moving.iter().copied());
-    let scope = Scope { single: single.collect(), moving, later: Ids::new() };
-    let predicates: Vec<Expr> = predicates.iter().filter(|e| term.decides(e)).cloned().collect();
-    let (mut gates, mut comparisons) = (vec![], vec![]);
-    for e in &predicates {
-        match scope.role(e) {
-            Role::Gate => gates.push(e.clone()),
-            Role::Bound(comparison) => comparisons.push(comparison),
-            Role::Nothing => {}
-            Role::Other => return Err(Error::Bug("a threshold is compared, whatever it meets")),
-        }
-    }
-    let w = term.weights.first().cloned().ok_or(Error::Bug("a delta without a weight"))?;
+/// `P ⋈ ΔS`, of which ΔS is the first input. `single` are the columns of all inputs of one row: a comparison may read
+/// others than S.
+pub fn crossed(product: Product, predicates: &[Expr], single: &BTreeSet<ColId>, cx: &mut Cx) -> Result<Delta> {
+    let (change, states) = product.inputs.split_first().ok_or(Error::Bug("a term without inputs"))?;
+    let all = product.decided(predicates);
+    let Predicates { gates, comparisons, .. } = Predicates::of(&all, &change.ids(), single)?;
+    let w = product.weights.first().cloned().ok_or(Error::Bug("a delta without a weight"))?;
     let rows = Rows::of((change, w), states, gates, &comparisons, cx);
-    let met = Met { columns: term.columns(), states, predicates: &predicates };
+    let met = Met { columns: product.columns(), states, predicates: &all };
     let mut terms = vec![];
     if !comparisons.is_empty() {
-        terms.push(met.crossed(&rows, &comparisons, cx)?);
+        terms.push(met.crossed(&rows, &comparisons, cx));
     }
-    terms.push(met.alone(&rows, cx)?);
+    terms.push(met.alone(&rows, cx));
     Ok(Delta::total(met.columns, terms, &mut cx.ids))
 }
-
 /// A step that holds ΔS and its bounds.
 struct Rows {
     plan: Plan,
@@ -52,13 +46,13 @@ struct Rows {
     bounds: Vec<Column>,
 }
 
-/// A step that holds where bounds moved from, and where to.
+/// A step that holds the old and the new value of each bound.
 struct Moved {
     plan: Plan,
     ends: Vec<[Column; 2]>,
 }
 
-/// P, and how rows of it meet those of a threshold.
+/// P, and how rows of it meet those of S.
 struct Met<'a> {
     /// Of `P ⋈ S`.
     columns: Vec<Column>,
@@ -71,14 +65,14 @@ impl Rows {
     fn of(
         (change, w): (&Plan, Column),
         states: &[Plan],
-        gates: Vec<Expr>,
+        gates: Vec<&Expr>,
         comparisons: &[Comparison],
         cx: &mut Cx,
     ) -> Rows {
         let known = comparisons.iter().map(|comparison| comparison.f.clone().is_present());
-        let conditions: Vec<Expr> = gates.into_iter().chain(known).collect();
-        let read: Ids = conditions.iter().flat_map(reads).collect();
-        let others = states.iter().filter(|state| !ids(state).is_disjoint(&read));
+        let conditions: Vec<Expr> = gates.into_iter().cloned().chain(known).collect();
+        let read: BTreeSet<ColId> = conditions.iter().flat_map(reads).collect();
+        let others = states.iter().filter(|state| !state.ids().is_disjoint(&read));
         let inputs = std::iter::once(change).chain(others).cloned().collect();
         let bounds: Vec<Column> = comparisons.iter().map(|_| cx.ids.column("bound")).collect();
         let values = bounds.iter().cloned().zip(comparisons.iter().map(|comparison| comparison.f.clone()));
@@ -95,7 +89,7 @@ impl Rows {
         let (mut columns, mut ends, mut differ) = (vec![], vec![], vec![]);
         for bound in &self.bounds {
             let values = [bound.expr(), E::Column(known[&bound.id])];
-            // Whatever order and equality the values are compared by, those that look alike are equal.
+            // By any operator that compares them, values that look alike are equal.
             let [was, is] = values.clone().map(|value| value.cast("text"));
             differ.push(E::binary("<>", was, is));
             let own = ["old", "new"].map(|name| cx.ids.column(name));
@@ -108,63 +102,55 @@ impl Rows {
 }
 
 impl Moved {
-    /// One of its columns as a value: to the planner, who expects few rows between two.
-    fn value(&self, of: &Column, ids: &mut Fresh) -> Expr {
+    /// One of its columns as a scalar subquery: the planner expects few rows between two values.
+    fn value(&self, of: &Column, ids: &mut Ids) -> Expr {
         let (plan, known) = self.plan.copied(ids);
         E::Scalar(Box::new(plan.project(vec![(ids.column("bound"), E::Column(known[&of.id]))])))
     }
 }
 
 impl Met<'_> {
-    /// The rows that flip, by the inputs of P that tell which ones do; each is taken by the first.
-    fn crossed(&self, rows: &Rows, comparisons: &[Comparison], cx: &mut Cx) -> Result<Delta> {
+    /// The rows that flip, one term for each set of inputs of P that comparisons read.
+    fn crossed(&self, rows: &Rows, comparisons: &[Comparison], cx: &mut Cx) -> Delta {
         let moved = rows.moved(cx);
-        let needs = cx.last_step()?;
-        let mut flips: Vec<(Ids, Vec<Expr>)> = vec![];
+        let mut flips: Vec<(BTreeSet<ColId>, Vec<Expr>)> = vec![];
         for (comparison, [old, new]) in comparisons.iter().zip(&moved.ends) {
             let at_one = comparison.flips(&moved.value(old, &mut cx.ids), &moved.value(new, &mut cx.ids));
             let read = reads(comparison.e);
-            let inputs = self.states.iter().map(ids).filter(|own| !own.is_disjoint(&read)).flatten().collect();
+            let inputs = self.states.iter().map(Plan::ids).filter(|own| !own.is_disjoint(&read)).flatten().collect();
             match flips.iter_mut().find(|(known, _)| *known == inputs) {
                 Some((_, others)) => others.push(at_one),
                 None => flips.push((inputs, vec![at_one])),
             }
         }
-        let (mut conditions, mut terms) = (self.predicates.to_vec(), vec![]);
-        for (_, flips) in flips {
-            let any = E::any_of(flips);
-            conditions.push(any.clone());
-            terms.push(self.of(rows.plan.clone(), &rows.w, &conditions, cx)?);
-            conditions.pop();
-            conditions.push(E::Not(Box::new(any)));
-        }
+        let flips = flips.into_iter().map(|(_, flips)| vec![E::any_of(flips)]).collect();
+        let conditions = each_once(self.predicates.to_vec(), flips);
+        let mut terms: Vec<Delta> =
+            conditions.map(|conditions| self.of(rows.plan.clone(), &rows.w, &conditions, cx)).collect();
         let Delta { plan, w, .. } = match terms.len() {
             1 => terms.remove(0),
             _ => Delta::total(self.columns.clone(), terms, &mut cx.ids),
         };
-        let plan = cx.step_if("crossed", "bilinear: rows that the bounds crossed", plan, Some(needs));
-        Ok(Delta::new(plan, w))
+        Delta::new(cx.step_if("crossed", "bilinear: rows that the bounds crossed", plan, &moved.plan), w)
     }
 
-    /// What meets a row that stands alone.
-    fn alone(&self, rows: &Rows, cx: &mut Cx) -> Result<Delta> {
+    /// The rows that meet a row without another.
+    fn alone(&self, rows: &Rows, cx: &mut Cx) -> Delta {
         let (all, known) = rows.plan.copied(&mut cx.ids);
         let sum = AggregateCall::new(cx.ids.column("sum"), "sum", vec![known[&rows.w.id]]);
         let sum = E::Scalar(Box::new(all.aggregate(vec![], vec![sum])));
         let plan = rows.plan.clone().filter(E::binary("<>", sum, E::number(0)));
         let alone = cx.step("alone", "bilinear: the row that moved, where there is no other", plan);
         cx.seldom();
-        let needs = cx.last_step()?;
-        let Delta { plan, w, .. } = self.of(alone, &rows.w, self.predicates, cx)?;
-        let plan = cx.step_if("met", "bilinear: rows that meet it", plan, Some(needs));
-        Ok(Delta::new(plan, w))
+        let Delta { plan, w, .. } = self.of(alone.clone(), &rows.w, self.predicates, cx);
+        Delta::new(cx.step_if("met", "bilinear: rows that meet it", plan, &alone), w)
     }
 
     /// P ⋈ these rows
-    fn of(&self, rows: Plan, w: &Column, predicates: &[Expr], cx: &mut Cx) -> Result<Delta> {
+    fn of(&self, rows: Plan, w: &Column, predicates: &[Expr], cx: &mut Cx) -> Delta {
         let inputs = std::iter::once(rows).chain(self.states.iter().cloned()).collect();
-        let Delta { plan, w, .. } = Term::of(inputs, w.clone()).evaluate(predicates, cx)?;
+        let Delta { plan, w, .. } = Product::of(inputs, w.clone()).evaluate(predicates, cx);
         let columns = self.columns.iter().chain([&w]).map(Column::pass).collect();
-        Ok(Delta::new(plan.project(columns), w))
+        Delta::new(plan.project(columns), w)
     }
 }

@@ -1,0 +1,56 @@
+//! Moving bounds: ⋈ with an input S of one row that only comparisons read.   Bilinear:  P ⋈ ΔS = crossed(P)
+//!
+//! `v > (SELECT avg(v) …)` is such a join, and so is a temporal filter, `v > now() - interval '1 day'`. By the bilinear
+//! law all rows of P would be deleted with the old bound and inserted with the new one. As nothing shows which of the
+//! two a row met, both cancel unless a [`Comparison`] flips: only the rows of P between the two bounds are read, a range
+//! that an index serves.
+//!
+//! There are two ways to the old and the new row. Of the clock they can be read side by side, both always exist, and
+//! its values are ordered in one way: the delta needs no steps (`clock`). Any other row has a delta that may lack
+//! either, and steps tell (`steps`).
+
+mod clock;
+mod steps;
+
+use std::collections::BTreeSet;
+
+use crate::bounds::{Comparison, Reading};
+use crate::error::{Error, Result};
+use crate::expr::Expr as E;
+use crate::plan::{ColId, Expr};
+
+pub use clock::{Clock, delta};
+pub use steps::crossed;
+
+/// The predicates of a join, by how they read its bounds.
+struct Predicates<'a> {
+    others: Vec<&'a Expr>,
+    gates: Vec<&'a Expr>,
+    comparisons: Vec<Comparison<'a>>,
+}
+
+impl<'a> Predicates<'a> {
+    /// `single` are the columns of inputs of one row, those of the `bounds` among them.
+    fn of(all: &'a [Expr], bounds: &BTreeSet<ColId>, single: &BTreeSet<ColId>) -> Result<Predicates<'a>> {
+        let mut predicates = Predicates { others: vec![], gates: vec![], comparisons: vec![] };
+        for e in all {
+            match Reading::of(e, bounds, single) {
+                Reading::None => predicates.others.push(e),
+                Reading::Gate => predicates.gates.push(e),
+                Reading::Comparison(comparison) => predicates.comparisons.push(comparison),
+                Reading::Other => return Err(Error::Bug("a bound is read by something else than a comparison")),
+            }
+        }
+        Ok(predicates)
+    }
+}
+
+/// The conditions of one term for each range, whose rows satisfy `all`: a row in several ranges belongs to the first.
+fn each_once(all: Vec<Expr>, ranges: Vec<Vec<Expr>>) -> impl Iterator<Item = Vec<Expr>> {
+    let mut earlier = all;
+    ranges.into_iter().map(move |range| {
+        let conditions = earlier.iter().chain(&range).cloned().collect();
+        earlier.push(E::Not(Box::new(Expr::all(range))));
+        conditions
+    })
+}
