@@ -72,6 +72,10 @@ class File:
             self.breach(found.start(), "an open end belongs in an issue")
         for found in re.finditer(r"(?<![\w.~$}/-])/(wor" r"k|roo" r"t|hom" r"e)(?=[/\s\"'`]|$)", self.text, re.M):
             self.breach(found.start(), "a path of one machine")
+        if self.path.suffix == ".md":
+            for found in re.finditer(r"\]\((?!\w+:|#)([^)#\s]+)", self.text):
+                if not (ROOT / self.path.parent / found[1]).exists():
+                    self.breach(found.start(), f"no file {found[1]}")
         marks = {".rs": "//", ".sql": "--", ".md": None, ".out": None}.get(self.path.suffix, "#")
         if marks:
             for found in re.finditer(rf"^\s*{marks}\s*[-=─━═*~]{{3,}}", self.text, re.M):
