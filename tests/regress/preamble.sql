@@ -1,4 +1,4 @@
--- What the capture tests share. Read with \i; creates everything in the schema `public`.
+-- Shared functions. Read with \i; creates everything in the schema `public`.
 set client_min_messages = warning;
 
 -- 'exact', or an error: a table against a query, as multisets.
@@ -71,4 +71,32 @@ begin
       raise exception '% was not followed', one;
     end if;
   end loop;
+end $$;
+
+-- Runs a command: 'done', or the error with its SQLSTATE, message, detail and hint.
+create function outcome(command text) returns text language plpgsql as $$
+declare
+  detail text;
+  hint text;
+begin
+  execute command;
+  return 'done';
+exception when others then
+  get stacked diagnostics detail = pg_exception_detail, hint = pg_exception_hint;
+  return concat_ws(' | ', sqlstate, sqlerrm, nullif(detail, ''), nullif(hint, ''));
+end $$;
+
+-- Polls until a condition holds; false when it does not within five minutes, which is a hang on any machine.
+create function wait_until(condition text) returns bool language plpgsql as $$
+declare
+  met bool;
+begin
+  for i in 1..6000 loop
+    execute 'select ' || condition into met;
+    if met then
+      return true;
+    end if;
+    perform pg_sleep(0.05);
+  end loop;
+  return false;
 end $$;

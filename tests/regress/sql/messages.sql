@@ -1,19 +1,14 @@
 -- What an error says may hold values of rows: it is for the owner of the stream table that failed, and for those who may
 -- read all statistics, also where somebody else's refresh or look brings it up.
+\set ECHO none
+\i tests/regress/preamble.sql
+reset client_min_messages;
+\set ECHO all
 create role messages_ann;
 create role messages_bob;
 create schema ann authorization messages_ann;
 create schema bob authorization messages_bob;
 grant usage on schema ann, bob to public;
-create function outcome(command text) returns text language plpgsql as $$
-declare message text; detail text;
-begin
-  execute command;
-  return 'done';
-exception when others then
-  get stacked diagnostics message = message_text, detail = pg_exception_detail;
-  return concat_ws(' / ', sqlstate, message, nullif(detail, ''));
-end $$;
 set role messages_ann;
 create table ann.t (id int primary key, v text);
 insert into ann.t values (1, '1');

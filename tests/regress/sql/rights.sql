@@ -1,4 +1,8 @@
 -- Who may capture whose table, what becomes of a stream table whose owner loses rights, and who reads why it failed.
+\set ECHO none
+\i tests/regress/preamble.sql
+reset client_min_messages;
+\set ECHO all
 create role rights_ann;
 create role rights_bob;
 create role rights_team;
@@ -51,15 +55,6 @@ select pgtrickle.alter_stream_table('bob.s', query => 'select id, v::int + 1 as 
 
 -- What was taken away since is not read: the table, a column, a membership; row security.
 reset role;
-create function outcome(command text) returns text language plpgsql as $$
-declare message text;
-begin
-  execute command;
-  return 'done';
-exception when others then
-  get stacked diagnostics message = message_text;
-  return sqlstate || ' ' || message;
-end $$;
 revoke select on ann.t from rights_bob;
 insert into ann.t values (4, '4');
 select outcome($$select pgtrickle.refresh_stream_table('bob.s')$$);
@@ -92,16 +87,6 @@ select max(id) from bob.s;
 select pgtrickle.alter_stream_table('bob.s', schedule => '0s');
 revoke select on ann.t from rights_team;
 insert into ann.t values (9, '9');
-create function wait_until(condition text) returns bool language plpgsql as $$
-declare met bool;
-begin
-  for i in 1..600 loop
-    execute 'select ' || condition into met;
-    if met then return true; end if;
-    perform pg_sleep(0.05);
-  end loop;
-  return false;
-end $$;
 select wait_until($$exists (select from pgtrickle.pgt_status() where name = 'bob.s' and status = 'SUSPENDED')$$);
 select status, last_error from pgtrickle.pgt_status();
 grant select on ann.t to rights_team;

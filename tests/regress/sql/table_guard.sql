@@ -1,18 +1,13 @@
 -- A stream table is written by its refresh alone: in every session, role setting and path of writing. What would break it
 -- is refused when it is done, and what may is said.
+\set ECHO none
+\i tests/regress/preamble.sql
+reset client_min_messages;
+\set ECHO all
 create table t (id int primary key, g int not null, v int);
 insert into t select i, i % 3, i from generate_series(1, 9) i;
 select pgtrickle.create_stream_table('s', 'select id, g, v from t', '1h');
 select pgtrickle.create_stream_table('sums', 'select g, sum(v) as v from s group by g', '1h');
-create function outcome(command text) returns text language plpgsql as $$
-declare detail text; hint text;
-begin
-  execute command;
-  return 'passed';
-exception when others then
-  get stacked diagnostics detail = pg_exception_detail, hint = pg_exception_hint;
-  return concat_ws(' | ', sqlstate, sqlerrm, nullif(detail, ''), nullif(hint, ''));
-end $$;
 
 -- Rows, by every way in.
 select command, outcome(command) from unnest(array[

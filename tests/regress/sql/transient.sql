@@ -1,4 +1,8 @@
 -- What comes from the moment and not from the data is tried again, however often it fails; what comes from the data suspends.
+\set ECHO none
+\i tests/regress/preamble.sql
+reset client_min_messages;
+\set ECHO all
 create table t (id int primary key, code text);
 create function fail(code text) returns text immutable language plpgsql as $$
 begin
@@ -6,16 +10,6 @@ begin
     raise exception using errcode = code, message = 'as asked';
   end if;
   return code;
-end $$;
-create function wait_until(condition text) returns bool language plpgsql as $$
-declare met bool;
-begin
-  for i in 1..600 loop
-    execute 'select ' || condition into met;
-    if met then return true; end if;
-    perform pg_sleep(0.05);
-  end loop;
-  return false;
 end $$;
 -- Each code in a stream table of its own.
 create table codes (code text primary key, expected text);

@@ -16,17 +16,6 @@ end $$;
 call follow('s', 'select id, meddle(v) as v from t');
 call follow('reader', 'select count(*) as n from s');
 call follow('other', 'select max(v) as m from t');
-create function outcome(call text) returns text language plpgsql as $$
-declare
-  what text;
-  why text;
-begin
-  execute call;
-  return 'done';
-exception when others then
-  get stacked diagnostics what = message_text, why = pg_exception_detail;
-  return format('%s | %s | %s', sqlstate, what, why);
-end $$;
 insert into t values (1, 1);
 create table wishes (n int, sql text);
 insert into wishes values
