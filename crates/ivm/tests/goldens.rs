@@ -47,6 +47,9 @@ fn check(path: &Path) -> Result<(), String> {
         expected.push('\n');
         copied = block.end;
     }
+    if copied == 0 {
+        return Err(format!("{} shows nothing that is computed", path.display()));
+    }
     expected.push_str(&page[copied..]);
     if expected != page && std::env::var_os("UPDATE_EXPECT").is_some() {
         std::fs::write(path, expected).unwrap();
