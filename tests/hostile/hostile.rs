@@ -7,7 +7,6 @@ mod calls;
 mod surface;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use calls::Caller;
 use pg_trickle_tests::private::PrivateServer;
@@ -202,10 +201,12 @@ async fn random_calls_gain_nothing() {
         }
     }
     println!("answers: {:?}", trial.answers);
-    let successes = trial.answers.get("00000").copied().unwrap_or(0);
+    let count = |code: &str| trial.answers.get(code).copied().unwrap_or(0);
+    // What timed out may have done anything: on a slow machine that is much.
+    let (successes, timeouts) = (count("00000"), count("57014") + count("55P03"));
     assert!(
-        successes * 8 > trial.done.len(),
-        "too many calls are refused before they do anything: {successes} were not"
+        successes * 8 > trial.done.len() - timeouts,
+        "too many calls are refused before they do anything: {successes} were not, {timeouts} timed out"
     );
     trial.check().await;
     let ran = trial.admin.number("select count(*) from den.ran").await;
@@ -246,10 +247,9 @@ async fn workers_run_code_of_users_as_their_owner() {
            'select id, ''{1,2}''::den.d[] as a from den.mine where v = any (''{0,1}''::den.d[])', '0s')",
     )
     .await;
-    let patience = Duration::from_secs(30);
     let shown = |id: i32| format!("select exists (select from den.watched where id = {id})");
     poor.run("insert into den.mine values (100, 1, 'x')").await;
-    poor.wait_until(&shown(100), patience).await;
+    poor.wait_until(&shown(100)).await;
     poor.run("truncate den.ran").await;
     poor.run(
         "create or replace function den.spy(v int) returns bool immutable language plpgsql as
@@ -257,9 +257,9 @@ async fn workers_run_code_of_users_as_their_owner() {
          insert into den.mine values (101, 1, 'x')",
     )
     .await;
-    poor.wait_until(&shown(101), patience).await;
+    poor.wait_until(&shown(101)).await;
     poor.run("alter table den.mine alter column v set not null; insert into den.mine values (102, 1, 'x')").await;
-    poor.wait_until(&shown(102), patience).await;
+    poor.wait_until(&shown(102)).await;
     let roles = admin.column("select distinct as_role from den.ran").await;
     assert_eq!(roles, ["poor"], "the check of the domain ran, as its owner");
     assert!(admin.column(CHANGED).await.is_empty());

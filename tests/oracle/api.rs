@@ -1,11 +1,7 @@
 //! What the functions promise: the table as its query says, the status as it is, roles and names of any kind.
 
-use std::time::Duration;
-
 use pg_trickle_tests::exact::{self, Look};
 use pg_trickle_tests::{Database, Session};
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 const SETUP: &str = "
     create table t (id int primary key, g int, v numeric(12,2), s varchar(10), at timestamptz(3), c text collate \"C\");
@@ -165,7 +161,7 @@ async fn sessions_do_not_matter() {
     other.run("set search_path = b, public; set timezone = 'America/Lima'; set datestyle = 'ISO'").await;
     other.run("insert into a.t select n, '2024-06-30 20:00+00'::timestamptz + n * interval '1 hour' from generate_series(1, 24) n").await;
     exact::refresh(&other, "n").await;
-    exact::wait_fresh(&session, PATIENCE).await;
+    exact::wait_fresh(&session).await;
     for name in ["st", "n"] {
         exact::check(&session, name, Look::Text).await;
     }
@@ -188,7 +184,7 @@ async fn plain_roles() {
         .run("select pgtrickle.create_stream_table('above', 'select n, count(*) as c from mine group by n', '0s')")
         .await;
     session.run("insert into t values (50, 9, 9); update t set g = 8 where id = 2").await;
-    exact::wait_fresh(&session, PATIENCE).await;
+    exact::wait_fresh(&session).await;
     exact::check(&session, "above", Look::Text).await;
     check(&session, "mine").await;
     for statement in [
@@ -248,7 +244,7 @@ async fn refreshes_run_as_the_owner() {
         ))
         .await;
     session.run("insert into t values (1)").await;
-    exact::wait_fresh(&session, PATIENCE).await;
+    exact::wait_fresh(&session).await;
     session.run("insert into t values (2)").await;
     admin.run("select pgtrickle.refresh_stream_table('st')").await;
     assert_eq!(session.column("select distinct who from st").await, std::slice::from_ref(&role));

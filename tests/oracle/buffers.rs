@@ -1,12 +1,8 @@
 //! How large change buffers become: what all have seen goes, and nobody who stands still keeps the rest for ever.
 
-use std::time::Duration;
-
 use pg_trickle_tests::exact::{self, Look};
 use pg_trickle_tests::private::PrivateServer;
 use pg_trickle_tests::{Database, Session};
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 const SETUP: &str = "
     create table t (id int primary key, g int not null, v int not null);
@@ -26,7 +22,7 @@ async fn fill(database: &Database) -> Session {
 const WAITING: &str = "select pending_rows from pgtrickle.change_buffer_sizes() where source = 'public.t'";
 
 async fn check_all(session: &Session) {
-    exact::wait_fresh(session, PATIENCE).await;
+    exact::wait_fresh(session).await;
     for table in exact::stream_tables(session).await {
         exact::check(session, &table, Look::Text).await;
     }
@@ -39,10 +35,10 @@ async fn last_actions(session: &Session) -> Vec<String> {
 /// Pauses a table. A tick may have been decided upon before that: it is over when this returns.
 async fn pause(session: &Session, table: &str) {
     session.run(&format!("select pgtrickle.alter_stream_table('{table}', status => 'PAUSED')")).await;
-    assert!(session.holds("select pgtrickle.drain()").await);
+    assert!(session.holds("select pgtrickle.drain('1 hour')").await);
     session.run("select pgtrickle.undrain()").await;
     session.run("update t set v = v + 1 where id = 1").await;
-    assert!(session.holds("select pgtrickle.wait_for_stream_table('live')").await);
+    assert!(session.holds("select pgtrickle.wait_for_stream_table('live', '1 hour')").await);
 }
 
 /// A paused table, and who reads it, keep their changes up to a bound; beyond it they are recomputed.
@@ -56,18 +52,18 @@ async fn who_stands_still_keeps_changes_up_to_a_bound() {
     pause(&session, "still").await;
     let before = session.number(WAITING).await;
     session.run(&format!("{update} <= 100")).await;
-    assert!(session.holds("select pgtrickle.wait_for_stream_table('live')").await);
+    assert!(session.holds("select pgtrickle.wait_for_stream_table('live', '1 hour')").await);
     assert_eq!(session.number(WAITING).await, before + 200);
     session.run("select pgtrickle.resume_stream_table('still')").await;
     check_all(&session).await;
     let reinitialized = "select count(*) from pgtrickle.pgt_stream_tables s, pgtrickle.get_refresh_history(s.pgt_relid::text, 100) h where h.action = 'REINITIALIZE'";
     assert_eq!(session.number(reinitialized).await, 0);
-    session.wait_until(&format!("select ({WAITING}) = 0"), PATIENCE).await;
+    session.wait_until(&format!("select ({WAITING}) = 0")).await;
 
     pause(&session, "still").await;
     for _ in 0..20 {
         session.run(&format!("{update} <= 1000")).await;
-        assert!(session.holds("select pgtrickle.wait_for_stream_table('live')").await);
+        assert!(session.holds("select pgtrickle.wait_for_stream_table('live', '1 hour')").await);
     }
     let told = "select string_agg(format('%s: %s', name, coalesce(last_error, 'none')), e'\\n' order by name) from pgtrickle.pgt_status()";
     let told = session.value(told).await;
@@ -80,7 +76,7 @@ async fn who_stands_still_keeps_changes_up_to_a_bound() {
     let log = server.log_tail();
     assert!(log.contains("stream table public.still will be recomputed when it is refreshed again"), "{log}");
     session.run(&format!("{update} = 1")).await;
-    assert!(session.holds("select pgtrickle.wait_for_stream_table('live')").await);
+    assert!(session.holds("select pgtrickle.wait_for_stream_table('live', '1 hour')").await);
     assert_eq!(session.number(WAITING).await, 0, "nobody holds rows back");
     let stale = exact::is_stale(&session).await;
     let stale = format!("select name from pgtrickle.pgt_status() where {stale} order by name");
@@ -93,7 +89,7 @@ async fn who_stands_still_keeps_changes_up_to_a_bound() {
     session.run(&format!("{update} <= 10")).await;
     check_all(&session).await;
     assert_eq!(session.number(reinitialized).await, 2, "once");
-    session.wait_until("select bool_and(last_error is null) from pgtrickle.pgt_status()", PATIENCE).await;
+    session.wait_until("select bool_and(last_error is null) from pgtrickle.pgt_status()").await;
 
     // Without a bound everything is kept.
     session.run("alter system set pg_trickle.max_buffer_bytes = -1").await;
@@ -103,7 +99,7 @@ async fn who_stands_still_keeps_changes_up_to_a_bound() {
     let before = session.number(WAITING).await;
     for _ in 0..20 {
         session.run(&format!("{update} <= 1000")).await;
-        assert!(session.holds("select pgtrickle.wait_for_stream_table('live')").await);
+        assert!(session.holds("select pgtrickle.wait_for_stream_table('live', '1 hour')").await);
     }
     assert_eq!(session.number(WAITING).await, before + 40_000);
     session.run("select pgtrickle.resume_stream_table('still')").await;
@@ -131,11 +127,11 @@ async fn a_buffer_that_nobody_reads_is_bounded_too() {
         for _ in 0..20 {
             session.run("update t set v = v + 1").await;
         }
-        session.wait_until(given_up, PATIENCE).await;
+        session.wait_until(given_up).await;
     }
-    session.wait_until("select sum(pending_rows) < 45000 from pgtrickle.change_buffer_sizes()", PATIENCE).await;
+    session.wait_until("select sum(pending_rows) < 45000 from pgtrickle.change_buffer_sizes()").await;
     session.run("select pgtrickle.resume_stream_table('alone')").await;
-    exact::wait_fresh(&session, PATIENCE).await;
+    exact::wait_fresh(&session).await;
     exact::check(&session, "alone", Look::Text).await;
     database.close().await;
 }
@@ -162,7 +158,7 @@ async fn buffers_stay_small_under_steady_load() {
             assert!(
                 session
                     .holds(
-                        "select pgtrickle.wait_for_stream_table('behind') and pgtrickle.wait_for_stream_table('copy')"
+                        "select pgtrickle.wait_for_stream_table('behind', '1 hour') and pgtrickle.wait_for_stream_table('copy', '1 hour')"
                     )
                     .await
             );
@@ -170,7 +166,7 @@ async fn buffers_stay_small_under_steady_load() {
         largest = largest.max(session.number("select max(bytes) from pgtrickle.change_buffer_sizes()").await);
     }
     check_all(&session).await;
-    session.wait_until("select sum(pending_rows) = 0 from pgtrickle.change_buffer_sizes()", PATIENCE).await;
+    session.wait_until("select sum(pending_rows) = 0 from pgtrickle.change_buffer_sizes()").await;
     println!("buffers: {passed} changed rows passed, the largest buffer had {largest} bytes");
     assert!(largest < 4 << 20, "{largest} bytes");
     database.close().await;
@@ -187,14 +183,14 @@ async fn an_open_transaction_holds_back_its_own_rows_only() {
     prepared.run(&format!("begin; insert into t values (1001, 1, 1), (1002, 1, 1); prepare transaction {gid}")).await;
     for n in 0..50 {
         session.run(&format!("update t set v = v + 1 where id = {}", 1 + n)).await;
-        assert!(session.holds("select pgtrickle.wait_for_stream_table('behind')").await);
+        assert!(session.holds("select pgtrickle.wait_for_stream_table('behind', '1 hour')").await);
     }
     let left = format!("select ({WAITING}) = 0");
-    session.wait_until(&left, PATIENCE).await;
+    session.wait_until(&left).await;
     open.run("commit").await;
     prepared.run(&format!("commit prepared {gid}")).await;
     check_all(&session).await;
-    session.wait_until(&left, PATIENCE).await;
+    session.wait_until(&left).await;
     database.close().await;
 }
 

@@ -14,6 +14,8 @@ use tokio::time::sleep;
 
 const WRITERS: u64 = 4;
 const CRASHES: u64 = 5;
+/// Finished before each crash.
+const TRANSACTIONS: u64 = 200;
 const SCHEDULER: &str =
     "select pid from pg_stat_activity where application_name = 'pg_trickle_scheduler' and datname = current_database()";
 
@@ -46,13 +48,14 @@ async fn exact_after_five_crashes_of_the_server() {
     let mut finished = 0;
     for crash in 0..CRASHES {
         let work = start(&database, seed ^ (crash << 8));
-        sleep(Duration::from_millis(1500 + 300 * crash)).await;
+        work.traffic.wait_for(TRANSACTIONS).await;
+        sleep(Duration::from_millis(300 * crash)).await;
         server.kill_all();
         finished += work.traffic.finished.load(Relaxed);
         work.end().await;
         server.restart();
         let session = database.reconnect().await;
-        session.wait_until(&format!("select exists ({SCHEDULER})"), Duration::from_secs(20)).await;
+        session.wait_until(&format!("select exists ({SCHEDULER})")).await;
         compare(&session, &Traffic::default()).await;
     }
     println!("crash: {CRASHES} crashes, {finished} transactions, exact");
@@ -67,14 +70,14 @@ async fn exact_after_a_crash_of_the_scheduler() {
     bank::create(&database.connect().await).await;
     for crash in 0..3 {
         let work = start(&database, seed ^ (crash << 8));
-        sleep(Duration::from_millis(700)).await;
+        work.traffic.wait_for(TRANSACTIONS).await;
         let session = database.connect().await;
         let pid = session.number(SCHEDULER).await;
         server.kill(&[pid as u32]);
         // The server restarts all its processes, as it does for any of them.
         work.end().await;
         let session = database.reconnect().await;
-        session.wait_until(&format!("select exists ({SCHEDULER} and pid <> {pid})"), Duration::from_secs(20)).await;
+        session.wait_until(&format!("select exists ({SCHEDULER} and pid <> {pid})")).await;
         compare(&session, &Traffic::default()).await;
     }
     println!("crash_scheduler: 3 crashes, exact");

@@ -1,8 +1,7 @@
 //! Changes under a stream table that are not row changes: never silently wrong.
 
-use std::time::Duration;
-
 use pg_trickle_tests::exact::{self, Look};
+use pg_trickle_tests::session::HANG;
 use pg_trickle_tests::{Database, Session};
 
 /// What a source goes through, and what the next refresh must call itself; no action where any will do.
@@ -456,16 +455,11 @@ async fn workers_notice_changes_of_shape() {
             wrong.push(format!("{}: {failure}", case.what));
             continue;
         }
-        let mut found = vec![];
-        for _ in 0..400 {
-            found = exact::differences(&session, "st", Look::Text).await;
-            if found.is_empty() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        if !found.is_empty() {
-            wrong.push(format!("{}: after 4 s\n{}", case.what, found.join("\n")));
+        let definition = exact::definition(&session, "st").await;
+        let equal = format!("select not exists ({})", exact::differing("st", &definition, Look::Text));
+        if !session.reaches(&equal, HANG).await {
+            let found = exact::differences(&session, "st", Look::Text).await;
+            wrong.push(format!("{}: after {HANG:?}\n{}", case.what, found.join("\n")));
         }
     }
     assert!(wrong.is_empty(), "{} failures:\n{}", wrong.len(), wrong.join("\n"));

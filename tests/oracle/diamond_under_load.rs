@@ -5,16 +5,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pg_trickle_tests::dice::seed;
 use pg_trickle_tests::exact::{self, Look};
 use pg_trickle_tests::{Database, Dice};
 
-const READS: usize = 10_000;
+/// By each reader, and of how many states of the data.
+const READS: usize = 5_000;
+const MOMENTS: usize = 25;
 const READERS: usize = 2;
 const WRITERS: u64 = 2;
-const MOST: Duration = Duration::from_secs(30);
 
 const SETUP: &str = "
     create table accounts (id int primary key, g int not null, v bigint not null);
@@ -61,20 +62,21 @@ async fn write(database: Arc<Database>, stop: Arc<AtomicBool>, seed: u64) -> u64
     count
 }
 
-/// Reads until there are enough; how many different sums it saw.
-async fn read(database: Arc<Database>, reads: usize) -> usize {
+/// Reads until there are enough reads and states; how many of both.
+async fn read(database: Arc<Database>) -> (usize, usize) {
     let session = database.connect().await;
-    let (mut moments, mut last) = (0, None);
-    for n in 0..reads {
+    let (mut reads, mut moments, mut last) = (0, 0, None);
+    while reads < READS || moments < MOMENTS {
         let row = session.rows(READ).await.into_iter().next().expect("a row");
         if row[0].as_deref() != Some("t") {
             let state = session.column("select b::text from bottom b union all select t::text from total t").await;
-            panic!("read {n}: two moments in one snapshot: {row:?}, a moment later {state:?}");
+            panic!("read {reads}: two moments in one snapshot: {row:?}, a moment later {state:?}");
         }
         moments += usize::from(last.as_ref() != Some(&row[1]));
         last = Some(row[1].clone());
+        reads += 1;
     }
-    moments
+    (reads, moments)
 }
 
 #[tokio::test]
@@ -87,25 +89,27 @@ async fn a_snapshot_shows_one_moment() {
     let stop = Arc::new(AtomicBool::new(false));
     let writers: Vec<_> =
         (0..WRITERS).map(|at| tokio::spawn(write(database.clone(), stop.clone(), seed ^ at))).collect();
-    let readers: Vec<_> = (0..READERS).map(|_| tokio::spawn(read(database.clone(), READS / READERS))).collect();
-    let mut moments = 0;
+    let readers: Vec<_> = (0..READERS).map(|_| tokio::spawn(read(database.clone()))).collect();
+    let (mut reads, mut moments) = (0, 0);
     for reader in readers {
-        moments += reader.await.expect("every read shows one moment");
+        let (more, other) = reader.await.expect("every read shows one moment");
+        reads += more;
+        moments += other;
     }
     stop.store(true, Relaxed);
     let mut written = 0;
     for writer in writers {
         written += writer.await.expect("no panic");
     }
-    let took = started.elapsed();
-    exact::wait_fresh(&session, MOST).await;
+    exact::wait_fresh(&session).await;
     for table in exact::stream_tables(&session).await {
         exact::check(&session, &table, Look::Text).await;
     }
     assert_eq!(exact::errors(&session).await, Vec::<String>::new());
-    println!("diamond: {READS} reads of {moments} moments while {written} transactions were written, {took:?}");
-    assert!(moments > 50 && written > 500, "no load: {moments} moments, {written} transactions");
-    assert!(took < MOST, "{took:?}");
+    println!(
+        "diamond: {reads} reads of {moments} moments while {written} transactions were written, {:?}",
+        started.elapsed()
+    );
     drop(session);
     Arc::into_inner(database).expect("all others ended").close().await;
 }

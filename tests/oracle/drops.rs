@@ -36,6 +36,7 @@ async fn drops_leave_nothing_behind() {
     for drop in drops {
         session.run(setup).await;
         session.run("insert into app.t values (2, 1, 5); update app.t set v = 7 where id = 1").await;
+        assert!(session.number(REMAINS).await > 0);
         session.run(drop).await;
         assert_eq!(session.number(REMAINS).await, 0, "left behind by: {drop}");
         session.run("drop schema if exists app cascade").await;

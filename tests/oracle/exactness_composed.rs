@@ -15,7 +15,7 @@ async fn composed_queries_stay_exact() {
     let started = Instant::now();
     let budget = budget(60);
     let mut queries = 0;
-    while started.elapsed() < budget {
+    while queries == 0 || started.elapsed() < budget {
         let mut oracle = Oracle::new("composed", &mut dice).await;
         for at in 0..AT_ONCE {
             let depth = 1 + dice.below(4);

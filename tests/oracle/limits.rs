@@ -1,11 +1,8 @@
 //! Refreshes that run away: who may end them, what ends them, and that they leave the others room.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pg_trickle_tests::{Database, Session};
-
-const PATIENCE: Duration = Duration::from_secs(30);
-const SECOND: Duration = Duration::from_secs(1);
 
 /// Some 30 billion triples: it goes on for an hour.
 const RUNAWAY: &str = "select count(*) as n from big a, big b, big c where a.v + b.v + c.v = -1";
@@ -17,7 +14,7 @@ const SETUP: &str = "
 async fn runaway(session: &Session, watcher: &Session, name: &str) {
     let create = format!("select pgtrickle.create_stream_table('{name}', '{RUNAWAY}', '0s', 'FULL', false)");
     session.run(&create).await;
-    watcher.wait_until(&at_work(name), PATIENCE).await;
+    watcher.wait_until(&at_work(name)).await;
 }
 
 fn at_work(name: &str) -> String {
@@ -27,13 +24,11 @@ fn at_work(name: &str) -> String {
     )
 }
 
-/// How long something took that must not wait for a runaway.
-async fn quickly(session: &Session, sql: &str) {
+/// Runs a statement that must not wait for a runaway refresh: as that lasts an hour, the statement would time out.
+async fn without_waiting(session: &Session, sql: &str) {
     let started = Instant::now();
     session.run(sql).await;
-    let took = started.elapsed();
-    assert!(took < PATIENCE, "{sql} took {took:?}");
-    println!("{sql}: {took:?}");
+    println!("{sql}: {:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -48,16 +43,16 @@ async fn its_owner_ends_a_runaway_refresh() {
     session.run(&format!("alter table big owner to {owner}; alter table t owner to {owner}; set role {owner}")).await;
 
     runaway(&session, &watcher, "r").await;
-    session.wait_until("select pgtrickle.cancel_refresh('r')", SECOND).await;
+    session.wait_until("select pgtrickle.cancel_refresh('r')").await;
     let told = "select exists (select from pgtrickle.get_refresh_history('r') where error ~ 'cancel')";
-    session.wait_until(told, PATIENCE).await;
+    session.wait_until(told).await;
     // It is tried again; paused, it stays at rest.
-    watcher.wait_until(&at_work("r"), PATIENCE).await;
-    quickly(&session, "select pgtrickle.alter_stream_table('r', status => 'PAUSED')").await;
-    watcher.wait_until(&format!("select not ({})", at_work("r")), PATIENCE).await;
+    watcher.wait_until(&at_work("r")).await;
+    without_waiting(&session, "select pgtrickle.alter_stream_table('r', status => 'PAUSED')").await;
+    watcher.wait_until(&format!("select not ({})", at_work("r"))).await;
     assert!(!session.holds("select pgtrickle.cancel_refresh('r')").await);
     session.run("select pgtrickle.resume_stream_table('r')").await;
-    watcher.wait_until(&at_work("r"), PATIENCE).await;
+    watcher.wait_until(&at_work("r")).await;
 
     // A stranger does not end it.
     session.run("reset role").await;
@@ -71,21 +66,21 @@ async fn its_owner_ends_a_runaway_refresh() {
     session.run(&format!("set role {owner}")).await;
 
     // What alters or drops it does not wait.
-    quickly(&session, "select pgtrickle.alter_stream_table('r', schedule => '1s')").await;
-    watcher.wait_until(&at_work("r"), PATIENCE).await;
+    without_waiting(&session, "select pgtrickle.alter_stream_table('r', schedule => '1s')").await;
+    watcher.wait_until(&at_work("r")).await;
     // At whatever moment of the refresh they come.
     for delay in 0..20 {
         session.run("select pgtrickle.resume_stream_table('r')").await;
         session.run(&format!("select pg_sleep({delay} * 0.01)")).await;
-        quickly(&session, "alter table r set (autovacuum_enabled = off)").await;
+        without_waiting(&session, "alter table r set (autovacuum_enabled = off)").await;
     }
-    quickly(&session, "alter table r rename to renamed").await;
+    without_waiting(&session, "alter table r rename to renamed").await;
     session.run("select pgtrickle.resume_stream_table('renamed')").await;
     // A refresh that began in this moment still says the name of before.
-    watcher.wait_until(&at_work("r"), PATIENCE).await;
-    quickly(&session, "select pgtrickle.drop_stream_table('renamed')").await;
+    watcher.wait_until(&at_work("r")).await;
+    without_waiting(&session, "select pgtrickle.drop_stream_table('renamed')").await;
     runaway(&session, &watcher, "again").await;
-    quickly(&session, "drop table again").await;
+    without_waiting(&session, "drop table again").await;
     session.run(&format!("reset role; drop owned by {owner}; drop role {owner}, {stranger}")).await;
     database.close().await;
 }
@@ -97,9 +92,9 @@ async fn a_limit_of_time_ends_a_refresh_and_counts() {
     session.run(SETUP).await;
     runaway(&session, &session, "r").await;
     session.run("select pgtrickle.alter_stream_table('r', refresh_timeout => '200ms')").await;
-    session.wait_until("select pgtrickle.cancel_refresh('r')", SECOND).await;
+    session.wait_until("select pgtrickle.cancel_refresh('r')").await;
     let suspended = "select status = 'SUSPENDED' and last_error ~ 'took longer than its limit of 200ms' from pgtrickle.pgt_status()";
-    session.wait_until(suspended, PATIENCE).await;
+    session.wait_until(suspended).await;
     // By hand it is the same limit; without one it is the session's business.
     let failure = session.refuse("select pgtrickle.refresh_stream_table('r')").await;
     assert_eq!((failure.code.as_str(), failure.hint.is_some()), ("54000", true), "{failure}");
@@ -138,13 +133,13 @@ async fn runaways_leave_the_others_room() {
     }
     let running = "select count(*) >= 1 from pg_stat_activity where datname = current_database() and state = 'active'
                     and application_name ~ '^pg_trickle_pool' and query ~ 'refreshing.*r[1-5]'";
-    session.wait_until(running, PATIENCE).await;
+    session.wait_until(running).await;
     for round in 0..5 {
         session.run(&format!("update t set v = {round} where id = 1")).await;
-        assert!(session.holds("select pgtrickle.wait_for_stream_table('other', '20 s')").await, "round {round}");
+        assert!(session.holds("select pgtrickle.wait_for_stream_table('other', '1 hour')").await, "round {round}");
     }
     for name in ["r1", "r2", "r3", "r4", "r5"] {
-        quickly(&session, &format!("select pgtrickle.drop_stream_table('{name}')")).await;
+        without_waiting(&session, &format!("select pgtrickle.drop_stream_table('{name}')")).await;
     }
     database.close().await;
 }
@@ -169,7 +164,7 @@ async fn whoever_verifies_or_recomputes_may_stop() {
                 "from pg_stat_activity where datname = current_database() and state = 'active'
                     and pid <> pg_backend_pid() and query ~ '{activity}'"
             );
-            watcher.wait_until(&format!("select exists (select {busy})"), PATIENCE).await;
+            watcher.wait_until(&format!("select exists (select {busy})")).await;
             watcher.run(&format!("select pg_cancel_backend(pid) {busy}")).await;
         };
         let (ended, ()) = tokio::join!(session.attempt(call), stop);

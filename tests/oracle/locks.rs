@@ -1,11 +1,7 @@
 //! Ticks and those who lock what ticks read: nobody waits long for a tick, nobody is the victim of one.
 
-use std::time::Duration;
-
 use pg_trickle_tests::exact::{self, Look};
 use pg_trickle_tests::{Database, Session};
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 const SETUP: &str = "
     create table first (id int primary key, v int);
@@ -39,7 +35,7 @@ async fn who_locks_what_ticks_read_gets_it_and_holds_up_nobody_else() {
         holder.run("commit").await;
         session.run(&format!("insert into first values ({round}, 1) on conflict do nothing")).await;
         session.run(&format!("insert into second values ({round}, 2) on conflict do nothing")).await;
-        session.wait_until(&format!("select n = {round} from on_joined"), PATIENCE).await;
+        session.wait_until(&format!("select n = {round} from on_joined")).await;
     }
     for name in ["joined", "on_joined", "alone"] {
         exact::check(&session, name, Look::Text).await;
@@ -50,7 +46,7 @@ async fn who_locks_what_ticks_read_gets_it_and_holds_up_nobody_else() {
 
 async fn alone_is_fresh(session: &Session, id: usize) {
     session.run(&format!("insert into aside values ({id}, 1)")).await;
-    session.wait_until(&format!("select exists (select from alone where id = {id})"), PATIENCE).await;
+    session.wait_until(&format!("select exists (select from alone where id = {id})")).await;
 }
 
 /// Who refreshes one side of a diamond holds up the other side, so that in no snapshot one of them is ahead; and nobody
@@ -73,7 +69,7 @@ async fn a_refresh_by_hand_does_not_part_what_moves_together() {
         alone_is_fresh(&session, round).await;
         assert!(session.holds("select coalesce(s, 0) = n from sums, counts").await, "two moments in one snapshot");
         holder.run("rollback").await;
-        session.wait_until(&format!("select s = {round} and n = {round} from pair"), PATIENCE).await;
+        session.wait_until(&format!("select s = {round} and n = {round} from pair")).await;
     }
     database.close().await;
 }

@@ -1,14 +1,12 @@
 //! What `monitoring` asks can be answered, and its alerts are about what is asked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use pg_trickle_tests::{Database, exact};
 
 const QUERIES: &str = include_str!("../../monitoring/queries.yml");
 const ALERTS: &str = include_str!("../../monitoring/alerts.yml");
 const README: &str = include_str!("../../monitoring/README.md");
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A block of the file: the query, and what it says of each column.
 #[derive(Default)]
@@ -68,8 +66,8 @@ async fn every_query_answers_with_the_columns_it_declares() {
               select pgtrickle.create_stream_table('empty', 'select count(*) over (order by id rows unbounded preceding exclude ties) as r from t', '1d', 'AUTO', false);
               insert into t values (10, 1)")
         .await;
-    session.wait_until("select bool_and(is_populated and refreshes > 0) from pgtrickle.pgt_status()", PATIENCE).await;
-    exact::wait_fresh(&session, PATIENCE).await;
+    session.wait_until("select bool_and(is_populated and refreshes > 0) from pgtrickle.pgt_status()").await;
+    exact::wait_fresh(&session).await;
     session.run("drop role if exists monitoring_watcher; create role monitoring_watcher in role pg_monitor; set role monitoring_watcher").await;
     for (name, question) in questions() {
         let sql = question.sql.trim_end();

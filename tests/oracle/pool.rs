@@ -6,11 +6,11 @@ use pg_trickle_tests::exact::{self, Look};
 use pg_trickle_tests::private::PrivateServer;
 use pg_trickle_tests::{Database, Session};
 
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Each changed row of `slow` costs its stream table four tenths of a second, each one of `quick` nothing.
+/// Each changed row of `slow` costs its stream table four tenths of a second, and as long as a test holds [`GATE`]; each one
+/// of `quick` costs nothing.
 const SETUP: &str = "
-    create function slowly(int) returns int language plpgsql immutable as 'begin perform pg_sleep(0.2); return $1; end';
+    create function slowly(int) returns int language plpgsql immutable as
+      'begin perform pg_sleep(0.2); perform pg_advisory_xact_lock_shared(42); return $1; end';
     create table slow (id int primary key, value int);
     create table quick (id int primary key, value int);
     insert into slow values (1, 0);
@@ -18,6 +18,10 @@ const SETUP: &str = "
     select pgtrickle.create_stream_table('slow_copy', 'select id, slowly(value) as value from slow', '0s', 'DIFFERENTIAL');
     select pgtrickle.create_stream_table('quick_copy', 'select id, value from quick', '0s', 'DIFFERENTIAL');
 ";
+
+/// While a session has it, no slow refresh ends.
+const GATE: &str = "select pg_advisory_lock(42)";
+const OPEN: &str = "select pg_advisory_unlock(42)";
 
 /// How many workers of the pool are refreshing stream tables of this name now.
 fn busy(name: &str) -> String {
@@ -34,7 +38,7 @@ async fn known(name: &str) -> (Database, Session) {
     session.run(SETUP).await;
     for value in 1..3 {
         session.run(&format!("update slow set value = {value}; update quick set value = {value}")).await;
-        exact::wait_fresh(&session, PATIENCE).await;
+        exact::wait_fresh(&session).await;
     }
     (database, session)
 }
@@ -43,13 +47,14 @@ async fn known(name: &str) -> (Database, Session) {
 async fn the_quick_does_not_wait_for_the_slow() {
     let (database, session) = known("quick").await;
     for value in 10..13 {
+        session.run(GATE).await;
         session.run(&format!("update slow set value = {value}")).await;
-        session.wait_until(&format!("select {} = 1", busy("slow_copy")), PATIENCE).await;
+        session.wait_until(&format!("select {} = 1", busy("slow_copy"))).await;
         session.run(&format!("update quick set value = {value}")).await;
-        session.wait_until(&format!("select value = {value} from quick_copy"), PATIENCE).await;
-        let shown = session.number("select value from slow_copy").await;
-        assert!(shown < value, "the slow one was first");
-        exact::wait_fresh(&session, PATIENCE).await;
+        session.wait_until(&format!("select value = {value} from quick_copy")).await;
+        assert!(session.number("select value from slow_copy").await < value);
+        session.run(OPEN).await;
+        exact::wait_fresh(&session).await;
         exact::check(&session, "slow_copy", Look::Text).await;
     }
     database.close().await;
@@ -65,16 +70,14 @@ async fn the_slow_is_done_side_by_side() {
              update slow2 set value = 7",
         )
         .await;
-    exact::wait_fresh(&session, PATIENCE).await;
-    let mut side_by_side = false;
-    for round in 0..20 {
+    exact::wait_fresh(&session).await;
+    for round in 0..5 {
+        session.run(GATE).await;
         session.run(&format!("update slow set value = {round}; update slow2 set value = {round}")).await;
-        session.wait_until(&format!("select {} > 0", busy("slow_copy")), PATIENCE).await;
-        let both = format!("select {} = 2", busy("slow_copy"));
-        side_by_side |= session.reaches(&both, Duration::from_millis(300)).await;
-        exact::wait_fresh(&session, PATIENCE).await;
+        session.wait_until(&format!("select {} = 2", busy("slow_copy"))).await;
+        session.run(OPEN).await;
+        exact::wait_fresh(&session).await;
     }
-    assert!(side_by_side);
     exact::check(&session, "slow_copy", Look::Text).await;
     exact::check(&session, "slow_copy2", Look::Text).await;
     database.close().await;
@@ -84,15 +87,17 @@ async fn the_slow_is_done_side_by_side() {
 async fn a_worker_that_is_cut_off_leaves_nothing_behind() {
     let (database, session) = known("cut_off").await;
     for (value, end) in [(20, "pg_terminate_backend"), (21, "pg_cancel_backend"), (22, "pg_terminate_backend")] {
+        session.run(GATE).await;
         session.run(&format!("update slow set value = {value}")).await;
-        session.wait_until(&format!("select {} = 1", busy("slow_copy")), PATIENCE).await;
+        session.wait_until(&format!("select {} = 1", busy("slow_copy"))).await;
         session
             .run(&format!(
                 "select {end}(pid) from pg_stat_activity
                   where datname = current_database() and application_name like 'pg\\_trickle\\_pool\\_%'"
             ))
             .await;
-        exact::wait_fresh(&session, PATIENCE).await;
+        session.run(OPEN).await;
+        exact::wait_fresh(&session).await;
         exact::check(&session, "slow_copy", Look::Text).await;
         assert_eq!(session.number("select value from slow_copy").await, value);
     }
@@ -108,11 +113,13 @@ async fn a_worker_that_is_cut_off_leaves_nothing_behind() {
 async fn a_drained_database_rests_until_it_is_undrained() {
     let (database, session) = known("drained").await;
     assert_eq!(session.value("select pgtrickle.is_drained()").await, "f");
+    session.run(GATE).await;
     session.run("update slow set value = 30").await;
-    session.wait_until(&format!("select {} = 1", busy("slow_copy")), PATIENCE).await;
+    session.wait_until(&format!("select {} = 1", busy("slow_copy"))).await;
     // What is under way goes on, nothing follows it.
     assert_eq!(session.value("select pgtrickle.drain('0s')").await, "f");
-    assert_eq!(session.value("select pgtrickle.drain('20s')").await, "t");
+    session.run(OPEN).await;
+    assert_eq!(session.value("select pgtrickle.drain('1 hour')").await, "t");
     assert_eq!(session.value("select pgtrickle.is_drained()").await, "t");
     assert_eq!(session.number("select value from slow_copy").await, 30);
     session.run("update quick set value = 31; update slow set value = 31").await;
@@ -121,7 +128,7 @@ async fn a_drained_database_rests_until_it_is_undrained() {
     assert_eq!(session.number("select value from quick_copy").await, 31);
     assert_eq!(session.value("select pgtrickle.is_drained()").await, "t");
     session.run("select pgtrickle.undrain()").await;
-    exact::wait_fresh(&session, PATIENCE).await;
+    exact::wait_fresh(&session).await;
     assert_eq!(session.number("select value from slow_copy").await, 31);
     assert_eq!(session.value("select pgtrickle.is_drained()").await, "f");
 
@@ -141,7 +148,7 @@ async fn a_broken_promise_is_counted() {
     let missed = "select missed from pgtrickle.pgt_status() where name = 'public.slow_copy'";
     let before = session.number(missed).await;
     session.run("update slow set value = 40").await;
-    session.wait_until(&format!("select ({missed}) > {before}"), PATIENCE).await;
+    session.wait_until(&format!("select ({missed}) > {before}")).await;
     database.close().await;
 }
 
@@ -165,7 +172,7 @@ async fn databases_share_a_pool_of_one() {
             session.run(&format!("update slow set value = {round}; update quick set value = {round}")).await;
         }
         for session in &sessions {
-            exact::wait_fresh(session, PATIENCE).await;
+            exact::wait_fresh(session).await;
             exact::check(session, "slow_copy", Look::Text).await;
             exact::check(session, "quick_copy", Look::Text).await;
         }

@@ -23,7 +23,6 @@ const WRITERS: u64 = 4;
 const READERS: u64 = 2;
 const CRASHES: usize = 5;
 const STRETCH: Duration = Duration::from_millis(900);
-const PATIENCE: Duration = Duration::from_secs(120);
 const WAYS: [Way; 3] = [Way::Hand, Way::Workers, Way::Waiting];
 
 /// What was done in all.
@@ -140,7 +139,7 @@ impl Round {
         }
         self.compare(&session, Way::Workers, "at the end").await;
         let empty = "select coalesce(sum(pending_rows), 0) = 0 from pgtrickle.change_buffer_sizes()";
-        session.wait_until(empty, PATIENCE).await;
+        session.wait_until(empty).await;
         let mut errors = exact::errors(&session).await;
         // A tick gives way to a TRUNCATE of several of its sources that met it half-way, and the operator's ALTER ends a
         // refresh: both are tried again.
@@ -159,7 +158,7 @@ async fn random_dags_stay_exact_through_crashes() {
     let mut server = PrivateServer::start(&["checkpoint_timeout = '30s'", "max_wal_size = '64MB'"]);
     let mut tally = Tally::default();
     let mut rounds = 0;
-    while tally.crashes < CRASHES || started.elapsed() < budget {
+    while tally.crashes < CRASHES || tally.readings == 0 || tally.committed == 0 || started.elapsed() < budget {
         let mut round = Round::begin(&server, first.wrapping_add(rounds)).await;
         let crashes = 1 + round.dice.below(2);
         round.play(&mut server, crashes, &mut tally).await;
@@ -168,7 +167,6 @@ async fn random_dags_stay_exact_through_crashes() {
         rounds += 1;
     }
     let Tally { tables, crashes, pauses, transactions, committed, readings } = tally;
-    assert!(readings > 0 && committed > 0, "no load: {readings} comparisons by readers, {committed} commits");
     println!(
         "random_dags: {rounds} DAGs of {tables} tables, {crashes} crashes, {transactions} transactions, \
          {committed} committed, {pauses} pauses, {readings} comparisons by readers, {:?}, exact",

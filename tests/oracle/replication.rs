@@ -1,11 +1,7 @@
 //! Logical replication: what an apply worker may write, and stream tables as they are published.
 
-use std::time::Duration;
-
 use pg_trickle_tests::private::PrivateServer;
 use pg_trickle_tests::{Database, Session};
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn is_equal(session: &Session, table: &str) -> bool {
     session.holds(&format!("select is_equal from pgtrickle.verify_stream_table('{table}')")).await
@@ -34,7 +30,7 @@ async fn subscribe(subscriber: &Session, publisher: &Session, publication: &str)
     let copied = format!(
         "select bool_and(srsubstate = 'r') from pg_subscription_rel join pg_subscription s on s.oid = srsubid where subname = '{publication}'"
     );
-    subscriber.wait_until(&copied, PATIENCE).await;
+    subscriber.wait_until(&copied).await;
 }
 
 async fn unsubscribe(subscriber: &Session, publisher: &Session, publication: &str) {
@@ -43,7 +39,7 @@ async fn unsubscribe(subscriber: &Session, publisher: &Session, publication: &st
     }
     subscriber.run(&format!("drop subscription {publication}")).await;
     publisher
-        .wait_until(&format!("select not active from pg_replication_slots where slot_name = '{publication}'"), PATIENCE)
+        .wait_until(&format!("select not active from pg_replication_slots where slot_name = '{publication}'"))
         .await;
     publisher.run(&format!("select pg_drop_replication_slot('{publication}')")).await;
 }
@@ -69,18 +65,18 @@ async fn apply_workers_feed_sources_and_not_stream_tables() {
         .await;
     // The first copy and what comes later are captured.
     subscribe(&subscriber, &publisher, "sources").await;
-    subscriber.wait_until("select n = 50 from sums", PATIENCE).await;
+    subscriber.wait_until("select n = 50 from sums").await;
     publisher.run("update t set v = v + 1; delete from t where id = 1; insert into t values (51, 51)").await;
-    subscriber.wait_until("select v = (select sum(v) from t) and n = 50 and v = 1374 from sums", PATIENCE).await;
+    subscriber.wait_until("select v = (select sum(v) from t) and n = 50 and v = 1374 from sums").await;
     assert!(is_equal(&subscriber, "s").await && is_equal(&subscriber, "sums").await);
 
     // Of what it would write to a stream table nothing arrives.
     subscribe(&subscriber, &publisher, "results").await;
     publisher.run("insert into s values (100, 100)").await;
     let refused = "select apply_error_count > 0 from pg_stat_subscription_stats where subname = 'results'";
-    subscriber.wait_until(refused, PATIENCE).await;
+    subscriber.wait_until(refused).await;
     publisher.run("insert into t values (52, 52)").await;
-    subscriber.wait_until("select n = 51 from sums", PATIENCE).await;
+    subscriber.wait_until("select n = 51 from sums").await;
     assert!(is_equal(&subscriber, "s").await && is_equal(&subscriber, "sums").await);
     assert!(subscriber.holds("select not exists (select from s where id = 100)").await);
 
@@ -114,7 +110,7 @@ async fn stream_tables_are_published_as_they_are() {
         assert!(publisher.holds(&format!("select pgtrickle.wait_for_stream_table('{table}')")).await);
         let sum = format!("select string_agg(x::text, ' ' order by x::text) from {table} x");
         let shown = publisher.value(&sum).await;
-        subscriber.wait_until(&format!("select ({sum}) = '{shown}'"), PATIENCE).await;
+        subscriber.wait_until(&format!("select ({sum}) = '{shown}'")).await;
     }
     unsubscribe(&subscriber, &publisher, "everything").await;
     from.close().await;

@@ -137,7 +137,7 @@ async fn check_still(session: &Session, traffic: &Traffic, by_hand: bool) {
         }
         false => {
             let seen = "select sum(pending_rows) = 0 from pgtrickle.change_buffer_sizes()";
-            session.wait_until(seen, Duration::from_secs(30)).await;
+            session.wait_until(seen).await;
         }
     }
     for (name, ..) in TABLES {
@@ -168,10 +168,10 @@ async fn exact_at_the_time_of_the_frontier() {
     }
     // Nobody writes any more: the workers alone see the last rows come and go.
     let passed = "select (select max(at) from events) < now() - interval '3 seconds'";
-    session.wait_until(passed, Duration::from_secs(10)).await;
+    session.wait_until(passed).await;
     let gone = "select (select count(*) from recent) + (select count(*) from around) + (select count(*) from valid)
                      + (select count(*) from ranked) = 0 and (select count(*) from quiet) = 6";
-    session.wait_until(gone, Duration::from_secs(10)).await;
+    session.wait_until(gone).await;
     check_still(&session, &traffic, false).await;
     assert_eq!(exact::errors(&session).await, Vec::<String>::new());
     println!("temporal: {committed} transactions, {COMPARISONS} comparisons, exact");

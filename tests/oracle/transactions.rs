@@ -198,7 +198,7 @@ async fn creations_are_transactional() {
         session.run(&format!("begin; {all}; rollback")).await;
         assert_eq!(session.number("select count(*) from pgtrickle.pgt_stream_tables").await, 0);
         session.run(&format!("begin; savepoint s; {all}; rollback to s; {all}; commit")).await;
-        exact::wait_fresh(&session, Duration::from_secs(20)).await;
+        exact::wait_fresh(&session).await;
         exact::check(&session, "a", Look::Text).await;
         session.run("begin; select pgtrickle.drop_stream_table('a'); insert into t values (4, 1, 1); rollback; insert into t values (5, 5, 5)").await;
         exact::refresh_and_check(&session, "a").await;

@@ -5,7 +5,7 @@
 //! stopping anybody.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::session::{Failure, Session};
 use crate::traffic::{Deeds, Traffic};
@@ -110,7 +110,7 @@ pub async fn settle(session: &Session) {
     for (name, ..) in STREAM_TABLES.iter().filter(|(_, schedule, _)| *schedule == "1h") {
         exact::refresh(session, name).await;
     }
-    exact::wait_fresh(session, Duration::from_secs(30)).await;
+    exact::wait_fresh(session).await;
 }
 
 impl Deeds for Bank {
@@ -182,6 +182,7 @@ pub async fn reader(database: Arc<Database>, traffic: Arc<Traffic>, seed: u64) -
         let value = only_value(&session, invariant).await?;
         assert_eq!(value.as_deref(), Some("t"), "broken while refreshes run: {invariant}");
         reads += 1;
+        traffic.compared.fetch_add(1, Relaxed);
     }
     Ok(reads)
 }

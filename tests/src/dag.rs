@@ -3,8 +3,6 @@
 //! Two of the tables are *twins*, one query maintained in two ways, and their *witness* compares them. It is as fresh
 //! as they are, so that a tick has all three or none, and no snapshot ever shows a difference.
 
-use std::time::Duration;
-
 use crate::compose::{self, Relation, Type};
 use crate::exact::{self, Look};
 use crate::queries::{FULL, QUERIES, Query, SETS, WINDOWS};
@@ -17,7 +15,6 @@ const FACTORS: usize = 3;
 /// A schedule that leaves the table to refreshes by hand, and to those who read it.
 const BY_HAND: &str = "1h";
 pub const SCHEDULES: [&str; 9] = ["0s", "0s", "0s", "100ms", "1s", "2s", "*/2 * * * * *", "calculated", BY_HAND];
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One stream table.
 #[derive(Clone, Debug)]
@@ -197,11 +194,10 @@ impl Dag {
         }
         match way {
             Way::Hand => {}
-            Way::Workers => drop(exact::wait_fresh(session, PATIENCE).await),
+            Way::Workers => exact::wait_fresh(session).await,
             Way::Waiting => {
                 for node in &self.nodes {
-                    let seconds = PATIENCE.as_secs();
-                    let wait = format!("select pgtrickle.wait_for_stream_table('{}', '{seconds} s')", node.name);
+                    let wait = format!("select pgtrickle.wait_for_stream_table('{}', '1 hour')", node.name);
                     if !session.holds(&wait).await {
                         let state = session.column("select s::text from pgtrickle.pgt_status() s").await;
                         panic!("{} is not brought up to date:\n{}", node.name, state.join("\n"));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_postgres::Config;
 
-use crate::session::{Failure, Session};
+use crate::session::{Failure, HANG, Session};
 
 static SLOTS: Semaphore = Semaphore::const_new(2);
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -39,7 +39,9 @@ impl Server {
 
     pub async fn try_connect(&self, database: &str) -> Result<Session, Failure> {
         let mut config = self.config.clone();
-        config.dbname(database).application_name("pg_trickle_tests").connect_timeout(Duration::from_secs(5));
+        config.dbname(database).application_name("pg_trickle_tests").connect_timeout(HANG);
+        // A statement that waits for ever fails.
+        config.options(format!("-c statement_timeout={}", HANG.as_millis()));
         Session::open(&config).await
     }
 
@@ -84,7 +86,7 @@ impl Database {
         loop {
             match self.try_connect().await {
                 Ok(session) => return session,
-                Err(failure) => assert!(started.elapsed() < Duration::from_secs(60), "{failure}"),
+                Err(failure) => assert!(started.elapsed() < HANG, "{failure}"),
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::session::Session;
+use crate::session::{HANG, Session};
 
 /// What the query determines of its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,18 +78,17 @@ pub async fn stream_tables(session: &Session) -> Vec<String> {
     session.column("select pgt_relid::text from pgtrickle.pgt_stream_tables order by pgt_id").await
 }
 
-/// Waits until the workers have brought every stream table to this moment; how long they took.
-pub async fn wait_fresh(session: &Session, patience: Duration) -> Duration {
+/// Waits until the workers have brought every stream table to this moment.
+pub async fn wait_fresh(session: &Session) {
     let stale = format!("from pgtrickle.pgt_status() where {}", is_stale(session).await);
     let started = std::time::Instant::now();
     while session.number(&format!("select count(*) {stale}")).await > 0 {
-        if started.elapsed() > patience {
+        if started.elapsed() > HANG {
             let report = session.column(&format!("select s::text from (select * {stale}) s")).await;
-            panic!("after {patience:?} still stale:\n{}", report.join("\n"));
+            panic!("after {HANG:?} still stale:\n{}", report.join("\n"));
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    started.elapsed()
 }
 
 /// The condition on a row of the status that it is older than this moment.

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::database::Server;
+use crate::session::HANG;
 
 /// A running server with the extension preloaded.
 pub struct PrivateServer {
@@ -101,11 +102,11 @@ impl PrivateServer {
         let started = Instant::now();
         loop {
             let mut start = command(&self.bin.join("pg_ctl"));
-            start.args(["start", "-w", "-s", "-t", "60", "-D"]).arg(&self.data).arg("-l").arg(self.data.join("log"));
+            start.args(["start", "-w", "-s", "-t", "300", "-D"]).arg(&self.data).arg("-l").arg(self.data.join("log"));
             if start.stderr(Stdio::null()).status().expect("pg_ctl runs").success() {
                 break;
             }
-            assert!(started.elapsed() < Duration::from_secs(60), "the server does not start:\n{}", self.log_tail());
+            assert!(started.elapsed() < HANG, "the server does not start:\n{}", self.log_tail());
             std::thread::sleep(Duration::from_millis(100));
         }
         self.postmaster = self.read_postmaster();
@@ -129,7 +130,7 @@ impl PrivateServer {
         self.kill(&pids);
         let started = Instant::now();
         while pids.iter().any(|pid| running(*pid)) {
-            assert!(started.elapsed() < Duration::from_secs(20), "killed processes of {pids:?} still run");
+            assert!(started.elapsed() < HANG, "killed processes of {pids:?} still run");
             std::thread::sleep(Duration::from_millis(5));
         }
     }

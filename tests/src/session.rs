@@ -16,6 +16,9 @@ pub struct Failure {
 
 pub type Row = Vec<Option<String>>;
 
+/// After this time a wait is taken for a hang. It is far more than any machine needs, so that no test depends on speed.
+pub const HANG: Duration = Duration::from_secs(300);
+
 /// A connection to one database.
 pub struct Session {
     client: Client,
@@ -139,18 +142,16 @@ impl Session {
         self.value(sql).await == "t"
     }
 
-    /// Asks until `condition` holds; how long it took.
-    pub async fn wait_until(&self, condition: &str, patience: Duration) -> Duration {
-        let started = Instant::now();
-        assert!(self.reaches(condition, patience).await, "after {patience:?} still not: {condition}");
-        started.elapsed()
+    /// Polls until `condition` holds.
+    pub async fn wait_until(&self, condition: &str) {
+        assert!(self.reaches(condition, HANG).await, "after {HANG:?} still not: {condition}");
     }
 
     /// Whether a condition comes true within a time.
-    pub async fn reaches(&self, condition: &str, patience: Duration) -> bool {
+    pub async fn reaches(&self, condition: &str, time: Duration) -> bool {
         let started = Instant::now();
         while !self.holds(condition).await {
-            if started.elapsed() >= patience {
+            if started.elapsed() >= time {
                 return false;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;

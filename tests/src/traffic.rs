@@ -6,12 +6,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, RwLock};
 use tokio::task::JoinHandle;
 
-use crate::session::{Failure, Session};
+use crate::session::{Failure, HANG, Session};
 use crate::{Database, Dice};
 
 static NAMES: AtomicU64 = AtomicU64::new(0);
@@ -49,6 +49,15 @@ pub trait Deeds: Clone + Send + Sync + 'static {
 impl Traffic {
     pub fn stopped(&self) -> bool {
         self.stop.load(Relaxed)
+    }
+
+    /// Waits until so many transactions have finished.
+    pub async fn wait_for(&self, transactions: u64) {
+        let started = Instant::now();
+        while self.finished.load(Relaxed) < transactions {
+            assert!(started.elapsed() < HANG, "only {} transactions in {HANG:?}", self.finished.load(Relaxed));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Ends a transaction. Prepared ones are left to whichever writer comes by.
