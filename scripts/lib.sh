@@ -1,4 +1,4 @@
-# What the scripts share: the server they work with, who runs what, and how they speak.
+# Shared by the scripts: the selected server, the users that run commands, messages.
 # Sourced, never run. Results go to stdout, everything else to stderr.
 # shellcheck shell=bash
 set -euo pipefail
@@ -48,7 +48,7 @@ need_packages() {
   ((status == 0)) || die "apt-get could not install ${missing[*]}"
 }
 
-# PostgreSQL refuses to run as root: then this is who runs it.
+# The user that runs the server: PostgreSQL refuses to run as root.
 server_user() {
   if ((!AS_ROOT)); then id -un
   elif id postgres >/dev/null 2>&1; then echo postgres
@@ -72,7 +72,7 @@ select_pgrx() {
     export PGRX_PG_CONFIG_PATH=$PG_CONFIG
 }
 
-# Keeps a server's log for whoever looks into a failure, because its data directory is about to go.
+# Copies a server's log for the analysis of a failure, before its data directory is deleted.
 keep_log() { # data directory
   [[ ! -e $1/log ]] || { cp "$1/log" "$CARGO_TARGET_DIR/server.log" && say "the server's log: $CARGO_TARGET_DIR/server.log"; }
 }

@@ -89,7 +89,7 @@ truncate plain, tracked;
 -- The sides take turns in going first. Bulk rows are written, changed and deleted once per round.
 create function load(side text, n integer) returns text language sql as $$
   select format('insert into %I (a, b, amt, name, note, ts, flag)
-    select g, g, g * 1.25, ''name '' || g, ''a note that nobody reads'', now(), true from generate_series(1, %s) g', side, n)
+    select g, g, g * 1.25, ''name '' || g, ''a note that is not read'', now(), true from generate_series(1, %s) g', side, n)
 $$;
 select statement from generate_series(1, :rounds) round,
   lateral (select case when round % 2 = 0 then 'plain' else 'tracked' end as x,

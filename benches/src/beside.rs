@@ -88,7 +88,7 @@ impl Kept {
         Kept::compare_all(all, session).await
     }
 
-    /// A tick of all, with nothing in between: nobody recomputes what is kept.
+    /// A tick of all, with no refresh in between: what is materialised is not recomputed.
     pub async fn tick(all: &mut [Kept], session: &Session) -> Result<()> {
         for kept in all.iter_mut() {
             kept.refresh(session).await?;

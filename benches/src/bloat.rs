@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::Result;
 use crate::session::Session;
 
-/// Bytes on disk, at one moment; of the buffers the change rows as well that nobody has removed.
+/// Bytes on disk at one moment; for change buffers also their unpruned rows.
 #[derive(Clone, Copy, Default)]
 pub struct Sizes {
     pub pending_rows: i64,

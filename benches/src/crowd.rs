@@ -15,7 +15,7 @@ const PER_SOURCE: u32 = 10;
 /// Rows of each table.
 const ROWS: u32 = 1_000;
 
-/// The stream tables, and who creates them.
+/// The stream tables, and the session that creates them.
 pub struct Crowd {
     pub session: Session,
     sources: u32,

@@ -54,7 +54,7 @@ impl Fleet {
         Ok(commits / began.elapsed().as_secs_f64())
     }
 
-    /// The clients take turns at `rate` commits a second. Who is late goes at once and leaves out nothing.
+    /// The clients take turns at `rate` commits a second. A late client commits at once and skips nothing.
     pub async fn march(&mut self, rate: u32, time: Duration) -> Result<March> {
         let began = Instant::now();
         let turn = Duration::from_secs(1) / rate;

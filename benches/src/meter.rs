@@ -94,7 +94,7 @@ impl Work {
     }
 }
 
-/// What is done while nobody does anything. Autovacuum is to be off, and the clock starts when the server itself has
+/// The work of an idle server. Autovacuum must be off, and the clock starts when the server itself has
 /// come to rest, so that whatever is counted is ours.
 pub async fn idle(server: &Server, session: &Session, time: Duration) -> Result<Work> {
     at_rest(server).await?;

@@ -81,7 +81,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// How long to look, where nobody said so for so many seconds.
+    /// How long to measure: `--seconds`, or this many.
     pub fn time(&self, seconds: u32) -> Duration {
         Duration::from_secs(self.seconds.unwrap_or(seconds).into())
     }

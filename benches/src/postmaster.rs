@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::Result;
 use crate::server::Server;
 
-/// Where the server's programs and data are, and who runs it.
+/// The directories of the server's programs and data, and the user that runs it.
 pub struct Postmaster {
     program: PathBuf,
     data: PathBuf,
@@ -38,7 +38,7 @@ impl Postmaster {
     fn control(&self, arguments: &[&str]) -> Result<()> {
         let mut command = Command::new(&self.program);
         command.args(arguments).arg("-s").arg("-D").arg(&self.data).current_dir("/").stdout(Stdio::null());
-        // Only root may, and has to, become somebody else.
+        // Only root can change the user, and has to.
         if std::fs::metadata("/proc/self")?.uid() == 0 {
             command.uid(self.user.0).gid(self.user.1);
         }

@@ -1,7 +1,7 @@
 //! The age of commits when they are first seen: while one session raises a counter at a steady pace,
 //! another reads it.
 //!
-//! Law: nobody else raises the counter, so its value says which of the commits are visible.
+//! Law: no other session raises the counter, so its value says which of the commits are visible.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ const POLL: Duration = Duration::from_millis(1);
 /// Between two commits.
 const PACE: Duration = Duration::from_millis(10);
 
-/// The order book with the watched stream table, and a region of it that nobody else changes: one order in each of its
+/// The order book with the watched stream table, and a region of it that only the probe changes: one order in each of its
 /// groups, raised in turn, so that no row is changed so often that the server itself would be slow to read it.
 pub struct Probe {
     pub owner: Session,
@@ -39,7 +39,7 @@ impl Probe {
     pub async fn over(server: &Server, dataset: Dataset) -> Result<Probe> {
         dataset.load(server).await?;
         let owner = server.session(dataset.schema).await?;
-        owner.batch("insert into customers values (0, 'nobody else', 'region alone')").await?;
+        owner.batch("insert into customers values (0, 'no other', 'region alone')").await?;
         let insert = "insert into orders select -id, 0, id, 0, 1, 1, 'open', now() from products where id <= 40";
         let orders = u32::try_from(owner.client.execute(insert, &[]).await?)?;
         let table = watch::table("0s");
@@ -51,7 +51,7 @@ impl Probe {
         let read = reader.client.prepare(read).await?;
         server.outside.batch_execute("checkpoint").await?;
         let probe = Probe { owner, table, writer, orders, reader, read };
-        // Plans are made and pages are in memory before anybody measures.
+        // Plans are cached and pages are in memory before the measurement.
         probe.follow(Duration::from_secs(1), Commit::Async).await?;
         Ok(probe)
     }

@@ -1,4 +1,4 @@
-//! The server is stopped and started: how soon is a change visible that is committed as soon as anybody can connect?
+//! The server is stopped and started: how soon is the first commit after it visible?
 //!
 //! With few stream tables and with a thousand. The server is that of the URL, and must be one of this machine.
 

@@ -71,7 +71,7 @@ impl Server {
 async fn connect(config: &Config) -> Result<Client> {
     let (client, connection) = config.connect(NoTls).await?;
     tokio::spawn(async move {
-        // A session that the server ends is missed by whoever uses it.
+        // When the server ends a session, its next statement fails.
         let _ = connection.await;
     });
     Ok(client)

@@ -21,7 +21,7 @@ pub struct Table {
     pub mode: &'static str,
 }
 
-/// So rarely that the workers never refresh while somebody measures.
+/// So rarely that the workers never refresh during a measurement.
 pub const BY_HAND: &str = "1d";
 
 impl Session {

@@ -1,4 +1,4 @@
--- Large volume customers: the orders of more than 250 pieces and who placed them.
+-- Large volume customers: the orders of more than 250 pieces and their customers.
 select
     c_name,
     c_custkey,

@@ -63,7 +63,7 @@ values ($1::text::bigint, $2::text::bigint, $3::text::bigint, $4::text::integer,
         $9::text, $10::text, $11::text::date, $12::text::date, $13::text::date,
         $14::text, $15::text, $16::text)";
 
-/// The first order from a key on that nobody else is working on.
+/// The first order from a key on that no other transaction has locked.
 const PICK: &str = r"
 select o_orderkey, (select count(*)::integer from lineitem where l_orderkey = o_orderkey)
 from orders

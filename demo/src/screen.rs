@@ -15,7 +15,7 @@ use crate::writers::Writers;
 const FRAME: Duration = Duration::from_millis(200);
 const FRAMES_PER_LINE: u32 = 5;
 
-/// Shows the figures until the time is over, somebody presses Ctrl-C, or a writer fails.
+/// Shows the figures until the time is over, Ctrl-C is pressed, or a writer fails.
 pub async fn watch(server: &Server, writers: &Writers, duration: Duration) -> Result<()> {
     let client = server.connect().await?;
     let mut board = Board::new(&client, duration).await?;

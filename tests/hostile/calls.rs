@@ -200,8 +200,8 @@ impl Caller<'_> {
             12 => "create or replace function den.spy(v int) returns bool immutable language plpgsql as $$ begin return den.note(); end $$".to_owned(),
             13 => format!("alter table {table} owner to rich"),
             14 => format!("create index on {table} ((id::den.d))"),
-            15 => format!("update den.deed set sql = {}", quoted(&self.function(dice))),
-            16 => format!("update den.deed set sql = {}", quoted(&format!("select pgtrickle.refresh_stream_table('{table}')"))),
+            15 => format!("update den.command set sql = {}", quoted(&self.function(dice))),
+            16 => format!("update den.command set sql = {}", quoted(&format!("select pgtrickle.refresh_stream_table('{table}')"))),
             _ => "alter table den.mine add column if not exists more den.d default 7".to_owned(),
         }
     }

@@ -18,8 +18,8 @@ const SECRET: &str = "s3cr3t";
 /// The path of the superuser, whom no code of `poor` may give another.
 const PATH: &str = "pg_catalog, public";
 
-/// Two owners. Code of `poor` runs when a literal of its domain is read: it tells as whom, tries to leave its path in the
-/// session, and calls something of ours in the midst of what called it.
+/// Two owners. Code of `poor` runs when a literal of its domain is read: it records its role, tries to leave its path in the
+/// session, and calls a function of the extension from within the call.
 const SETUP: &str = "
     create role rich login;
     create role poor login;
@@ -41,8 +41,8 @@ const SETUP: &str = "
     grant select on vault.broken to poor;
     select pgtrickle.allow_capture('vault.broken', 'poor');
     set role poor;
-    create table den.deed (sql text);
-    insert into den.deed values ('select 1');
+    create table den.command (sql text);
+    insert into den.command values ('select 1');
     create table den.ran (as_role name);
     grant insert on den.ran to public;
     create function den.note() returns bool language plpgsql as $$
@@ -60,7 +60,7 @@ const SETUP: &str = "
       if current_setting('den.busy', true) is distinct from 'yes' then
         perform set_config('den.busy', 'yes', true);
         begin
-          execute (select sql from den.deed limit 1);
+          execute (select sql from den.command limit 1);
         exception
           when internal_error then raise;
           when others then null;
@@ -102,8 +102,8 @@ const CHANGED: &str = "
     select format('%s %s %s %s', n.what, n.oid, n.acl, n.body)
       from (table desk.now except table desk.before union (table desk.before except table desk.now)) n";
 
-/// An error that tells of a fault of ours rather than of the caller's. While an index is built the server cannot read it: a
-/// function in its expression that reads the table is told so in this way.
+/// An error that shows a fault of the extension rather than of the caller. While an index is built the server cannot read it:
+/// a function in its expression that reads the table gets such an error.
 fn is_fault(sql: &str, failure: &Failure) -> bool {
     let index_reads_itself = failure.code == "XX001" && sql.starts_with("create index");
     failure.is_disconnect()
@@ -120,7 +120,7 @@ struct Trial {
 }
 
 impl Trial {
-    /// Makes `poor` call something; fails with what came before if that does what it must not.
+    /// Runs a statement as `poor`; fails, with the statements before it, if it does what it must not.
     async fn call(&mut self, sql: &str) {
         self.done.push(sql.to_owned());
         let result = self.poor.try_rows(sql).await;
@@ -139,7 +139,7 @@ impl Trial {
         }
     }
 
-    /// Makes the superuser do something with what `poor` made.
+    /// Runs a statement on objects of `poor` as superuser.
     async fn touch(&mut self, sql: &str) {
         self.done.push(format!("-- as superuser\n{sql}"));
         if let Err(failure) = self.admin.attempt(sql).await {
@@ -173,7 +173,7 @@ async fn random_calls_gain_nothing() {
     let admin = server.connect("postgres").await;
     admin.run("create extension pg_trickle").await;
     admin.run(SETUP).await;
-    // For a stream table that will fail, and for change buffers that nobody empties.
+    // For a stream table that will fail, and for change buffers that are not pruned.
     admin
         .run(
             "update vault.copy set s = 's3cr3t' where id = 1;
@@ -232,9 +232,9 @@ async fn settle(admin: &Session) {
     }
 }
 
-/// The routes by which a worker parses what `poor` wrote: a refresh, a rebuild, a definition that is verified.
+/// The routes by which a worker parses text of `poor`: a refresh, a rebuild, a definition that is verified.
 #[tokio::test]
-async fn workers_run_code_of_users_as_their_owner() {
+async fn workers_run_user_code_as_the_owner() {
     let private = PrivateServer::start(&[]);
     let server = private.server();
     let admin = server.connect("postgres").await;

@@ -1,4 +1,4 @@
-//! Mode AUTO: whichever way is cheaper, the same rows, and both figures told. The other modes never choose.
+//! Mode AUTO: the same rows with either plan, and both costs in the history. The other modes never choose.
 
 use pg_trickle_tests::exact;
 use pg_trickle_tests::{Database, Session};
@@ -39,7 +39,7 @@ async fn refresh_all(session: &Session) -> Vec<String> {
 
 /// Before anything was measured it is the planner's costs that decide, whatever the machine is like.
 #[tokio::test]
-async fn auto_takes_the_cheaper_way_and_the_other_modes_their_own() {
+async fn auto_chooses_the_cheaper_plan() {
     let database = Database::fresh("adaptive").await;
     let session = database.connect().await;
     session.run(SETUP).await;
@@ -51,17 +51,17 @@ async fn auto_takes_the_cheaper_way_and_the_other_modes_their_own() {
     database.close().await;
 }
 
-/// What AUTO recomputes reaches those who read it as a delta.
+/// When AUTO recomputes a table, its consumers get the difference as a delta.
 #[tokio::test]
-async fn a_recomputation_passes_its_changes_on() {
+async fn recomputation_propagates_its_delta() {
     let database = Database::fresh("adaptive_chain").await;
     let session = database.connect().await;
     session.run(SETUP).await;
-    // The last choice goes by what the refreshes before took, which the machine decides.
+    // The last choice depends on the measured times, and so on the machine.
     for (change, how) in [(MOST, Some("FULL full cheaper")), (ONE, Some("DIFFERENTIAL delta cheaper")), (MOST, None)] {
         session.run(change).await;
         exact::refresh_and_check(&session, "total").await;
-        exact::check(&session, "auto_sums", exact::Look::Text).await;
+        exact::check(&session, "auto_sums", exact::Equality::Text).await;
         assert_eq!(last(&session, "total").await, "DIFFERENTIAL no choice");
         let done = last(&session, "auto_sums").await;
         assert!(how.is_none_or(|how| done == how), "{done} after {change}");
@@ -71,7 +71,7 @@ async fn a_recomputation_passes_its_changes_on() {
 
 /// Of many changes a sample decides, and most of them may not concern the query at all.
 #[tokio::test]
-async fn many_changes_are_weighed_by_a_sample() {
+async fn large_buffers_are_sampled() {
     let database = Database::fresh("adaptive_sample").await;
     let session = database.connect().await;
     session
@@ -94,7 +94,7 @@ async fn many_changes_are_weighed_by_a_sample() {
     ] {
         session.run(change).await;
         exact::refresh_and_check(&session, "above").await;
-        exact::check(&session, "sampled", exact::Look::Text).await;
+        exact::check(&session, "sampled", exact::Equality::Text).await;
         let done = last(&session, "sampled").await;
         assert!(how.is_none_or(|how| done == how), "{done} after {change}");
     }
@@ -102,7 +102,7 @@ async fn many_changes_are_weighed_by_a_sample() {
 }
 
 #[tokio::test]
-async fn explain_tells_the_last_choice_and_why() {
+async fn explain_shows_the_last_choice() {
     let database = Database::fresh("adaptive_explain").await;
     let session = database.connect().await;
     session.run(SETUP).await;
@@ -122,7 +122,7 @@ async fn explain_tells_the_last_choice_and_why() {
 
 /// What refreshes took outlives the backend that saw it, and is not written where nothing was refreshed.
 #[tokio::test]
-async fn experience_is_kept_in_the_catalog() {
+async fn measured_rates_are_stored() {
     const RATES: &str = "select rates::text || ' ' || f.xmin from pgtrickle.pgt_frontiers f
                            join pgtrickle.pgt_stream_tables using (pgt_id) where pgt_relid = 'auto_sums'::regclass";
     let database = Database::fresh("adaptive_kept").await;
@@ -132,7 +132,7 @@ async fn experience_is_kept_in_the_catalog() {
     assert!(filled.starts_with('{') && !filled.starts_with("{NULL"), "{filled}");
     exact::refresh(&session, "auto_sums").await;
     assert_eq!(session.value(RATES).await, filled);
-    // What was kept overrules the costs: recomputing is said to take ages.
+    // Stored rates overrule the planner's costs: here recomputing is slow by far.
     session.run(MOST).await;
     session.run("update pgtrickle.pgt_frontiers set rates = '{1000, 0.001, 0.001, 0.001, 0.001, 0.001, 0.001, 0.001, 0.001}'").await;
     let other = database.connect().await;
@@ -143,7 +143,7 @@ async fn experience_is_kept_in_the_catalog() {
 
 /// A table that was empty when plans were made and has grown since is read by its index.
 #[tokio::test]
-async fn plans_do_not_outlive_the_sizes_they_were_made_for() {
+async fn plans_are_invalidated_when_sizes_change() {
     let database = Database::fresh("adaptive_sizes").await;
     let session = database.connect().await;
     session
@@ -166,6 +166,6 @@ async fn plans_do_not_outlive_the_sizes_they_were_made_for() {
     exact::refresh(&session, "ab").await;
     assert!(session.number(SCANS).await < 100, "the table was read from end to end");
     session.run("commit").await;
-    exact::check(&session, "ab", exact::Look::Text).await;
+    exact::check(&session, "ab", exact::Equality::Text).await;
     database.close().await;
 }

@@ -1,6 +1,6 @@
-//! What the functions promise: the table as its query says, the status as it is, roles and names of any kind.
+//! The functions: columns and rows of the query, status, roles, names of any kind.
 
-use pg_trickle_tests::exact::{self, Look};
+use pg_trickle_tests::exact::{self, Equality};
 use pg_trickle_tests::{Database, Session};
 
 const SETUP: &str = "
@@ -12,7 +12,7 @@ const SETUP: &str = "
 
 /// Columns as a view on the query has them, whatever the mode and however the table is maintained.
 #[tokio::test]
-async fn a_stream_table_has_the_columns_of_its_query() {
+async fn stream_table_has_the_columns_of_its_query() {
     let database = Database::fresh("columns").await;
     let session = database.connect().await;
     session.run(SETUP).await;
@@ -53,7 +53,7 @@ async fn a_stream_table_has_the_columns_of_its_query() {
 
 async fn check(session: &Session, table: &str) {
     exact::refresh(session, table).await;
-    exact::check(session, table, Look::Text).await;
+    exact::check(session, table, Equality::Text).await;
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn definitions_change_in_place() {
         check(&session, "st").await;
         assert_eq!(session.value("select 'st'::regclass::oid").await, oid, "a new table after {change}");
     }
-    // Other columns need another table, which nobody may read yet.
+    // Other columns need another table, which must not be read by a view.
     let other = "select pgtrickle.create_or_replace_stream_table('st', 'select name from r', '1h')";
     assert_eq!(session.refuse(other).await.code, "2BP01");
     session.run(&format!("drop view reader; {other}")).await;
@@ -141,9 +141,9 @@ async fn names_of_any_kind() {
     database.close().await;
 }
 
-/// A definition means what it meant when it was made: under any path, time zone or role.
+/// A definition keeps its meaning under any path, time zone or role.
 #[tokio::test]
-async fn sessions_do_not_matter() {
+async fn session_settings_do_not_affect_results() {
     let database = Database::fresh("sessions").await;
     let session = database.connect().await;
     session
@@ -163,7 +163,7 @@ async fn sessions_do_not_matter() {
     exact::refresh(&other, "n").await;
     exact::wait_fresh(&session).await;
     for name in ["st", "n"] {
-        exact::check(&session, name, Look::Text).await;
+        exact::check(&session, name, Equality::Text).await;
     }
     database.close().await;
 }
@@ -185,7 +185,7 @@ async fn plain_roles() {
         .await;
     session.run("insert into t values (50, 9, 9); update t set g = 8 where id = 2").await;
     exact::wait_fresh(&session).await;
-    exact::check(&session, "above", Look::Text).await;
+    exact::check(&session, "above", Equality::Text).await;
     check(&session, "mine").await;
     for statement in [
         "select count(*) from pgtrickle.pgt_status()",
@@ -226,7 +226,7 @@ async fn plain_roles() {
     database.close().await;
 }
 
-/// An owner's function runs as the owner, never as whoever refreshes.
+/// An owner's function runs as the owner, never as the role that refreshes.
 #[tokio::test]
 async fn refreshes_run_as_the_owner() {
     let database = Database::fresh("as_owner").await;
@@ -248,7 +248,7 @@ async fn refreshes_run_as_the_owner() {
     session.run("insert into t values (2)").await;
     admin.run("select pgtrickle.refresh_stream_table('st')").await;
     assert_eq!(session.column("select distinct who from st").await, std::slice::from_ref(&role));
-    // In a security-restricted context nobody can leave the role.
+    // In a security-restricted context the role cannot be changed.
     session.run("create or replace function who(int) returns text language plpgsql immutable as 'begin execute ''reset role''; return current_user; end'").await;
     session.run("alter function who(int) set role = none").await;
     session.run("insert into t values (3)").await;
@@ -262,7 +262,7 @@ async fn refreshes_run_as_the_owner() {
 }
 
 #[tokio::test]
-async fn the_status_tells_what_happened() {
+async fn status_shows_refreshes_and_errors() {
     let database = Database::fresh("status").await;
     let session = database.connect().await;
     session.run(SETUP).await;
@@ -310,7 +310,7 @@ async fn the_status_tells_what_happened() {
 }
 
 #[tokio::test]
-async fn the_tree_tells_what_reads_what() {
+async fn tree_shows_dependencies() {
     let database = Database::fresh("tree").await;
     let session = database.connect().await;
     session.run(SETUP).await;
@@ -363,7 +363,7 @@ async fn the_tree_tells_what_reads_what() {
 }
 
 #[tokio::test]
-async fn the_status_tells_what_is_promised() {
+async fn status_shows_freshness_targets() {
     let database = Database::fresh("target").await;
     let session = database.connect().await;
     session.run(SETUP).await;

@@ -1,6 +1,7 @@
-//! How large change buffers become: what all have seen goes, and nobody who stands still keeps the rest for ever.
+//! How large change buffers become: rows that all consumers have read are pruned, and a paused consumer retains the others up to
+//! a limit only.
 
-use pg_trickle_tests::exact::{self, Look};
+use pg_trickle_tests::exact::{self, Equality};
 use pg_trickle_tests::private::PrivateServer;
 use pg_trickle_tests::{Database, Session};
 
@@ -24,7 +25,7 @@ const WAITING: &str = "select pending_rows from pgtrickle.change_buffer_sizes() 
 async fn check_all(session: &Session) {
     exact::wait_fresh(session).await;
     for table in exact::stream_tables(session).await {
-        exact::check(session, &table, Look::Text).await;
+        exact::check(session, &table, Equality::Text).await;
     }
 }
 
@@ -41,9 +42,9 @@ async fn pause(session: &Session, table: &str) {
     assert!(session.holds("select pgtrickle.wait_for_stream_table('live', '1 hour')").await);
 }
 
-/// A paused table, and who reads it, keep their changes up to a bound; beyond it they are recomputed.
+/// A paused table and its consumers retain their changes up to a limit; beyond it they are recomputed.
 #[tokio::test]
-async fn who_stands_still_keeps_changes_up_to_a_bound() {
+async fn paused_tables_retain_changes_up_to_a_limit() {
     let server = PrivateServer::start(&["pg_trickle.max_buffer_bytes = '64kB'"]);
     let database = Database::on(&server.server(), "bound").await;
     let session = fill(&database).await;
@@ -77,7 +78,7 @@ async fn who_stands_still_keeps_changes_up_to_a_bound() {
     assert!(log.contains("stream table public.still will be recomputed when it is refreshed again"), "{log}");
     session.run(&format!("{update} = 1")).await;
     assert!(session.holds("select pgtrickle.wait_for_stream_table('live', '1 hour')").await);
-    assert_eq!(session.number(WAITING).await, 0, "nobody holds rows back");
+    assert_eq!(session.number(WAITING).await, 0, "no consumer retains rows");
     let stale = exact::is_stale(&session).await;
     let stale = format!("select name from pgtrickle.pgt_status() where {stale} order by name");
     assert_eq!(session.column(&stale).await, ["public.behind", "public.still"]);
@@ -91,7 +92,7 @@ async fn who_stands_still_keeps_changes_up_to_a_bound() {
     assert_eq!(session.number(reinitialized).await, 2, "once");
     session.wait_until("select bool_and(last_error is null) from pgtrickle.pgt_status()").await;
 
-    // Without a bound everything is kept.
+    // Without a limit all rows are retained.
     session.run("alter system set pg_trickle.max_buffer_bytes = -1").await;
     session.run("select pg_reload_conf()").await;
     session.run("select pg_sleep(0.2)").await;
@@ -108,9 +109,9 @@ async fn who_stands_still_keeps_changes_up_to_a_bound() {
     database.close().await;
 }
 
-/// Where nobody else reads the source, so that no refresh looks at its buffer.
+/// Without another consumer of the source, so that no refresh reads its buffer.
 #[tokio::test]
-async fn a_buffer_that_nobody_reads_is_bounded_too() {
+async fn buffers_without_active_consumers_are_limited() {
     let server = PrivateServer::start(&["pg_trickle.max_buffer_bytes = '64kB'"]);
     let database = Database::on(&server.server(), "alone").await;
     let session = database.connect().await;
@@ -132,7 +133,7 @@ async fn a_buffer_that_nobody_reads_is_bounded_too() {
     session.wait_until("select sum(pending_rows) < 45000 from pgtrickle.change_buffer_sizes()").await;
     session.run("select pgtrickle.resume_stream_table('alone')").await;
     exact::wait_fresh(&session).await;
-    exact::check(&session, "alone", Look::Text).await;
+    exact::check(&session, "alone", Equality::Text).await;
     database.close().await;
 }
 
@@ -172,9 +173,9 @@ async fn buffers_stay_small_under_steady_load() {
     database.close().await;
 }
 
-/// A transaction that is open, or prepared, holds back what it wrote itself and nothing else.
+/// A transaction that is open, or prepared, delays the pruning of its own rows and of no others.
 #[tokio::test]
-async fn an_open_transaction_holds_back_its_own_rows_only() {
+async fn open_transactions_retain_only_their_own_rows() {
     let database = Database::fresh("open").await;
     let (session, open, prepared) = (fill(&database).await, database.connect().await, database.connect().await);
     let gid = format!("'{}'", database.name);
@@ -194,17 +195,17 @@ async fn an_open_transaction_holds_back_its_own_rows_only() {
     database.close().await;
 }
 
-/// Scans of the frontiers: each meets all versions that an open transaction holds back.
+/// Scans of the frontiers: each reads all versions that an open transaction retains.
 async fn frontier_scans(session: &Session) -> i64 {
     session.run("select pg_stat_force_next_flush()").await;
     let scans = "select seq_scan + idx_scan from pg_stat_all_tables where relid = 'pgtrickle.pgt_frontiers'::regclass";
     session.number(scans).await
 }
 
-/// Rows that transactions of all kinds have put between consumed ones come in when they are committed, also on pages
-/// where this session has seen nothing but consumed rows meanwhile, and whatever becomes of the buffer's file.
+/// Rows that transactions of all kinds have inserted between consumed ones are read once they are committed, also on pages
+/// where this session has found only consumed rows meanwhile, and after the buffer's file was rewritten.
 #[tokio::test]
-async fn rows_among_consumed_ones_come_in_when_they_are_committed() {
+async fn late_commits_between_consumed_rows_are_read() {
     let database = Database::fresh("among").await;
     let (session, writer, holder) = (database.connect().await, database.connect().await, database.connect().await);
     session.run("create table t (id int primary key, g int not null, v int not null)").await;
@@ -214,7 +215,7 @@ async fn rows_among_consumed_ones_come_in_when_they_are_committed() {
     {
         session.run(&format!("select pgtrickle.create_stream_table('{name}', '{query}', '1d', 'DIFFERENTIAL')")).await;
     }
-    // More than a page of rows that never come to be, and two kinds that are in the buffer long before they are committed.
+    // More than a page of aborted rows, and two kinds that are in the buffer long before they are committed.
     let gid = format!("'{}'", database.name);
     writer.run("begin; update t set v = 0; update t set v = 1; rollback").await;
     holder.run(&format!("begin; update t set v = v + 1000 where id = 1; prepare transaction {gid}")).await;

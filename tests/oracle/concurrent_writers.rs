@@ -1,6 +1,6 @@
 //! Six writers, workers, refreshes by hand, readers: exact at every moment.
 //!
-//! Readers check invariants that hold in every snapshot, without stopping anybody. From time to time commits
+//! Readers check invariants that hold in every snapshot, without stopping the writers. From time to time commits
 //! (and nothing else: open and prepared transactions stay as they are) are held back for an exact comparison.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use pg_trickle_tests::bank::{self, Bank, STREAM_TABLES};
 use pg_trickle_tests::dice::seed;
-use pg_trickle_tests::exact::{self, Look};
+use pg_trickle_tests::exact::{self, Equality};
 use pg_trickle_tests::traffic::{self, Traffic};
 use pg_trickle_tests::{Database, Dice, Session};
 use tokio::time::sleep;
@@ -30,7 +30,7 @@ async fn refresher(database: Arc<Database>, traffic: Arc<Traffic>, seed: u64) {
     }
 }
 
-/// With commits held back a refresh and what follows see the same committed state.
+/// With commits blocked, a refresh and the comparison read the same committed state.
 async fn check_still(session: &Session, traffic: &Traffic, by_hand: bool) {
     let _still = traffic.commits.write().await;
     if by_hand {
@@ -41,11 +41,11 @@ async fn check_still(session: &Session, traffic: &Traffic, by_hand: bool) {
         bank::settle(session).await;
     }
     for (name, ..) in STREAM_TABLES {
-        let found = exact::differences(session, name, Look::Text).await;
+        let found = exact::differences(session, name, Equality::Text).await;
         if !found.is_empty() {
             let state = session.column(&format!("select s::text from pgtrickle.pgt_status() s where name::regclass = '{name}'::regclass union all select f::text from pgtrickle.pgt_frontiers f join pgtrickle.pgt_stream_tables t using (pgt_id) where pgt_relid = '{name}'::regclass union all select pg_current_snapshot()::text || clock_timestamp()::text")).await;
             sleep(Duration::from_secs(1)).await;
-            let later = exact::differences(session, name, Look::Text).await;
+            let later = exact::differences(session, name, Equality::Text).await;
             let state2 = session.column(&format!("select f::text from pgtrickle.pgt_frontiers f join pgtrickle.pgt_stream_tables t using (pgt_id) where pgt_relid = '{name}'::regclass union all select h::text from pgtrickle.get_refresh_history('{name}', 4) h")).await;
             panic!(
                 "by hand {by_hand}: {name} is not its query:\n{}\nstate {state:?}\na second later\n{}\n{}",
@@ -62,7 +62,7 @@ async fn check_locked(session: &Session, clerk: &Session, traffic: &Traffic) -> 
     session.run("begin; set local lock_timeout = '1s'").await;
     let lock = session.attempt("lock table banks, accounts, orders, lines, events in share mode");
     tokio::pin!(lock);
-    // Prepared transactions hold their locks until somebody decides them.
+    // Prepared transactions hold their locks until they are committed or rolled back.
     let locked = loop {
         tokio::select! {
             locked = &mut lock => break locked,

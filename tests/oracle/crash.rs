@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use pg_trickle_tests::bank::{self, Bank, STREAM_TABLES};
 use pg_trickle_tests::dice::seed;
-use pg_trickle_tests::exact::{self, Look};
+use pg_trickle_tests::exact::{self, Equality};
 use pg_trickle_tests::private::PrivateServer;
-use pg_trickle_tests::traffic::{Crew, Traffic};
+use pg_trickle_tests::traffic::{Traffic, Workload};
 use pg_trickle_tests::{Database, Session};
 use tokio::time::sleep;
 
@@ -20,21 +20,21 @@ const SCHEDULER: &str =
     "select pid from pg_stat_activity where application_name = 'pg_trickle_scheduler' and datname = current_database()";
 
 /// Writers and readers that end with their connection.
-fn start(database: &Arc<Database>, seed: u64) -> Crew {
-    let mut crew = Crew::default();
-    crew.add_writers(WRITERS, Bank, database, seed);
+fn start(database: &Arc<Database>, seed: u64) -> Workload {
+    let mut workload = Workload::default();
+    workload.add_writers(WRITERS, Bank, database, seed);
     // A broken invariant is a panic.
-    crew.add(bank::reader(database.clone(), crew.traffic.clone(), seed ^ 99));
-    crew
+    workload.add(bank::reader(database.clone(), workload.traffic.clone(), seed ^ 99));
+    workload
 }
 
-/// Prepared transactions outlive the crash: some are decided before the comparison and the rest stays open.
+/// Prepared transactions outlive the crash: some are committed before the comparison and the others stay open.
 async fn compare(session: &Session, traffic: &Traffic) {
     traffic.recover(session).await;
     traffic.decide(session, 0, true).await.expect("decided");
     bank::settle(session).await;
     for (name, ..) in STREAM_TABLES {
-        exact::check(session, name, Look::Text).await;
+        exact::check(session, name, Equality::Text).await;
     }
     while traffic.decide(session, 0, false).await.expect("decided") {}
 }

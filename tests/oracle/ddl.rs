@@ -1,10 +1,10 @@
 //! Changes under a stream table that are not row changes: never silently wrong.
 
-use pg_trickle_tests::exact::{self, Look};
+use pg_trickle_tests::exact::{self, Equality};
 use pg_trickle_tests::session::HANG;
 use pg_trickle_tests::{Database, Session};
 
-/// What a source goes through, and what the next refresh must call itself; no action where any will do.
+/// DDL on a source, and the action of the next refresh; no action where any is right.
 struct Case {
     what: &'static str,
     before: &'static str,
@@ -83,7 +83,7 @@ const CASES: &[Case] = &[
         DELTA,
     ),
     case(
-        "a dropped column that nobody reads",
+        "a dropped column that is not read",
         T,
         GROUPS,
         &["alter table t drop column note", "insert into t values (94, 3, 3)"],
@@ -97,7 +97,7 @@ const CASES: &[Case] = &[
         DELTA,
     ),
     case(
-        "another type for a column that nobody reads",
+        "another type for a column that is not read",
         T,
         GROUPS,
         &[
@@ -388,7 +388,7 @@ async fn last_action(session: &Session) -> String {
     session.value("select action from pgtrickle.get_refresh_history('st', 1)").await
 }
 
-/// Begins anew. Workers may still be at work here: that is not what these tests are about.
+/// Drops everything. A running refresh of a worker may make it fail for the moment.
 async fn clear(session: &Session) {
     while let Err(failure) =
         session.attempt("drop schema if exists public, elsewhere cascade; create schema public").await
@@ -397,7 +397,7 @@ async fn clear(session: &Session) {
     }
 }
 
-async fn play(session: &Session, case: &Case, refresh_each: bool) -> Result<(), String> {
+async fn replay(session: &Session, case: &Case, refresh_each: bool) -> Result<(), String> {
     clear(session).await;
     session.run(case.before).await;
     // In mode AUTO many changed rows may be recomputed.
@@ -408,7 +408,7 @@ async fn play(session: &Session, case: &Case, refresh_each: bool) -> Result<(), 
         if refresh_each || at + 1 == case.steps.len() {
             let refresh = session.attempt("select pgtrickle.refresh_stream_table('st')").await;
             refresh.map_err(|failure| format!("{failure}\non refresh after: {step}"))?;
-            let found = exact::differences(session, "st", Look::Text).await;
+            let found = exact::differences(session, "st", Equality::Text).await;
             if !found.is_empty() {
                 return Err(format!("differs after: {step}\n{}", found.join("\n")));
             }
@@ -422,13 +422,13 @@ async fn play(session: &Session, case: &Case, refresh_each: bool) -> Result<(), 
 }
 
 #[tokio::test]
-async fn sources_change_their_shape() {
+async fn schema_changes_of_sources_are_followed() {
     let database = Database::fresh("ddl").await;
     let session = database.connect().await;
     let mut wrong = vec![];
     for case in CASES {
         for refresh_each in [false, true] {
-            if let Err(error) = play(&session, case, refresh_each).await {
+            if let Err(error) = replay(&session, case, refresh_each).await {
                 wrong.push(format!("{} (refresh after every step: {refresh_each}): {error}", case.what));
             }
         }
@@ -437,9 +437,9 @@ async fn sources_change_their_shape() {
     database.close().await;
 }
 
-/// The same, left to the workers, which nobody tells that something changed but the change itself.
+/// The same, refreshed by the workers, which only the change itself notifies.
 #[tokio::test]
-async fn workers_notice_changes_of_shape() {
+async fn workers_follow_schema_changes() {
     let database = Database::fresh("ddl_workers").await;
     let session = database.connect().await;
     let mut wrong = vec![];
@@ -456,9 +456,9 @@ async fn workers_notice_changes_of_shape() {
             continue;
         }
         let definition = exact::definition(&session, "st").await;
-        let equal = format!("select not exists ({})", exact::differing("st", &definition, Look::Text));
+        let equal = format!("select not exists ({})", exact::differing("st", &definition, Equality::Text));
         if !session.reaches(&equal, HANG).await {
-            let found = exact::differences(&session, "st", Look::Text).await;
+            let found = exact::differences(&session, "st", Equality::Text).await;
             wrong.push(format!("{}: after {HANG:?}\n{}", case.what, found.join("\n")));
         }
     }

@@ -1,14 +1,14 @@
 //! Two writers, schedule `'0s'`, a diamond of stream tables: in any snapshot all of them show one moment.
 //!
 //! Most transactions change the sum, or move a row from one group to another, so a table that is ahead of another in
-//! some snapshot, or stands still while others move, is seen by the readers.
+//! some snapshot, or behind it, is seen by the readers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
 use pg_trickle_tests::dice::seed;
-use pg_trickle_tests::exact::{self, Look};
+use pg_trickle_tests::exact::{self, Equality};
 use pg_trickle_tests::{Database, Dice};
 
 /// By each reader, and of how many states of the data.
@@ -80,7 +80,7 @@ async fn read(database: Arc<Database>) -> (usize, usize) {
 }
 
 #[tokio::test]
-async fn a_snapshot_shows_one_moment() {
+async fn snapshot_shows_one_state() {
     let seed = seed("diamond");
     let database = Arc::new(Database::fresh("diamond").await);
     let session = database.connect().await;
@@ -103,7 +103,7 @@ async fn a_snapshot_shows_one_moment() {
     }
     exact::wait_fresh(&session).await;
     for table in exact::stream_tables(&session).await {
-        exact::check(&session, &table, Look::Text).await;
+        exact::check(&session, &table, Equality::Text).await;
     }
     assert_eq!(exact::errors(&session).await, Vec::<String>::new());
     println!(

@@ -1,8 +1,8 @@
-//! Every refusal: the right SQLSTATE, what a user needs to act on it, and nothing left behind.
+//! Every refusal: the right SQLSTATE, detail and hint where they help, and nothing left behind.
 
 use pg_trickle_tests::{Database, Failure, Session};
 
-/// What an error must carry beside its code.
+/// What an error must carry besides its code.
 #[derive(Clone, Copy, PartialEq)]
 enum Say {
     /// Raised by PostgreSQL itself, or plain enough.
@@ -210,7 +210,7 @@ async fn refused_statements() {
     session.run(SETUP).await;
     let wrong = run_cases(&session, STATEMENTS, str::to_owned).await;
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), STATEMENTS.len(), wrong.join("\n"));
-    // The owner of the source must learn who reads it.
+    // The owner of the source must see which stream table reads it.
     let failure = session.refuse("drop table t").await;
     assert!(failure.detail.unwrap_or_default().contains("table st"), "the detail names the stream table");
     database.close().await;
@@ -258,15 +258,15 @@ async fn missing_privileges() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     session.run(&format!("grant trigger on t to {role}; set role {role}; {create}; reset role")).await;
-    pg_trickle_tests::exact::check(&session, "mine", pg_trickle_tests::exact::Look::Text).await;
+    pg_trickle_tests::exact::check(&session, "mine", pg_trickle_tests::exact::Equality::Text).await;
     session.run(&format!("drop owned by {role} cascade; drop role {role}")).await;
     database.close().await;
 }
 
-/// A table that somebody else has changed does not fit its delta; whoever reads the report, or the history where a
-/// worker met it, learns which table it is and by how much.
+/// A table that was changed behind the guard does not fit its delta; the error, or the history where a worker met it, says
+/// which table it is and by how much.
 #[tokio::test]
-async fn a_delta_that_does_not_fit() {
+async fn misfitting_delta_is_an_error() {
     let database = Database::fresh("misfit").await;
     let session = database.connect().await;
     session.run(SETUP).await;
@@ -297,7 +297,7 @@ async fn a_delta_that_does_not_fit() {
 
 /// Rows that leave a group of which the table knows fewer, or none, are no change of it: the table starts over.
 #[tokio::test]
-async fn a_group_that_is_not_there() {
+async fn missing_group_is_an_error() {
     let database = Database::fresh("groups").await;
     let session = database.connect().await;
     session.run(SETUP).await;

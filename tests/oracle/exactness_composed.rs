@@ -1,9 +1,9 @@
-//! Random queries over random changes: operators meet that nobody thought of putting together.
+//! Random queries over random changes: any combination of operators.
 
 use std::time::Instant;
 
 use pg_trickle_tests::dice::{budget, seed};
-use pg_trickle_tests::exact::Look;
+use pg_trickle_tests::exact::Equality;
 use pg_trickle_tests::oracle::{Oracle, Subject};
 use pg_trickle_tests::{Dice, compose};
 
@@ -22,7 +22,7 @@ async fn composed_queries_stay_exact() {
             let sql = compose::query(&mut dice, depth);
             let by_worker = dice.percent(30);
             let name = format!("q{at}");
-            oracle.add(Subject { name, sql, look: Look::Values, incremental: true, by_worker }).await;
+            oracle.add(Subject { name, sql, equality: Equality::Values, incremental: true, by_worker }).await;
             queries += 1;
         }
         for _ in 0..8 {

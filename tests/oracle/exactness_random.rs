@@ -6,8 +6,8 @@ use pg_trickle_tests::oracle::{self, Oracle, Subject};
 use pg_trickle_tests::queries::{EXTENSIONS, FULL, MEANINGS, QUERIES, Query, SETS, WINDOWS};
 
 fn subject(query: &Query, by_worker: bool) -> Subject {
-    let Query { name, sql, look, incremental } = *query;
-    Subject { name: name.to_owned(), sql: sql.to_owned(), look, incremental, by_worker }
+    let Query { name, sql, equality, incremental } = *query;
+    Subject { name: name.to_owned(), sql: sql.to_owned(), equality, incremental, by_worker }
 }
 
 async fn every_construct(test: &str, by_worker: fn(&mut Dice) -> bool) {

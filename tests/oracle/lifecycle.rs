@@ -1,10 +1,10 @@
-//! The workers from the first wake-up to the last: who they are, when they work, when they do not.
+//! The workers' life: start, names, schedules, idleness, stop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use pg_trickle_tests::exact::{self, Look};
+use pg_trickle_tests::exact::{self, Equality};
 use pg_trickle_tests::private::PrivateServer;
 use pg_trickle_tests::{Database, Session};
 use tokio::task::JoinHandle;
@@ -26,7 +26,7 @@ fn workers(database: &str) -> String {
     )
 }
 
-/// Single-row transactions, one after the other, until told to stop. Nothing may fail.
+/// Single-row transactions, one after the other, until `stop`. None may fail.
 fn write_load(session: Session, stop: Arc<AtomicBool>) -> JoinHandle<u64> {
     tokio::spawn(async move {
         let mut count = 0;
@@ -40,7 +40,7 @@ fn write_load(session: Session, stop: Arc<AtomicBool>) -> JoinHandle<u64> {
 }
 
 #[tokio::test]
-async fn workers_come_by_themselves_and_say_who_they_are() {
+async fn workers_start_by_themselves_and_identify_themselves() {
     let database = Database::fresh("roles").await;
     let session = database.connect().await;
     let scheduler = format!(
@@ -56,7 +56,7 @@ async fn workers_come_by_themselves_and_say_who_they_are() {
     session.run(SETUP).await;
     session.run("insert into readings (sensor, value) values (1, 1)").await;
     exact::wait_fresh(&session).await;
-    exact::check(&session, "pairs", Look::Text).await;
+    exact::check(&session, "pairs", Equality::Text).await;
     let names =
         "select string_agg(distinct regexp_replace(application_name, '[0-9]+$', 'N'), ' ') from pg_stat_activity
                   where application_name like 'pg\\_trickle\\_%' and application_name <> 'pg_trickle_tests'";
@@ -68,7 +68,7 @@ async fn workers_come_by_themselves_and_say_who_they_are() {
 }
 
 #[tokio::test]
-async fn a_terminated_scheduler_is_replaced() {
+async fn terminated_scheduler_is_replaced() {
     let database = Database::fresh("terminated").await;
     let session = database.connect().await;
     session.run(SETUP).await;
@@ -80,8 +80,8 @@ async fn a_terminated_scheduler_is_replaced() {
         assert_eq!(ended, 1);
         session.run("insert into readings (sensor, value) values (1, 1)").await;
         exact::wait_fresh(&session).await;
-        exact::check(&session, "totals", Look::Text).await;
-        exact::check(&session, "pairs", Look::Text).await;
+        exact::check(&session, "totals", Equality::Text).await;
+        exact::check(&session, "pairs", Equality::Text).await;
     }
     database.close().await;
 }
@@ -109,8 +109,8 @@ async fn dropping_the_extension_is_never_blocked() {
     stop.store(true, Relaxed);
     let count = load.await.expect("no write failed");
     exact::wait_fresh(&session).await;
-    exact::check(&session, "pairs", Look::Text).await;
-    println!("dropping: {count} writes beside it");
+    exact::check(&session, "pairs", Equality::Text).await;
+    println!("dropping: {count} writes meanwhile");
     database.close().await;
 }
 
@@ -172,13 +172,13 @@ async fn disabling_stops_a_long_refresh_and_loses_nothing() {
     session.run("alter system reset pg_trickle.enabled").await;
     session.run("select pg_reload_conf()").await;
     exact::wait_fresh(&session).await;
-    exact::check(&session, "totals", Look::Text).await;
-    exact::check(&session, "pairs", Look::Text).await;
+    exact::check(&session, "totals", Equality::Text).await;
+    exact::check(&session, "pairs", Equality::Text).await;
     database.close().await;
 }
 
 #[tokio::test]
-async fn a_failing_table_is_suspended_alone_and_resumes() {
+async fn failing_table_is_suspended_alone_and_resumes() {
     let database = Database::fresh("suspended").await;
     let session = database.connect().await;
     session.run(SETUP).await;
@@ -200,8 +200,8 @@ async fn a_failing_table_is_suspended_alone_and_resumes() {
     session.run("insert into readings (sensor, value) values (4, 4)").await;
     let fresh = "select bool_and(n.n = t.n) from totals t join (select sensor, count(*) as n from readings group by sensor) n using (sensor)";
     session.wait_until(fresh).await;
-    exact::check(&session, "totals", Look::Text).await;
-    exact::check(&session, "pairs", Look::Text).await;
+    exact::check(&session, "totals", Equality::Text).await;
+    exact::check(&session, "pairs", Equality::Text).await;
     assert_eq!(session.number("select count(*) from ratio").await, 500, "a failed refresh changed the table");
 
     let failure = session.refuse("select pgtrickle.refresh_stream_table('ratio')").await;
@@ -210,13 +210,13 @@ async fn a_failing_table_is_suspended_alone_and_resumes() {
     session.run("select pgtrickle.resume_stream_table('above')").await;
     exact::wait_fresh(&session).await;
     for name in ["ratio", "above", "totals", "pairs"] {
-        exact::check(&session, name, Look::Text).await;
+        exact::check(&session, name, Equality::Text).await;
     }
     assert_eq!(session.number(&status("ratio", "consecutive_errors")).await, 0);
     database.close().await;
 }
 
-/// The schedule's promise, seen from outside: every row committed longer ago than the target is there.
+/// The longest time, seen by another session, from a commit until its row is visible.
 async fn staleness(schedule: &str, seconds: u64) -> Duration {
     let database = Database::fresh("fresh").await;
     let session = database.connect().await;
@@ -247,7 +247,7 @@ async fn staleness(schedule: &str, seconds: u64) -> Duration {
 }
 
 #[tokio::test]
-async fn never_staler_than_the_schedule_says() {
+async fn schedules_are_met() {
     for (schedule, limit) in [("1s", 1100), ("* * * * * *", 1100), ("0s", 300)] {
         let limit = Duration::from_millis(limit);
         let mut worst = Duration::MAX;
@@ -264,7 +264,7 @@ async fn never_staler_than_the_schedule_says() {
 }
 
 #[tokio::test]
-async fn schedules_are_inherited_and_pauses_kept() {
+async fn schedules_are_inherited_and_pauses_persist() {
     let database = Database::fresh("calculated").await;
     let session = database.connect().await;
     session
@@ -278,7 +278,7 @@ async fn schedules_are_inherited_and_pauses_kept() {
         .await;
     session.run("insert into t select g % 5 from generate_series(1, 50) g").await;
     session.wait_until("select n = 50 from top").await;
-    exact::check(&session, "below", Look::Text).await;
+    exact::check(&session, "below", Equality::Text).await;
     // Not initialised at creation: the workers do it at once, whatever the schedule.
     session.run("select pgtrickle.create_stream_table('later', 'select a from t', '1h', 'AUTO', false)").await;
     session.wait_until("select count(*) = 50 from later").await;
@@ -293,9 +293,9 @@ async fn schedules_are_inherited_and_pauses_kept() {
     database.close().await;
 }
 
-/// What tells of no changes is looked at on the schedule of its copy alone; who reads the copy hears of what was found.
+/// A source without change capture is polled on the schedule of its copy alone; consumers of the copy follow its changes.
 #[tokio::test]
-async fn a_copy_looks_on_its_own_schedule() {
+async fn copy_is_polled_on_its_own_schedule() {
     let database = Database::fresh("copies").await;
     let session = database.connect().await;
     session
@@ -315,7 +315,7 @@ async fn a_copy_looks_on_its_own_schedule() {
     session.wait_until("select sum(n) = 7 from named").await;
     session.wait_until("select count(*) = 2 from later").await;
     for name in ["often", "named", "later"] {
-        exact::check(&session, name, Look::Text).await;
+        exact::check(&session, name, Equality::Text).await;
     }
     assert_eq!(session.number("select count(*) from once").await, 0);
     database.close().await;
@@ -356,7 +356,7 @@ async fn idle_is_free() {
     );
     // WAL, transactions and reads of the database, and wake-ups of the workers.
     let activity = async || (admin.value(&state).await, pids.iter().map(|pid| wakeups(*pid)).collect::<Vec<_>>());
-    // Statistics of the last work are reported about ten seconds later, and that is the last thing to do.
+    // The last refresh is reported to the statistics about ten seconds later.
     let mut before = activity().await;
     for _ in 0..6 {
         sleep(11 * SECOND).await;
@@ -371,7 +371,7 @@ async fn idle_is_free() {
 
 /// As many worker processes as a server has by default, and more databases than that.
 #[tokio::test]
-async fn databases_take_turns_where_places_are_few() {
+async fn many_databases_share_few_worker_processes() {
     const DATABASES: usize = 20;
     let server = PrivateServer::start(&["max_worker_processes = 8"]);
     let first = Database::on(&server.server(), "turns").await;
@@ -379,7 +379,7 @@ async fn databases_take_turns_where_places_are_few() {
     for number in 1..DATABASES {
         let name = format!("{}_{number}", first.name);
         sessions[0].run(&format!("create database {name}")).await;
-        let session = first.beside(&name).await;
+        let session = first.connect_to(&name).await;
         session.run("create extension pg_trickle").await;
         sessions.push(session);
     }
@@ -397,7 +397,7 @@ async fn databases_take_turns_where_places_are_few() {
         }
         for session in &sessions {
             exact::wait_fresh(session).await;
-            exact::check(session, "total", Look::Text).await;
+            exact::check(session, "total", Equality::Text).await;
         }
     }
     let places =

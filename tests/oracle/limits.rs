@@ -1,10 +1,10 @@
-//! Refreshes that run away: who may end them, what ends them, and that they leave the others room.
+//! Runaway refreshes: who may cancel them, what ends them, and that other tables are refreshed meanwhile.
 
 use std::time::Instant;
 
 use pg_trickle_tests::{Database, Session};
 
-/// Some 30 billion triples: it goes on for an hour.
+/// Some 30 billion triples: it lasts an hour.
 const RUNAWAY: &str = "select count(*) as n from big a, big b, big c where a.v + b.v + c.v = -1";
 
 const SETUP: &str = "
@@ -32,7 +32,7 @@ async fn without_waiting(session: &Session, sql: &str) {
 }
 
 #[tokio::test]
-async fn its_owner_ends_a_runaway_refresh() {
+async fn owner_cancels_runaway_refresh() {
     let database = Database::fresh("runaway").await;
     let session = database.connect().await;
     session.run(SETUP).await;
@@ -46,7 +46,7 @@ async fn its_owner_ends_a_runaway_refresh() {
     session.wait_until("select pgtrickle.cancel_refresh('r')").await;
     let told = "select exists (select from pgtrickle.get_refresh_history('r') where error ~ 'cancel')";
     session.wait_until(told).await;
-    // It is tried again; paused, it stays at rest.
+    // It is retried; paused, it is not refreshed.
     watcher.wait_until(&at_work("r")).await;
     without_waiting(&session, "select pgtrickle.alter_stream_table('r', status => 'PAUSED')").await;
     watcher.wait_until(&format!("select not ({})", at_work("r"))).await;
@@ -68,7 +68,7 @@ async fn its_owner_ends_a_runaway_refresh() {
     // What alters or drops it does not wait.
     without_waiting(&session, "select pgtrickle.alter_stream_table('r', schedule => '1s')").await;
     watcher.wait_until(&at_work("r")).await;
-    // At whatever moment of the refresh they come.
+    // At any moment of the refresh.
     for delay in 0..20 {
         session.run("select pgtrickle.resume_stream_table('r')").await;
         session.run(&format!("select pg_sleep({delay} * 0.01)")).await;
@@ -76,7 +76,7 @@ async fn its_owner_ends_a_runaway_refresh() {
     }
     without_waiting(&session, "alter table r rename to renamed").await;
     session.run("select pgtrickle.resume_stream_table('renamed')").await;
-    // A refresh that began in this moment still says the name of before.
+    // A refresh that has just begun still shows the former name.
     watcher.wait_until(&at_work("r")).await;
     without_waiting(&session, "select pgtrickle.drop_stream_table('renamed')").await;
     runaway(&session, &watcher, "again").await;
@@ -86,7 +86,7 @@ async fn its_owner_ends_a_runaway_refresh() {
 }
 
 #[tokio::test]
-async fn a_limit_of_time_ends_a_refresh_and_counts() {
+async fn refresh_timeout_counts_as_failure() {
     let database = Database::fresh("limit").await;
     let session = database.connect().await;
     session.run(SETUP).await;
@@ -120,7 +120,7 @@ async fn a_limit_of_time_ends_a_refresh_and_counts() {
 }
 
 #[tokio::test]
-async fn runaways_leave_the_others_room() {
+async fn runaway_refreshes_leave_workers_for_others() {
     let database = Database::fresh("starve").await;
     let session = database.connect().await;
     session.run(SETUP).await;
@@ -144,9 +144,9 @@ async fn runaways_leave_the_others_room() {
     database.close().await;
 }
 
-/// Verifying and recomputing say what they are at, end when they are cancelled, and leave everything as it was.
+/// Verifying and recomputing show their activity, end when they are cancelled, and change nothing then.
 #[tokio::test]
-async fn whoever_verifies_or_recomputes_may_stop() {
+async fn verify_and_recompute_can_be_cancelled() {
     let database = Database::fresh("stopped").await;
     let session = database.connect().await;
     let watcher = database.connect().await;

@@ -1,6 +1,6 @@
-//! Ticks and those who lock what ticks read: nobody waits long for a tick, nobody is the victim of one.
+//! Ticks and other lockers of their sources: no session waits long for a tick or is the victim of a deadlock with one.
 
-use pg_trickle_tests::exact::{self, Look};
+use pg_trickle_tests::exact::{self, Equality};
 use pg_trickle_tests::{Database, Session};
 
 const SETUP: &str = "
@@ -11,10 +11,10 @@ const SETUP: &str = "
     select pgtrickle.create_stream_table('on_joined', 'select count(*) as n from joined', '0s');
     select pgtrickle.create_stream_table('alone', 'select id, v from aside', '0s')";
 
-/// One who locks the tables of a tick one after the other, in whatever order, gets them all, while the tables that do
-/// not need them stay fresh; and when he is gone the others follow.
+/// A transaction that locks the tables of a tick one after the other, in any order, gets them all, while stream tables that do
+/// not read them stay fresh; after its end the others are refreshed.
 #[tokio::test]
-async fn who_locks_what_ticks_read_gets_it_and_holds_up_nobody_else() {
+async fn ticks_yield_to_lockers_and_delay_no_other_table() {
     let database = Database::fresh("locks").await;
     let (session, holder) = (database.connect().await, database.connect().await);
     session.run(SETUP).await;
@@ -27,7 +27,7 @@ async fn who_locks_what_ticks_read_gets_it_and_holds_up_nobody_else() {
     for (round, (held, changed, wanted)) in (1..).zip(rounds) {
         holder.run("begin").await;
         holder.run(&format!("lock table {held} in access exclusive mode")).await;
-        // Workers have something to do with what is locked, and with what will be.
+        // Workers have changes to read from tables that are locked, and from those that will be.
         session.run(&format!("insert into {changed} values ({round}, 1)")).await;
         alone_is_fresh(&session, 2 * round).await;
         holder.run(&format!("lock table {wanted} in access exclusive mode")).await;
@@ -38,7 +38,7 @@ async fn who_locks_what_ticks_read_gets_it_and_holds_up_nobody_else() {
         session.wait_until(&format!("select n = {round} from on_joined")).await;
     }
     for name in ["joined", "on_joined", "alone"] {
-        exact::check(&session, name, Look::Text).await;
+        exact::check(&session, name, Equality::Text).await;
     }
     assert_eq!(session.number("select sum(consecutive_errors) from pgtrickle.pgt_frontiers").await, 0);
     database.close().await;
@@ -49,10 +49,10 @@ async fn alone_is_fresh(session: &Session, id: usize) {
     session.wait_until(&format!("select exists (select from alone where id = {id})")).await;
 }
 
-/// Who refreshes one side of a diamond holds up the other side, so that in no snapshot one of them is ahead; and nobody
-/// else.
+/// A refresh by hand of one side of a diamond delays the other side, so that no snapshot shows one of them ahead; it delays no
+/// other table.
 #[tokio::test]
-async fn a_refresh_by_hand_does_not_part_what_moves_together() {
+async fn manual_refresh_keeps_siblings_consistent() {
     let database = Database::fresh("locks_diamond").await;
     let (session, holder) = (database.connect().await, database.connect().await);
     session.run(SETUP).await;

@@ -1,4 +1,4 @@
-//! What `monitoring` asks can be answered, and its alerts are about what is asked.
+//! The queries of `monitoring` run, and its alerts use their metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ const QUERIES: &str = include_str!("../../monitoring/queries.yml");
 const ALERTS: &str = include_str!("../../monitoring/alerts.yml");
 const README: &str = include_str!("../../monitoring/README.md");
 
-/// A block of the file: the query, and what it says of each column.
+/// A block of the file: the query, and the usage of each column.
 #[derive(Default)]
 struct Question {
     sql: String,
@@ -57,7 +57,7 @@ fn mentioned(text: &str) -> BTreeSet<&str> {
 }
 
 #[tokio::test]
-async fn every_query_answers_with_the_columns_it_declares() {
+async fn queries_return_declared_columns() {
     let database = Database::fresh("monitoring").await;
     let session = database.connect().await;
     session
@@ -100,7 +100,7 @@ async fn every_query_answers_with_the_columns_it_declares() {
 }
 
 #[test]
-fn rules_and_pages_name_only_metrics_that_there_are() {
+fn rules_and_pages_name_existing_metrics() {
     let known = metrics();
     for (file, text) in [("alerts.yml", ALERTS), ("README.md", README), ("queries.yml", QUERIES)] {
         let unknown: Vec<_> = mentioned(text).into_iter().filter(|word| !known.contains(*word)).collect();

@@ -1,8 +1,8 @@
-//! Slow refreshes beside quick ones: who does them, who waits for whom, and what is left when one is cut off.
+//! Slow refreshes next to quick ones: the workers of the pool run them, in parallel, and leave nothing behind when terminated.
 
 use std::time::Duration;
 
-use pg_trickle_tests::exact::{self, Look};
+use pg_trickle_tests::exact::{self, Equality};
 use pg_trickle_tests::private::PrivateServer;
 use pg_trickle_tests::{Database, Session};
 
@@ -31,7 +31,7 @@ fn busy(name: &str) -> String {
     )
 }
 
-/// A database where it is known what takes how long.
+/// A database in which the durations of refreshes are known.
 async fn known(name: &str) -> (Database, Session) {
     let database = Database::fresh(name).await;
     let session = database.connect().await;
@@ -44,7 +44,7 @@ async fn known(name: &str) -> (Database, Session) {
 }
 
 #[tokio::test]
-async fn the_quick_does_not_wait_for_the_slow() {
+async fn quick_refresh_overtakes_slow_one() {
     let (database, session) = known("quick").await;
     for value in 10..13 {
         session.run(GATE).await;
@@ -55,13 +55,13 @@ async fn the_quick_does_not_wait_for_the_slow() {
         assert!(session.number("select value from slow_copy").await < value);
         session.run(OPEN).await;
         exact::wait_fresh(&session).await;
-        exact::check(&session, "slow_copy", Look::Text).await;
+        exact::check(&session, "slow_copy", Equality::Text).await;
     }
     database.close().await;
 }
 
 #[tokio::test]
-async fn the_slow_is_done_side_by_side() {
+async fn slow_refreshes_run_in_parallel() {
     let (database, session) = known("side_by_side").await;
     session
         .run(
@@ -78,13 +78,13 @@ async fn the_slow_is_done_side_by_side() {
         session.run(OPEN).await;
         exact::wait_fresh(&session).await;
     }
-    exact::check(&session, "slow_copy", Look::Text).await;
-    exact::check(&session, "slow_copy2", Look::Text).await;
+    exact::check(&session, "slow_copy", Equality::Text).await;
+    exact::check(&session, "slow_copy2", Equality::Text).await;
     database.close().await;
 }
 
 #[tokio::test]
-async fn a_worker_that_is_cut_off_leaves_nothing_behind() {
+async fn terminated_worker_leaves_no_locks() {
     let (database, session) = known("cut_off").await;
     for (value, end) in [(20, "pg_terminate_backend"), (21, "pg_cancel_backend"), (22, "pg_terminate_backend")] {
         session.run(GATE).await;
@@ -98,7 +98,7 @@ async fn a_worker_that_is_cut_off_leaves_nothing_behind() {
             .await;
         session.run(OPEN).await;
         exact::wait_fresh(&session).await;
-        exact::check(&session, "slow_copy", Look::Text).await;
+        exact::check(&session, "slow_copy", Equality::Text).await;
         assert_eq!(session.number("select value from slow_copy").await, value);
     }
     let held = "select count(*) from pg_locks where locktype in ('relation', 'object', 'advisory')
@@ -110,13 +110,13 @@ async fn a_worker_that_is_cut_off_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_drained_database_rests_until_it_is_undrained() {
+async fn drained_database_stays_idle_until_undrained() {
     let (database, session) = known("drained").await;
     assert_eq!(session.value("select pgtrickle.is_drained()").await, "f");
     session.run(GATE).await;
     session.run("update slow set value = 30").await;
     session.wait_until(&format!("select {} = 1", busy("slow_copy"))).await;
-    // What is under way goes on, nothing follows it.
+    // The running refresh continues, and no other one starts.
     assert_eq!(session.value("select pgtrickle.drain('0s')").await, "f");
     session.run(OPEN).await;
     assert_eq!(session.value("select pgtrickle.drain('1 hour')").await, "t");
@@ -142,7 +142,7 @@ async fn a_drained_database_rests_until_it_is_undrained() {
 }
 
 #[tokio::test]
-async fn a_broken_promise_is_counted() {
+async fn missed_deadlines_are_counted() {
     let (database, session) = known("promise").await;
     session.run("select pgtrickle.alter_stream_table('slow_copy', schedule => '50ms')").await;
     let missed = "select missed from pgtrickle.pgt_status() where name = 'public.slow_copy'";
@@ -152,7 +152,7 @@ async fn a_broken_promise_is_counted() {
     database.close().await;
 }
 
-/// Slow changes in several databases, and one worker for all of them: it goes from one to the other.
+/// Slow changes in several databases, and one pool worker that they share.
 #[tokio::test]
 async fn databases_share_a_pool_of_one() {
     let server = PrivateServer::start(&["pg_trickle.max_parallel_workers = 1"]);
@@ -161,7 +161,7 @@ async fn databases_share_a_pool_of_one() {
     for number in 1..3 {
         let name = format!("{}_{number}", first.name);
         sessions[0].run(&format!("create database {name}")).await;
-        sessions.push(first.beside(&name).await);
+        sessions.push(first.connect_to(&name).await);
         sessions[number].run("create extension pg_trickle").await;
     }
     for session in &sessions {
@@ -173,8 +173,8 @@ async fn databases_share_a_pool_of_one() {
         }
         for session in &sessions {
             exact::wait_fresh(session).await;
-            exact::check(session, "slow_copy", Look::Text).await;
-            exact::check(session, "quick_copy", Look::Text).await;
+            exact::check(session, "slow_copy", Equality::Text).await;
+            exact::check(session, "quick_copy", Equality::Text).await;
         }
     }
     for number in 1..3 {

@@ -1,6 +1,6 @@
 //! Random DAGs of stream tables under writers of all kinds, through `kill -9` of the server: exact at every moment.
 //!
-//! Each round has a DAG, and a seed that makes it again. Readers look in every snapshot at what is settled; at pauses
+//! Each round has a DAG, which its seed reproduces. Readers check in every snapshot the tables without pending changes; at pauses
 //! commits are held back, everything is brought up to date and compared; so it is after each crash, with the
 //! transactions that were prepared before it still open.
 
@@ -14,7 +14,7 @@ use pg_trickle_tests::operator::operator;
 use pg_trickle_tests::oracle::{SETTINGS, make_world};
 use pg_trickle_tests::private::PrivateServer;
 use pg_trickle_tests::settled::{self, Fact};
-use pg_trickle_tests::traffic::{Crew, Traffic};
+use pg_trickle_tests::traffic::{Traffic, Workload};
 use pg_trickle_tests::world::{self, Shuffle};
 use pg_trickle_tests::{Database, Dice, Session, exact};
 use tokio::time::sleep;
@@ -36,7 +36,7 @@ struct Tally {
     readings: u64,
 }
 
-/// One database, its DAG, and what is asked of it.
+/// One database, its DAG, and the facts to check.
 struct Round {
     database: Arc<Database>,
     dag: Arc<Dag>,
@@ -70,27 +70,32 @@ impl Round {
     }
 
     /// Writers, readers, an operator. What was prepared before is decided by the writers.
-    async fn start(&mut self) -> Crew {
-        let mut crew = Crew::default();
+    async fn start(&mut self) -> Workload {
+        let mut workload = Workload::default();
         let (database, seed) = (&self.database, self.dice.between(0, i64::MAX) as u64);
         let session = connect(database).await;
-        crew.traffic.recover(&session).await;
+        workload.traffic.recover(&session).await;
         for at in 0..READERS {
-            crew.add(settled::reader(database.clone(), crew.traffic.clone(), self.facts.clone(), seed ^ (100 + at)));
+            workload.add(settled::reader(
+                database.clone(),
+                workload.traffic.clone(),
+                self.facts.clone(),
+                seed ^ (100 + at),
+            ));
         }
-        crew.add(operator(database.clone(), crew.traffic.clone(), self.dag.clone(), seed ^ 200));
-        crew.add_writers(WRITERS, Shuffle, database, seed);
-        crew
+        workload.add(operator(database.clone(), workload.traffic.clone(), self.dag.clone(), seed ^ 200));
+        workload.add_writers(WRITERS, Shuffle, database, seed);
+        workload
     }
 
     /// Work with a pause in it, then a crash or a proper end.
     async fn stretch(&mut self, crash: Option<&mut PrivateServer>, tally: &mut Tally) {
-        let crew = self.start().await;
+        let workload = self.start().await;
         let session = connect(&self.database).await;
         sleep(STRETCH).await;
-        assert!(crew.is_complete(), "someone ended: {:?}", crew.end().await);
+        assert!(workload.is_complete(), "a task ended: {:?}", workload.end().await);
         {
-            let _still = crew.traffic.commits.write().await;
+            let _still = workload.traffic.commits.write().await;
             let way = *self.dice.pick(&WAYS);
             self.compare(&session, way, "in a pause").await;
         }
@@ -101,8 +106,8 @@ impl Round {
             server.kill_all();
             tally.crashes += 1;
         }
-        let traffic = Arc::clone(&crew.traffic);
-        crew.end().await;
+        let traffic = Arc::clone(&workload.traffic);
+        workload.end().await;
         tally.readings += traffic.compared.load(Relaxed);
         tally.transactions += traffic.finished.load(Relaxed);
         tally.committed += traffic.committed.load(Relaxed);
@@ -117,7 +122,7 @@ impl Round {
         }
     }
 
-    async fn play(&mut self, server: &mut PrivateServer, crashes: usize, tally: &mut Tally) {
+    async fn replay(&mut self, server: &mut PrivateServer, crashes: usize, tally: &mut Tally) {
         for crash in 0..crashes {
             self.stretch(Some(server), tally).await;
             server.restart();
@@ -128,7 +133,7 @@ impl Round {
         self.stretch(None, tally).await;
     }
 
-    /// Everything is decided, nothing failed on the way, and nothing is kept that everybody has seen.
+    /// All transactions are finished, no refresh failed, and no rows are retained that all consumers have read.
     async fn end(self) {
         let session = connect(&self.database).await;
         let traffic = Traffic::default();
@@ -141,8 +146,8 @@ impl Round {
         let empty = "select coalesce(sum(pending_rows), 0) = 0 from pgtrickle.change_buffer_sizes()";
         session.wait_until(empty).await;
         let mut errors = exact::errors(&session).await;
-        // A tick gives way to a TRUNCATE of several of its sources that met it half-way, and the operator's ALTER ends a
-        // refresh: both are tried again.
+        // A tick is the victim of a deadlock with a TRUNCATE of several of its sources, and the operator's ALTER cancels a
+        // refresh: both are retried.
         let gives_way = ["deadlock detected", "canceling statement due to user request"];
         errors.retain(|error| !gives_way.iter().any(|what| error.ends_with(what)));
         assert_eq!(errors, Vec::<String>::new());
@@ -161,7 +166,7 @@ async fn random_dags_stay_exact_through_crashes() {
     while tally.crashes < CRASHES || tally.readings == 0 || tally.committed == 0 || started.elapsed() < budget {
         let mut round = Round::begin(&server, first.wrapping_add(rounds)).await;
         let crashes = 1 + round.dice.below(2);
-        round.play(&mut server, crashes, &mut tally).await;
+        round.replay(&mut server, crashes, &mut tally).await;
         tally.tables += round.dag.nodes.len();
         round.end().await;
         rounds += 1;

@@ -1,4 +1,4 @@
-//! Logical replication: what an apply worker may write, and stream tables as they are published.
+//! Logical replication: apply workers write sources; stream tables are published.
 
 use pg_trickle_tests::private::PrivateServer;
 use pg_trickle_tests::{Database, Session};
@@ -7,11 +7,11 @@ async fn is_equal(session: &Session, table: &str) -> bool {
     session.holds(&format!("select is_equal from pgtrickle.verify_stream_table('{table}')")).await
 }
 
-/// A second database of the server, which goes with it.
+/// A second database of the server, dropped together with it.
 async fn other(database: &Database) -> Session {
     let name = format!("{}_other", database.name);
     database.admin().await.run(&format!("create database {name}")).await;
-    database.beside(&name).await
+    database.connect_to(&name).await
 }
 
 /// Subscribes to a publication of another database of the same server, whose slot cannot be made by the subscription, and
@@ -45,7 +45,7 @@ async fn unsubscribe(subscriber: &Session, publisher: &Session, publication: &st
 }
 
 #[tokio::test]
-async fn apply_workers_feed_sources_and_not_stream_tables() {
+async fn apply_workers_write_sources_but_not_stream_tables() {
     let server = PrivateServer::start(&["wal_level = logical"]);
     let to = Database::on(&server.server(), "copy").await;
     let (publisher, subscriber) = (other(&to).await, to.connect().await);
@@ -63,14 +63,14 @@ async fn apply_workers_feed_sources_and_not_stream_tables() {
              select pgtrickle.create_stream_table('sums', 'select count(*) as n, sum(v) as v from s', '0s')",
         )
         .await;
-    // The first copy and what comes later are captured.
+    // The first copy and later changes are captured.
     subscribe(&subscriber, &publisher, "sources").await;
     subscriber.wait_until("select n = 50 from sums").await;
     publisher.run("update t set v = v + 1; delete from t where id = 1; insert into t values (51, 51)").await;
     subscriber.wait_until("select v = (select sum(v) from t) and n = 50 and v = 1374 from sums").await;
     assert!(is_equal(&subscriber, "s").await && is_equal(&subscriber, "sums").await);
 
-    // Of what it would write to a stream table nothing arrives.
+    // It writes nothing to a stream table.
     subscribe(&subscriber, &publisher, "results").await;
     publisher.run("insert into s values (100, 100)").await;
     let refused = "select apply_error_count > 0 from pg_stat_subscription_stats where subname = 'results'";

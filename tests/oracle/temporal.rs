@@ -1,12 +1,12 @@
 //! Temporal filters while writers write and time passes: a table equals its query with the clock standing at its
-//! `data_timestamp`, in every mode, by workers and by hand; and it follows the clock when nobody writes.
+//! `data_timestamp`, in every mode, by workers and by hand; and it follows the clock without any write.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use pg_trickle_tests::dice::seed;
-use pg_trickle_tests::exact::{self, Look};
+use pg_trickle_tests::exact::{self, Equality};
 use pg_trickle_tests::{Database, Dice, Session};
 use tokio::sync::RwLock;
 use tokio::time::sleep;
@@ -63,7 +63,7 @@ const TABLES: [(&str, &str, &str); 9] = [
     ),
 ];
 
-/// Readings of the clock in canonical SQL, and what they are at a moment.
+/// Calls that read the clock in canonical SQL, and their types as literals.
 const READINGS: [(&str, &str); 3] =
     [("now()", "timestamptz"), ("CURRENT_DATE", "timestamptz::date"), ("LOCALTIMESTAMP", "timestamptz::timestamp")];
 
@@ -77,8 +77,8 @@ struct Traffic {
 async fn writer(database: Arc<Database>, traffic: Arc<Traffic>, seed: u64) -> u64 {
     let (session, mut dice, mut committed) = (database.connect().await, Dice::new(seed), 0);
     while !traffic.stop.load(Relaxed) {
-        let deeds: Vec<String> = (0..1 + dice.below(4)).map(|_| deed(&mut dice)).collect();
-        match session.attempt(&format!("begin; {}", deeds.join("; "))).await {
+        let changes: Vec<String> = (0..1 + dice.below(4)).map(|_| change(&mut dice)).collect();
+        match session.attempt(&format!("begin; {}", changes.join("; "))).await {
             Ok(()) => {
                 let _still = traffic.commits.read().await;
                 session.run(if dice.percent(90) { "commit" } else { "rollback" }).await;
@@ -94,7 +94,7 @@ async fn writer(database: Arc<Database>, traffic: Arc<Traffic>, seed: u64) -> u6
     committed
 }
 
-fn deed(dice: &mut Dice) -> String {
+fn change(dice: &mut Dice) -> String {
     let at = match dice.percent(5) {
         true => "null".to_owned(),
         false => format!("clock_timestamp() + {} * interval '1 millisecond'", dice.between(-2500, 2500)),
@@ -121,12 +121,12 @@ async fn check_at_its_time(session: &Session, table: &str) {
     let query = query.trim_end_matches(';').to_owned();
     let standing =
         READINGS.iter().fold(query, |query, (reading, ty)| query.replace(reading, &format!("'{moment}'::{ty}")));
-    let found = exact::differences_from(session, table, &format!("({standing}) q"), Look::Values).await;
+    let found = exact::differences_from(session, table, &format!("({standing}) q"), Equality::Values).await;
     session.run("commit").await;
     assert!(found.is_empty(), "{table} is not its query at {moment}:\n{}", found.join("\n"));
 }
 
-/// With commits held back, all tables are brought to what was committed, and compared while time passes on.
+/// With commits blocked, all tables are refreshed, and compared while time passes.
 async fn check_still(session: &Session, traffic: &Traffic, by_hand: bool) {
     let _still = traffic.commits.write().await;
     match by_hand {
@@ -166,7 +166,7 @@ async fn exact_at_the_time_of_the_frontier() {
     for writer in writers {
         committed += writer.await.expect("no panic");
     }
-    // Nobody writes any more: the workers alone see the last rows come and go.
+    // Without further writes only the workers move rows across the bounds.
     let passed = "select (select max(at) from events) < now() - interval '3 seconds'";
     session.wait_until(passed).await;
     let gone = "select (select count(*) from recent) + (select count(*) from around) + (select count(*) from valid)

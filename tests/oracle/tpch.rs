@@ -9,7 +9,7 @@ const ROWS: u64 = 1_000;
 const ROUNDS: usize = 3;
 
 #[tokio::test]
-async fn the_queries_of_tpch_are_followed() {
+async fn tpch_queries_stay_exact() {
     let database = Database::fresh("tpch").await;
     let session = database.connect().await;
     tpch::load(session.client(), SCALE).await.expect("the data");

@@ -1,8 +1,8 @@
-//! Refreshes and creations inside transactions that write themselves, and beside those of others.
+//! Refreshes and creations inside transactions that write themselves, and next to concurrent ones.
 
 use std::time::Duration;
 
-use pg_trickle_tests::exact::{self, Look};
+use pg_trickle_tests::exact::{self, Equality};
 use pg_trickle_tests::{Database, Session};
 
 const SETUP: &str = "
@@ -43,19 +43,19 @@ const SCRIPTS: &[&str] = &[
 
 async fn check_all(session: &Session, script: &str, when: &str) {
     for name in TABLES {
-        let found = exact::differences(session, name, Look::Text).await;
+        let found = exact::differences(session, name, Equality::Text).await;
         assert!(found.is_empty(), "{name} {when} of: {script}\n{}", found.join("\n"));
     }
 }
 
-async fn play(session: &Session, script: &str) {
+async fn replay(session: &Session, script: &str) {
     for statement in script.split("; ").map(str::trim) {
         match statement.strip_prefix('@') {
             None if script.starts_with("do ") => break,
             None => session.run(statement).await,
             Some(name) => {
                 exact::refresh(session, name).await;
-                let found = exact::differences(session, name, Look::Text).await;
+                let found = exact::differences(session, name, Equality::Text).await;
                 assert!(found.is_empty(), "{name} in the middle of: {script}\n{}", found.join("\n"));
             }
         }
@@ -74,7 +74,7 @@ async fn refreshes_see_their_own_transaction() {
         for script in SCRIPTS {
             for end in ["rollback", "commit"] {
                 session.run(&format!("begin isolation level {level}")).await;
-                play(&session, script).await;
+                replay(&session, script).await;
                 session.run(end).await;
                 for name in TABLES {
                     exact::refresh(&session, name).await;
@@ -88,7 +88,7 @@ async fn refreshes_see_their_own_transaction() {
     database.close().await;
 }
 
-/// Whoever commits late is seen late, and once.
+/// A late commit is seen late, and once.
 #[tokio::test]
 async fn late_commits_are_not_lost() {
     let database = Database::fresh("late").await;
@@ -124,7 +124,7 @@ async fn late_commits_are_not_lost() {
     database.close().await;
 }
 
-/// A refresh that is prepared with its transaction, or rolled back, has not happened for anybody else.
+/// A refresh that is prepared with its transaction, or rolled back, is invisible to other sessions.
 #[tokio::test]
 async fn refreshes_end_with_their_transaction() {
     let database = Database::fresh("undone").await;
@@ -150,7 +150,7 @@ async fn refreshes_end_with_their_transaction() {
     database.close().await;
 }
 
-/// A second reader of other columns comes while writers are at work that know only of the first.
+/// A second consumer, of other columns, is created while open transactions capture for the first one only.
 #[tokio::test]
 async fn new_readers_miss_nothing_of_writers_in_flight() {
     let database = Database::fresh("widening").await;
@@ -199,7 +199,7 @@ async fn creations_are_transactional() {
         assert_eq!(session.number("select count(*) from pgtrickle.pgt_stream_tables").await, 0);
         session.run(&format!("begin; savepoint s; {all}; rollback to s; {all}; commit")).await;
         exact::wait_fresh(&session).await;
-        exact::check(&session, "a", Look::Text).await;
+        exact::check(&session, "a", Equality::Text).await;
         session.run("begin; select pgtrickle.drop_stream_table('a'); insert into t values (4, 1, 1); rollback; insert into t values (5, 5, 5)").await;
         exact::refresh_and_check(&session, "a").await;
         assert_eq!(session.number("select count(*) from a").await, 3, "round {round}");
@@ -220,7 +220,7 @@ async fn refreshing_nothing_does_nothing() {
     assert_eq!(session.value("select pg_current_xact_id_if_assigned()").await, "");
     session.run("commit").await;
     assert_eq!(session.number("select count(*) from pgtrickle.pgt_refresh_history").await, history);
-    // An update of columns that nobody reads, to the values that were there, is nothing either.
+    // An update of unread columns to the same values is no change either.
     session.run("update u set name = name").await;
     session.run("select pgtrickle.refresh_stream_table('j')").await;
     assert_eq!(session.number("select count(*) from pgtrickle.pgt_refresh_history").await, history);

@@ -1,4 +1,4 @@
-//! `wait_for_stream_table`: who has waited reads what was written, and waits for nothing else.
+//! `wait_for_stream_table`: it returns when earlier commits are visible, and waits for nothing else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -37,7 +37,7 @@ async fn fill(database: &Database) -> Session {
 }
 
 #[tokio::test]
-async fn who_waits_reads_what_he_wrote() {
+async fn waiter_reads_its_own_writes() {
     let database = Database::fresh("own_writes").await;
     let session = fill(&database).await;
     let started = Instant::now();
@@ -63,10 +63,10 @@ async fn who_waits_reads_what_he_wrote() {
     database.close().await;
 }
 
-/// What a table on the way has handed on counts with what it has not: here the last table is refreshed alone, much
-/// later than those that it reads.
+/// Changes that an upstream table has passed on count like those that it has not: here the last table is refreshed alone,
+/// much later than the tables that it reads.
 #[tokio::test]
-async fn the_whole_way_counts_however_each_part_is_refreshed() {
+async fn wait_covers_all_upstream_tables() {
     let database = Database::fresh("way").await;
     let session = fill(&database).await;
     session.run("select pgtrickle.drop_stream_table('total')").await;
@@ -88,12 +88,12 @@ async fn the_whole_way_counts_however_each_part_is_refreshed() {
     database.close().await;
 }
 
-/// Writers who go on do not keep him waiting who has asked before.
+/// Transactions that commit after the call do not prolong the wait.
 #[tokio::test]
-async fn later_writes_are_not_waited_for() {
+async fn wait_ignores_later_writes() {
     let database = Arc::new(Database::fresh("steady").await);
     let session = fill(&database).await;
-    // Out of step with what they read, most of the time.
+    // Most of the time at another frontier than its source.
     session.run("select pgtrickle.alter_stream_table('total', schedule => '200ms')").await;
     let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let writers: Vec<_> = (0..2)
@@ -126,7 +126,7 @@ async fn later_writes_are_not_waited_for() {
 }
 
 #[tokio::test]
-async fn time_is_kept() {
+async fn timeouts_are_honoured() {
     let database = Database::fresh("time").await;
     let session = fill(&database).await;
     session
@@ -149,7 +149,7 @@ async fn time_is_kept() {
     database.close().await;
 }
 
-/// Waits for a table that others drop meanwhile: then it comes no more.
+/// Waits for a table that is dropped meanwhile: an error.
 async fn wait_until_gone(waiter: &Session, table: &str, others: impl Future<Output = ()>) {
     let asked = wait(table, "1 h");
     let (outcome, ()) = tokio::join!(waiter.attempt(&asked), others);
@@ -157,9 +157,9 @@ async fn wait_until_gone(waiter: &Session, table: &str, others: impl Future<Outp
     assert!(["42P01", "42809"].contains(&failure.code.as_str()), "{failure}");
 }
 
-/// A waiter is in nobody's way: its source can be altered, emptied and dropped.
+/// A waiting session holds no locks: its sources can be altered, truncated and dropped.
 #[tokio::test]
-async fn nothing_is_held_while_waiting() {
+async fn waiter_holds_no_locks() {
     let database = Database::fresh("holds_nothing").await;
     let (session, waiter) = (fill(&database).await, database.connect().await);
     session.run("select pgtrickle.create_stream_table('daily', 'select g, s from sums', '1d')").await;
@@ -181,9 +181,9 @@ async fn nothing_is_held_while_waiting() {
     database.close().await;
 }
 
-/// Who waits looks at several tables, and locks them in another order than DROP: neither is the victim of a deadlock.
+/// The wait reads several tables, and locks them in another order than DROP: neither is the victim of a deadlock.
 #[tokio::test]
-async fn dropping_and_waiting_end_in_no_deadlock() {
+async fn waiting_and_dropping_do_not_deadlock() {
     let database = Database::fresh("no_deadlock").await;
     let (session, waiter) = (database.connect().await, database.connect().await);
     session.run("create table a (id int primary key); create table b (id int primary key)").await;
@@ -201,7 +201,7 @@ async fn dropping_and_waiting_end_in_no_deadlock() {
 }
 
 #[tokio::test]
-async fn waiting_in_vain_is_an_error() {
+async fn hopeless_wait_is_an_error() {
     let database = Database::fresh("in_vain").await;
     let session = fill(&database).await;
     session.run("create table other (id int); create table plain (id int)").await;
@@ -255,7 +255,7 @@ async fn waiting_in_vain_is_an_error() {
 }
 
 #[tokio::test]
-async fn without_workers_nobody_need_wait() {
+async fn wait_without_workers_is_an_error() {
     let server = PrivateServer::start(&["pg_trickle.enabled = off"]);
     let database = Database::on(&server.server(), "disabled").await;
     let session = fill(&database).await;

@@ -16,7 +16,7 @@ begin
   return 'exact';
 end $$;
 
--- The same: the stream table against its defining query.
+-- The same for a stream table and its defining query.
 create function check_stream_table(name text) returns text language plpgsql as $$
 declare
   definition regclass;
@@ -38,7 +38,7 @@ create function last_refresh() returns bigint language sql as $$
   select coalesce(max(refresh_id), 0) from pgtrickle.pgt_refresh_history
 $$;
 
--- What refreshes of a stream table did after that one: the action, rows inserted, deleted and updated, in this shape.
+-- The refreshes of a stream table after that one: action, rows inserted, deleted and updated, formatted by `shape`.
 create function done_since(before bigint, name text, shape text) returns text language sql as $$
   select coalesce(string_agg(format(shape, h.action, h.rows_inserted, h.rows_deleted, h.rows_updated), ', ' order by h.refresh_id),
                   'NO_DATA')
@@ -46,7 +46,7 @@ create function done_since(before bigint, name text, shape text) returns text la
    where h.refresh_id > before and t.pgt_relid = name::regclass
 $$;
 
--- Refreshes, checks, and says what the refresh did: 'exact after DIFFERENTIAL'.
+-- Refreshes, checks, and returns the action of the refresh: 'exact after DIFFERENTIAL'.
 create function refreshed_how(name text) returns text language plpgsql as $$
 declare
   before bigint := last_refresh();
@@ -55,7 +55,7 @@ begin
   return verdict || ' after ' || done_since(before, name, '%s');
 end $$;
 
--- A stream table that nobody refreshes but the test.
+-- A stream table that only the test refreshes.
 create procedure follow(name text, query text, mode text default 'AUTO') language plpgsql as $$
 begin
   perform pgtrickle.create_stream_table(name, query, schedule => '1d', refresh_mode => mode);

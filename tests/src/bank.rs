@@ -2,13 +2,13 @@
 //!
 //! Invariants of every snapshot: money is only moved; an order's total is the sum of its lines; events come in
 //! pairs that cancel. A stream table that mixed two snapshots would break them, and readers can see it without
-//! stopping anybody.
+//! stopping the writers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::session::{Failure, Session};
-use crate::traffic::{Deeds, Traffic};
+use crate::traffic::{Changes, Traffic};
 use crate::{Database, Dice, exact};
 
 const ACCOUNTS: i64 = 200;
@@ -81,7 +81,7 @@ pub const STREAM_TABLES: [(&str, &str, &str); 16] = [
     ),
 ];
 
-/// Queries that are true at any moment, whatever refreshes and commits go on.
+/// Queries that are true at any moment, during any refreshes and commits.
 pub const INVARIANTS: [&str; 9] = [
     "select total = 20000 and n = 200 from total",
     "select sum(total) = 20000 and sum(n) = 200 from by_bank",
@@ -105,7 +105,7 @@ pub async fn create(session: &Session) {
     }
 }
 
-/// Brings everything up to date without hurrying the workers: by hand only what they leave for hours.
+/// Waits for the workers to refresh everything; by hand only the tables with a schedule of hours.
 pub async fn settle(session: &Session) {
     for (name, ..) in STREAM_TABLES.iter().filter(|(_, schedule, _)| *schedule == "1h") {
         exact::refresh(session, name).await;
@@ -113,14 +113,14 @@ pub async fn settle(session: &Session) {
     exact::wait_fresh(session).await;
 }
 
-impl Deeds for Bank {
-    async fn deed(&self, session: &Session, dice: &mut Dice) -> Result<bool, Failure> {
-        deed(session, dice).await
+impl Changes for Bank {
+    async fn change(&self, session: &Session, dice: &mut Dice) -> Result<bool, Failure> {
+        change(session, dice).await
     }
 }
 
 /// One change that keeps the invariants; false when it did only a part.
-async fn deed(session: &Session, dice: &mut Dice) -> Result<bool, Failure> {
+async fn change(session: &Session, dice: &mut Dice) -> Result<bool, Failure> {
     let (one, two) = (dice.between(1, ACCOUNTS), dice.between(1, ACCOUNTS));
     let (cents, bank, customer) = (dice.between(-3000, 3000), dice.between(0, BANKS), dice.between(1, 15));
     let order =
@@ -172,7 +172,7 @@ async fn only_value(session: &Session, sql: &str) -> Result<Option<String>, Fail
     Ok(session.try_rows(sql).await?.into_iter().next().and_then(|row| row.into_iter().next()).flatten())
 }
 
-/// Reads the invariants until told to stop; how often.
+/// Checks the invariants until the traffic stops; how often.
 pub async fn reader(database: Arc<Database>, traffic: Arc<Traffic>, seed: u64) -> Result<u64, Failure> {
     let session = database.try_connect().await?;
     let mut dice = Dice::new(seed);

@@ -4,15 +4,15 @@
 //! as they are, so that a tick has all three or none, and no snapshot ever shows a difference.
 
 use crate::compose::{self, Relation, Type};
-use crate::exact::{self, Look};
+use crate::exact::{self, Equality};
 use crate::queries::{FULL, QUERIES, Query, SETS, WINDOWS};
 use crate::{Dice, Session};
 
-/// Queries with more rows to begin with are left alone, and so are those with none, from which little comes.
+/// Queries with more rows at the start are skipped, and so are those with none.
 const ROWS: i64 = 250;
 /// Joins upon joins multiply: of no more tables than this.
 const FACTORS: usize = 3;
-/// A schedule that leaves the table to refreshes by hand, and to those who read it.
+/// A schedule under which only refreshes by hand, and of its consumers, refresh the table.
 const BY_HAND: &str = "1h";
 pub const SCHEDULES: [&str; 9] = ["0s", "0s", "0s", "100ms", "1s", "2s", "*/2 * * * * *", "calculated", BY_HAND];
 
@@ -23,7 +23,7 @@ pub struct Node {
     pub sql: String,
     pub schedule: &'static str,
     pub mode: &'static str,
-    pub look: Look,
+    pub equality: Equality,
     /// Of how many tables its rows are multiplied.
     factors: usize,
 }
@@ -36,14 +36,14 @@ pub struct Dag {
     pub witness: String,
 }
 
-/// Ways to bring everything up to date.
+/// Ways to refresh everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// Refreshes by hand of what nobody reads, and with it of all that it reads.
+    /// Refreshes by hand of the tables without consumers, and so of all that they read.
     Hand,
-    /// The workers', and by hand only what they leave for hours.
+    /// By the workers, and by hand only the tables with a schedule of hours.
     Workers,
-    /// The same, asked for table by table.
+    /// The same, with `wait_for_stream_table` for each table.
     Waiting,
 }
 
@@ -117,8 +117,8 @@ impl Dag {
         dag
     }
 
-    fn name(&self, beside: usize) -> String {
-        format!("st_{:02}", self.nodes.len() + beside)
+    fn name(&self, offset: usize) -> String {
+        format!("st_{:02}", self.nodes.len() + offset)
     }
 
     async fn draw(&self, session: &Session, dice: &mut Dice, streams: &[Relation]) -> Node {
@@ -133,7 +133,7 @@ impl Dag {
                     (sql, factors, None)
                 }
             };
-            let look = query.map_or(Look::Values, |query| query.look);
+            let equality = query.map_or(Equality::Values, |query| query.equality);
             let modes = if query.is_none_or(|query| query.incremental) {
                 ["AUTO", "DIFFERENTIAL", "FULL"]
             } else {
@@ -141,12 +141,12 @@ impl Dag {
             };
             let (schedule, mode) = (*dice.pick(&SCHEDULES), modes[dice.weighted(&[4, 4, 2])]);
             if is_fit(session, &sql).await {
-                return Node { name: self.name(0), sql, schedule, mode, look, factors };
+                return Node { name: self.name(0), sql, schedule, mode, equality, factors };
             }
         }
     }
 
-    /// One query twice, maintained and recomputed, and what they do not have in common.
+    /// One query twice, maintained and recomputed, and their difference.
     async fn draw_twins(&mut self, session: &Session, dice: &mut Dice, streams: &[Relation]) -> [Node; 3] {
         let sql = loop {
             let (sql, _) = composed(dice, streams);
@@ -159,7 +159,8 @@ impl Dag {
         let difference = format!("{} union all {}", without(&one, &other), without(&other, &one));
         self.twins = [one.clone(), other.clone()];
         self.witness = self.name(2);
-        let node = |name, sql, mode| Node { name, sql, schedule: "0s", mode, look: Look::Values, factors: FACTORS };
+        let node =
+            |name, sql, mode| Node { name, sql, schedule: "0s", mode, equality: Equality::Values, factors: FACTORS };
         [
             node(one, sql.clone(), "DIFFERENTIAL"),
             node(other, sql, "FULL"),
@@ -186,10 +187,10 @@ impl Dag {
         self.refreshable().into_iter().filter(|node| node.name != self.witness).collect()
     }
 
-    /// Brings everything to a committed state that stands still. A crash may have left something paused.
+    /// Refreshes everything while commits are blocked. A crash may have left a table paused.
     pub async fn bring_up_to_date(&self, session: &Session, way: Way) {
         session.run("select pgtrickle.resume_stream_table(pgt_relid::text) from pgtrickle.pgt_stream_tables where status = 'PAUSED'").await;
-        for name in self.left_to_hand(session, way).await {
+        for name in self.refreshed_by_hand(session, way).await {
             exact::refresh(session, &name).await;
         }
         match way {
@@ -207,7 +208,7 @@ impl Dag {
         }
     }
 
-    async fn left_to_hand(&self, session: &Session, way: Way) -> Vec<String> {
+    async fn refreshed_by_hand(&self, session: &Session, way: Way) -> Vec<String> {
         if way == Way::Hand {
             let unread = self.nodes.iter().filter(|node| !self.is_read(&node.name));
             return unread.map(|node| node.name.clone()).collect();
@@ -222,7 +223,7 @@ impl Dag {
     pub async fn differences(&self, session: &Session) -> Vec<String> {
         let mut found = vec![];
         for node in &self.nodes {
-            let lines = exact::differences(session, &node.name, node.look).await;
+            let lines = exact::differences(session, &node.name, node.equality).await;
             found.extend(lines.into_iter().map(|line| format!("{}: {line}", node.name)));
         }
         found

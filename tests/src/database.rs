@@ -97,7 +97,7 @@ impl Database {
     }
 
     /// A connection to another database of the same server.
-    pub async fn beside(&self, name: &str) -> Session {
+    pub async fn connect_to(&self, name: &str) -> Session {
         self.server.connect(name).await
     }
 

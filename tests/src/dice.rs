@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A seeded generator with the few questions that the tests ask.
+/// A seeded generator with the few distributions that the tests need.
 pub struct Dice {
     random: fastrand::Rng,
 }
@@ -55,7 +55,7 @@ pub fn seed(test: &str) -> u64 {
     seed
 }
 
-/// How long a random test goes on: `SECONDS_EACH`, or what the test asks for.
+/// How long a random test runs: `SECONDS_EACH`, or `default`.
 pub fn budget(default: u64) -> Duration {
     let seconds = std::env::var("SECONDS_EACH").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(seconds.unwrap_or(default))

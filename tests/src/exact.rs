@@ -1,7 +1,7 @@
 //! The comparison of stream tables with their queries.
 //!
 //! Law: `T except all Q` and `Q except all T` are both empty, T and Q read in one snapshot. Equal values
-//! may look different (numeric 1.0 and 1.00), so where the query determines the look it is compared as well.
+//! may have different text (numeric 1.0 and 1.00), so where the query determines the text it is compared as well.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::session::{HANG, Session};
 
 /// What the query determines of its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
-    /// Values up to `=`: which of several equal keys represents its group is anybody's choice.
+pub enum Equality {
+    /// Values up to `=`: which of several equal keys represents its group is left open.
     Values,
     /// The text of every row as well.
     Text,
@@ -36,37 +36,37 @@ fn comparison(table: &str, query: &str, rows: impl Fn(&str) -> String) -> String
 }
 
 /// How `table` differs from its query in the session's present snapshot; empty if it does not.
-pub async fn differences(session: &Session, table: &str, look: Look) -> Vec<String> {
+pub async fn differences(session: &Session, table: &str, equality: Equality) -> Vec<String> {
     let query = definition(session, table).await;
-    differences_from(session, table, &query, look).await
+    differences_from(session, table, &query, equality).await
 }
 
 /// How `table` differs from another relation: a name, or a query in parentheses with an alias.
-pub async fn differences_from(session: &Session, table: &str, other: &str, look: Look) -> Vec<String> {
-    session.column(&differing(table, other, look)).await
+pub async fn differences_from(session: &Session, table: &str, other: &str, equality: Equality) -> Vec<String> {
+    session.column(&differing(table, other, equality)).await
 }
 
 /// The query for that.
-pub fn differing(table: &str, other: &str, look: Look) -> String {
+pub fn differing(table: &str, other: &str, equality: Equality) -> String {
     let values = comparison(table, other, |relation| format!("select * from {relation}"));
     let text = comparison(table, other, |relation| format!("select r::text from {relation} as r"));
-    match look {
-        Look::Values => values,
-        Look::Text => format!("{values} union all {text}"),
-        Look::TextOnly => text,
+    match equality {
+        Equality::Values => values,
+        Equality::Text => format!("{values} union all {text}"),
+        Equality::TextOnly => text,
     }
 }
 
 /// Compares in one snapshot of its own; for times in which nothing is written.
-pub async fn check(session: &Session, table: &str, look: Look) {
-    let found = differences(session, table, look).await;
+pub async fn check(session: &Session, table: &str, equality: Equality) {
+    let found = differences(session, table, equality).await;
     assert!(found.is_empty(), "{table} is not its query:\n{}", found.join("\n"));
 }
 
 /// Refreshes and compares.
 pub async fn refresh_and_check(session: &Session, table: &str) {
     refresh(session, table).await;
-    check(session, table, Look::Text).await;
+    check(session, table, Equality::Text).await;
 }
 
 pub async fn refresh(session: &Session, table: &str) {
@@ -78,7 +78,7 @@ pub async fn stream_tables(session: &Session) -> Vec<String> {
     session.column("select pgt_relid::text from pgtrickle.pgt_stream_tables order by pgt_id").await
 }
 
-/// Waits until the workers have brought every stream table to this moment.
+/// Waits until the workers have refreshed every stream table after this moment.
 pub async fn wait_fresh(session: &Session) {
     let stale = format!("from pgtrickle.pgt_status() where {}", is_stale(session).await);
     let started = std::time::Instant::now();

@@ -45,7 +45,7 @@ impl Home {
         made + &format!("set search_path = {};\n", self.path())
     }
 
-    /// Drops what any home has, for another to be made.
+    /// Drops the schemas of all homes.
     pub fn clear() -> String {
         let schemas = TABLES.iter().chain([&EXTENSIONS, &"decoy"]);
         let dropped: String = schemas.map(|schema| format!("drop schema if exists {schema} cascade; ")).collect();
@@ -59,7 +59,7 @@ impl Home {
         }
     }
 
-    /// What must not be taken for what is meant: tables that are not on the path, and functions that a call reaches only
+    /// Objects that a query must not resolve to: tables that are not on the path, and functions that a call reaches only
     /// where their arguments fit better than those of the server's.
     pub fn trap(&self) -> String {
         if !self.decoys {

@@ -1,7 +1,7 @@
 //! What the tests on a live server share.
 //!
 //! Law: a stream table equals its query, as a multiset, on one committed snapshot. `exact` compares the two,
-//! everything else here makes situations in which they could differ.
+//! the other modules make situations in which they could differ.
 
 pub mod bank;
 pub mod compose;

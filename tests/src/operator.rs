@@ -1,4 +1,4 @@
-//! What somebody does by hand while workers and writers go on: refreshes, other schedules and modes, rests.
+//! Commands by hand during the work of writers and workers: refreshes, other schedules and modes, pauses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::{Database, Dice};
 
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// Goes on until told to stop; how many deeds were done.
+/// Runs until the traffic stops; how many changes were made.
 pub async fn operator(
     database: Arc<Database>,
     traffic: Arc<Traffic>,
@@ -20,7 +20,7 @@ pub async fn operator(
 ) -> Result<u64, Failure> {
     let session = database.try_connect().await?;
     session.attempt(SETTINGS).await?;
-    // A prepared transaction may hold what a change of mode waits for, and nobody decides it.
+    // A prepared transaction may hold the locks that a change of mode waits for, and stay open.
     session.attempt("set lock_timeout = '1s'").await?;
     let mut dice = Dice::new(seed);
     let mut count = 0;
@@ -41,7 +41,7 @@ async fn act(session: &Session, traffic: &Traffic, dag: &Dag, dice: &mut Dice) -
         let name = &dice.pick(&dag.refreshable()).name;
         return session.attempt(&format!("select pgtrickle.refresh_stream_table('{name}')")).await;
     }
-    // Who wants everything up to date goes by schedules, and waits for the end of a rest.
+    // `bring_up_to_date` goes by schedules, and waits for the end of a pause.
     let _still = traffic.commits.read().await;
     let node = *dice.pick(&dag.changeable());
     let modes = ["AUTO", "FULL", node.mode];

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::exact::{self, Look};
+use crate::exact::{self, Equality};
 use crate::home::Home;
 use crate::session::{Failure, Session};
 use crate::{Database, Dice, shrink, world};
@@ -12,7 +12,7 @@ use crate::{Database, Dice, shrink, world};
 pub struct Subject {
     pub name: String,
     pub sql: String,
-    pub look: Look,
+    pub equality: Equality,
     pub incremental: bool,
     /// Left to the workers; the others are refreshed by hand.
     pub by_worker: bool,
@@ -50,17 +50,18 @@ impl Subject {
 }
 
 /// Runs one logged entry; an error undoes the entry's transaction, as the same error would on replay.
-pub async fn play(session: &Session, entry: &str) -> Result<(), Failure> {
+pub async fn replay(session: &Session, entry: &str) -> Result<(), Failure> {
     let Err(failure) = session.attempt(entry).await else {
         return Ok(());
     };
     session.run("rollback").await;
-    // Invalid values and taken keys are part of the game, broken statements and internal errors are not.
-    let fair = !entry.starts_with("select") && ["22", "23", "40"].iter().any(|class| failure.code.starts_with(class));
-    if fair { Ok(()) } else { Err(failure) }
+    // Invalid values and taken keys are expected, broken statements and internal errors are not.
+    let expected =
+        !entry.starts_with("select") && ["22", "23", "40"].iter().any(|class| failure.code.starts_with(class));
+    if expected { Ok(()) } else { Err(failure) }
 }
 
-/// Makes the tables, with what the server has for them; by what statements.
+/// Makes the tables, with what the server supports; returns the statements.
 pub async fn make_world(session: &Session) -> String {
     make_world_at(session, &Home::PLAIN).await
 }
@@ -101,7 +102,7 @@ impl Oracle {
     }
 
     pub async fn act(&mut self, entry: String) {
-        let outcome = play(&self.session, &entry).await;
+        let outcome = replay(&self.session, &entry).await;
         self.log.push(entry);
         if let Err(failure) = outcome {
             let entry = self.log[self.log.len() - 1].clone();
@@ -194,7 +195,7 @@ impl Oracle {
         if !self.has(subject) {
             return;
         }
-        let found = exact::differences(&self.session, &subject.name, subject.look).await;
+        let found = exact::differences(&self.session, &subject.name, subject.equality).await;
         if !found.is_empty() {
             self.fault(subject, format!("is not its query after {after}:\n{}", found.join("\n"))).await;
         }
@@ -204,11 +205,11 @@ impl Oracle {
         &self.log
     }
 
-    /// Nothing went wrong, and what must be true of the histories: no failed refresh, and no recomputation where deltas were promised.
+    /// Checks that there were no faults, no failed refresh, and no recomputation of an incremental table.
     pub async fn finish(self) {
         assert!(self.faults.is_empty(), "{} failures:\n{}", self.faults.len(), self.faults.join("\n"));
         let mut errors = exact::errors(&self.session).await;
-        // A tick gives way to a TRUNCATE of several of its sources that met it half-way, and is tried again.
+        // A tick is the victim of a deadlock with a TRUNCATE of several of its sources, and is retried.
         errors.retain(|error| !error.ends_with("deadlock detected"));
         assert!(errors.is_empty(), "refreshes failed:\n{}", errors.join("\n"));
         for subject in self.subjects.iter().filter(|subject| subject.incremental) {

@@ -24,7 +24,7 @@ fn is_root() -> bool {
     output.stdout.trim_ascii() == b"0"
 }
 
-/// PostgreSQL refuses to run as root: then user postgres, or who owns the shared server, runs it.
+/// PostgreSQL refuses to run as root: then user postgres, or the owner of the shared server, runs it.
 fn command(program: &Path) -> Command {
     let mut command = match is_root() {
         false => Command::new(program),
@@ -97,7 +97,7 @@ impl PrivateServer {
         Server::at(&format!("postgresql://postgres@127.0.0.1:{}/postgres", self.port))
     }
 
-    /// Starts the stopped or killed server again. Who was killed may hold shared memory for a moment.
+    /// Starts the stopped or killed server again. A killed process may hold shared memory for a moment.
     pub fn restart(&mut self) {
         let started = Instant::now();
         loop {

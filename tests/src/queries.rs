@@ -1,11 +1,11 @@
-//! Defining queries over the tables of `world`: every construct, and what is to be expected of it.
+//! Defining queries over the tables of `world`: every construct, and what to expect of it.
 
 mod extensions;
 mod meanings;
 mod sets;
 mod windows;
 
-use crate::exact::Look::{self, Text, TextOnly, Values};
+use crate::exact::Equality::{self, Text, TextOnly, Values};
 
 pub use extensions::EXTENSIONS;
 pub use meanings::MEANINGS;
@@ -16,17 +16,17 @@ pub use windows::WINDOWS;
 pub struct Query {
     pub name: &'static str,
     pub sql: &'static str,
-    pub look: Look,
+    pub equality: Equality,
     /// Must be maintained from changes; the others may be recomputed.
     pub incremental: bool,
 }
 
-const fn delta(name: &'static str, look: Look, sql: &'static str) -> Query {
-    Query { name, sql, look, incremental: true }
+const fn delta(name: &'static str, equality: Equality, sql: &'static str) -> Query {
+    Query { name, sql, equality, incremental: true }
 }
 
-const fn any(name: &'static str, look: Look, sql: &'static str) -> Query {
-    Query { name, sql, look, incremental: false }
+const fn any(name: &'static str, equality: Equality, sql: &'static str) -> Query {
+    Query { name, sql, equality, incremental: false }
 }
 
 /// In the order of their creation: later ones may read earlier ones.
@@ -374,7 +374,7 @@ pub static QUERIES: &[Query] = &[
     ),
 ];
 
-/// Constructs of which only exactness is asked.
+/// Constructs that need not be incremental.
 pub static FULL: &[Query] = &[
     any(
         "y_exclude",

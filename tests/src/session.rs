@@ -52,7 +52,7 @@ impl From<tokio_postgres::Error> for Failure {
 }
 
 impl Failure {
-    /// The server or the connection went away: said by the server before it goes (class 57P) or not at all.
+    /// The server or the connection ended, with an error of class 57P or without.
     pub fn is_disconnect(&self) -> bool {
         self.code.starts_with("08") || ["57P01", "57P02", "57P03"].contains(&self.code.as_str())
     }

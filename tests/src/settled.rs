@@ -1,8 +1,8 @@
 //! What is true in every snapshot, whatever writers, refreshes and crashes go on.
 //!
-//! **Law:** a stream table that has seen all that a snapshot holds of what it reads equals its query in that very
-//! snapshot. It has, of a source, where the source's change buffer is empty; of a stream table, also where both
-//! stand at the same frontier, as after a common tick.
+//! **Law:** a stream table that has read all changes of its sources that a snapshot shows equals its query in that
+//! snapshot. It has read those of a source if the source's change buffer is empty; those of a stream table also if both
+//! are at the same frontier, as after a common tick.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,9 +14,9 @@ use crate::session::{Failure, Session};
 use crate::traffic::Traffic;
 use crate::{Database, Dice};
 
-/// How many facts are looked at in one snapshot.
+/// How many facts are checked in one snapshot.
 const AT_ONCE: usize = 4;
-/// TRUNCATE does not heed snapshots: it is kept away before one is taken.
+/// TRUNCATE ignores snapshots: these locks exclude it before one is taken.
 const BEGIN: &str = "begin isolation level repeatable read, read only;
     lock table items, docs, keyless, ref, link, folded, parts, base, pairs, tagged, tags_bag in access share mode";
 
@@ -30,24 +30,24 @@ pub struct Fact {
 /// The facts about a DAG: of each table, and of the twins.
 pub async fn facts(session: &Session, dag: &Dag) -> Vec<Fact> {
     let [one, other] = &dag.twins;
-    let look = exact::Look::Values;
+    let equality = exact::Equality::Values;
     let mut facts = vec![Fact {
         what: format!("{one} and {other} show two moments"),
         condition: "select true".to_owned(),
-        comparison: exact::differing(one, other, look),
+        comparison: exact::differing(one, other, equality),
     }];
     for node in &dag.nodes {
         let query = exact::definition(session, &node.name).await;
         facts.push(Fact {
             what: format!("{} is settled and not its query", node.name),
             condition: session.value(&condition(&node.name)).await,
-            comparison: exact::differing(&node.name, &query, node.look),
+            comparison: exact::differing(&node.name, &query, node.equality),
         });
     }
     facts
 }
 
-/// The query for the query that tells whether a stream table owes nothing.
+/// The query for the query that says whether a stream table has no pending changes.
 fn condition(name: &str) -> String {
     format!(
         "select 'select f.frontier is not null and f.reinitialize is null'
@@ -64,7 +64,7 @@ fn condition(name: &str) -> String {
     )
 }
 
-/// Reads until told to stop; how many comparisons were due.
+/// Reads until the traffic stops; how many comparisons were made.
 pub async fn reader(
     database: Arc<Database>,
     traffic: Arc<Traffic>,
@@ -76,7 +76,7 @@ pub async fn reader(
     let mut dice = Dice::new(seed);
     let mut compared = 0;
     while !traffic.stopped() {
-        match look(&session, &facts, &mut dice).await {
+        match compare(&session, &facts, &mut dice).await {
             Ok(count) => {
                 compared += count;
                 traffic.compared.fetch_add(count, Relaxed);
@@ -88,7 +88,7 @@ pub async fn reader(
     Ok(compared)
 }
 
-async fn look(session: &Session, facts: &[Fact], dice: &mut Dice) -> Result<u64, Failure> {
+async fn compare(session: &Session, facts: &[Fact], dice: &mut Dice) -> Result<u64, Failure> {
     session.attempt(BEGIN).await?;
     let mut compared = 0;
     for _ in 0..AT_ONCE {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::Database;
 use crate::exact;
 use crate::home::Home;
-use crate::oracle::{Oracle, Subject, play, refresh_of};
+use crate::oracle::{Oracle, Subject, refresh_of, replay};
 use crate::session::Session;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,11 +33,11 @@ impl Trial<'_> {
         }
         let last = refresh_of(self.failing);
         for entry in entries.iter().chain([&last]) {
-            if play(&self.session, entry).await.is_err() {
+            if replay(&self.session, entry).await.is_err() {
                 return true;
             }
         }
-        !exact::differences(&self.session, &self.failing.name, self.failing.look).await.is_empty()
+        !exact::differences(&self.session, &self.failing.name, self.failing.equality).await.is_empty()
     }
 }
 
@@ -77,7 +77,7 @@ pub async fn shrink(database: &Database, oracle: &Oracle, failing: &str) -> Stri
     let mut entries = relevant(oracle.log(), &subjects);
     let name = format!("{}_shrink", database.name);
     database.admin().await.run(&format!("create database {name}")).await;
-    let session = database.beside(&name).await;
+    let session = database.connect_to(&name).await;
     session.run("create extension pg_trickle").await;
     let trial = Trial { session, setup: &oracle.setup, subjects, failing };
     if !trial.fails(&entries).await {

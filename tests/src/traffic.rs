@@ -1,7 +1,7 @@
 //! Concurrent writers with savepoints, rollbacks and prepared transactions, whatever it is that they change.
 //!
-//! Invariant: who holds `commits` for writing keeps the committed state still, and only that: open and prepared
-//! transactions stay as they are, and refreshes go on.
+//! Invariant: a task that holds `commits` for writing freezes the committed state, and only that: open and prepared
+//! transactions stay as they are, and refreshes continue.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ static NAMES: AtomicU64 = AtomicU64::new(0);
 /// What all writers share.
 #[derive(Default)]
 pub struct Traffic {
-    /// Held for reading by who commits.
+    /// Held for reading during a commit.
     pub commits: RwLock<()>,
     pub stop: AtomicBool,
     pub finished: AtomicU64,
@@ -31,17 +31,17 @@ pub struct Traffic {
 }
 
 /// What writers do.
-pub trait Deeds: Clone + Send + Sync + 'static {
-    /// One change; false when it did only a part of what belongs together.
-    fn deed(&self, session: &Session, dice: &mut Dice) -> impl Future<Output = Result<bool, Failure>> + Send;
+pub trait Changes: Clone + Send + Sync + 'static {
+    /// One change; false if it made only a part of it.
+    fn change(&self, session: &Session, dice: &mut Dice) -> impl Future<Output = Result<bool, Failure>> + Send;
 
-    /// Now and then a statement that locks everybody out, for a transaction of its own.
+    /// Now and then a statement with an exclusive lock, for a transaction of its own.
     fn alone(&self, _dice: &mut Dice) -> Option<String> {
         None
     }
 
-    /// Whether an error belongs to the game: then the transaction is undone.
-    fn is_fair(&self, failure: &Failure) -> bool {
+    /// Whether an error is expected: then the transaction is rolled back.
+    fn is_expected(&self, failure: &Failure) -> bool {
         failure.is_contention()
     }
 }
@@ -60,7 +60,7 @@ impl Traffic {
         }
     }
 
-    /// Ends a transaction. Prepared ones are left to whichever writer comes by.
+    /// Ends a transaction. Any writer may finish the prepared ones.
     async fn finish(&self, session: &Session, dice: &mut Dice) -> Result<(), Failure> {
         match dice.weighted(&[80, 8, 12]) {
             0 => {
@@ -70,7 +70,7 @@ impl Traffic {
             }
             1 => session.attempt("rollback").await?,
             _ => {
-                // Names are the server's, not the database's, and outlive whoever gave them.
+                // Names are per server, not per database, and outlive the session.
                 let name = format!("traffic {} {}", std::process::id(), NAMES.fetch_add(1, Relaxed));
                 session.attempt(&format!("prepare transaction '{name}'")).await?;
                 self.prepared.lock().await.push_back(name);
@@ -79,7 +79,7 @@ impl Traffic {
         Ok(())
     }
 
-    /// Decides the oldest prepared transaction, once there are `more_than` others.
+    /// Commits or rolls back the oldest prepared transaction, once there are `more_than` others.
     pub async fn decide(&self, session: &Session, more_than: usize, commit: bool) -> Result<bool, Failure> {
         let name = {
             let mut waiting = self.prepared.lock().await;
@@ -97,7 +97,7 @@ impl Traffic {
         Ok(true)
     }
 
-    /// After a crash: what the server remembers is what there is to decide.
+    /// After a crash: reads the prepared transactions from the server.
     pub async fn recover(&self, session: &Session) {
         let mut waiting = self.prepared.lock().await;
         *waiting = session.column("select gid from pg_prepared_xacts where database = current_database()").await.into();
@@ -105,7 +105,7 @@ impl Traffic {
 
     async fn transaction(
         &self,
-        deeds: &impl Deeds,
+        changes: &impl Changes,
         session: &Session,
         dice: &mut Dice,
         level: &str,
@@ -117,14 +117,14 @@ impl Traffic {
             if undone || kept {
                 session.attempt("savepoint s").await?;
             }
-            let whole = deeds.deed(session, dice).await?;
+            let whole = changes.change(session, dice).await?;
             if undone {
                 session.attempt("rollback to savepoint s").await?;
             } else if kept {
                 session.attempt("release savepoint s").await?;
             }
             if !whole && !undone {
-                // Half of a pair was taken by somebody else.
+                // Another transaction has deleted half of a pair.
                 return session.attempt("rollback").await;
             }
         }
@@ -143,9 +143,9 @@ impl Traffic {
     }
 }
 
-/// Writes until told to stop; how many transactions. A lost connection ends it with the error.
+/// Writes until the traffic stops; how many transactions. A lost connection ends it with the error.
 pub async fn writer(
-    deeds: impl Deeds,
+    changes: impl Changes,
     database: Arc<Database>,
     traffic: Arc<Traffic>,
     seed: u64,
@@ -158,18 +158,18 @@ pub async fn writer(
     while !traffic.stopped() {
         let commit = dice.percent(75);
         traffic.decide(&session, 2, commit).await?;
-        let outcome = match deeds.alone(&mut dice) {
+        let outcome = match changes.alone(&mut dice) {
             Some(statement) => traffic.alone(&session, &statement).await,
             None => {
                 let level = if dice.percent(30) { "repeatable read" } else { "read committed" };
-                traffic.transaction(&deeds, &session, &mut dice, level).await
+                traffic.transaction(&changes, &session, &mut dice, level).await
             }
         };
         count += 1;
         traffic.finished.fetch_add(1, Relaxed);
         match outcome {
             Ok(()) => {}
-            Err(failure) if deeds.is_fair(&failure) => {
+            Err(failure) if changes.is_expected(&failure) => {
                 traffic.contended.fetch_add(1, Relaxed);
                 session.attempt("rollback").await?;
             }
@@ -180,21 +180,21 @@ pub async fn writer(
     Ok(count)
 }
 
-/// Those who work at the same time; each returns how much it did.
+/// Concurrent tasks; each returns how much it did.
 #[derive(Default)]
-pub struct Crew {
+pub struct Workload {
     pub traffic: Arc<Traffic>,
     tasks: Vec<JoinHandle<Result<u64, Failure>>>,
 }
 
-impl Crew {
+impl Workload {
     pub fn add(&mut self, task: impl Future<Output = Result<u64, Failure>> + Send + 'static) {
         self.tasks.push(tokio::spawn(task));
     }
 
-    pub fn add_writers(&mut self, count: u64, deeds: impl Deeds, database: &Arc<Database>, seed: u64) {
+    pub fn add_writers(&mut self, count: u64, changes: impl Changes, database: &Arc<Database>, seed: u64) {
         for at in 0..count {
-            self.add(writer(deeds.clone(), database.clone(), self.traffic.clone(), seed ^ at));
+            self.add(writer(changes.clone(), database.clone(), self.traffic.clone(), seed ^ at));
         }
     }
 

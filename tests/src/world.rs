@@ -1,13 +1,13 @@
 //! Tables full of hard values, and random changes of them.
 //!
-//! Values come from small pools, so that keys collide, groups come and go, and NULL meets everything.
+//! Values are drawn from small pools, so that keys collide, groups appear and vanish, and NULL is everywhere.
 
 use crate::dice::Dice;
 use crate::home::Home;
 use crate::session::{Failure, Session};
-use crate::traffic::Deeds;
+use crate::traffic::Changes;
 
-/// The type of a column, as far as making values goes.
+/// The type of a column, for drawing values.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Key,
@@ -387,8 +387,8 @@ pub fn transaction(dice: &mut Dice) -> String {
 #[derive(Clone)]
 pub struct Shuffle;
 
-impl Deeds for Shuffle {
-    async fn deed(&self, session: &Session, dice: &mut Dice) -> Result<bool, Failure> {
+impl Changes for Shuffle {
+    async fn change(&self, session: &Session, dice: &mut Dice) -> Result<bool, Failure> {
         let rows = loop {
             let statement = statement(dice);
             if !statement.starts_with("truncate") {
@@ -404,7 +404,7 @@ impl Deeds for Shuffle {
     }
 
     /// Taken keys and invalid values belong to random changes.
-    fn is_fair(&self, failure: &Failure) -> bool {
+    fn is_expected(&self, failure: &Failure) -> bool {
         failure.is_contention() || ["22", "23"].iter().any(|class| failure.code.starts_with(class))
     }
 }

@@ -1,6 +1,6 @@
 //! TPC-H and Nexmark: the data, the queries, and the changes that happen to the data.
 //!
-//! Law: everything here is a function of a scale and a seed. It knows no stream tables: whoever uses it
+//! Law: everything here is a function of a scale and a seed. It knows no stream tables: its user
 //! says how a query is kept, this crate says what its right answer is.
 
 pub mod copy;

@@ -1,4 +1,4 @@
--- γ: groups come, change and go; NULL keys, FILTER, HAVING, aggregates of nothing.
+-- γ: groups appear, change and vanish; NULL keys, FILTER, HAVING, aggregates of nothing.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all
@@ -22,7 +22,7 @@ select * from busy order by shop;
 select refreshed_how('scores'), refreshed_how('rounded'), refreshed_how('sizes');
 select * from sizes order by n;
 
--- A sum of no value is NULL, not 0; its scale is that of the values that are there.
+-- A sum of no value is NULL, not 0; its scale is that of the present values.
 update sales set price = null where shop = 'a' and price = 2.50;
 select refreshed_how('by_shop');
 select * from by_shop where shop = 'a';
@@ -30,13 +30,13 @@ update sales set price = null where shop = 'a';
 select refreshed_how('by_shop'), refreshed_how('good');
 select * from by_shop where shop = 'a';
 
--- The smallest and the largest value leave.
+-- The smallest and the largest value are deleted.
 update sales set price = 10 where shop is null and price = 4;
 delete from sales where shop is null and price = 3;
 select refreshed_how('by_shop'), refreshed_how('scores');
 select * from by_shop where shop is null;
 
--- Values that do not add up again: NaN and infinities come and go.
+-- Values that cannot be subtracted: NaN and infinities are inserted and deleted.
 update sales set price = 'NaN' where shop = 'b';
 insert into sales (shop, price, score) values ('b', 'Infinity', 'infinity'), ('b', 7, '-infinity');
 select refreshed_how('by_shop'), refreshed_how('scores');
@@ -48,7 +48,7 @@ delete from sales where price = 'Infinity';
 select refreshed_how('by_shop'), refreshed_how('all_sales'), refreshed_how('scores');
 select * from by_shop where shop = 'b';
 
--- A group moves as a whole, and the last row of a group takes it along.
+-- A group moves as a whole, and a group vanishes with its last row.
 update sales set shop = 'c' where shop = 'a';
 delete from sales where shop is null;
 select refreshed_how('by_shop'), refreshed_how('busy'), refreshed_how('sizes');

@@ -33,7 +33,7 @@ select pgtrickle.refresh_stream_table('x', null);
 select count(*) from pgtrickle.get_refresh_history('x', null);
 select pgtrickle.wait_for_stream_table('x', null);
 select count(*) > 0 as tree from pgtrickle.dependency_tree(null);
--- Replacing keeps what is left out, also where the columns are others.
+-- Replacing retains omitted options, also with other columns.
 select pgtrickle.alter_stream_table('x', schedule => '7m', refresh_mode => 'FULL');
 select pgtrickle.create_or_replace_stream_table('x', 'select id, v + 1 as v from t');
 select schedule, refresh_mode from pgtrickle.pgt_status();
@@ -42,7 +42,7 @@ select schedule, refresh_mode from pgtrickle.pgt_status();
 select pgtrickle.create_or_replace_stream_table('x', 'select id from t', '1h', 'AUTO');
 select schedule, refresh_mode from pgtrickle.pgt_status();
 select pgtrickle.drop_stream_table('x', null);
--- No function of the API is strict: a NULL would make it do nothing, without a word.
+-- No function of the API is strict: a NULL would make it do nothing, silently.
 select p.oid::regprocedure from pg_proc p join pg_depend d on d.objid = p.oid and d.deptype = 'e' and d.classid = 'pg_proc'::regclass
  where p.pronamespace = 'pgtrickle'::regnamespace and p.proisstrict and p.prolang = (select oid from pg_language where lanname = 'c')
    and p.pronargs > 0 order by 1;

@@ -1,4 +1,4 @@
--- ORDER BY of a subquery, where what reads it relies on it: it becomes the order of the reader, or the query is recomputed.
+-- ORDER BY of a subquery on which the outer query relies: it becomes the order there, or the query is recomputed.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all

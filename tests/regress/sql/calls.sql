@@ -1,4 +1,4 @@
--- What can change while no source does is refused by its name, wherever in the query it is.
+-- Functions whose results can change without a change of a source are refused by name, anywhere in the query.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all
@@ -52,7 +52,7 @@ select pgtrickle.create_stream_table('st', 'select id from t tablesample system 
 -- expect-error
 select pgtrickle.create_stream_table('st', 'select id from t order by random()');
 
--- What depends on settings that a stream table keeps is as good as immutable.
+-- Functions that depend only on settings that a stream table stores are accepted like immutable ones.
 set timezone = 'Asia/Tokyo';
 set datestyle = 'German';
 call follow('kept', $$
@@ -71,7 +71,7 @@ set datestyle = 'German';
 select check_stream_table('kept'), check_stream_table('grouped');
 select id, day, text, plain, zone, parsed from kept order by id;
 
--- What nothing reads is not asked for: in views, subqueries, joins and CTEs, however deep.
+-- Unread columns need no privilege and no capture: in views, subqueries, joins and CTEs, at any depth.
 create view stamped as select t.*, random() as r, now() as seen, top() as highest, v::small as few from t;
 create view counted as select id, v, r, seen, count(*) over () as n from (select id, v, r + 1 as r, seen from stamped) s;
 call follow('unread', 'select id, v from stamped where id > 0', 'DIFFERENTIAL');
@@ -81,7 +81,7 @@ call follow('unread_using', 'select id, v from (select id, random() as r from t)
 call follow('unread_cte', 'with a as materialized (select id, random() as r from t), b as (select id, r from a) select x.id, y.id as other from b x left join b y on y.id > x.id', 'DIFFERENTIAL');
 call follow('unread_lateral', 'select t.id, l.n from t, lateral (select count(*) as n, random() as r from t u where u.v = t.v) l', 'DIFFERENTIAL');
 call follow('unread_group', 'select v, n from (select v, count(*) as n, max(random()) as r from t group by v) g', 'DIFFERENTIAL');
--- An aggregate is read by what counts its rows.
+-- An aggregate whose rows are counted is read.
 call follow('unread_one', 'select t.id, l.w from t left join lateral (select t.v as w, count(u.v) as n from t u where u.v = t.id) l on true', 'DIFFERENTIAL');
 call follow('unread_none', 'select count(*) as n from (select max(v) as m from t where id > 100) s', 'DIFFERENTIAL');
 call follow('unread_outer', 'select (select count(*) from (select max(t.v) as m from t u) s) as n from t');
@@ -106,7 +106,7 @@ select pgtrickle.create_stream_table('st', 'select id from t where v < (select m
 -- expect-error
 select pgtrickle.create_stream_table('st', 'select count(*) as n from (select id, r from stamped) s group by r');
 
--- The settings of a refresh are those of the creation, and none that delays or ends it comes from who refreshes.
+-- The settings of a refresh are those of the creation, and no setting of the refreshing session delays or ends it.
 create function says(name text) returns text language plpgsql immutable as 'begin return current_setting(name); end';
 create table asked (name text primary key);
 set timezone = 'UTC';

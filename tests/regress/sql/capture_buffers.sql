@@ -1,4 +1,4 @@
--- What waits in change buffers can be seen, is pruned when all have seen it, and is nobody else's to touch.
+-- Pending rows of change buffers can be read, are pruned when all consumers have read them, and cannot be changed.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all
@@ -6,7 +6,7 @@ create table t (id integer primary key, action text, v numeric(10, 2), note text
 call follow('va', 'select id, action from t');
 call follow('vb', 'select id, v from t');
 insert into t values (1, 'run', 1.5, 'x'), (2, null, null, 'y');
-update t set note = 'nobody reads it';
+update t set note = 'not read';
 update t set v = 2.5 where id = 1;
 delete from t where id = 2;
 select attname, format_type(atttypid, atttypmod) as type from pg_attribute
@@ -18,20 +18,20 @@ select pgtrickle.pending_changes(1);
 -- expect-error
 select * from pgtrickle.pending_changes(4711) as t (action text);
 
--- Rows of the own transaction are there before it commits.
+-- Rows of the own transaction are visible before it commits.
 begin;
 insert into t values (3, 'own', 3, null);
 select action_, id, v from pgtrickle_changes.pending_1 where id = 3;
 rollback;
 
--- Pruned when the last reader has seen them.
+-- Pruned when the last consumer has read them.
 select refreshed('va');
 select count(*) > 0 as waiting from pgtrickle_changes.changes_1;
 select refreshed('vb');
 select count(*) from pgtrickle_changes.changes_1;
 select refreshed_how('va'), refreshed_how('vb');
 
--- Seeing takes the privilege on the source. Writing takes none on anything of ours.
+-- Reading needs the privilege on the source. Writing a source needs no privilege on objects of the extension.
 create role capture_writer;
 create role capture_reader;
 grant select, insert, update, delete, truncate on t to capture_writer;
@@ -55,7 +55,7 @@ select refreshed('va'), refreshed('vb');
 revoke all on t from capture_writer;
 drop role capture_writer, capture_reader;
 
--- Unlogged with an unlogged source, and logged when that becomes logged.
+-- Unlogged like an unlogged source, and logged when that becomes logged.
 create unlogged table u (id integer);
 call follow('vu', 'select id from u');
 insert into u values (1), (2);
@@ -74,7 +74,7 @@ do $$ begin for i in 1 .. 3000 loop begin insert into u values (i); exception wh
 select (select count(*) from pgtrickle_changes.changes_2) < 50 as packed, pending_rows from pgtrickle.change_buffer_sizes() where source = 'public.u';
 select refreshed('vu');
 
--- Nothing of ours is left, and dropping what we read takes what reads it.
+-- Nothing is left behind, and dropping a source with CASCADE drops its stream tables.
 -- expect-error
 drop table u;
 drop table u cascade;

@@ -1,4 +1,4 @@
--- Every way to change a row, and orders of changes that look impossible.
+-- Every way to change a row, and sequences of changes that seem impossible.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all
@@ -16,7 +16,7 @@ merge into t using (values (1, 9), (2, 0), (7, 7)) s (id, v) on t.id = s.id
 select refreshed_how('v');
 select * from v order by id;
 
--- Nothing, or nothing that is read.
+-- No change, or none of a column that is read.
 update t set v = v where false;
 update t set v = v;
 update t set unread = 'x';

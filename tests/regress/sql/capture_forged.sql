@@ -4,7 +4,7 @@ create schema yard;
 grant usage, create on schema yard to forger;
 create table src (id int primary key, v int);
 insert into src values (1, 10);
--- What the session says of text changes nothing of ours.
+-- Text settings of the session do not affect the extension.
 set standard_conforming_strings = off; set escape_string_warning = off; set transform_null_equals = on;
 set quote_all_identifiers = on; set array_nulls = off;
 select pgtrickle.create_stream_table('st', 'select v, count(*) as n from src group by v', '1h');
@@ -24,7 +24,7 @@ select * from pgtrickle_changes.pending_1;
 insert into src values (2, 20);
 select pgtrickle.refresh_stream_table('st');
 table st order by v;
--- A trigger that is merely named like ours is no capture.
+-- A trigger that only has the name of a capture trigger captures nothing.
 create table other (id int primary key, v int);
 create function other_trigger() returns trigger language plpgsql as $$ begin return null; end $$;
 create trigger pgtrickle_capture_2 after insert or update or delete on other for each row execute function other_trigger();
@@ -39,7 +39,7 @@ table st2;
 truncate other;
 select pgtrickle.refresh_stream_table('st2');
 table st2;
--- Neither is ours once it was made into something else: the table starts over with a trigger of its own.
+-- Nor does a capture trigger that was altered: the table is rebuilt with a new trigger.
 select tgname as name from pg_trigger
  where tgrelid = 'other'::regclass and tgfoid = 'pgtrickle.capture()'::regprocedure and tgtype = 29 \gset
 create or replace trigger :name after insert or update or delete on other for each row when (false)
@@ -83,7 +83,7 @@ create trigger none after insert on yard.twin for each row execute function pgtr
 insert into yard.twin values (2, 2);
 select yard.outcome('select pgtrickle.capture()');
 select yard.outcome('create trigger g before insert on yard.twin for each row execute function pgtrickle.guard()');
--- Pending rows, in types that are not theirs.
+-- Pending rows, read with wrong types.
 reset role;
 select yard.outcome('select * from pgtrickle.pending_changes(1) as c(action text, copies bigint, xid text)');
 select yard.outcome('select * from pgtrickle.pending_changes(1) as c(action text)');

@@ -30,7 +30,7 @@ insert into i values (1, 1);
 insert into c2 values (3, 3, 3);
 select refreshed_how('vi'), refreshed_how('vc1');
 
--- Children come and go.
+-- Children are added and removed.
 create table c3 () inherits (i);
 insert into c3 values (6, 6);
 select refreshed('vi');

@@ -17,7 +17,7 @@ update t set d = now() where id = 3;
 select refreshed_how('va'), refreshed_how('vbc');
 update t set c = c + 1, a = a + 1;
 select refreshed('vbc');
--- To whoever reads none of its columns an update is nothing, NULLs or not.
+-- An update is no change for a consumer that reads none of its columns, NULLs or not.
 update t set b = null where id = 4;
 update t set a = null, c = null where id = 4;
 update t set a = 4 where id = 4;
@@ -42,7 +42,7 @@ select refreshed('vd'), refreshed('va'), refreshed('vbc');
 commit;
 select refreshed('vd'), refreshed('va'), refreshed('vbc');
 
--- A reader that must hear of every change, and is told of those that concern nobody else.
+-- A consumer that needs a notice of every change, also of columns that no consumer reads.
 alter table t add column e integer default 7, add column f timestamptz default clock_timestamp();
 call follow('vfull', 'select e, f from t', 'FULL');
 update t set e = 8 where id = 8;
@@ -50,7 +50,7 @@ select refreshed_how('vfull'), refreshed_how('va');
 update t set a = 8 where id = 8;
 select refreshed_how('vfull'), refreshed_how('va');
 
--- Columns added with a default are there in old rows; others come, move and go.
+-- Columns added with a default exist in old rows; others are added, moved and dropped.
 call follow('ve', 'select id, e from t');
 update t set a = a + 1;
 delete from t where id = 3;
@@ -66,7 +66,7 @@ alter table t rename to tt;
 update tt set a = -a, dd = '2021-01-01';
 select refreshed('vd'), refreshed('va'), refreshed('ve');
 
--- Types cannot change under a reader.
+-- Types of captured columns cannot change.
 -- expect-error
 alter table tt alter column a type bigint;
 -- expect-error
@@ -74,7 +74,7 @@ alter table tt alter column e type bigint;
 -- expect-error
 alter table tt drop column c;
 
--- The last reader takes the capture with it.
+-- Capture ends with the last consumer.
 select pgtrickle.drop_stream_table(v) from unnest(array['va', 'vbc', 'vd', 've']) v;
 update tt set e = 9;
 select refreshed_how('vfull');

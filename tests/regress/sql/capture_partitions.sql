@@ -1,4 +1,4 @@
--- Partitions: reached through their root or directly, with other column orders, coming and going.
+-- Partitions: reached through their root or directly, with other column orders, attached and detached.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all
@@ -35,7 +35,7 @@ select refreshed('vp'), refreshed('vp2');
 insert into p values (1, 1), (11, 11), (21, 21);
 select refreshed_how('vp'), refreshed_how('vp2');
 
--- New partitions: empty, or with rows that nobody saw arrive.
+-- New partitions: empty, or with rows that were not captured.
 create table p4 partition of p for values from (40) to (50);
 insert into p values (41, 41);
 select refreshed('vp');
@@ -47,7 +47,7 @@ select refreshed('vp');
 truncate p4, p5;
 select refreshed('vp');
 
--- Gone: detached, changed while it was, attached again.
+-- Detached, changed meanwhile, attached again.
 insert into p values (54, 54), (55, 55), (2, 2);
 select refreshed('vp');
 alter table p detach partition p5;

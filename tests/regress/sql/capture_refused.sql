@@ -1,4 +1,4 @@
--- What cannot be captured is refused, with the reason and a way out, and leaves nothing behind.
+-- Sources that cannot be captured are refused, with the reason and a hint, and nothing is left behind.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all

@@ -1,4 +1,4 @@
--- A captured row has the fate of the subtransaction it was written in, whoever writes it out and when.
+-- A captured row has the fate of the subtransaction that wrote it, whenever the chunk is written.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all
@@ -45,7 +45,7 @@ commit;
 select refreshed('vt');
 select count(*), sum(id) from vt;
 
--- A whole transaction that goes away.
+-- A whole transaction that is rolled back.
 begin;
 insert into t select -g, g from generate_series(1, 3000) g;
 savepoint a;
@@ -80,7 +80,7 @@ select pending_rows, pending_rows / (select count(*) from pgtrickle_changes.chan
   from pgtrickle.change_buffer_sizes() where source = 'public.u';
 select refreshed('vu');
 
--- A refresh between writes of one transaction, and inside a subtransaction that goes away or stays.
+-- A refresh between writes of one transaction, and inside a subtransaction that is rolled back or released.
 begin;
 insert into t values (20001, 1);
 select refreshed('vt');
@@ -102,7 +102,7 @@ commit;
 select refreshed('vt');
 select count(*), sum(v) from vt where id > 20000;
 
--- The outer level's rows, written by a refresh in a child that aborts, are still there.
+-- The outer level's rows, written by a refresh in a child that aborts, are still pending.
 begin;
 insert into t values (30001, 1);
 savepoint a;

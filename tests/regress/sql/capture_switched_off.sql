@@ -1,4 +1,4 @@
--- Where capture was switched off, what happened meanwhile is found out, not guessed.
+-- Tables whose capture was disabled for a while are rebuilt.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all
@@ -19,7 +19,7 @@ select refreshed('v');
 insert into t values (4, 4);
 select refreshed_how('v');
 
--- Off and still off: repaired by the refresh.
+-- Still disabled: repaired by the refresh.
 alter table t disable trigger all;
 delete from t where id = 1;
 select refreshed('v');
@@ -49,7 +49,7 @@ commit;
 select refreshed('v');
 select refreshed_how('v');
 
--- With two readers, the one that notices repairs it for both.
+-- With two consumers, the one that notices repairs it for both.
 create table two (id integer, v integer);
 call follow('one', 'select id from two');
 call follow('other', 'select v, id from two');
@@ -93,7 +93,7 @@ update g set v = 2;
 select refreshed_how('vg');
 select * from vg;
 
--- The trigger function is nothing to call, and does nothing where nobody asked for it.
+-- The trigger function cannot be called, and records nothing for triggers that pg_trickle did not make.
 -- expect-error
 select pgtrickle.capture();
 create table stranger (id integer);

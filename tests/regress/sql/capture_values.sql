@@ -1,4 +1,4 @@
--- Values of every size and shape arrive as they were written.
+-- Values of every size and shape are captured as they were written.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all

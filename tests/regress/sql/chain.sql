@@ -1,4 +1,4 @@
--- Stream tables upon stream tables: a chain, and a diamond that never shows two moments at once.
+-- Stream tables upon stream tables: a chain, and a diamond that never mixes two snapshots.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all
@@ -10,14 +10,14 @@ call follow('large', 'select kind, max(size) as largest from events group by kin
 call follow('diamond', 'select b.kind, b.size, l.largest from by_kind b join large l on l.kind = b.kind');
 call follow('top', 'select count(*) as n, max(largest) as largest from diamond');
 
--- The end of the chain brings everything that it reads along.
+-- Refreshing the end of the chain refreshes everything that it reads.
 insert into events values (13, 'a', 100), (14, 'new', 1);
 select refreshed_how('top');
 select check_stream_table('by_kind'), check_stream_table('large'), check_stream_table('diamond');
 select * from diamond order by kind;
 select * from top;
 
--- The middle was refreshed alone: its readers find the changes later, once.
+-- The middle was refreshed alone: its consumers read the changes later, once.
 delete from events where kind = 'b';
 update events set size = 0 where kind = 'c';
 select refreshed_how('by_kind'), refreshed_how('large');
@@ -41,17 +41,17 @@ commit;
 select refreshed_how('top'), refreshed_how('by_count');
 select * from by_count order by n;
 
--- A truncated source makes the chain start over.
+-- A truncated source makes the chain be recomputed.
 truncate events;
 select refreshed_how('top'), refreshed_how('by_count');
 select * from top;
 insert into events values (1, 'a', 1);
 select refreshed_how('top'), refreshed_how('by_count');
 
--- Who reads what, from the tables that nobody reads down to the sources.
+-- Dependencies, from the tables without consumers down to the sources.
 select tree, kind, schedule, status from pgtrickle.dependency_tree();
 
--- No circles.
+-- No cycles.
 -- expect-error
 select pgtrickle.alter_stream_table('by_kind', query => 'select kind, size as n, size from diamond');
 -- expect-error
@@ -59,7 +59,7 @@ select pgtrickle.drop_stream_table('by_kind');
 select pgtrickle.drop_stream_table('by_kind', true);
 select name from pgtrickle.pgt_status() order by name;
 
--- What a query proves of its columns counts for those who read it, as long as it is proven.
+-- Consumers use the NOT NULL columns that a query proves, as long as they are proven.
 create table items (id int primary key, code text not null unique, size int);
 insert into items values (1, 'x', 10), (2, 'y', 20), (3, 'z', null);
 call follow('codes', 'select code, size from items where id > 0');

@@ -1,4 +1,4 @@
--- Texts that a collation takes for equal look different, and readers see which.
+-- Texts that are equal under a collation differ in bytes, and queries show which one is stored.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all
@@ -11,7 +11,7 @@ call follow('groups', 'select s, count(*) as n, sum(v) as v from t group by s', 
 call follow('joined', 'select a.id, b.id as other, b.s from t a join t b on a.s = b.s', 'DIFFERENTIAL');
 call follow('ranked', 'select id, s, rank() over (partition by s order by v) as r from t', 'DIFFERENTIAL');
 
--- Byte for byte: what a reader sees of each.
+-- The bytes of each.
 create function looks(name text) returns text language plpgsql as $$
 declare
   definition regclass;

@@ -1,4 +1,4 @@
--- Values of composite types: one with NULL fields is a value, and of two such values `=` tells whether they are equal.
+-- Values of composite types: one with NULL fields is a value, and `=` compares two such values.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all

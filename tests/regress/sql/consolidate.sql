@@ -1,4 +1,4 @@
--- What comes and goes between two refreshes adds up, however its values are stored.
+-- Changes between two refreshes add up, however the values are stored.
 \set ECHO none
 \i tests/regress/preamble.sql
 create function refreshed_to(name text) returns text language plpgsql as $$
@@ -21,19 +21,19 @@ insert into t select g, 1, (select string_agg(md5(i::text), '') from generate_se
   from generate_series(26, 30) g;
 select refreshed_to('kept'), refreshed_to('joined');
 
--- There and back.
+-- Updated and updated back.
 update t set n = n + 1 where id < 30;
 update t set n = n - 1 where id < 30;
 select refreshed_to('kept'), refreshed_to('joined');
 
--- Gone and come again, as it was and not.
+-- Deleted and inserted again, unchanged and changed.
 create temporary table away as select * from t;
 delete from t;
 insert into t select * from away where id <> 7;
 update t set note = note || '!' where id % 10 = 5;
 select refreshed_to('kept'), refreshed_to('joined');
 
--- Often. The row in between is the new one of one change and the old one of the next.
+-- Many updates. The row in between is the new row of one change and the old row of the next.
 update t set n = 0 where n is null;
 update t set note = 'short ' || id where id in (21, 26);
 update t set note = repeat('compressed again ', 500) where id in (21, 26);
@@ -48,7 +48,7 @@ do $$ begin
 end $$;
 select refreshed_to('kept'), refreshed_to('joined');
 
--- Keys change hands, and both sides of a join change at once.
+-- Rows swap their keys, and both sides of a join change at once.
 update t set id = -id;
 update t set id = 31 + id;
 update names set name = 'new ' || name where n = 2;

@@ -1,4 +1,4 @@
--- δ: a row is there as long as one row of the input is; NULL equals NULL.
+-- δ: a row exists as long as an equal row of the input does; NULL equals NULL.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all
@@ -9,7 +9,7 @@ call follow('people', 'select distinct upper(who) as who from visits where page 
 call follow('how_many', 'select count(*) as n from (select distinct who from visits) v', 'DIFFERENTIAL');
 select * from seen order by who, page;
 
--- One of two equal rows goes, then the other.
+-- One of two equal rows is deleted, then the other.
 delete from visits where ctid = (select min(ctid) from visits where who = 'a' and page = 1);
 select refreshed_how('seen');
 select count(*) from seen;
@@ -18,7 +18,7 @@ select refreshed_how('seen');
 select count(*) from seen;
 select refreshed_how('people'), refreshed_how('how_many');
 
--- Duplicates of what is there change nothing.
+-- Further duplicates change nothing.
 insert into visits select * from visits;
 select refreshed_how('seen'), refreshed_how('how_many');
 select * from how_many;
@@ -26,7 +26,7 @@ update visits set who = 'A' where who is null;
 select refreshed_how('seen'), refreshed_how('people'), refreshed_how('how_many');
 select * from seen order by who, page;
 
--- Equal is what the type says: 1.0 is 1.
+-- Equality is that of the type: 1.0 is 1.
 create table numbers (n numeric);
 insert into numbers values (1), (1.0), (2.50), ('NaN'), ('NaN');
 call follow('values_of', 'select distinct n from numbers', 'DIFFERENTIAL');

@@ -1,4 +1,4 @@
--- What cannot be a stream table says why, and what to do instead.
+-- A query that is refused gets an error with the reason and a hint.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all
@@ -41,7 +41,7 @@ set client_min_messages = notice;
 select pgtrickle.create_stream_table('ranked', 'select id, count(*) over (order by v rows unbounded preceding exclude ties) as r from t', schedule => '1d');
 select full_reason from pgtrickle.pgt_status();
 
--- An error in the data is the query's own; it goes with the row.
+-- An error in the data ends with the row that causes it.
 select pgtrickle.create_stream_table('ratio', 'select id, 100 / v as q from t', schedule => '1d');
 insert into t values (1, 10), (2, 0);
 -- expect-error

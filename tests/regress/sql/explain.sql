@@ -1,4 +1,4 @@
--- What will be done, operator by operator, with its law and the SQL of one changed row.
+-- The plan, operator by operator, with the law of each and the SQL for one changed source.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all

@@ -25,7 +25,7 @@ select * from beside order by product, region, x;
 -- Only the groups of the changed rows are written.
 select rows_inserted, rows_updated, rows_deleted from pgtrickle.get_refresh_history('rolled', 1);
 
--- Without rows, the set of no keys is what is left.
+-- Without rows, only the empty grouping set has a group.
 delete from sales;
 select refreshed_how('rolled'), refreshed_how('cubed'), refreshed_how('sets'), refreshed_how('beside'), refreshed_how('once');
 select * from rolled;
@@ -35,6 +35,6 @@ insert into sales values (null, null, 1);
 select refreshed_how('rolled'), refreshed_how('sets'), refreshed_how('once');
 select * from rolled order by g;
 
--- More sets than are worth a table each.
+-- Too many sets for a table each.
 -- expect-error
 call follow('too_many', 'select count(*) from (select 1 as a, 2 as b, 3 as c, 4 as d, 5 as e, 6 as f, amount as g from sales) x group by cube (a, b, c, d, e, f, g)', 'DIFFERENTIAL');

@@ -1,4 +1,4 @@
--- ∩ and −: a row is shown as long as the counts of both sides say so; NULL equals NULL.
+-- ∩ and −: the counts of both sides decide whether a row is shown; NULL equals NULL.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all
@@ -15,19 +15,19 @@ select atttypid::regtype from pg_attribute where attrelid = 'rest'::regclass and
 select * from shared_all order by id, v;
 select * from rest_all order by id, v;
 
--- One of the equal rows on the right goes: the row stays on both sides.
+-- One of the equal rows on the right is deleted: the row stays on both sides.
 delete from r where ctid = (select min(ctid) from r where id = 1);
 select refreshed_how('shared'), refreshed_how('shared_all'), refreshed_how('rest'), refreshed_how('rest_all');
 select rows_inserted, rows_updated, rows_deleted from pgtrickle.get_refresh_history('shared', 1);
 select * from rest_all order by id, v;
 
--- The last one goes.
+-- The last one is deleted.
 delete from r where id = 1;
 select refreshed_how('shared'), refreshed_how('shared_all'), refreshed_how('rest'), refreshed_how('rest_all');
 select * from shared order by id, v;
 select * from rest order by id, v;
 
--- A row comes to both sides at once, and one moves from left to right.
+-- A row is inserted on both sides at once, and one moves from left to right.
 insert into l values (5, 'new'), (5, 'new');
 insert into r values (5, 'new');
 with gone as (delete from l where id = 3 returning *) insert into r select * from gone;

@@ -20,7 +20,7 @@ insert into orders values (14, 2, 3), (15, 99, 3);
 select refreshed_how('two'), refreshed_how('three'), refreshed_how('pairs'), refreshed_how('ranges');
 select * from two order by id;
 
--- Both sides change, and what joins is only in the changes.
+-- Both sides change, and only changed rows join.
 insert into customers values (99, 'dee', 2);
 update orders set customer = 99 where id = 10;
 delete from orders where id = 12;
@@ -31,7 +31,7 @@ select refreshed_how('three'), refreshed_how('two'), refreshed_how('pairs');
 select * from three order by id, region;
 select refreshed_how('crossed'), refreshed_how('ranges'), refreshed_how('same');
 
--- A key that changes is a row that goes and another that comes.
+-- A changed key deletes one row and inserts another.
 update customers set id = id + 100;
 select refreshed_how('two');
 select count(*) from two;
@@ -44,7 +44,7 @@ update orders set total = total + 1;
 update customers set name = name;
 select refreshed_how('two'), refreshed_how('ranges');
 
--- To nothing and back.
+-- Emptied and filled again.
 delete from customers;
 select refreshed_how('two'), refreshed_how('three');
 select count(*) from three;
@@ -52,7 +52,7 @@ insert into customers values (101, 'ada', 1);
 select refreshed_how('two'), refreshed_how('three'), refreshed_how('crossed');
 select * from three order by id;
 
--- FULL JOIN has each side twice: subqueries in it as well.
+-- FULL JOIN reads each side twice, with its subqueries.
 call follow('full_exists', 'select c.id, o.id as o from customers c full join (select * from orders o where exists (select from regions r where r.id = o.total)) o on o.customer = c.id', 'DIFFERENTIAL');
 call follow('full_value', 'select c.n, o.id as o from (select id, (select max(total) from orders o where o.customer = c.id) as n from customers c where id not in (select total from orders)) c full join orders o on o.customer = c.id', 'DIFFERENTIAL');
 insert into regions values (3, 'east'), (7, 'west');

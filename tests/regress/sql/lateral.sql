@@ -1,4 +1,4 @@
--- LATERAL subqueries that pass on columns of their neighbours: those are columns of their own.
+-- LATERAL subqueries that pass on columns of other tables in FROM: they become columns of the subquery.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all

@@ -1,5 +1,5 @@
--- What an error says may hold values of rows: it is for the owner of the stream table that failed, and for those who may
--- read all statistics, also where somebody else's refresh or look brings it up.
+-- An error message may hold values of rows: only the owner of the stream table that failed, and roles that may read all
+-- statistics, see it, also when a command of another role raises it.
 \set ECHO none
 \i tests/regress/preamble.sql
 reset client_min_messages;
@@ -19,14 +19,14 @@ set role messages_bob;
 select pgtrickle.create_stream_table('bob.s', 'select id from ann.s', '1d');
 set role messages_ann;
 insert into ann.t values (2, 'secret');
--- It fails on behalf of somebody who reads it, in every way that refreshes it.
+-- It fails in commands of the owner of a consumer, in every way that refreshes it.
 set role messages_bob;
 select outcome($$select pgtrickle.refresh_stream_table('bob.s')$$);
 select outcome($$select pgtrickle.refresh_stream_table('bob.s', recompute => true)$$);
 select outcome($$select pgtrickle.create_stream_table('bob.more', 'select id from ann.s', '1d')$$);
 select outcome($$select pgtrickle.alter_stream_table('bob.s', query => 'select id from ann.s where id > 0')$$);
 select outcome($$select pgtrickle.create_or_replace_stream_table('bob.s', 'select id + 1 as id from ann.s')$$);
--- A unique index of the owner's: the value is in the detail.
+-- A unique index of the owner: the value is in the detail.
 set role messages_ann;
 update ann.t set v = '1' where id = 2;
 create unique index on ann.s (n);
@@ -40,7 +40,7 @@ select outcome($$select pgtrickle.refresh_stream_table('bob.s')$$);
 reset role;
 revoke pg_read_all_stats from messages_bob;
 drop index ann.s_n_idx;
--- Who explains a table reads no more of it: a function that the planner calls, as its arguments are constant, tells a row.
+-- explain_stream_table() shows no more: the planner calls a function with constant arguments, whose error shows a row.
 set role messages_ann;
 create function ann.tell(v int) returns int immutable language plpgsql as $$
 begin

@@ -19,7 +19,7 @@ analyze customers, orders, few;
 -- A customer's orders are looked for; an order's customer has a key.
 call follow('joined', 'select o.id, c.region from orders o join customers c on c.id = o.customer');
 select missing('joined');
--- The statement that it names is what is missing.
+-- The suggested statement creates the missing index.
 create index on public.orders (customer);
 select missing('joined');
 -- An index that begins with the column serves as well.
@@ -33,7 +33,7 @@ create index on orders (customer) where id > 10;
 select missing('joined');
 drop index orders_customer_idx;
 create index on orders (customer);
--- A group whose largest value was deleted is read anew.
+-- A group whose largest value was deleted is recomputed.
 call follow('largest', 'select product, max(total) as largest from orders group by product');
 -- Names are quoted; a small table needs no index.
 call follow('zips', 'select f.id, c.id as customer from few f join customers c on c."Zip" = f.zip');
@@ -45,20 +45,20 @@ select missing('lower');
 create index on customers (abs("Zip"));
 create index on orders ((product - 1));
 select missing('lower');
--- Conditions of other kinds ask for no index.
+-- Other conditions need no index.
 call follow('other', $$select o.id, c.region from orders o join customers c on c.id = o.customer
   where not (o.product between 3 and 5 or c.region like 'x%') and o.total is not null and o.product in (1, 2)$$);
 select missing('other');
--- Partitions share an index of the whole.
+-- Partitions share an index of the partitioned table.
 create table events (id int, kind int not null, at int not null, primary key (at, id)) partition by range (at);
 create table events_1 partition of events for values from (0) to (10000);
 create table events_2 partition of events for values from (10000) to (20001);
 insert into events select n, n % 3000, n from generate_series(1, 20000) n;
 analyze events;
 call follow('happened', 'select e.id, f.zip from events e join few f on f.id = e.kind');
--- Nothing to look for: no index helps.
+-- No key restriction: no index helps.
 call follow('crossed', 'select o.id, f.id as f from orders o cross join few f where o.id < 100');
 select missing('crossed');
--- Recomputed as a whole: neither.
+-- Recomputed: no index helps either.
 call follow('ranked', 'select id, count(*) over (order by total rows unbounded preceding exclude ties) as place from orders');
 select missing('ranked');

@@ -1,4 +1,4 @@
--- Names carry identity: where extensions, operators, functions and tables live changes nothing.
+-- Names are resolved once: the schemas of extensions, operators, functions and tables change nothing.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all
@@ -24,7 +24,7 @@ delete from u where id = 2;
 select name, refreshed_how(name) from unnest(array['emails', 'others', 'cases', 'listed', 'below', 'pairs', 'bag', 'distincts']) name;
 select pgt_relid, search_path from pgtrickle.pgt_stream_tables where search_path <> 'pg_catalog, pg_temp' order by pgt_id;
 
--- An extension away from the tables and off the path.
+-- An extension in another schema than the tables, not on the path.
 create schema ext;
 create extension pg_trgm schema ext;
 create schema "quoted ""names""";
@@ -33,7 +33,7 @@ call follow('keyless', 'select email, tags from u where ext.similarity(email::te
 insert into u values (7, 'aab', 'z=>1', null);
 select name, refreshed_how(name) from unnest(array['keyless', 'bag', 'distincts']) name;
 
--- Users' own operators, functions and aggregates, some with names of the server's.
+-- Operators, functions and aggregates of users, some with names of built-in ones.
 create function same(int, int) returns boolean language sql immutable as 'select $1 % 10 = $2 % 10';
 create operator === (leftarg = int, rightarg = int, function = same);
 create function lower(int) returns int language sql immutable as 'select -$1';
@@ -48,7 +48,7 @@ insert into t values (22, 5, '{1,2}');
 delete from t where id = 12;
 select name, refreshed_how(name) from unnest(array['own', 'least']) name;
 
--- A function that calls another without its schema, and one that says where to look.
+-- A function that calls another without its schema, and one that sets its path.
 create function inner_one(int) returns int language plpgsql immutable as 'begin return $1 + 1; end';
 create function outer_one(int) returns int language plpgsql immutable as 'begin return inner_one($1); end';
 -- expect-error
@@ -58,7 +58,7 @@ call follow('nested', 'select id, outer_one(id) as n from t');
 insert into t values (30, 1, null);
 select refreshed_how('nested');
 
--- Two tables of one name.
+-- Two tables with the same name.
 create schema other;
 create table other.t (id int primary key, g int);
 insert into other.t values (1, 1), (2, 2);

@@ -1,5 +1,5 @@
--- A schema in which others may create, and that the query is evaluated under, is said when the table is made, altered and
--- explained: an operator made there could take the place of the query's.
+-- A schema on the path of the query in which other roles may create is reported when the table is created, altered and
+-- explained: an operator created there could replace one of the query.
 create role open_ann;
 create role open_bob;
 create schema shared;
@@ -11,20 +11,20 @@ create table ann.u (id int primary key, email shared.citext);
 create function ann.warned() returns setof text language sql as $$
   select line from regexp_split_to_table(pgtrickle.explain_stream_table('ann.s'), e'\n') line where line like 'evaluated under%'
 $$;
--- Nobody else may create there.
+-- No other role may create there.
 select pgtrickle.create_stream_table('ann.s', 'select email, count(*) as n from ann.u group by email', '1d');
 select ann.warned();
--- Everybody may.
+-- Every role may.
 reset role;
 grant create on schema shared to public;
 set role open_ann;
 select ann.warned();
 select pgtrickle.alter_stream_table('ann.s', query => 'select email, count(*) as n from ann.u where id > 0 group by email');
 select pgtrickle.create_or_replace_stream_table('ann.s', 'select email, count(*) + 1 as n from ann.u group by email');
--- A query that needs nothing of it is not evaluated under it.
+-- The path of a query that uses nothing of the schema omits it.
 create table ann.plain (id int primary key);
 select pgtrickle.create_stream_table('ann.ids', 'select id from ann.plain', '1d');
--- One role may; the owner himself, and who acts as he does, are not others.
+-- One role may; the owner and its members do not count.
 reset role;
 revoke create on schema shared from public;
 grant create on schema shared to open_bob, open_ann;

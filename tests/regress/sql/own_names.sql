@@ -1,9 +1,9 @@
--- Whatever a stream table, or a stranger's index, is called: what is ours is known by what it is.
+-- Indexes of the extension are found by their definition, under any name of the table or of other indexes.
 set client_min_messages = warning;
 create table t (g int, v int);
 insert into t values (1, 1), (1, 2), (2, 5);
 
--- A stranger's index has the name that ours would have now.
+-- Another index has the name that the extension's index would get.
 select pgtrickle.create_stream_table('x1', 'select g, count(*) as n from t group by g', '1h');
 alter table x1 rename to x2;
 create table other (a int);
@@ -14,7 +14,7 @@ select pgtrickle.refresh_stream_table('x2');
 select * from x2 order by g;
 select indexrelid::regclass as index, indrelid::regclass as of from pg_index where indrelid in ('x2'::regclass, 'other'::regclass) order by 2, 1;
 
--- Two that trade their names.
+-- Two tables swap their names.
 select pgtrickle.create_stream_table('a', 'select g, count(*) as n from t group by g', '1h');
 select pgtrickle.create_stream_table('b', 'select v, count(*) as n from t group by v', '1h');
 alter table a rename to c;
@@ -29,7 +29,7 @@ select * from b order by g;
 select c.relname as table, count(*) as indexes from pg_index i join pg_class c on c.oid = i.indrelid
  where i.indrelid in ('a'::regclass, 'b'::regclass) group by 1 order by 1;
 
--- The name of one that was renamed away.
+-- The former name of a renamed table.
 select pgtrickle.create_stream_table('s', 'select g, count(*) as n from t group by g', '1h');
 alter table s rename to s_old;
 select pgtrickle.create_stream_table('s', 'select g, count(*) as n from t group by g', '1h');
@@ -42,7 +42,8 @@ insert into t values (3, 3);
 select pgtrickle.refresh_stream_table('elsewhere.s'), pgtrickle.refresh_stream_table('s_old');
 select count(*) from ((table elsewhere.s except all table s_old) union all (table s_old except all table elsewhere.s)) d;
 
--- An index of ours goes with its table, and no other way. One that serves again stays, for what rests on it.
+-- An index of the extension is dropped only together with its table. An index that is needed again is reused, as other objects may
+-- depend on it.
 drop index s_old_identity;
 -- expect-error
 create table u (id int primary key, v int);

@@ -21,7 +21,7 @@ create table kinds (kind int primary key, name text);
 insert into kinds values (1, 'one'), (2, 'two');
 create materialized view summary as select kind, sum(amount) as total, count(*) as n from far group by kind;
 
--- Only when asked: to read it all again and again is not what AUTO promises.
+-- Only in mode FULL: AUTO does not read whole sources at each refresh.
 -- expect-error
 call follow('v', 'select id, amount from far');
 -- expect-error
@@ -29,7 +29,7 @@ call follow('v', 'select kind, n from summary', 'DIFFERENTIAL');
 call follow('far_copy', 'select * from far', 'FULL');
 call follow('summary_copy', 'select * from summary', 'FULL');
 call follow('with_kinds', 'select f.id, k.name from far f left join kinds k using (kind)', 'FULL');
--- Who reads a copy follows its changes.
+-- A consumer of a copy follows its changes.
 call follow('per_kind', 'select kind, count(*) as n, sum(amount) as total from far_copy group by kind');
 create view names as select unnest(array['far_copy', 'summary_copy', 'with_kinds', 'per_kind']) as name;
 select tree, kind from pgtrickle.dependency_tree();
@@ -37,14 +37,14 @@ select name, full_reason from pgtrickle.pgt_status() order by 1;
 
 select name, refreshed_how(name) from names;
 call put_away('select i, i / 2.0, case when i % 4 > 0 then i % 4 end from generate_series(2, 7) i union all select 2, 1, 2');
--- A reader's refresh by hand refreshes what it reads, that copy too.
+-- Refreshing a consumer by hand refreshes its sources, that copy too.
 select refreshed_how('per_kind');
 select name, check_stream_table(name) from names where name in ('far_copy', 'summary_copy', 'per_kind');
 select refreshed_how('with_kinds');
 refresh materialized view summary;
 select refreshed_how('summary_copy');
 select refreshed_how('summary_copy');
--- Beside it a table that tells of its changes.
+-- Joined with a table that is captured.
 update kinds set name = upper(name);
 insert into kinds values (3, 'three');
 select refreshed_how('with_kinds');
@@ -58,7 +58,7 @@ select refreshed_how('per_kind');
 call put_away('select 1, 2, 3');
 select refreshed_how('per_kind');
 
--- Partitions elsewhere.
+-- Foreign partitions.
 create table parts (id int, v int) partition by list (v);
 create table near_part partition of parts for values in (1);
 insert into parts select i, 1 from generate_series(1, 3) i;
@@ -77,7 +77,7 @@ select pgtrickle.alter_stream_table('whole', refresh_mode => 'AUTO');
 insert into parts values (10, 1);
 select refreshed_how('whole');
 
--- What is read cannot be dropped unnoticed; other columns may come.
+-- Columns that are read cannot be dropped; others can be added.
 -- expect-error
 drop foreign table far;
 alter foreign table far add column more text;

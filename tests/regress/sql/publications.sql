@@ -15,7 +15,7 @@ select pgtrickle.refresh_stream_table('counts'), pgtrickle.refresh_stream_table(
 select * from counts order by g;
 table big;
 select is_equal from unnest(array['counts', 'big', 'rows']) n, pgtrickle.verify_stream_table(n);
--- In the background as well, creation, alteration and removal included.
+-- In the background as well, with creation, ALTER and DROP.
 select pgtrickle.create_stream_table('late', 'select g, max(v) as v from t group by g', '0s');
 update t set v = 100 where id = 1;
 select pgtrickle.wait_for_stream_table('late');
@@ -23,7 +23,7 @@ select is_equal from pgtrickle.verify_stream_table('late');
 select pgtrickle.alter_stream_table('late', query => 'select g, min(v) as v from t group by g');
 select pgtrickle.drop_stream_table('late');
 select name, status, consecutive_errors, last_error from pgtrickle.pgt_status() order by 1;
--- Whatever of ours the server updates by row has something to tell its rows by.
+-- All tables of the extension that are updated have a replica identity.
 select c.oid::regclass from pg_class c join pg_namespace n on n.oid = c.relnamespace
  where c.relkind = 'r' and (n.nspname in ('pgtrickle', 'pgtrickle_state') or c.oid in (select pgt_relid from pgtrickle.pgt_stream_tables))
    and c.relreplident <> 'f' and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary);

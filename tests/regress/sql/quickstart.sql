@@ -6,7 +6,7 @@ select pgtrickle.create_stream_table('spent', 'select customer, count(*) as orde
 select * from spent order by customer;
 \d spent
 
--- The tables change as they always did.
+-- The sources are written as before.
 insert into orders values (4, 'cy', 1);
 update orders set amount = amount * 2 where id = 3;
 delete from orders where customer = 'ada' and amount < 6;
@@ -15,14 +15,14 @@ delete from orders where customer = 'ada' and amount < 6;
 select pgtrickle.refresh_stream_table('spent');
 select * from spent order by customer;
 
--- It is a table like any other to its readers, and nobody's to write.
+-- It is read like any table, and cannot be written.
 create view loyal as select * from spent where orders > 1;
 -- expect-error
 insert into spent values ('dan', 1, 1);
 -- expect-error
 update spent set amount = 0;
 
--- What happened to it.
+-- Its history.
 select name, status, refresh_mode, schedule, is_populated, consecutive_errors, full_reason from pgtrickle.pgt_status();
 select sum(rows_inserted) as inserted, sum(rows_updated) as updated, sum(rows_deleted) as deleted, count(error) as errors
   from pgtrickle.get_refresh_history('spent', 10);
@@ -32,7 +32,7 @@ select pgtrickle.alter_stream_table('spent', query => 'select customer, count(*)
 -- expect-error
 select pgtrickle.alter_stream_table('spent', query => 'select customer from orders');
 
--- Sources are protected, and a cascade takes the stream table along.
+-- A source cannot be dropped without the stream table; CASCADE drops both.
 -- expect-error
 drop table orders;
 -- expect-error

@@ -1,4 +1,4 @@
--- What is built anew replaces what its table holds, whatever the keys of the one definition and the other are.
+-- A rebuild replaces the rows of the table, with any keys of the old definition and the new one.
 \set ECHO none
 \i tests/regress/preamble.sql
 create procedure redefined(name text, query text) language plpgsql as $$
@@ -52,7 +52,7 @@ select refreshed('of_cheap');
 create or replace view cheap as select g as id, 0.5::numeric(8, 2) as price from t;
 select refreshed('of_cheap');
 
--- Rows that stay are not touched: what refers to them stays too.
+-- Unchanged rows are not written: foreign keys to them hold.
 create table k (id int primary key, v int);
 insert into k select n, n from generate_series(1, 5) n;
 call follow('kept', 'select id, v from k');
@@ -62,7 +62,7 @@ insert into child select n from generate_series(1, 5) n;
 call redefined('kept', 'select id, max(v) as v from k where id < 5 group by id');
 table child order by id;
 
--- A worker's fill, and a first fill by hand, end with the indexes.
+-- A fill by a worker, and a first fill by hand, create the indexes.
 select pgtrickle.create_stream_table('later', 'select id, v from k', '1d', initialize => false);
 select pgtrickle.refresh_stream_table('later');
 insert into k values (9, 9);

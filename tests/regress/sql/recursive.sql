@@ -1,4 +1,4 @@
--- μ: what ends is followed before what begins; a set is deleted and derived again.
+-- μ: deletions are followed before insertions; a set is deleted and derived again.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all
@@ -13,7 +13,7 @@ call follow('tree', $$
   select * from tree $$, 'DIFFERENTIAL');
 select * from tree order by id;
 
--- A leaf moves, a subtree moves, a node is renamed, a subtree goes and comes back.
+-- A leaf moves, a subtree moves, a node is renamed, a subtree is deleted and inserted again.
 update nodes set parent = 3 where id = 5;
 select refreshed_how('tree');
 update nodes set parent = 6 where id = 2;
@@ -27,7 +27,7 @@ insert into nodes values (3, 1, 'b'), (7, 5, 'f');
 select refreshed_how('tree');
 select count(*), max(depth) from tree;
 
--- A subtree that hangs on itself is no longer there: nothing derives it, and nothing goes round in it.
+-- A subtree that becomes a cycle of its own vanishes: it is not derived from the start.
 update nodes set parent = 5 where id = 3;
 select refreshed_how('tree');
 select * from tree order by id;
@@ -35,7 +35,7 @@ update nodes set parent = 1 where id = 3;
 select refreshed_how('tree');
 select count(*) from tree;
 
--- A set, on cycles: what is still derived in another way stays, what only derives itself goes.
+-- A set, on cycles: rows that are still derived otherwise stay, rows that only derive themselves are deleted.
 create table starts (a int);
 create table edges (a int, b int);
 insert into starts values (1);
@@ -58,7 +58,7 @@ delete from edges where ctid = (select min(ctid) from edges where (a, b) = (2, 5
 select refreshed_how('reached');
 select count(*) from reached;
 
--- Everything at once: the start goes, a cycle comes, and a row is reached another way.
+-- All at once: the start is deleted, a cycle is inserted, and a row is reached by another path.
 delete from starts;
 insert into starts values (3), (null);
 update edges set a = 3 where (a, b) = (2, 5);
@@ -76,7 +76,7 @@ insert into edges values (3, 1);
 select refreshed_how('lowest');
 select * from lowest;
 
--- What is not linear, or not the same in any order, is recomputed, and says why.
+-- Recursions that are not linear, or depend on order, are recomputed, with the reason.
 call follow('outer_walk', $$
   with recursive w(a) as (select a from starts union select e.b from w left join edges e on e.a = w.a) select a from w $$);
 call follow('ranked', $$

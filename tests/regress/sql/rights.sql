@@ -1,4 +1,4 @@
--- Who may capture whose table, what becomes of a stream table whose owner loses rights, and who reads why it failed.
+-- The right to capture a table, stream tables whose owner loses rights, and who may read the errors.
 \set ECHO none
 \i tests/regress/preamble.sql
 reset client_min_messages;
@@ -14,7 +14,7 @@ grant usage on schema ann, bob to public;
 set role rights_ann;
 create table ann.t (id int primary key, v text);
 insert into ann.t values (1, '1'), (2, '2');
--- SELECT alone says nothing about capture; the message names what does, and only the owner gives it.
+-- SELECT alone does not allow capture; the hint names the call, and only the owner may make it.
 grant select on ann.t to rights_bob;
 set role rights_bob;
 -- expect-error
@@ -35,7 +35,7 @@ select pgtrickle.allow_capture('ann.t', 0);
 select pgtrickle.allow_capture(4294967295, 'rights_bob');
 set role rights_bob;
 select pgtrickle.create_stream_table('bob.s', 'select id, v::int as n from ann.t', '1d');
--- It gives no right to run code as those who write the table.
+-- It gives no right to run code as the roles that write the table.
 -- expect-error
 create trigger mine before insert on ann.t for each row execute function suppress_redundant_updates_trigger();
 set role rights_ann;
@@ -53,7 +53,7 @@ grant trigger on ann.t to rights_bob;
 set role rights_bob;
 select pgtrickle.alter_stream_table('bob.s', query => 'select id, v::int + 1 as n from ann.t');
 
--- What was taken away since is not read: the table, a column, a membership; row security.
+-- After a revocation nothing is read: the table, a column, a membership; row security.
 reset role;
 revoke select on ann.t from rights_bob;
 insert into ann.t values (4, '4');
@@ -93,7 +93,7 @@ grant select on ann.t to rights_team;
 select pgtrickle.resume_stream_table('bob.s');
 select wait_until($$exists (select from bob.s where id = 9)$$);
 
--- Values of rows are in messages for the owner, its members and who may read all statistics.
+-- Values of rows are in messages for the owner, its members, and roles that may read all statistics.
 insert into ann.t values (10, 'secret');
 select wait_until($$exists (select from pgtrickle.pgt_status() where last_error is not null)$$);
 set role rights_eve;
@@ -120,7 +120,7 @@ set role rights_eve;
 select error from pgtrickle.get_refresh_history('bob.s', 1);
 reset role;
 
--- What was allowed goes with the table and with the role.
+-- The permission is deleted with the table and with the role.
 set role rights_ann;
 create table ann.gone (id int);
 select pgtrickle.allow_capture('ann.gone', 'rights_bob');

@@ -1,5 +1,5 @@
--- A creation that is cancelled, or meets a lock, at any moment of its analysis is cancelled: it never makes a table that is
--- recomputed for ever. The check of a domain runs whenever a literal of it is read, and says so at its nth time.
+-- A creation that is cancelled, or waits for a lock, at any moment of its analysis fails: it never makes a table that is always
+-- recomputed. The check of a domain runs whenever a literal of it is read, and raises the error at the nth time.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all

@@ -1,4 +1,4 @@
--- Set-returning functions: the rows of a function come and go with the row that it is called for.
+-- Set-returning functions: the rows of a function are inserted and deleted with the row that it is called for.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all
@@ -30,7 +30,7 @@ select * from doubled order by id, twice;
 select * from popular order by item;
 select * from pairs order by id, a, b;
 
--- What cannot be followed says so.
+-- Queries that are recomputed, with the reason.
 -- expect-error
 call follow('conditional', 'select p.id, i from parcels p left join lateral unnest(p.items) i on i <> ''a''', 'DIFFERENTIAL');
 -- expect-error

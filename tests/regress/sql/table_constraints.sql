@@ -1,4 +1,4 @@
--- Constraints that people put on a stream table hold as on any table: to them each refresh is one statement.
+-- Constraints that users add to a stream table hold as on any table: each refresh counts as one statement.
 set client_min_messages = warning;
 create table t (id int primary key, u int, v int);
 insert into t values (1, 1, 10), (2, 2, 20), (3, 3, 30);
@@ -10,7 +10,7 @@ begin insert into public.log (what) values (tg_op || ' ' || coalesce(new, old));
 create trigger log after insert or update or delete on s for each row execute function log();
 create view differences as select count(*) from ((table s except all table t) union all (table t except all table s)) d;
 
--- A swap of unique values, and one handed on. Only these leave their place.
+-- A swap of unique values, and one passed on to another row. Only these rows are deleted and inserted.
 update t set u = 3 - u where id < 3;
 update t set v = 31 where id = 3;
 select pgtrickle.refresh_stream_table('s');
@@ -31,13 +31,13 @@ select pgtrickle.refresh_stream_table('s');
 table differences;
 drop index s_expr_idx;
 
--- Constraints that wait: they are looked at once all of a refresh is written.
+-- Deferrable constraints: they are checked after the whole refresh.
 alter table s add constraint later unique (u) deferrable initially deferred, add constraint soon unique (u, v) deferrable;
 update t set u = case id when 1 then (select u from t where id = 2) when 2 then (select u from t where id = 1) else u end;
 select pgtrickle.refresh_stream_table('s');
 table differences;
 
--- As an ORM makes them.
+-- As an ORM creates them.
 alter table s drop constraint later, drop constraint soon;
 create unique index on s (u);
 create table note (id int primary key, s int not null references s (u) deferrable initially deferred);
@@ -45,7 +45,7 @@ insert into note select row_number() over (), u from t;
 update t set u = case id when 1 then (select u from t where id = 2) when 2 then (select u from t where id = 1) else u end;
 select pgtrickle.refresh_stream_table('s');
 table differences;
--- A row that somebody refers to stays, and with it all that the refresh has to show.
+-- A row that a foreign key refers to cannot be deleted, and the whole refresh fails.
 delete from t where id = 4;
 select pgtrickle.refresh_stream_table('s');
 -- expect-error
@@ -61,7 +61,7 @@ commit;
 table differences;
 select count(*) from note;
 
--- What runs inside of a refresh is not the refresh.
+-- Triggers that run during a refresh may not write the table.
 create function meddle() returns trigger language plpgsql as $$
 begin update public.s set v = 0 where id = new.id; return null; end $$;
 create trigger meddle after insert or update on s for each row execute function meddle();

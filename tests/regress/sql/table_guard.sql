@@ -1,5 +1,5 @@
--- A stream table is written by its refresh alone: in every session, role setting and path of writing. What would break it
--- is refused when it is done, and what may is said.
+-- A stream table is written by its refresh alone: in every session, role setting and path of writing. Commands that would break
+-- it are refused at once, and risky ones get a notice.
 \set ECHO none
 \i tests/regress/preamble.sql
 reset client_min_messages;
@@ -67,7 +67,7 @@ set session_replication_role = replica;
 select outcome('alter table lone drop column v'), outcome('alter table s disable trigger pgtrickle_guard');
 reset session_replication_role;
 
--- What is allowed, and what is said.
+-- Allowed commands, and their notices.
 create trigger after after insert or update or delete on s for each row execute function log();
 create trigger statement before insert on s for each statement execute function log();
 alter table s disable trigger after;
@@ -93,10 +93,10 @@ select pgtrickle.alter_stream_table('s', query => 'select id, g, v + 1 as v from
 select pgtrickle.refresh_stream_table('sums');
 select id, g, v, seen::date, twice from s order by id limit 2;
 
--- A column that was added is none of the query's.
+-- An added column does not belong to the query.
 select outcome($$select pgtrickle.create_stream_table('r', 'select id, twice from s', '1h')$$);
 
--- An owner takes its parts along.
+-- A new owner owns the parts as well.
 create role life_owner;
 grant usage, create on schema public to life_owner;
 grant select, trigger on t to life_owner;
@@ -111,7 +111,7 @@ insert into t values (11, 2, 11);
 select pgtrickle.refresh_stream_table('totals');
 select * from totals order by g;
 
--- What ends with a session can be no stream table.
+-- A temporary table cannot be a stream table.
 select outcome($$select pgtrickle.create_stream_table('pg_temp.x', 'select id from t', '1h')$$);
 set search_path = pg_temp, public;
 select split_part(public.outcome($$select pgtrickle.create_stream_table('x', 'select id from t', '1h')$$), ' | ', 3);

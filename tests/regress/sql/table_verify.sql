@@ -1,4 +1,4 @@
--- Proof for users: a table that was broken by hand is found, says how, and is made whole again with all that reads it.
+-- verify_stream_table(): a table that was changed by hand is found, with its differences, and repaired with all its consumers.
 set client_min_messages = warning;
 select pgtrickle.drain();
 create table t (id int primary key, g int not null, v numeric);
@@ -44,7 +44,7 @@ select pgtrickle.refresh_stream_table('bag', true);
 table verdicts;
 table sums order by g;
 table top;
--- The guard stays away: then its rows may have been changed, and it starts over, and so do those that read it.
+-- The guard stays disabled: then its rows may have been changed, and it is rebuilt, with its consumers.
 begin;
 alter event trigger pgtrickle_on_ddl disable;
 alter table s disable trigger pgtrickle_guard;
@@ -54,7 +54,7 @@ commit;
 select pgtrickle.refresh_stream_table('top');
 table verdicts;
 select tgname, tgenabled from pg_trigger where tgrelid = 's'::regclass order by 1;
--- While the guard is away it is told how the table is, and that it is not to stay so.
+-- While the guard is disabled, the result shows the differences, and a notice asks to enable it.
 alter event trigger pgtrickle_on_ddl disable;
 alter table s disable trigger pgtrickle_guard;
 delete from s where id = 6;
@@ -76,8 +76,8 @@ select * from verdicts where name in ('s', 'bag');
 select pgtrickle.refresh_stream_table('s', recompute => true), pgtrickle.refresh_stream_table('bag', recompute => true);
 table verdicts;
 select tgrelid::regclass, tgname, tgenabled from pg_trigger where tgrelid in ('s'::regclass, 'bag'::regclass) order by 1, 2;
--- Its nodes are guarded as well. What was done to one behind its guard is computed anew: as soon as the guard is missed,
--- otherwise when somebody asks for it.
+-- Its nodes are guarded as well. A node that was changed behind its guard is recomputed: as soon as the guard is found missing,
+-- otherwise on request.
 select pgtrickle.create_stream_table('nested', 'select max(n) as n from (select g, count(*) as n from t group by g having count(*) > 1) q', '1h');
 begin;
 alter event trigger pgtrickle_on_ddl disable;
@@ -100,7 +100,7 @@ select pgtrickle.refresh_stream_table('nested');
 select is_equal, missing, surplus, sample from pgtrickle.verify_stream_table('nested');
 select pgtrickle.refresh_stream_table('nested', recompute => true);
 select is_equal from pgtrickle.verify_stream_table('nested');
--- Nothing is written: not where nothing is pending, and where something is a transaction that may only read says so.
+-- Nothing is written without pending changes; with some, a read-only transaction gets an error.
 begin read only;
 select is_equal from pgtrickle.verify_stream_table('nested');
 select is_equal from pgtrickle.verify_stream_table('full_one');

@@ -1,4 +1,4 @@
--- Temporal filters: rows come and go as time passes. Exact at the time of the frontier.
+-- Temporal filters: rows appear and vanish as time passes. Exact at the time of the frontier.
 \set ECHO none
 \i tests/regress/preamble.sql
 -- 'exact', or an error: the stream table against its query with the clock standing at its data_timestamp.
@@ -15,7 +15,7 @@ begin
   return check_against(name, rtrim(query, '; '));
 end $$;
 
--- Refreshes, checks, and says what was done.
+-- Refreshes, checks, and returns the action and the rows written.
 create function passed(name text) returns text language plpgsql as $$
 declare
   before bigint := last_refresh();
@@ -40,7 +40,7 @@ call follow('quiet', $$select kind from events group by kind having max(at) < no
 call follow('today', 'select id from events where at::date = current_date', 'FULL');
 call follow('local', $$select id from events where exists (select from kinds k where k.kind = events.kind and k.until at time zone 'UTC' > localtimestamp)$$, 'DIFFERENTIAL');
 call follow('top', 'select kind, count(*) as n from recent group by kind', 'DIFFERENTIAL');
--- Nobody writes, and nothing crosses a bound: nothing is done.
+-- Without a write, and without a row that crosses a bound, nothing is done.
 select name, passed(name) from names where name <> 'today';
 -- Rows that are written, and then cross.
 insert into events values (20, clock_timestamp() - interval '0.5 seconds', 'new'), (21, clock_timestamp() + interval '1 second', 'soon');
@@ -48,7 +48,7 @@ update kinds set until = clock_timestamp() + interval '1 second' where kind = 's
 select name, passed(name) from names where name <> 'today';
 select pg_sleep(2);
 select name, passed(name) from names where name <> 'today';
--- A row that came and crossed since; one that moves into the past; one that is gone.
+-- A row that was inserted and crossed since; one that moves into the past; one that is deleted.
 insert into events values (30, clock_timestamp() - interval '1.9 seconds', 'new');
 update events set at = clock_timestamp() - interval '1 year' where id = 20;
 delete from events where id = 11;
@@ -58,14 +58,14 @@ select * from recent order by id;
 select * from due order by id;
 select * from quiet order by kind;
 select split_part(passed('today'), ' ', 1);
--- A rollback takes back what was done, and the time at which it was.
+-- A rollback undoes the refresh and its time.
 begin;
 insert into events values (40, clock_timestamp() - interval '1 second', 'new');
 select passed('recent');
 rollback;
 select pg_sleep(1.2);
 select passed('recent');
--- What is not a comparison of a column with the clock is not followed, and says so.
+-- Other uses of the clock than comparing it with a column are not incremental.
 -- expect-error
 select pgtrickle.create_stream_table('no', 'select id, now() from events', refresh_mode => 'DIFFERENTIAL');
 -- expect-error

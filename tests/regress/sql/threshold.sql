@@ -1,7 +1,7 @@
--- Rows compared with a subquery of one row: those between its old and its new value come and go.
+-- Rows compared with a subquery of one row: those between its old and its new value are inserted or deleted.
 \set ECHO none
 \i tests/regress/preamble.sql
--- Refreshes, checks, and says what was done.
+-- Refreshes, checks, and returns the action and the rows written.
 create function passed(name text) returns text language plpgsql as $$
 declare
   before bigint := last_refresh();
@@ -40,7 +40,7 @@ call follow('first', 'select id from r where v >= (select v from s order by v de
 update s set v = v + 2, name = 'n7', at = at + 3;
 update r set v = v + 8 where id = 12;
 select name, passed(name) from names order by place;
--- Down, with rows of the other side that come, go and move meanwhile.
+-- Down, with rows of the other side inserted, deleted and moved meanwhile.
 update s set v = v - 5, name = 'N' where id = 2;
 update r set v = 2 where id in (12, 3);
 delete from r where id = 11;
@@ -50,12 +50,12 @@ select name, passed(name) from names order by place;
 insert into s values (3, 5.0, 'n4', '2020-01-01'), (4, 7.00, 'N', '2020-01-01');
 delete from s where id = 4;
 select name, passed(name) from names order by place;
--- The bound becomes NULL, or its row goes.
+-- The bound becomes NULL, or its row is deleted.
 update s set v = null, name = null, at = null;
 select name, passed(name) from names order by place;
 delete from s;
 select name, passed(name) from names order by place;
--- It comes again.
+-- It is inserted again.
 insert into s values (1, 4, 'n3', '2020-01-05'), (2, 9, 'n6', '2020-01-03');
 select name, passed(name) from names order by place;
 -- No rows to compare; rows again.
@@ -65,7 +65,7 @@ select name, passed(name) from names order by place;
 insert into r select * from kept;
 update s set v = v - 1;
 select name, passed(name) from names order by place;
--- A rollback takes back what crossed.
+-- A rollback undoes the rows that crossed.
 begin;
 update s set v = v * 3;
 select passed('not_below');

@@ -1,4 +1,4 @@
--- The first rows of an order: from those shown so far where they are enough, from all rows where they are not.
+-- The first rows of an order: from the stored ones if they are enough, else from all rows.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all
@@ -13,7 +13,7 @@ call follow('either', 'select id from bids union all select amount from bids ord
 select * from highest order by amount desc;
 select * from best order by item;
 
--- One comes above, one leaves, one far behind changes.
+-- One is inserted above, one is deleted, one far behind changes.
 insert into bids values (10, 'lamp', 85);
 delete from bids where id = 9;
 update bids set amount = 11 where id = 1;
@@ -22,7 +22,7 @@ select * from highest order by amount desc;
 select * from best order by item;
 select * from middle order by id;
 
--- All that were shown leave: others, which did not change, take their places.
+-- All stored rows are deleted: others, which did not change, replace them.
 delete from bids where amount > 60;
 select refreshed_how('highest'), refreshed_how('tied'), refreshed_how('middle'), refreshed_how('best'), refreshed_how('items'), refreshed_how('either');
 select * from highest order by amount desc;
@@ -39,6 +39,6 @@ select * from highest order by amount desc;
 select * from tied order by amount desc;
 select * from best order by item;
 
--- How many rows are shown must not depend on rows.
+-- The limit must not depend on rows.
 -- expect-error
 call follow('half', 'select id from bids order by id limit (select count(*) / 2 from bids)', 'DIFFERENTIAL');

@@ -1,4 +1,4 @@
--- What comes from the moment and not from the data is tried again, however often it fails; what comes from the data suspends.
+-- Transient errors are retried, however often they occur; errors in the data suspend the table.
 \set ECHO none
 \i tests/regress/preamble.sql
 reset client_min_messages;
@@ -28,7 +28,7 @@ select wait_until($$not exists (select from codes c join pgtrickle.pgt_status() 
   where c.expected = 'ACTIVE' and s.last_error is null)$$);
 select c.code, expected, s.status, s.consecutive_errors > 0 as counted, s.last_error
   from codes c join pgtrickle.pgt_status() s on upper(s.name) like '%' || c.code || '%' order by c.code;
--- Once the moment is over.
+-- Once the cause has ended.
 create or replace function fail(code text) returns text immutable language sql return code;
 select count(pgtrickle.refresh_stream_table(name)) from pgtrickle.pgt_status() where status = 'ACTIVE';
 select count(*) from pgtrickle.pgt_status() where status = 'ACTIVE' and last_error is null;

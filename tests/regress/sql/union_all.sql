@@ -12,7 +12,7 @@ call follow('counted', 'select v, count(*) as n from (select v from here union a
 call follow('constant', 'select id from here union all values (0), (0)', 'DIFFERENTIAL');
 select * from all_rows order by id, v;
 
--- Exactly one of three equal rows goes.
+-- Exactly one of three equal rows is deleted.
 delete from there where ctid = (select min(ctid) from there);
 select refreshed_how('all_rows');
 select count(*) from all_rows where id = 1;
@@ -31,7 +31,7 @@ with gone as (delete from here where id = 3 returning *) insert into there selec
 select refreshed_how('all_rows');
 select rows_inserted, rows_updated, rows_deleted, delta_rows from pgtrickle.get_refresh_history('all_rows', 1);
 
--- A row that comes to one arm only.
+-- A row that is inserted into one arm only.
 call follow('either', 'select v from here union select v from there', 'DIFFERENTIAL');
 call follow('only_here', 'select v from here except select v from there', 'DIFFERENTIAL');
 insert into here values (9, 'new'), (10, 'new');

@@ -1,5 +1,5 @@
--- What PostgreSQL refuses to plan is a reason to recompute, also when only a refresh finds it out: here the operator class
--- goes without which two columns cannot be grouped by together.
+-- A delta that PostgreSQL refuses to plan is recomputed, also when only a refresh finds out: here the operator class is dropped
+-- without which two columns cannot be grouped by together.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all

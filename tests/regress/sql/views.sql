@@ -1,4 +1,4 @@
--- Views, CTEs and subqueries are opened up; what is under a view may change its definition.
+-- Views, CTEs and subqueries are expanded; a view may change its definition.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all
@@ -26,14 +26,14 @@ alter table things rename column price to worth;
 update things set worth = worth + 1;
 select refreshed_how('of_view') like 'exact%' as exact, refreshed_how('of_cte') like 'exact%' as exact;
 
--- Another definition of the view: start over.
+-- Another definition of the view: a rebuild.
 create or replace view priced as select id, kind, worth as price from things where worth > 100;
 select refreshed_how('of_view'), refreshed_how('of_views');
 select * from of_view order by id;
 insert into things values (12, 'e', 300, null);
 select refreshed_how('of_view'), refreshed_how('of_views');
 
--- What a stream table reads cannot go without it.
+-- A source cannot be dropped without its stream tables.
 -- expect-error
 drop view priced;
 -- expect-error

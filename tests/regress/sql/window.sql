@@ -1,4 +1,4 @@
--- Window functions: a change computes its partition anew, and writes the rows whose values changed.
+-- Window functions: a change recomputes its partition, and writes the rows whose values changed.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all
@@ -9,7 +9,7 @@ call follow('overall', 'select player, row_number() over (order by points desc, 
 call follow('steps', 'select player, points - lag(points, 1, 0) over w as step, sum(points) over (w rows 1 preceding) as two, count(*) over (partition by points) as alike from scores window w as (partition by team order by player)', 'DIFFERENTIAL');
 call follow('teams', 'select team, sum(points) as points, dense_rank() over (order by sum(points) desc) as place from scores group by team', 'DIFFERENTIAL');
 call follow('best', 'select player, team from (select player, team, row_number() over (partition by team order by points desc, player) as r from scores) x where r = 1', 'DIFFERENTIAL');
--- A bound on the place keeps the first rows of each partition; those with the same place count as one.
+-- A bound on the rank retains the first rows of each partition; rows of the same rank count as one.
 call follow('podium', 'select player, team, place from (select player, team, rank() over (partition by team order by points desc) as place from scores) x where place <= 2 and team <> ''blue''', 'DIFFERENTIAL');
 select law from regexp_matches(pgtrickle.explain_stream_table('podium'), '(τ [^\n]*|ω [^\n]*)', 'g') law;
 select * from ranks order by team, place, player;
@@ -24,7 +24,7 @@ select * from steps order by player;
 select * from teams order by place, team;
 select * from best order by player;
 select * from podium order by place, player;
--- The blue team is not looked at, and who keeps a place is not written.
+-- The blue team is not read, and rows that keep their rank are not written.
 select rows_inserted, rows_updated, rows_deleted from pgtrickle.get_refresh_history('ranks', 1);
 
 -- Rows move between partitions, to the one without a name too.

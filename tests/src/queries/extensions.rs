@@ -1,8 +1,8 @@
-//! Types, operators and functions of extensions and of users: what they mean does not depend on where they live.
+//! Types, operators and functions of extensions and of users, in any schema.
 //! `{x}` stands for the schema of the extensions; see `Home::place`.
 
 use super::{Query, delta};
-use crate::exact::Look::{Text, Values};
+use crate::exact::Equality::{Text, Values};
 
 pub static EXTENSIONS: &[Query] = &[
     delta("x_rows", Values, "select id, h, l, w from tagged"),

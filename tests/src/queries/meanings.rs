@@ -1,8 +1,8 @@
-//! Values that are rows, comparisons across types, columns that are passed on, what is kept from evaluation, and orders
+//! Values that are rows, comparisons across types, columns that are passed on, expressions that are protected from evaluation, and orders
 //! that are relied on.
 
 use super::{Query, any, delta};
-use crate::exact::Look::{Text, Values};
+use crate::exact::Equality::{Text, Values};
 
 pub static MEANINGS: &[Query] = &[
     delta(

@@ -1,7 +1,7 @@
 //! Set operations, grouping sets, set-returning functions, constant rows, and every kind of aggregate.
 
 use super::{Query, delta};
-use crate::exact::Look::{Text, Values};
+use crate::exact::Equality::{Text, Values};
 
 pub static SETS: &[Query] = &[
     delta("ie_intersect", Values, "select grp, cat from items intersect select a, b from keyless"),

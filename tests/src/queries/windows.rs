@@ -1,8 +1,8 @@
 //! Window functions, the first rows of an order, and the first row of each key. Where the place of a row counts, the
-//! order is total: what SQL leaves open is nobody's promise.
+//! order is total: what SQL leaves open is not tested.
 
 use super::{Query, delta};
-use crate::exact::Look::{Text, Values};
+use crate::exact::Equality::{Text, Values};
 
 pub static WINDOWS: &[Query] = &[
     delta("w_number", Values, "select id, row_number() over (partition by grp order by id) as r from items"),

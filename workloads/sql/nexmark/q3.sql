@@ -1,4 +1,4 @@
--- Q3, local item suggestion: who sells in particular states.
+-- Q3, local item suggestion: sellers in particular states.
 select p.name, p.city, p.state, a.id
 from auction as a
 inner join person as p on a.seller = p.id

@@ -1,4 +1,4 @@
--- Q8, monitor new users: who came and opened an auction within the same window of 10 seconds.
+-- Q8, monitor new users: persons that registered and opened an auction within the same window of 10 seconds.
 select p.id, p.name, p.starttime
 from (
     select id, name, date_bin('10 seconds', date_time, timestamp '2015-07-15') as starttime

@@ -1,4 +1,4 @@
--- Q21, suppliers who kept orders waiting.
+-- Q21, suppliers that kept orders waiting.
 select
     s_name,
     count(*) as numwait

@@ -1,24 +1,24 @@
-//! The status can be believed: a stream table that is ACTIVE without errors equals its query, whatever happened to what it
-//! depends on; of any other the status says what is wrong. Left to the workers, which nobody tells but the change itself.
+//! The status is true: a stream table that is ACTIVE without errors equals its query, whatever changed in the objects that it
+//! depends on; otherwise the status names the problem. Only workers refresh here, and only the change itself notifies them.
 
 use std::time::Duration;
 
-use pg_trickle_tests::exact::{self, Look};
+use pg_trickle_tests::exact::{self, Equality};
 use pg_trickle_tests::{Database, Session};
 
-/// Waits until the workers have brought `table` up to date, then compares.
+/// Waits until the workers have refreshed `table`, then compares.
 async fn settle(session: &Session, table: &str) {
     assert!(
         session.holds(&format!("select pgtrickle.wait_for_stream_table('{table}', '1 hour')")).await,
         "{table} is late"
     );
-    exact::check(session, table, Look::Text).await;
+    exact::check(session, table, Equality::Text).await;
 }
 
 /// Waits until the contents of `table` are those of its query: where no row changed there is nothing to wait for.
 async fn reach(session: &Session, table: &str) {
     let definition = exact::definition(session, table).await;
-    let equal = format!("select not exists ({})", exact::differing(table, &definition, Look::Text));
+    let equal = format!("select not exists ({})", exact::differing(table, &definition, Equality::Text));
     session.wait_until(&equal).await;
 }
 
@@ -58,9 +58,9 @@ async fn extensions_in_the_schema_of_the_tables() {
     database.close().await;
 }
 
-/// DDL alone makes the workers start over.
+/// DDL alone makes the workers rebuild a table.
 #[tokio::test]
-async fn a_changed_meaning_reaches_the_workers() {
+async fn workers_rebuild_after_definition_change() {
     let database = Database::fresh("meaning").await;
     let session = database.connect().await;
     session
@@ -88,9 +88,9 @@ async fn a_changed_meaning_reaches_the_workers() {
     database.close().await;
 }
 
-/// A definition that cannot be kept is an error in the status, and no rebuild of it is put off for ever.
+/// A definition that became invalid is an error in the status, and its rebuild is not deferred for ever.
 #[tokio::test]
-async fn a_rebuild_that_fails_is_recorded() {
+async fn failed_rebuild_is_recorded() {
     let database = Database::fresh("rebuild").await;
     let session = database.connect().await;
     session
@@ -130,7 +130,7 @@ async fn a_rebuild_that_fails_is_recorded() {
 
 /// What reads the clock otherwise than by comparing a column with it is recomputed on its schedule.
 #[tokio::test]
-async fn a_clock_that_is_not_followed_ticks() {
+async fn unfollowed_clock_is_recomputed_on_schedule() {
     let database = Database::fresh("clock").await;
     let session = database.connect().await;
     session
@@ -143,7 +143,7 @@ async fn a_clock_that_is_not_followed_ticks() {
     let first = session.value("select age from ages").await;
     session.wait_until(&format!("select age > '{first}'::interval + '2s' from ages")).await;
     session.wait_until(&format!("select age > '{first}'::interval + '2s' from reads")).await;
-    // At one moment, by its own time.
+    // All rows show one time, its `data_timestamp`.
     let exact = "select a.age = f.data_timestamp - t.at
                    from ages a join t using (id), pgtrickle.pgt_frontiers f join pgtrickle.pgt_stream_tables s using (pgt_id)
                   where s.pgt_relid = 'ages'::regclass";
@@ -163,7 +163,7 @@ async fn staleness_counts_from_the_oldest_change() {
              select pgtrickle.create_stream_table('reads', 'select count(*) as n from s', '1d')",
         )
         .await;
-    // At least so long, and no longer than since a moment.
+    // Staleness of at least `low`, and at most the time since `since`.
     let between = |low: &str, since: &str| {
         format!(
             "select bool_and(staleness >= '{low}' and staleness <= clock_timestamp() - '{since}'::timestamptz) and count(*) = 2
@@ -184,9 +184,9 @@ async fn staleness_counts_from_the_oldest_change() {
     database.close().await;
 }
 
-/// A failure that our own tables cannot take is told all the same, to those who may read it.
+/// A failure that cannot be written to our own tables is reported all the same, to roles that may read it.
 #[tokio::test]
-async fn what_cannot_be_written_down_is_told() {
+async fn unrecordable_failures_are_reported() {
     let database = Database::fresh("unwritten").await;
     let session = database.connect().await;
     session
@@ -207,7 +207,7 @@ async fn what_cannot_be_written_down_is_told() {
     };
     let quiet = "select bool_and(consecutive_errors = 0 and last_error is null) from pgtrickle.pgt_status()";
 
-    // What the moment may heal, of the tick as a whole, and what it does not.
+    // A transient error and a permanent one, of the tick as a whole.
     for code in ["53100", "22012"] {
         session
             .run(&format!(

@@ -1,4 +1,4 @@
--- What functions of a query, and triggers, ask for in the midst of a refresh.
+-- Calls of the extension by functions of a query, and by triggers, during a refresh.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all
@@ -45,7 +45,7 @@ call grant_each('select pgtrickle.verify_stream_table(''s'')');
 -- Nothing of it lasts.
 select refreshed('s'), refreshed('reader'), refreshed('other');
 select pgtrickle.refresh_stream_table('s', recompute => true);
--- A trigger may refresh what is not at work.
+-- A trigger may refresh other tables.
 create function chain() returns trigger language plpgsql set search_path = public as $$
 begin
   perform pgtrickle.refresh_stream_table(tg_argv[0]);

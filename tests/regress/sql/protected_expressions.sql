@@ -1,4 +1,4 @@
--- What a query keeps from evaluation nobody evaluates, and what PostgreSQL refuses at a delta is recomputed.
+-- Expressions that a query protects from evaluation are not evaluated, and a delta that PostgreSQL refuses is recomputed.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all

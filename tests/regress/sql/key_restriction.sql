@@ -1,4 +1,4 @@
--- Groups that a join does not ask for are not kept; those that it asks for come and go with the rows that ask.
+-- Groups that no row of the join refers to are not stored; others are added and removed with the rows that refer to them.
 \set ECHO none
 \i tests/regress/preamble.sql
 create function state(name text) returns setof text language sql as $$
@@ -12,23 +12,23 @@ create table orders (id int primary key, customer int, amount numeric(10, 2), pl
 create index on orders (customer);
 insert into customers select i, case i % 3 when 0 then 'DE' else 'FR' end, 'c' || i from generate_series(1, 9) i;
 insert into orders select i, nullif(i % 11, 0), i * 1.5, i % 4, 'c' || i % 11 from generate_series(1, 60) i;
--- What is read of the customer, in the select list too.
+-- Columns of the customer, in the select list too.
 call follow('spent', $$ select c.id, c.name, o.total from customers c
   join (select customer, sum(amount) as total, count(*) as n from orders group by customer) o on o.customer = c.id
   where c.country = 'DE' and o.n > 2 $$, 'DIFFERENTIAL');
--- Nothing but the key: the customers are read once, below the groups.
+-- Only the key: the customers are read once, below the groups.
 call follow('counted', $$ select o.customer, o.n from customers c
   join (select customer, count(*) as n from orders group by customer) o on o.customer = c.id
   where c.country = 'DE' and c.name < 'c7' $$, 'DIFFERENTIAL');
 -- A subquery for each row.
 call follow('mean', $$ select o.id, o.amount from orders o join customers c on c.id = o.customer
   where c.country = 'DE' and o.amount > (select 0.9 * avg(amount) from orders i where i.customer = c.id) $$, 'DIFFERENTIAL');
--- Two aggregates that the same rows ask for.
+-- Two aggregates that the same rows refer to.
 call follow('best', $$ select c.id, a.most, b.places from customers c
   join (select customer, max(amount) as most from orders group by customer) a on a.customer = c.id
   join (select customer, place, count(*) as places from orders group by customer, place) b on b.customer = c.id
   where c.country <> 'FR' $$, 'DIFFERENTIAL');
--- None of these keeps fewer groups: every row asks, no index leads to the orders, several rows may ask for one group.
+-- None of these stores fewer groups: every row refers to one, no index finds the orders, several rows may refer to one group.
 call follow('any_row', $$ select c.name, o.n from customers c
   join (select customer, count(*) as n from orders group by customer) o on o.customer = c.id $$, 'DIFFERENTIAL');
 call follow('unindexed', $$ select o.place, o.n from customers c
@@ -38,12 +38,12 @@ call follow('by_name', $$ select c.id, o.n from customers c
 select name, line from names, state(name) line where name in ('spent', 'counted', 'mean') order by place;
 select name, count(*) filter (where line ~ 'scan public.customers') as reads from names, state(name) line group by name, place order by place;
 select name, refreshed_how(name) from names order by place;
--- Orders of those who ask and of those who do not, and of nobody.
+-- Orders of customers that are joined and that are not, and of no customer.
 update orders set amount = amount + 100 where customer in (3, 4);
 insert into orders values (100, 6, 7, 1, 'c6'), (101, 5, 7, 1, 'c5'), (102, null, 7, 1, null);
 delete from orders where customer = 9 and place > 1;
 select name, refreshed_how(name) from names order by place;
--- Who asks comes, goes, and asks for another group.
+-- A row that refers to a group is inserted, deleted, and moved to another group.
 update customers set country = case country when 'DE' then 'FR' else 'DE' end where id in (3, 4, 5);
 insert into customers values (10, 'DE', 'c0'), (11, 'DE', 'd');
 delete from customers where id = 9;

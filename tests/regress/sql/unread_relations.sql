@@ -1,4 +1,4 @@
--- Relations that a query names and whose rows do not matter to it: below a subquery that has a row always, and in constants.
+-- Relations that a query names without reading their rows: in a subquery that always has a row, and in constants.
 \set ECHO none
 \i tests/regress/preamble.sql
 \set ECHO all
