@@ -3,11 +3,11 @@
 _:
     @just --list
 
-# the mathematics, without PostgreSQL: seconds
+# the algebra, without PostgreSQL: seconds
 test:
     cargo test -p ivm
 
-# what users write, compared with what they should see
+# SQL scripts and their expected output
 regress:
     scripts/test regress
 
@@ -19,7 +19,7 @@ isolation:
 oracle seconds="60":
     SECONDS_EACH={{seconds}} scripts/test oracle
 
-# everything, as continuous integration runs it
+# all layers of tests
 all:
     scripts/test
 
@@ -27,13 +27,17 @@ all:
 lint:
     scripts/lint
 
-# rewrite expected output; never to an unannounced error
+# rewrite expected output; refuses errors that are not announced
 bless:
     UPDATE_EXPECT=1 scripts/test unit regress isolation
 
 # benchmarks, with the answer checked first
 bench *args:
     scripts/bench {{args}}
+
+# micro-benchmarks against the base revision, or another one; fails if they are slower
+bench-gate *args:
+    scripts/bench-gate {{args}}
 
 # a throwaway server with the extension; prints its URL
 run *args:
