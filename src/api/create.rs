@@ -172,11 +172,11 @@ fn create(request: &Request) -> Result<()> {
 
 /// Refreshes in the caller's transaction; its failure is the caller's, who may not own all that is refreshed on the way.
 pub fn refresh_now(ids: &[i32]) -> Result<()> {
-    let mut done = refresh::tick(ids, refresh::Locks::Wait)?;
-    let failed = done.outcomes.iter_mut().find_map(|outcome| Some((outcome.id, outcome.error.take()?)));
-    let Some((id, error)) = failed else {
-        done.outcomes.iter().for_each(|outcome| failures::forget(outcome.id));
-        return refresh::conclude(&done);
+    let mut refreshes = refresh::tick(ids, refresh::Locks::Wait)?;
+    let failed = refreshes.iter_mut().find(|refresh| refresh.is_failed());
+    let Some((id, error)) = failed.and_then(|refresh| Some((refresh.id, refresh.error.take()?))) else {
+        refreshes.iter().for_each(|refresh| failures::forget(refresh.id));
+        return refresh::conclude(&refreshes);
     };
     let table = quietly(|| spi::connect(None, |session| stream_table::get(session, id)))?;
     match shows_messages(&table)? {

@@ -1,12 +1,14 @@
 //! `explain_stream_table`: what will be done, and why not less.
 
+use ivm::choice::{Choice, Way};
 use ivm::sql::ident::Ident;
 use pgrx::pg_extern;
 use pgrx::pg_sys::panic::ErrorReport;
 
 use crate::api::{given, named, rights, shows_messages, veiled};
+use crate::catalog::history::{self, Action};
+use crate::catalog::quietly;
 use crate::catalog::stream_table::StreamTable;
-use crate::catalog::{history, quietly};
 use crate::error::Result;
 use crate::pg::subxact::subtransaction;
 use crate::pg::{guard, spi};
@@ -70,13 +72,13 @@ fn explained(table: &StreamTable) -> Result<String> {
 /// What the last refresh that had a choice expected, and did.
 fn last_choice(table: &StreamTable) -> Result<String> {
     let last = quietly(|| spi::connect(None, |session| history::last_choice(session, table.id)))?;
-    Ok(last.map_or_else(String::new, |(action, expected)| {
-        let (delta, full) = (expected.delta_ms, expected.full_ms);
-        let why = match (action.as_str(), delta > full) {
-            ("FULL", _) => "recomputing is cheaper",
-            (_, true) => "recomputing would save too little to be sure of it",
-            (_, false) => "the delta is cheaper",
+    Ok(last.map_or_else(String::new, |Choice { way, delta_ms: delta, full_ms: full }| {
+        let (action, why) = match way {
+            Way::Full => (Action::Full, "recomputing is cheaper"),
+            Way::Delta if delta > full => (Action::Differential, "recomputing would save too little to be sure of it"),
+            Way::Delta => (Action::Differential, "the delta is cheaper"),
         };
+        let action = action.as_str();
         format!("last choice: {action}: {why}: expected {delta:.3} ms for the delta, {full:.3} ms for recomputing\n")
     }))
 }

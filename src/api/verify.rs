@@ -37,9 +37,9 @@ fn verify_stream_table(
     >,
     ErrorReport,
 > {
-    let verdict = refresh::verify(owned_id(given("name", name)?)?, sample.unwrap_or(SAMPLE))?;
-    let (equal, compared, moment) = (verdict.equal, verdict.compared, verdict.moment);
-    Ok(TableIterator::once(match verdict.found {
+    let found = refresh::verify(owned_id(given("name", name)?)?, sample.unwrap_or(SAMPLE))?;
+    let (equal, compared, moment) = (found.equal, found.compared, found.moment);
+    Ok(TableIterator::once(match found.found {
         Some(found) => (
             equal,
             compared,

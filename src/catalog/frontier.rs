@@ -13,8 +13,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::{ItemPointerData, Oid};
 
 use crate::catalog::dependency;
-use crate::catalog::history::Failure;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pg::spi::{Row, Session};
 use crate::pg::{failures, guard, object, relation};
 
@@ -246,14 +245,14 @@ pub fn give_up(session: &Session, id: i32, reason: &str) -> Result<bool> {
 }
 
 /// Records a failure; the number of failures in a row that count towards suspension.
-pub fn failed(session: &Session, id: i32, error: &Failure, counts: bool) -> Result<i32> {
+pub fn failed(session: &Session, id: i32, error: &Error, counts: bool) -> Result<i32> {
     let rows = session.query(
         "update pgtrickle.pgt_frontiers
             set consecutive_errors = consecutive_errors + $3, last_error = $2, last_sqlstate = $4,
                 last_error_at = clock_timestamp()
           where pgt_id = $1
       returning consecutive_errors",
-        &[id.into(), error.message.as_str().into(), i32::from(counts).into(), error.sqlstate.as_str().into()],
+        &[id.into(), error.in_full().into(), i32::from(counts).into(), error.sqlstate().into()],
         |row| row.require(1),
     )?;
     Ok(rows.into_iter().next().unwrap_or(0))

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ivm::choice::{Choice, Way};
+
 use crate::error::{Error, Result};
 use crate::pg::spi::Session;
 
@@ -14,37 +16,26 @@ pub enum Action {
     Reinitialize,
 }
 
-/// Where there was a choice, what following the changes and what recomputing was expected to take.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Expected {
-    pub delta_ms: f64,
-    pub full_ms: f64,
-}
-
-/// One refresh: rows of the stream table changed, change rows read, time taken.
-#[derive(Clone, Debug)]
+/// One attempt to refresh one stream table.
+#[derive(Debug)]
 pub struct Refresh {
+    pub id: i32,
     pub action: Action,
+    /// Rows of the stream table.
     pub inserted: i64,
     pub updated: i64,
     pub deleted: i64,
+    /// Change rows read.
     pub delta_rows: i64,
     pub duration_ms: f64,
-    pub expected: Option<Expected>,
-    pub error: Option<Failure>,
-}
-
-/// An error as the catalog keeps it. The message may hold values of rows; the code is for everybody.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    pub sqlstate: String,
-    pub message: String,
-}
-
-impl From<&Error> for Failure {
-    fn from(error: &Error) -> Failure {
-        Failure { sqlstate: error.sqlstate(), message: error.in_full() }
-    }
+    /// The expected times, where the refresh had a choice.
+    pub choice: Option<Choice>,
+    /// Sources with change rows that the refresh has read: every consumer may have read them now.
+    pub consumed: Vec<i32>,
+    /// Why the refresh failed; with an action, why the table was computed from the start.
+    pub error: Option<Error>,
+    /// It was not attempted: a source failed, or another transaction holds a lock that it needs.
+    pub skipped: bool,
 }
 
 impl Action {
@@ -59,28 +50,40 @@ impl Action {
 }
 
 impl Refresh {
-    /// A refresh that failed after `took`.
-    pub fn failed(error: &Error, took: Duration) -> Refresh {
-        Refresh { duration_ms: took.as_secs_f64() * 1e3, error: Some(error.into()), ..Refresh::nothing() }
-    }
-
-    /// Rows of the stream table that it changed.
-    pub fn changed(&self) -> i64 {
-        self.inserted + self.updated + self.deleted
-    }
-
-    /// A refresh that found nothing to do: it leaves no trace.
-    pub fn nothing() -> Refresh {
+    /// A refresh that found nothing to do. The history does not record it.
+    pub fn unchanged(id: i32) -> Refresh {
         Refresh {
+            id,
             action: Action::NoData,
             inserted: 0,
             updated: 0,
             deleted: 0,
             delta_rows: 0,
             duration_ms: 0.0,
-            expected: None,
+            choice: None,
+            consumed: vec![],
             error: None,
+            skipped: false,
         }
+    }
+
+    pub fn failed(id: i32, error: Error, took: Duration) -> Refresh {
+        Refresh { duration_ms: took.as_secs_f64() * 1e3, error: Some(error), ..Refresh::unchanged(id) }
+    }
+
+    /// Whether the table was brought up to date by a change or a recomputation.
+    pub fn is_applied(&self) -> bool {
+        self.action != Action::NoData
+    }
+
+    /// Whether it was attempted in vain, or not at all.
+    pub fn is_failed(&self) -> bool {
+        self.error.is_some() && !self.is_applied()
+    }
+
+    /// Rows of the stream table that it changed.
+    pub fn changed(&self) -> i64 {
+        self.inserted + self.updated + self.deleted
     }
 }
 
@@ -90,7 +93,7 @@ const KEPT: i64 = 1000;
 /// come up.
 const BETWEEN: i64 = 499;
 
-pub fn insert(session: &Session, id: i32, refresh: &Refresh) -> Result<()> {
+pub fn insert(session: &Session, refresh: &Refresh) -> Result<()> {
     let ids = session.query(
         "insert into pgtrickle.pgt_refresh_history
                 (pgt_id, started_at, action, rows_inserted, rows_updated, rows_deleted, delta_rows, duration_ms, error,
@@ -98,34 +101,37 @@ pub fn insert(session: &Session, id: i32, refresh: &Refresh) -> Result<()> {
          values ($1, clock_timestamp() - make_interval(secs => $7 / 1000), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          returning refresh_id",
         &[
-            id.into(),
+            refresh.id.into(),
             refresh.action.as_str().into(),
             refresh.inserted.into(),
             refresh.updated.into(),
             refresh.deleted.into(),
             refresh.delta_rows.into(),
             refresh.duration_ms.into(),
-            refresh.error.as_ref().map(|error| error.message.as_str()).into(),
-            refresh.expected.map(|expected| expected.delta_ms).into(),
-            refresh.expected.map(|expected| expected.full_ms).into(),
-            refresh.error.as_ref().map(|error| error.sqlstate.as_str()).into(),
+            refresh.error.as_ref().map(Error::in_full).into(),
+            refresh.choice.map(|choice| choice.delta_ms).into(),
+            refresh.choice.map(|choice| choice.full_ms).into(),
+            refresh.error.as_ref().map(Error::sqlstate).into(),
         ],
         |row| row.require::<i64>(1),
     )?;
     if ids.iter().any(|row| row % BETWEEN == 0) {
-        prune(session, id)?;
+        prune(session, refresh.id)?;
     }
     Ok(())
 }
 
-/// The last refresh of `id` that had a choice: what it did, and what it expected.
-pub fn last_choice(session: &Session, id: i32) -> Result<Option<(String, Expected)>> {
+/// The choice of the last refresh of `id` that had one.
+pub fn last_choice(session: &Session, id: i32) -> Result<Option<Choice>> {
     let rows = session.query(
         "select action, delta_cost, full_cost from pgtrickle.pgt_refresh_history
           where pgt_id = $1 and delta_cost is not null
           order by refresh_id desc limit 1",
         &[id.into()],
-        |row| Ok((row.require(1)?, Expected { delta_ms: row.require(2)?, full_ms: row.require(3)? })),
+        |row| {
+            let way = if row.require::<String>(1)? == Action::Full.as_str() { Way::Full } else { Way::Delta };
+            Ok(Choice { way, delta_ms: row.require(2)?, full_ms: row.require(3)? })
+        },
     )?;
     Ok(rows.into_iter().next())
 }

@@ -31,5 +31,5 @@ pub use loaded::{Loaded, Ready, forget, load};
 pub use planned::explain as explain_programs;
 pub use prune::prune;
 pub use recompute::recompute;
-pub use tick::{Done, Locks, Outcome, end_background, lock_ending_refresh, lock_with_upstream, tick, with_upstream};
+pub use tick::{Locks, end_background, lock_ending_refresh, lock_with_upstream, tick, with_upstream};
 pub use verify::verify;

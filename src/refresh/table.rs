@@ -1,9 +1,7 @@
 //! The refresh of one stream table within a tick.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
-use ivm::choice::Choice;
 use ivm::frontier::Frontier;
 use ivm::plan::Relation;
 use pgrx::PgSqlErrorCode;
@@ -12,7 +10,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use crate::capture::{self, Pending};
 use crate::catalog::dependency::Dependency;
 use crate::catalog::frontier::{self, Seen};
-use crate::catalog::history::{Action, Expected, Failure, Refresh};
+use crate::catalog::history::{Action, Refresh};
 use crate::error::{Error, Result};
 use crate::guc;
 use crate::pg::spi::{self, OwnerSession};
@@ -36,16 +34,8 @@ pub struct Input {
     pub truncated: bool,
 }
 
-/// What was done: how, what it changed, what made it so.
-struct Done {
-    action: Action,
-    changes: Changes,
-    choice: Option<Choice>,
-    error: Option<Failure>,
-}
-
-/// Brings stream table `id` to the tick's snapshot; with `restart`, the error of a first try, from the start.
-pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Error>) -> Result<Refresh> {
+/// Brings stream table `id` to the tick's snapshot; with `restart` it is recomputed from the start.
+pub fn refresh(tick: &mut Tick, id: i32, restart: bool) -> Result<Refresh> {
     let seen = tick.seen.get(&id).cloned().unwrap_or_default();
     let loaded = match loaded::load(id)? {
         Ready::Yes(loaded) => loaded,
@@ -53,50 +43,48 @@ pub fn refresh(tick: &mut Tick, id: i32, started: Instant, restart: Option<&Erro
             // What writers capture changes with this: the fill needs a snapshot that is taken afterwards.
             build::rebuild(&table, &reason)?;
             tick.rebuilt.push(id);
-            return Ok(Refresh::nothing());
+            return Ok(Refresh::unchanged(id));
         }
     };
     let limit = loaded.table.timeout.unwrap_or_else(guc::refresh_timeout);
     let (place, members) = (tick.place, tick.members.len());
     let activity = || format!("refreshing {} ({place} of {members})", loaded.table.display());
-    let brought = || limit::within(limit, || bring(tick, &loaded, &seen, (started, restart)));
+    let brought = || limit::within(limit, || bring(tick, &loaded, &seen, restart));
     progress::during(activity, || bgworker::at_work(loaded.table.relid, brought))
 }
 
-/// The same of one that is ready. With `restart` the table starts over.
-fn bring(tick: &mut Tick, loaded: &Loaded, seen: &Seen, attempt: (Instant, Option<&Error>)) -> Result<Refresh> {
-    let (started, restart) = attempt;
+/// The same for a table that is ready.
+fn bring(tick: &mut Tick, loaded: &Loaded, seen: &Seen, restart: bool) -> Result<Refresh> {
+    let unchanged = Refresh::unchanged(loaded.table.id);
     let Some(seen_frontier) = &seen.frontier else {
         let changes = as_owner(tick, loaded, None, |session| adaptive::fill(session, loaded))?;
         build::index_table(loaded)?;
         advice::index_nodes(loaded)?;
-        let done = Done { action: Action::Full, changes, choice: None, error: None };
-        return finish(tick, loaded, done, 0, started);
+        return finish(tick, loaded, changes, Refresh { action: Action::Full, ..unchanged });
     };
-    let starts_over = seen.reinitialize.is_some() || restart.is_some();
+    let starts_over = seen.reinitialize.is_some() || restart;
     let enough = if starts_over { 0 } else { adaptive::enough(loaded) };
     let input = pending(tick, loaded, seen_frontier, enough)?;
-    tick.consumed.extend(&input.sources);
+    let unchanged = Refresh { delta_rows: input.rows, consumed: input.sources, ..unchanged };
     if starts_over || input.truncated {
         let changes = as_owner(tick, loaded, None, |session| adaptive::full(session, loaded, seen.replaces))?;
         if seen.replaces {
             build::index_table(loaded)?;
         }
         advice::index_nodes(loaded)?;
-        let done = Done { action: Action::Reinitialize, changes, choice: None, error: restart.map(Failure::from) };
-        return finish(tick, loaded, done, input.rows, started);
+        return finish(tick, loaded, changes, Refresh { action: Action::Reinitialize, ..unchanged });
     }
     if input.rows == 0 && !loaded.view.reads_clock() && !loaded.table.polls() {
-        return Ok(Refresh::nothing());
+        return Ok(unchanged);
     }
-    let (deltas, rows) = (input.deltas, input.rows);
     let whole = |deltas| rest(tick, loaded, seen_frontier, deltas);
     let (action, changes, choice) =
-        as_owner(tick, loaded, seen.moment, |session| adaptive::bring(session, loaded, deltas, whole))?;
-    if rows == 0 && !changes.moved {
-        return stand_still(tick, loaded, seen.moment);
+        as_owner(tick, loaded, seen.moment, |session| adaptive::bring(session, loaded, input.deltas, whole))?;
+    if input.rows == 0 && !changes.moved {
+        advance_data_timestamp(tick, loaded, seen.moment)?;
+        return Ok(unchanged);
     }
-    finish(tick, loaded, Done { action, changes, choice, error: None }, rows, started)
+    finish(tick, loaded, changes, Refresh { action, choice, ..unchanged })
 }
 
 /// Reads what each source has pending behind the frontier: from this tick's memory for stream tables that
@@ -148,14 +136,14 @@ fn rest(tick: &Tick, loaded: &Loaded, seen: &Frontier, mut deltas: Deltas) -> Re
     Ok(deltas)
 }
 
-/// Nothing was written and nothing crossed a bound, so that the table is as it was then and now. That the frontier's
-/// time stays behind costs a wider range next time; it is moved before that counts, or looks like staleness.
-fn stand_still(tick: &Tick, loaded: &Loaded, since: Option<TimestampWithTimeZone>) -> Result<Refresh> {
+/// Nothing was written and no row crossed a bound: the table is exact for any time since `since`. An older timestamp
+/// costs a wider range at the next refresh; it is moved before that counts, or looks like staleness.
+fn advance_data_timestamp(tick: &Tick, loaded: &Loaded, since: Option<TimestampWithTimeZone>) -> Result<()> {
     let moment = own_clock(loaded).unwrap_or(tick.taken);
     if since.is_none_or(|since| i64::from(moment) - i64::from(since) >= NOTED) {
         spi::connect(Some(&tick.snapshot), |session| frontier::stand_still(session, loaded.table.id, moment))?;
     }
-    Ok(Refresh::nothing())
+    Ok(())
 }
 
 /// What time it was to a query that is run as the user wrote it and reads the clock: that of the transaction.
@@ -180,18 +168,7 @@ pub fn as_owner<R>(
 }
 
 /// Hands the applied changes to the table's consumers.
-fn finish(tick: &mut Tick, loaded: &Loaded, done: Done, delta_rows: i64, started: Instant) -> Result<Refresh> {
-    let Done { action, changes, choice, error } = done;
-    let refresh = Refresh {
-        action,
-        inserted: changes.inserted,
-        updated: changes.updated,
-        deleted: changes.deleted,
-        delta_rows,
-        duration_ms: started.elapsed().as_secs_f64() * 1e3,
-        expected: choice.map(|choice| Expected { delta_ms: choice.delta_ms, full_ms: choice.full_ms }),
-        error,
-    };
+fn finish(tick: &mut Tick, loaded: &Loaded, changes: Changes, refresh: Refresh) -> Result<Refresh> {
     let id = loaded.table.id;
     tick.moments.extend(own_clock(loaded).map(|moment| (id, moment)));
     tick.rates.extend(loaded.experience.to_store().map(|rates| (id, rates)));
@@ -202,5 +179,6 @@ fn finish(tick: &mut Tick, loaded: &Loaded, done: Done, delta_rows: i64, started
         }
         tick.deltas.insert(readers.source, changes.delta);
     }
-    Ok(refresh)
+    let Changes { inserted, updated, deleted, .. } = changes;
+    Ok(Refresh { inserted, updated, deleted, ..refresh })
 }

@@ -10,7 +10,7 @@ use pgrx::pg_sys::Oid;
 
 use crate::capture;
 use crate::catalog::frontier::{self, Seen};
-use crate::catalog::history::{Action, Refresh};
+use crate::catalog::history::Refresh;
 use crate::catalog::{dependency, quietly, stream_table};
 use crate::error::{Error, Kind, Result};
 use crate::pg::snapshot::Snapshot;
@@ -55,24 +55,6 @@ impl Locks {
     }
 }
 
-/// How one stream table fared in a tick.
-#[derive(Debug)]
-pub struct Outcome {
-    pub id: i32,
-    pub refresh: Refresh,
-    pub error: Option<Error>,
-    /// It was not tried, because something that it reads failed, or others had it locked.
-    pub held_up: bool,
-}
-
-/// What a tick did.
-#[derive(Debug, Default)]
-pub struct Done {
-    pub outcomes: Vec<Outcome>,
-    /// Sources of which something was read: rows of their change buffers may be needed by nobody any more.
-    pub consumed: BTreeSet<i32>,
-}
-
 /// What the tables of one tick share.
 pub struct Tick {
     pub snapshot: Rc<Snapshot>,
@@ -87,24 +69,12 @@ pub struct Tick {
     pub deltas: BTreeMap<i32, Tuplestore>,
     /// Those of them that a change buffer holds as well, for consumers outside of the tick.
     written: BTreeSet<i32>,
-    pub consumed: BTreeSet<i32>,
     /// What refreshes take, where that is not what it was.
     pub rates: BTreeMap<i32, Vec<Option<f64>>>,
     /// What time it was to the queries of these, where that is not `taken`.
     pub moments: BTreeMap<i32, TimestampWithTimeZone>,
     /// Stream tables whose definition had to be compiled anew: they are filled under a later snapshot.
     pub rebuilt: Vec<i32>,
-}
-
-impl Outcome {
-    pub fn did_work(&self) -> bool {
-        self.refresh.action != Action::NoData
-    }
-
-    /// Whether there is something to tell of it.
-    fn is_news(&self) -> bool {
-        self.error.is_some() || self.did_work()
-    }
 }
 
 impl Tick {
@@ -117,7 +87,6 @@ impl Tick {
             seen: BTreeMap::new(),
             deltas: BTreeMap::new(),
             written: BTreeSet::new(),
-            consumed: BTreeSet::new(),
             rates: BTreeMap::new(),
             moments: BTreeMap::new(),
             rebuilt: vec![],
@@ -133,9 +102,9 @@ impl Tick {
 
     /// Moves the frontiers. Rows that this transaction wrote to change buffers count as seen: whoever reads such a
     /// buffer comes later than all that is written to it, or has seen it in memory.
-    fn advance(&self, outcomes: &[Outcome]) -> Result<()> {
-        let moved = outcomes.iter().filter(|outcome| outcome.error.is_none() && outcome.did_work());
-        let changed: BTreeMap<i32, i64> = moved.map(|outcome| (outcome.id, outcome.refresh.changed())).collect();
+    fn advance(&self, refreshes: &[Refresh]) -> Result<()> {
+        let applied = refreshes.iter().filter(|refresh| refresh.is_applied());
+        let changed: BTreeMap<i32, i64> = applied.map(|refresh| (refresh.id, refresh.changed())).collect();
         if changed.is_empty() {
             return Ok(());
         }
@@ -153,29 +122,32 @@ impl Tick {
 /// Refreshes the given stream tables and everything they read, but for what polls. Each is a subtransaction of its own:
 /// one that fails leaves its consumers as they were. What is left to do afterwards, in the same transaction or in another,
 /// is [`conclude`](super::conclude).
-pub fn tick(ids: &[i32], locks: Locks) -> Result<Done> {
-    bgworker::in_tick(|| passes(ids, locks))
+pub fn tick(ids: &[i32], locks: Locks) -> Result<Vec<Refresh>> {
+    // Except for the queries of users, which run as their owners, everything reads and writes the catalog: role and path
+    // are set once for all of it.
+    bgworker::in_tick(|| quietly(|| passes(ids, locks)))
 }
 
-fn passes(ids: &[i32], locks: Locks) -> Result<Done> {
-    // All but the queries of users, which their owners run, reads and writes the catalog: role and path are set once for all.
-    quietly(|| {
-        let (mut done, rebuilt) = pass(ids, locks)?;
-        if !rebuilt.is_empty() {
-            // All of them once more: what was built anew and those that read it are to show one snapshot.
-            let (again, _) = pass(ids, locks)?;
-            let news: BTreeSet<i32> =
-                again.outcomes.iter().filter(|outcome| outcome.is_news()).map(|outcome| outcome.id).collect();
-            done.outcomes.retain(|outcome| !news.contains(&outcome.id));
-            let kept: BTreeSet<i32> = done.outcomes.iter().map(|outcome| outcome.id).collect();
-            done.outcomes.extend(again.outcomes.into_iter().filter(|outcome| !kept.contains(&outcome.id)));
-            done.consumed.extend(again.consumed);
+fn passes(ids: &[i32], locks: Locks) -> Result<Vec<Refresh>> {
+    let (mut refreshes, rebuilt) = pass(ids, locks)?;
+    if rebuilt.is_empty() {
+        return Ok(refreshes);
+    }
+    // All of them once more: a rebuilt table and its readers are to show one snapshot.
+    for again in pass(ids, locks)?.0 {
+        match refreshes.iter_mut().find(|refresh| refresh.id == again.id) {
+            Some(first) if again.is_applied() || again.is_failed() => {
+                let consumed = [std::mem::take(&mut first.consumed), again.consumed].concat();
+                *first = Refresh { consumed, ..again };
+            }
+            Some(_) => {}
+            None => refreshes.push(again),
         }
-        Ok(done)
-    })
+    }
+    Ok(refreshes)
 }
 
-fn pass(ids: &[i32], locks: Locks) -> Result<(Done, Vec<i32>)> {
+fn pass(ids: &[i32], locks: Locks) -> Result<(Vec<Refresh>, Vec<i32>)> {
     capture::flush()?;
     let (order, locked) = spi::connect(None, |session| plan(session, ids, locks))?;
     let _claim = Claim::on(&order)?;
@@ -183,17 +155,17 @@ fn pass(ids: &[i32], locks: Locks) -> Result<(Done, Vec<i32>)> {
     let snapshot = Rc::clone(&tick.snapshot);
     snapshot.active(|| {
         tick.seen = spi::connect(Some(&snapshot), |session| frontier::get(session, &order))?;
-        let outcomes = run(&mut tick, order, locked)?;
-        tick.advance(&outcomes)?;
-        Ok((Done { outcomes, consumed: tick.consumed }, tick.rebuilt))
+        let refreshes = run(&mut tick, order, locked)?;
+        tick.advance(&refreshes)?;
+        Ok((refreshes, tick.rebuilt))
     })
 }
 
-/// `locked`: those whose turn it is not, because others hold their locks.
-fn run(tick: &mut Tick, order: Vec<i32>, locked: BTreeSet<i32>) -> Result<Vec<Outcome>> {
+/// `locked`: stream tables that are skipped because other transactions hold their locks.
+fn run(tick: &mut Tick, order: Vec<i32>, locked: BTreeSet<i32>) -> Result<Vec<Refresh>> {
     let mut failed = locked;
-    let mut outcomes = vec![];
-    // What was asked before concerned another tick.
+    let mut refreshes = vec![];
+    // An earlier request concerned another tick.
     bgworker::is_to_yield();
     let mut yields = false;
     for id in order {
@@ -202,32 +174,34 @@ fn run(tick: &mut Tick, order: Vec<i32>, locked: BTreeSet<i32>) -> Result<Vec<Ou
         yields |= bgworker::is_to_yield();
         failed.extend(yields.then_some(id));
         let obstacle = obstacle(id, &failed)?;
-        let held_up = obstacle.is_some();
-        let result = obstacle.map_or_else(|| attempt(tick, id, started), Err);
-        outcomes.push(match result {
-            Ok(refresh) => Outcome { id, refresh, error: None, held_up },
+        let skipped = obstacle.is_some();
+        let result = obstacle.map_or_else(|| attempt(tick, id), Err);
+        let took = started.elapsed();
+        refreshes.push(match result {
+            Ok(refresh) => Refresh { duration_ms: took.as_secs_f64() * 1e3, ..refresh },
             Err(error) => {
                 failed.insert(id);
-                if !held_up {
+                if !skipped {
                     loaded::forget(id);
                 }
-                Outcome { id, refresh: Refresh::failed(&error, started.elapsed()), error: Some(error), held_up }
+                Refresh { skipped, ..Refresh::failed(id, error, took) }
             }
         });
     }
     if !failed.is_empty() {
         keep_for(tick, &failed)?;
     }
-    Ok(outcomes)
+    Ok(refreshes)
 }
 
-/// A delta evaluates expressions on rows that came and went between two refreshes, so it can fail where the
-/// query does not: then the table starts over, and the history says so. What fails again is the query's error.
-fn attempt(tick: &mut Tick, id: i32, started: Instant) -> Result<Refresh> {
-    let failed = match within_limit(|| table::refresh(tick, id, started, None))? {
+/// A delta evaluates expressions on rows that were inserted and deleted between two refreshes, so it can fail where the
+/// query does not: then the table starts over, and the history says so. A second error is the query's own.
+fn attempt(tick: &mut Tick, id: i32) -> Result<Refresh> {
+    let failed = match within_limit(|| table::refresh(tick, id, false))? {
         Err(error) if error.as_reason().is_some() => return give_up(tick, id, error),
         Err(error) if error.kind() == Kind::User => {
-            return within_limit(|| table::refresh(tick, id, started, Some(&error)))?;
+            let refresh = within_limit(|| table::refresh(tick, id, true))??;
+            return Ok(Refresh { error: Some(error).filter(|_| refresh.is_applied()), ..refresh });
         }
         Err(error) => error,
         result => return result,
@@ -240,7 +214,7 @@ fn give_up(tick: &mut Tick, id: i32, error: Error) -> Result<Refresh> {
     let Some(table) = spi::connect(None, |session| stream_table::find(session, id))? else { return Err(error) };
     subtransaction(|| build::give_up(&table, error))?;
     tick.rebuilt.push(id);
-    Ok(Refresh::nothing())
+    Ok(Refresh::unchanged(id))
 }
 
 /// Runs `f` in a subtransaction; an error of its own if its limit of time ended it.

@@ -30,7 +30,7 @@ use crate::refresh::tick::{self, Tick};
 use crate::refresh::{adaptive, clock};
 
 /// What came of a comparison.
-pub struct Verdict {
+pub struct Comparison {
     /// `None`: there is nothing to compare.
     pub equal: Option<bool>,
     /// What was compared with the query, or why nothing was.
@@ -51,14 +51,14 @@ pub struct Found {
     pub sample: Option<JsonB>,
 }
 
-impl Verdict {
-    fn none(why: &str) -> Verdict {
-        Verdict { equal: None, compared: format!("nothing: {why}"), moment: None, found: None }
+impl Comparison {
+    fn none(why: &str) -> Comparison {
+        Comparison { equal: None, compared: format!("nothing: {why}"), moment: None, found: None }
     }
 }
 
 /// Compares a stream table with its query; up to `sample` rows that differ are shown.
-pub fn verify(id: i32, sample: i32) -> Result<Verdict> {
+pub fn verify(id: i32, sample: i32) -> Result<Comparison> {
     capture::flush()?;
     undone(|| {
         quietly(|| {
@@ -73,14 +73,14 @@ pub fn verify(id: i32, sample: i32) -> Result<Verdict> {
     })
 }
 
-fn look(tick: &Tick, id: i32, sample: i32) -> Result<Verdict> {
+fn look(tick: &Tick, id: i32, sample: i32) -> Result<Comparison> {
     let mut seen = spi::connect(Some(&tick.snapshot), |session| frontier::get(session, &[id]))?;
     let seen = seen.remove(&id).unwrap_or_default();
-    let Some(frontier) = seen.frontier else { return Ok(Verdict::none("it has not been filled yet")) };
+    let Some(frontier) = seen.frontier else { return Ok(Comparison::none("it has not been filled yet")) };
     let loaded = match loaded::load(id)? {
         Ready::Yes(loaded) => loaded,
         Ready::Stale(table, _) if table.temporal => {
-            return Ok(Verdict::none("the next refresh builds it anew, and its query reads the clock"));
+            return Ok(Comparison::none("the next refresh builds it anew, and its query reads the clock"));
         }
         Ready::Stale(table, reason) => return as_it_is(tick, (&table, false), (seen.moment, &reason), sample),
     };
@@ -99,7 +99,7 @@ fn look(tick: &Tick, id: i32, sample: i32) -> Result<Verdict> {
         match progress::during(|| activity, || subtransaction(|| follow(tick, &loaded, input, moment))) {
             Err(error @ Error::Broken(..)) => {
                 let compared = format!("the table cannot take the changes that are pending: {}", error.in_full());
-                return Ok(Verdict { equal: Some(false), compared, moment, found: None });
+                return Ok(Comparison { equal: Some(false), compared, moment, found: None });
             }
             result => result?,
         }
@@ -113,8 +113,8 @@ fn look(tick: &Tick, id: i32, sample: i32) -> Result<Verdict> {
         (false, false) => None,
     };
     let Some(why) = drifts else { return compare(tick, reading, (moment, compared), sample) };
-    let verdict = compare(tick, reading, (moment, &format!("the table as it is: {why}")), sample)?;
-    Ok(Verdict { equal: verdict.equal.filter(|equal| *equal), ..verdict })
+    let compared = compare(tick, reading, (moment, &format!("the table as it is: {why}")), sample)?;
+    Ok(Comparison { equal: compared.equal.filter(|equal| *equal), ..compared })
 }
 
 /// Compares a table that the next refresh computes anew: changes are not followed any more.
@@ -123,7 +123,7 @@ fn as_it_is(
     reading: (&StreamTable, bool),
     (moment, reason): (Option<TimestampWithTimeZone>, &str),
     sample: i32,
-) -> Result<Verdict> {
+) -> Result<Comparison> {
     let compared = format!("the table as it is, which the next refresh computes anew: {reason}");
     compare(tick, reading, (moment, &compared), sample)
 }
@@ -157,11 +157,11 @@ fn compare(
     reading: (&StreamTable, bool),
     (moment, compared): (Option<TimestampWithTimeZone>, &str),
     sample: i32,
-) -> Result<Verdict> {
+) -> Result<Comparison> {
     let activity = || format!("verifying {}, comparing", reading.0.display());
     let found = progress::during(activity, || differences(tick, reading, moment, sample))?;
     let equal = Some(found.missing == 0 && found.surplus == 0);
-    Ok(Verdict { equal, compared: compared.to_owned(), moment, found: Some(found) })
+    Ok(Comparison { equal, compared: compared.to_owned(), moment, found: Some(found) })
 }
 
 /// What table and query have that the other has not.

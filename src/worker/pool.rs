@@ -7,7 +7,7 @@ use std::ffi::CString;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ivm::schedule::{Event, Fate, Hands, Micros};
+use ivm::schedule::{Event, Hands, Micros, Outcome};
 use pgrx::pg_sys::Datum;
 use pgrx::{pg_guard, pg_sys};
 
@@ -15,7 +15,7 @@ use crate::guc;
 use crate::pg::bgworker::{self, Started};
 use crate::pg::latch;
 use crate::pg::shmem::{Phase, Seat, Shared, Slot, Stage, TABLES, shared};
-use crate::worker::work::{Fared, Work};
+use crate::worker::work::Work;
 
 /// A worker without work leaves after this time.
 const REST: Duration = Duration::from_secs(30);
@@ -175,21 +175,21 @@ impl Hand {
     fn collect(&self, at: Micros) -> Vec<Event> {
         let answers = self.seat.answers();
         self.seat.turn(self.ticket, Stage::Done, Stage::Idle);
-        let finished = |(id, fate, took): (i32, u32, i64)| Event::Finished { at, id, fate: fate_of(fate), took };
+        let finished = |(id, number, took): (i32, u32, i64)| Event::Finished { at, id, outcome: outcome(number), took };
         answers.into_iter().map(finished).collect()
     }
 }
 
-const FATES: [Fate; 6] =
-    [Fate::Postponed, Fate::HeldUp, Fate::Refreshed, Fate::Unchanged, Fate::Failed, Fate::Suspended];
+const OUTCOMES: [Outcome; 6] =
+    [Outcome::Postponed, Outcome::Skipped, Outcome::Refreshed, Outcome::Unchanged, Outcome::Failed, Outcome::Suspended];
 
-/// A fate as its number, which is not zero.
-fn number_of(fate: Fate) -> u32 {
-    FATES.iter().position(|known| *known == fate).map_or(1, |at| at as u32 + 1)
+/// An outcome as its number in shared memory, which is not zero.
+fn number_of(outcome: Outcome) -> u32 {
+    OUTCOMES.iter().position(|known| *known == outcome).map_or(1, |at| at as u32 + 1)
 }
 
-fn fate_of(number: u32) -> Fate {
-    FATES.get((number as usize).saturating_sub(1)).copied().unwrap_or(Fate::Postponed)
+fn outcome(number: u32) -> Outcome {
+    OUTCOMES.get((number as usize).saturating_sub(1)).copied().unwrap_or(Outcome::Postponed)
 }
 
 #[pg_guard]
@@ -241,9 +241,9 @@ fn serve(mut work: Work, slot: &'static Slot, seat: &'static Seat) -> ! {
         if seat.stage() == Stage::Given {
             let (ids, generation) = (seat.ids(), slot.generation());
             work.learn(&ids);
-            let fared = work.run(&ids, generation, || {});
+            let ended = work.run(&ids, generation, || {});
             work.conclude(true);
-            seat.answer(fared.iter().map(|Fared { fate, took, .. }| (number_of(*fate), *took)));
+            seat.answer(ended.iter().map(|(_, outcome, took)| (number_of(*outcome), *took)));
             seat.turn(ticket, Stage::Given, Stage::Done);
             slot.worker.ring();
             resting_since = bgworker::now();

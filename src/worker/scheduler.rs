@@ -16,7 +16,7 @@ use crate::pg::shmem::{Phase, Shared, Slot, shared};
 use crate::pg::{database, latch, wake};
 use crate::worker::feed::Feed;
 use crate::worker::pool::Pool;
-use crate::worker::work::{Fared, Work};
+use crate::worker::work::Work;
 use crate::{guc, refresh};
 
 /// How long a scheduler that always has something to do keeps its place while others wait.
@@ -285,13 +285,13 @@ impl Scheduler {
         self.events.push(Event::Started { at: bgworker::now(), ids: ids.to_vec() });
         let generation = self.feed.generation();
         let (feed, mut at, mut meanwhile) = (&mut self.feed, 0, None);
-        let fared = self.worker.run(ids, generation, || {
+        let ended = self.worker.run(ids, generation, || {
             at = bgworker::now();
             // Whoever answers to what the tick shows comes later than that.
             meanwhile = feed.look(at);
         });
         self.events.extend(meanwhile);
-        self.events.extend(fared.into_iter().map(|Fared { id, fate, took }| Event::Finished { at, id, fate, took }));
+        self.events.extend(ended.into_iter().map(|(id, outcome, took)| Event::Finished { at, id, outcome, took }));
     }
 
     /// Clears the marks of what a tick is about to read.

@@ -1,16 +1,18 @@
 //! A tick as a background process does it: in a transaction of its own, with the one to blame found and written
 //! down where something fails. The scheduler does some, the workers of the pool do others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::CStr;
+use std::time::Duration;
 
-use ivm::schedule::{Fate, Micros};
+use ivm::schedule::{Micros, Outcome};
 
+use crate::catalog::history::Refresh;
 use crate::catalog::stream_table;
 use crate::error::{Error, Kind, Result};
 use crate::pg::shmem::Slot;
 use crate::pg::{bgworker, failures, setting};
-use crate::refresh::{self, Done, Locks, Outcome};
+use crate::refresh::{self, Locks};
 use crate::worker::journal::Journal;
 
 /// What a refresh must not depend on. A lost tick is simply done again, so nothing waits for the disk.
@@ -32,27 +34,13 @@ const SETTINGS: [(&CStr, &CStr); 9] = [
 /// So many refreshes may wait to be concluded while others keep coming.
 const MANY: usize = 32;
 
-/// How one stream table fared, and how long its own refresh took.
-pub struct Fared {
-    pub id: i32,
-    pub fate: Fate,
-    pub took: Micros,
-}
-
 pub struct Work {
     slot: &'static Slot,
     pub journal: Journal,
-    /// Ticks that are not concluded.
-    done: Done,
+    /// Refreshes that are not concluded.
+    refreshed: Vec<Refresh>,
     /// Statistics that are still to be handed on, at this time.
     report_at: Option<Micros>,
-}
-
-/// Whether there was something to do, or what went wrong; and for how long. An error of none: something that it
-/// reads failed.
-struct Verdict {
-    outcome: std::result::Result<bool, Option<Error>>,
-    took: Micros,
 }
 
 impl Work {
@@ -62,29 +50,30 @@ impl Work {
             setting::set(name, value);
         }
         bgworker::report(None);
-        Work { slot, journal: Journal::default(), done: Done::default(), report_at: None }
+        Work { slot, journal: Journal::default(), refreshed: vec![], report_at: None }
     }
 
     /// Refreshes these tables in one tick, each after those that it reads, and calls `over` at its end. `generation`: that
-    /// of the catalog which they were read from.
-    pub fn run(&mut self, ids: &[i32], generation: u64, over: impl FnOnce()) -> Vec<Fared> {
+    /// of the catalog which they were read from. How each ended, and how long its own refresh took.
+    pub fn run(&mut self, ids: &[i32], generation: u64, over: impl FnOnce()) -> Vec<(i32, Outcome, Micros)> {
         bgworker::report(Some(&self.journal.activity(ids)));
-        let verdicts = self.tick(ids);
+        let refreshes = self.tick(ids);
         over();
-        let fared = self.judge(ids, verdicts, generation);
+        let ended = ids.iter().map(|id| self.classify(*id, &refreshes, generation)).collect();
+        self.refreshed.extend(refreshes.into_iter().filter(Refresh::is_applied));
         bgworker::report(None);
         let rest = bgworker::report_statistics(false);
         self.report_at = rest.map(|rest| bgworker::now() + rest.as_micros() as Micros);
-        fared
+        ended
     }
 
     /// Concludes ticks where nothing else is to be done (`idle`), and where they have become many.
     pub fn conclude(&mut self, idle: bool) {
-        if self.done.outcomes.is_empty() || !idle && self.done.outcomes.len() < MANY {
+        if self.refreshed.is_empty() || !idle && self.refreshed.len() < MANY {
             return;
         }
-        let done = std::mem::take(&mut self.done);
-        self.aside(|| refresh::conclude(&done));
+        let refreshed = std::mem::take(&mut self.refreshed);
+        self.aside(|| refresh::conclude(&refreshed));
     }
 
     /// Hands on the statistics that are due; when there is more to be handed on.
@@ -111,89 +100,74 @@ impl Work {
         }
     }
 
-    /// How each table fared. Where the tick fails as a whole and not by the moment's fault, each table is tried
-    /// alone to find the one to blame.
-    fn tick(&mut self, ids: &[i32]) -> BTreeMap<i32, Verdict> {
+    /// The refreshes of one tick. Where the tick fails as a whole with an error that is not transient, each table is
+    /// refreshed alone to find the one that fails.
+    fn tick(&mut self, ids: &[i32]) -> Vec<Refresh> {
         match (bgworker::transaction(|| refresh::tick(ids, Locks::Skip)), ids) {
-            (Ok(Done { outcomes, consumed }), _) => {
-                self.done.consumed.extend(consumed);
-                outcomes.into_iter().map(|outcome| self.verdict(outcome)).collect()
-            }
-            (Err(error), [id]) => BTreeMap::from([(*id, Verdict { outcome: Err(Some(error)), took: 0 })]),
+            (Ok(refreshes), _) => refreshes,
+            (Err(error), [id]) => vec![Refresh::failed(*id, error, Duration::ZERO)],
             (Err(error), _) if error.kind() == Kind::Transient => {
                 self.journal.failed(None, &error);
                 ids.iter().for_each(|id| note(*id, &error));
-                BTreeMap::new()
+                vec![]
             }
             (Err(_), _) => self.one_by_one(ids),
         }
     }
 
-    fn verdict(&mut self, mut outcome: Outcome) -> (i32, Verdict) {
-        let (id, worked, took) = (outcome.id, outcome.did_work(), (outcome.refresh.duration_ms * 1e3) as Micros);
-        if let Some(error) = outcome.error.take() {
-            return (id, Verdict { outcome: Err(Some(error).filter(|_| !outcome.held_up)), took });
-        }
-        if worked {
-            self.done.outcomes.push(outcome);
-        }
-        (id, Verdict { outcome: Ok(worked), took })
-    }
-
-    fn one_by_one(&mut self, ids: &[i32]) -> BTreeMap<i32, Verdict> {
-        let mut verdicts: BTreeMap<i32, Verdict> = BTreeMap::new();
-        let mut broken = BTreeSet::new();
+    fn one_by_one(&mut self, ids: &[i32]) -> Vec<Refresh> {
+        let mut refreshes: Vec<Refresh> = vec![];
+        let mut failed = BTreeSet::new();
         for id in ids {
             let reads = bgworker::transaction(|| refresh::with_upstream(*id));
-            if reads.is_ok_and(|reads| reads.iter().all(|read| !broken.contains(read))) {
-                for (id, verdict) in self.tick(&[*id]) {
-                    verdicts.entry(id).or_insert(verdict);
-                }
+            if reads.is_ok_and(|reads| reads.iter().all(|read| !failed.contains(read))) {
+                refreshes.extend(self.tick(&[*id]));
             }
-            if verdicts.get(id).is_none_or(|verdict| verdict.outcome.is_err()) {
-                broken.insert(*id);
+            if find(*id, &refreshes).is_none_or(Refresh::is_failed) {
+                failed.insert(*id);
             }
         }
-        verdicts
+        refreshes
     }
 
-    /// Blames who is to blame. What was not even tried is to be tried again.
-    fn judge(&mut self, ids: &[i32], mut verdicts: BTreeMap<i32, Verdict>, generation: u64) -> Vec<Fared> {
-        let judge = |id: &i32| {
-            let untried = Verdict { outcome: Err(None), took: 0 };
-            let Verdict { outcome, took } = verdicts.remove(id).unwrap_or(untried);
-            let fate = match outcome {
-                Ok(worked) => {
-                    self.journal.succeeded(*id);
-                    failures::forget(*id);
-                    if worked { Fate::Refreshed } else { Fate::Unchanged }
-                }
-                Err(Some(error)) => self.blame(*id, &error, generation),
-                Err(None) => Fate::HeldUp,
-            };
-            Fared { id: *id, fate, took }
+    /// How the refresh of a table ended. One that was not attempted is tried again.
+    fn classify(&mut self, id: i32, refreshes: &[Refresh], generation: u64) -> (i32, Outcome, Micros) {
+        let Some(refresh) = find(id, refreshes) else { return (id, Outcome::Skipped, 0) };
+        let outcome = match &refresh.error {
+            Some(_) if refresh.skipped => Outcome::Skipped,
+            Some(error) if refresh.is_failed() => self.classify_failure(refresh, error, generation),
+            _ => {
+                self.journal.succeeded(id);
+                failures::forget(id);
+                if refresh.is_applied() { Outcome::Refreshed } else { Outcome::Unchanged }
+            }
         };
-        ids.iter().map(judge).collect()
+        (id, outcome, (refresh.duration_ms * 1e3) as Micros)
     }
 
-    /// Writes a failure down, in a transaction of its own; not where the catalog moved under the tick, which
-    /// may explain it.
-    fn blame(&mut self, id: i32, error: &Error, generation: u64) -> Fate {
+    /// Records a failure in a transaction of its own, except where the catalog changed during the tick, which may have
+    /// caused it.
+    fn classify_failure(&mut self, refresh: &Refresh, error: &Error, generation: u64) -> Outcome {
         if self.slot.generation() != generation {
-            return Fate::Postponed;
+            return Outcome::Postponed;
         }
-        self.journal.failed(Some(id), error);
-        let recorded = self.aside(|| refresh::record_failure(id, error));
+        self.journal.failed(Some(refresh.id), error);
+        let recorded = self.aside(|| refresh::record_failure(refresh, error));
         match recorded {
-            Some(_) => failures::forget(id),
-            None => note(id, error),
+            Some(_) => failures::forget(refresh.id),
+            None => note(refresh.id, error),
         }
         match recorded {
-            Some(true) => Fate::Suspended,
-            Some(false) if error.kind() == Kind::Transient => Fate::Postponed,
-            Some(false) | None => Fate::Failed,
+            Some(true) => Outcome::Suspended,
+            Some(false) if error.kind() == Kind::Transient => Outcome::Postponed,
+            Some(false) | None => Outcome::Failed,
         }
     }
+}
+
+/// The first refresh of a table.
+fn find(id: i32, refreshes: &[Refresh]) -> Option<&Refresh> {
+    refreshes.iter().find(|refresh| refresh.id == id)
 }
 
 /// Keeps in shared memory what could not be written down.

@@ -10,7 +10,7 @@ mod step;
 mod tests;
 
 pub use cron::{Cron, Zone};
-pub use step::{Actions, Event, Fate, Hands, State, Table};
+pub use step::{Actions, Event, Hands, Outcome, State, Table};
 
 use crate::error::{Error, Result};
 

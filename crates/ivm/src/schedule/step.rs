@@ -87,19 +87,19 @@ pub enum Event {
     /// A tick of these tables started: it sees every change made known before.
     Started { at: Micros, ids: Vec<i32> },
     /// One table of a tick is through with it; its own refresh took so long.
-    Finished { at: Micros, id: i32, fate: Fate, took: Micros },
+    Finished { at: Micros, id: i32, outcome: Outcome, took: Micros },
     /// The pool is another one now.
     Hands(Hands),
 }
 
-/// How a table fared in a tick.
+/// How the refresh of a table in a tick ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Outcome {
     Refreshed,
     /// There was nothing to do: tells nothing about how long a refresh takes.
     Unchanged,
     /// What it reads was not refreshed, or others have it locked: tried again within a second of the end of that.
-    HeldUp,
+    Skipped,
     /// It failed, by what goes away by itself: tried again after a short pause.
     Postponed,
     /// Counted towards suspension; tried again after a pause.
@@ -233,9 +233,9 @@ impl State {
                     }
                 }
             }
-            Event::Finished { at, id, fate, took } => {
+            Event::Finished { at, id, outcome, took } => {
                 if let Some(entry) = self.entries.get_mut(&id) {
-                    let late = entry.finish(at, fate, took);
+                    let late = entry.finish(at, outcome, took);
                     self.late.extend(late.then_some(id));
                 }
             }
@@ -438,31 +438,31 @@ impl Entry {
     }
 
     /// Takes note of how it fared; true when a change became visible later than promised.
-    fn finish(&mut self, at: Micros, fate: Fate, took: Micros) -> bool {
+    fn finish(&mut self, at: Micros, outcome: Outcome, took: Micros) -> bool {
         let Some(attempt) = self.running.take() else { return false };
         self.ended = at;
         self.rest = at + (REST_TIMES * (at - attempt.began)).min(LONGEST_REST);
-        match fate {
-            Fate::Refreshed | Fate::Unchanged => {
+        match outcome {
+            Outcome::Refreshed | Outcome::Unchanged => {
                 self.failures = 0;
                 self.retry = None;
                 self.table.errors = 0;
                 self.table.populated = true;
                 self.ticking = self.ticking.map(|_| at);
-                if fate == Fate::Refreshed {
+                if outcome == Outcome::Refreshed {
                     self.learn(took);
                 }
             }
-            Fate::HeldUp => self.pause(at, attempt, FIRST_PAUSE, LONGEST_HELD_UP),
-            Fate::Postponed => self.pause(at, attempt, FIRST_PAUSE, LONGEST_PAUSE),
-            Fate::Failed | Fate::Suspended => {
+            Outcome::Skipped => self.pause(at, attempt, FIRST_PAUSE, LONGEST_HELD_UP),
+            Outcome::Postponed => self.pause(at, attempt, FIRST_PAUSE, LONGEST_PAUSE),
+            Outcome::Failed | Outcome::Suspended => {
                 self.pause(at, attempt, FIRST_PAUSE_COUNTED, LONGEST_PAUSE);
                 self.table.errors += 1;
-                self.table.active &= fate == Fate::Failed;
+                self.table.active &= outcome == Outcome::Failed;
             }
         }
         let promised = self.promise().zip(attempt.dirty).map(|(promise, since)| since.saturating_add(promise));
-        fate == Fate::Refreshed && promised.is_some_and(|promised| at > promised)
+        outcome == Outcome::Refreshed && promised.is_some_and(|promised| at > promised)
     }
 
     /// After what time a change should be visible, beyond doubt; `None` where that is not promised.

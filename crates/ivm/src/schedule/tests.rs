@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use super::Outcome::{Failed, Postponed, Refreshed, Skipped, Suspended, Unchanged};
 use super::*;
 
 mod pool;
@@ -37,13 +38,13 @@ fn changed(since: Micros, source: i32) -> Event {
     Event::Changed { since, sources: vec![source] }
 }
 
-fn done(at: Micros, ids: &[i32], fate: Fate) -> Vec<Event> {
+fn done(at: Micros, ids: &[i32], outcome: Outcome) -> Vec<Event> {
     let started = Event::Started { at, ids: ids.to_vec() };
-    std::iter::once(started).chain(ids.iter().map(|id| finished(at, *id, fate, 0))).collect()
+    std::iter::once(started).chain(ids.iter().map(|id| finished(at, *id, outcome, 0))).collect()
 }
 
-fn finished(at: Micros, id: i32, fate: Fate, took: Micros) -> Event {
-    Event::Finished { at, id, fate, took }
+fn finished(at: Micros, id: i32, outcome: Outcome, took: Micros) -> Event {
+    Event::Finished { at, id, outcome, took }
 }
 
 /// A scheduler that knows these tables and has looked at all of them once, at time 0.
@@ -51,7 +52,7 @@ fn settled(list: &[Table]) -> State {
     let mut state = State::default();
     state.step(0, vec![tables(list)], &());
     let ids: Vec<i32> = list.iter().map(|table| table.id).collect();
-    let actions = state.step(0, done(0, &ids, Fate::Unchanged), &());
+    let actions = state.step(0, done(0, &ids, Unchanged), &());
     assert_eq!(actions, Actions::default());
     state
 }
@@ -106,7 +107,7 @@ fn a_change_is_visible_in_time_and_zero_means_at_once() {
     let mut state = settled(&[table(1, "1s", &[10], &[]), table(2, "0s", &[11], &[])]);
     assert_eq!(state.step(5 * S, vec![changed(5 * S, 10)], &()), actions(&[], 6 * S - 50 * MS));
     assert_eq!(state.step(5 * S + 1, vec![changed(5 * S + 1, 11)], &()), actions(&[2], 6 * S - 50 * MS));
-    state.step(5 * S + 1, done(5 * S + 1, &[2], Fate::Refreshed), &());
+    state.step(5 * S + 1, done(5 * S + 1, &[2], Refreshed), &());
     assert_eq!(state.step(6 * S - 50 * MS, vec![], &()), actions(&[1], None));
 }
 
@@ -114,7 +115,7 @@ fn a_change_is_visible_in_time_and_zero_means_at_once() {
 fn a_slow_refresh_starts_earlier() {
     let mut state = settled(&[table(1, "1s", &[10], &[])]);
     state.step(S, vec![changed(S, 10), Event::Started { at: S, ids: vec![1] }], &());
-    let end = finished(S + 400 * MS, 1, Fate::Refreshed, 400 * MS);
+    let end = finished(S + 400 * MS, 1, Refreshed, 400 * MS);
     assert_eq!(state.step(S + 400 * MS, vec![end], &()), Actions::default());
     assert_eq!(state.step(9 * S, vec![changed(9 * S, 10)], &()).wake, Some(10 * S - 400 * MS));
 }
@@ -123,13 +124,13 @@ fn a_slow_refresh_starts_earlier() {
 fn a_change_during_a_tick_is_not_lost() {
     let mut state = settled(&[table(1, "0s", &[10], &[])]);
     assert_eq!(state.step(S, vec![changed(S, 10)], &()).tick, [1]);
-    let events = vec![Event::Started { at: S, ids: vec![1] }, finished(2 * S, 1, Fate::Refreshed, S), changed(S, 10)];
+    let events = vec![Event::Started { at: S, ids: vec![1] }, finished(2 * S, 1, Refreshed, S), changed(S, 10)];
     assert_eq!(state.step(2 * S, events, &()), actions(&[], 2 * S + REST));
     assert_eq!(state.step(2 * S + REST, vec![], &()).tick, [1]);
     let mut running = settled(&[table(1, "0s", &[10], &[])]);
     running.step(S, vec![changed(S, 10), Event::Started { at: S, ids: vec![1] }], &());
     assert_eq!(running.step(S + 1, vec![changed(S + 1, 10)], &()), Actions::default());
-    let end = finished(2 * S, 1, Fate::Refreshed, S);
+    let end = finished(2 * S, 1, Refreshed, S);
     assert_eq!(running.step(2 * S, vec![end], &()), actions(&[], 2 * S + REST));
 }
 
@@ -137,7 +138,7 @@ fn a_change_during_a_tick_is_not_lost() {
 #[test]
 fn a_tick_rests_only_if_changes_came_in_meanwhile() {
     let mut state = settled(&[table(1, "0s", &[10], &[]), table(2, "0s", &[11], &[])]);
-    let tick = |at| vec![Event::Started { at, ids: vec![1] }, finished(at + MS, 1, Fate::Refreshed, MS)];
+    let tick = |at| vec![Event::Started { at, ids: vec![1] }, finished(at + MS, 1, Refreshed, MS)];
     assert_eq!(state.step(S, vec![changed(S, 10)], &()).tick, [1]);
     assert_eq!(state.step(S + MS, tick(S), &()), actions(&[], None));
     assert_eq!(state.step(S + MS, vec![changed(S + MS, 10)], &()), actions(&[1], None), "no tick was running");
@@ -154,10 +155,10 @@ fn time_is_looked_at_as_often_as_it_matters() {
     let list = [temporal(1, "0s"), temporal(2, "5s"), table(3, "2s", &[], &[2]), table(4, "0s", &[10], &[])];
     let mut state = State::default();
     state.step(0, vec![tables(&list)], &());
-    assert_eq!(state.step(0, done(0, &[1, 2, 3, 4], Fate::Unchanged), &()), actions(&[], S));
+    assert_eq!(state.step(0, done(0, &[1, 2, 3, 4], Unchanged), &()), actions(&[], S));
     assert_eq!(state.step(S, vec![], &()), actions(&[1], 2 * S));
     // Whoever is late rests before it looks again.
-    let events = vec![Event::Started { at: S, ids: vec![1] }, finished(S + 900 * MS, 1, Fate::Refreshed, 900 * MS)];
+    let events = vec![Event::Started { at: S, ids: vec![1] }, finished(S + 900 * MS, 1, Refreshed, 900 * MS)];
     assert_eq!(state.step(S + 900 * MS, events, &()), actions(&[], 2 * S));
     assert_eq!(state.step(2 * S, vec![], &()), actions(&[2, 3], 2 * S + 900 * MS));
     // A change does not wait for that.
@@ -171,11 +172,11 @@ fn polling_is_nobody_elses_business() {
     let list = [copy, table(2, "0s", &[10, 11], &[1])];
     let mut state = State::default();
     state.step(0, vec![tables(&list)], &());
-    assert_eq!(state.step(0, done(0, &[1, 2], Fate::Unchanged), &()), actions(&[], 5 * S));
+    assert_eq!(state.step(0, done(0, &[1, 2], Unchanged), &()), actions(&[], 5 * S));
     assert_eq!(state.step(S, vec![changed(S, 11)], &()), actions(&[2], 5 * S));
-    state.step(S, done(S, &[2], Fate::Refreshed), &());
+    state.step(S, done(S, &[2], Refreshed), &());
     assert_eq!(state.step(5 * S, vec![], &()).tick, [1]);
-    assert_eq!(state.step(5 * S, done(5 * S, &[1], Fate::Refreshed), &()), actions(&[], 10 * S));
+    assert_eq!(state.step(5 * S, done(5 * S, &[1], Refreshed), &()), actions(&[], 10 * S));
     assert_eq!(state.step(5 * S, vec![changed(5 * S, 10)], &()), actions(&[2], 10 * S));
 }
 
@@ -210,7 +211,7 @@ fn cron_fires_at_its_times_if_something_changed() {
     let mut state = settled(&[table(1, "*/5 * * * *", &[10], &[])]);
     assert_eq!(state.step(299 * S, vec![changed(299 * S, 10)], &()), actions(&[], 300 * S));
     assert_eq!(state.step(300 * S, vec![], &()).tick, [1]);
-    assert_eq!(state.step(301 * S, done(300 * S, &[1], Fate::Refreshed), &()), Actions::default());
+    assert_eq!(state.step(301 * S, done(300 * S, &[1], Refreshed), &()), Actions::default());
 }
 
 #[test]
@@ -218,7 +219,7 @@ fn what_was_never_filled_is_due_at_once() {
     let mut state = State::default();
     let empty = Table { populated: false, ..table(1, "@yearly", &[10], &[]) };
     assert_eq!(state.step(S, vec![tables(&[empty])], &()).tick, [1]);
-    assert_eq!(state.step(2 * S, done(S, &[1], Fate::Refreshed), &()), Actions::default());
+    assert_eq!(state.step(2 * S, done(S, &[1], Refreshed), &()), Actions::default());
 }
 
 #[test]
@@ -227,17 +228,17 @@ fn failures_pause_longer_and_longer() {
     state.step(S, vec![changed(S, 10)], &());
     let mut at = S;
     for pause in [100 * MS, 200 * MS, 400 * MS] {
-        let again = state.step(at, done(at, &[1], Fate::Postponed), &());
+        let again = state.step(at, done(at, &[1], Postponed), &());
         assert_eq!(again, actions(&[], at + pause));
         assert_eq!(state.step(at + 1, vec![changed(at + 1, 10)], &()), actions(&[], at + pause), "no early retry");
         at += pause;
         assert_eq!(state.step(at, vec![], &()).tick, [1]);
     }
     for _ in 0..40 {
-        at = state.step(at, done(at, &[1], Fate::Postponed), &()).wake.unwrap();
+        at = state.step(at, done(at, &[1], Postponed), &()).wake.unwrap();
     }
-    assert_eq!(state.step(at, done(at, &[1], Fate::Postponed), &()).wake, Some(at + 60 * S));
-    let last = state.step(at, done(at, &[1], Fate::Refreshed), &());
+    assert_eq!(state.step(at, done(at, &[1], Postponed), &()).wake, Some(at + 60 * S));
+    let last = state.step(at, done(at, &[1], Refreshed), &());
     assert_eq!(last, Actions { late: vec![1], ..Actions::default() });
 }
 
@@ -247,7 +248,7 @@ fn who_is_held_up_looks_every_second() {
     state.step(S, vec![changed(S, 10)], &());
     let mut at = S;
     for pause in [100 * MS, 200 * MS, 400 * MS, 800 * MS, S, S] {
-        assert_eq!(state.step(at, done(at, &[1], Fate::HeldUp), &()), actions(&[], at + pause));
+        assert_eq!(state.step(at, done(at, &[1], Skipped), &()), actions(&[], at + pause));
         at += pause;
     }
     assert_eq!(state.step(at, vec![], &()).tick, [1]);
@@ -257,13 +258,13 @@ fn who_is_held_up_looks_every_second() {
 fn a_failing_table_holds_up_its_consumers_and_nobody_else() {
     let list = [table(1, "0s", &[10], &[]), table(2, "0s", &[11], &[1]), table(3, "0s", &[11], &[])];
     let mut state = settled(&list);
-    state.step(S, [vec![changed(S, 10)], done(S, &[1], Fate::Failed)].concat(), &());
+    state.step(S, [vec![changed(S, 10)], done(S, &[1], Failed)].concat(), &());
     assert_eq!(state.step(S + 1, vec![changed(S + 1, 11)], &()), actions(&[3], 2 * S));
-    state.step(S + 1, done(S + 1, &[3], Fate::Refreshed), &());
+    state.step(S + 1, done(S + 1, &[3], Refreshed), &());
     assert_eq!(state.step(2 * S, vec![], &()).tick, [1, 2]);
-    state.step(2 * S, done(2 * S, &[1], Fate::Suspended), &());
+    state.step(2 * S, done(2 * S, &[1], Suspended), &());
     assert_eq!(state.step(900 * S, vec![changed(900 * S, 11)], &()).tick, [3]);
-    state.step(900 * S, done(900 * S, &[3], Fate::Refreshed), &());
+    state.step(900 * S, done(900 * S, &[3], Refreshed), &());
 
     let held = Table { active: false, errors: 2, ..list[0].clone() };
     let rest = [held, list[1].clone(), list[2].clone()];
@@ -304,7 +305,7 @@ struct Run {
     /// How long the ticks take, one after the other, again and again.
     takes: Vec<Micros>,
     /// How the first refreshes end; later ones do not fail.
-    fates: Vec<Fate>,
+    outcomes: Vec<Outcome>,
 }
 
 fn run() -> impl Strategy<Value = Run> {
@@ -315,19 +316,18 @@ fn run() -> impl Strategy<Value = Run> {
         prop::collection::btree_set(1..8i32, 0..3),
         any::<bool>(),
     );
-    let fate =
-        prop::sample::select(vec![Fate::Refreshed, Fate::Refreshed, Fate::Refreshed, Fate::Postponed, Fate::Failed]);
+    let outcome = prop::sample::select(vec![Refreshed, Refreshed, Refreshed, Postponed, Failed]);
     let changes = prop::collection::vec((0..3 * S, 1..5i32), 1..40);
     let takes = prop::collection::vec(0..300 * MS, 1..6);
-    (prop::collection::vec(one, 1..8), changes, takes, prop::collection::vec(fate, 0..60)).prop_map(
-        |(list, changes, takes, fates)| {
+    (prop::collection::vec(one, 1..8), changes, takes, prop::collection::vec(outcome, 0..60)).prop_map(
+        |(list, changes, takes, outcomes)| {
             let tables = list.into_iter().enumerate().map(|(at, (schedule, sources, upstream, populated))| {
                 let id = at as i32 + 1;
                 let sources: Vec<i32> = sources.into_iter().collect();
                 let upstream: Vec<i32> = upstream.into_iter().filter(|up| *up < id).collect();
                 Table { populated, ..table(id, schedule, &sources, &upstream) }
             });
-            Run { tables: tables.collect(), changes, takes, fates }
+            Run { tables: tables.collect(), changes, takes, outcomes }
         },
     )
 }
@@ -425,13 +425,13 @@ impl Simulation<'_> {
         self.ticks += 1;
         let mut broken = BTreeSet::new();
         for id in ids {
-            let planned = self.run.fates.get(self.refreshes).filter(|_| self.failing).unwrap_or(&Fate::Refreshed);
+            let planned = self.run.outcomes.get(self.refreshes).filter(|_| self.failing).unwrap_or(&Refreshed);
             self.refreshes += 1;
             let upstream = ancestors(&self.run.tables, id);
-            let fate = if upstream.is_disjoint(&broken) { *planned } else { Fate::HeldUp };
-            self.events.push(finished(self.now, id, fate, self.now - began));
-            match fate {
-                Fate::Refreshed => self.show(id, began),
+            let outcome = if upstream.is_disjoint(&broken) { *planned } else { Skipped };
+            self.events.push(finished(self.now, id, outcome, self.now - began));
+            match outcome {
+                Refreshed => self.show(id, began),
                 _ => _ = broken.insert(id),
             }
         }

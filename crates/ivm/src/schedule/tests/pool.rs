@@ -22,13 +22,13 @@ fn the_large_goes_to_the_pool_and_the_small_is_done_at_once() {
     assert_eq!((first.tick, first.away), (vec![2, 3], vec![vec![1]]));
     // The other large one waits for the worker, and nobody wakes up for it before.
     let mut events = vec![Event::Hands(Hands { free: 0, busy: 1 }), Event::Started { at: S, ids: vec![1] }];
-    events.extend(done(S, &[2, 3], Fate::Refreshed));
+    events.extend(done(S, &[2, 3], Refreshed));
     let waiting = Actions { waiting: true, ..Actions::default() };
     assert_eq!(state.step(S, events, &()), waiting);
     // Meanwhile small ones do not wait.
     assert_eq!(state.step(S + 1, vec![changed(S + 1, 12)], &()), Actions { tick: vec![2], ..waiting });
-    let end = vec![finished(2 * S, 1, Fate::Refreshed, S), Event::Hands(Hands { free: 1, busy: 0 })];
-    let next = state.step(2 * S, [done(S + 1, &[2], Fate::Refreshed), end].concat(), &());
+    let end = vec![finished(2 * S, 1, Refreshed, S), Event::Hands(Hands { free: 1, busy: 0 })];
+    let next = state.step(2 * S, [done(S + 1, &[2], Refreshed), end].concat(), &());
     assert_eq!((next.tick, next.away), (vec![], vec![vec![4]]));
 }
 
@@ -70,7 +70,7 @@ fn what_was_never_filled_is_left_to_the_pool() {
 #[test]
 fn a_broken_promise_is_told_once() {
     let mut state = settled(&[table(1, "1s", &[10], &[]), table(2, "0s", &[11], &[])]);
-    let tick = |id: i32, at: Micros| [Event::Started { at, ids: vec![id] }, finished(at, id, Fate::Refreshed, 0)];
+    let tick = |id: i32, at: Micros| [Event::Started { at, ids: vec![id] }, finished(at, id, Refreshed, 0)];
     let late = |state: &mut State, source: i32, events: [Event; 2], at: Micros| {
         state.step(at, [vec![changed(S, source)], events.to_vec()].concat(), &()).late
     };
@@ -93,10 +93,10 @@ fn the_slow_leave_a_place_of_the_pool() {
     events.push(Event::Hands(Hands { free: 0, busy: 4 }));
     state.step(S, events, &());
     // The place that is free again is not for a slow one, and is for what comes.
-    let quick = vec![finished(S + 20 * MS, 5, Fate::Refreshed, 20 * MS), Event::Hands(Hands { free: 1, busy: 3 })];
+    let quick = vec![finished(S + 20 * MS, 5, Refreshed, 20 * MS), Event::Hands(Hands { free: 1, busy: 3 })];
     assert_eq!(state.step(S + 20 * MS, quick, &()).away, Vec::<Vec<i32>>::new());
     assert_eq!(state.step(2 * S, vec![changed(2 * S, 15)], &()).away, vec![vec![5]]);
-    let end = vec![finished(6 * S, 1, Fate::Refreshed, 5 * S), Event::Hands(Hands { free: 2, busy: 2 })];
+    let end = vec![finished(6 * S, 1, Refreshed, 5 * S), Event::Hands(Hands { free: 2, busy: 2 })];
     assert_eq!(state.step(6 * S, end, &()).away[0], vec![4]);
 }
 
