@@ -90,8 +90,8 @@ create table pgtrickle.pgt_refresh_history (
   duration_ms        double precision not null,
   error              text,                        -- may hold values of rows: for the owner
   sqlstate           text,
-  delta_cost         double precision,            -- expected milliseconds of following the changes, and
-  full_cost          double precision             -- of recomputing; null where there was no choice
+  delta_ms           double precision,            -- expected time of applying the changes, and
+  full_ms            double precision             -- of recomputing; null where there was no choice
 );
 create index on pgtrickle.pgt_refresh_history (pgt_id, refresh_id desc);
 

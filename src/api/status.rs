@@ -199,8 +199,8 @@ fn get_refresh_history(
             name!(delta_rows, i64),
             name!(duration_ms, f64),
             name!(error, Option<String>),
-            name!(delta_cost, Option<f64>),
-            name!(full_cost, Option<f64>),
+            name!(delta_ms, Option<f64>),
+            name!(full_ms, Option<f64>),
         ),
     >,
     ErrorReport,
@@ -218,7 +218,7 @@ fn history(name: &str, max_rows: i32) -> Result<Vec<HistoryRow>> {
                         case when h.sqlstate is null or pg_has_role($3, c.relowner, 'usage')
                                or pg_has_role($3, 'pg_read_all_stats', 'usage') then h.error
                              else format('SQLSTATE %s in %s', h.sqlstate, s.pgt_relid) end,
-                        h.delta_cost, h.full_cost
+                        h.delta_ms, h.full_ms
                    from pgtrickle.pgt_refresh_history h
                    join pgtrickle.pgt_stream_tables s using (pgt_id)
                    join pg_class c on c.oid = s.pgt_relid::oid

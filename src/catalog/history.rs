@@ -97,7 +97,7 @@ pub fn insert(session: &Session, refresh: &Refresh) -> Result<()> {
     let ids = session.query(
         "insert into pgtrickle.pgt_refresh_history
                 (pgt_id, started_at, action, rows_inserted, rows_updated, rows_deleted, delta_rows, duration_ms, error,
-                 delta_cost, full_cost, sqlstate)
+                 delta_ms, full_ms, sqlstate)
          values ($1, clock_timestamp() - make_interval(secs => $7 / 1000), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          returning refresh_id",
         &[
@@ -124,8 +124,8 @@ pub fn insert(session: &Session, refresh: &Refresh) -> Result<()> {
 /// The choice of the last refresh of `id` that had one.
 pub fn last_choice(session: &Session, id: i32) -> Result<Option<Choice>> {
     let rows = session.query(
-        "select action, delta_cost, full_cost from pgtrickle.pgt_refresh_history
-          where pgt_id = $1 and delta_cost is not null
+        "select action, delta_ms, full_ms from pgtrickle.pgt_refresh_history
+          where pgt_id = $1 and delta_ms is not null
           order by refresh_id desc limit 1",
         &[id.into()],
         |row| {

@@ -20,9 +20,9 @@ const ONE: &str = "update t set v = v + 1 where id = 7";
 /// What the last refresh of a table did, and which figures it left.
 async fn last(session: &Session, table: &str) -> String {
     let history = format!(
-        "select concat_ws(' ', action, case when delta_cost is null and full_cost is null then 'no choice'
-                                            when delta_cost <= full_cost then 'delta cheaper'
-                                            when delta_cost > full_cost then 'full cheaper' end)
+        "select concat_ws(' ', action, case when delta_ms is null and full_ms is null then 'no choice'
+                                            when delta_ms <= full_ms then 'delta cheaper'
+                                            when delta_ms > full_ms then 'full cheaper' end)
            from pgtrickle.get_refresh_history('{table}', 1)"
     );
     session.value(&history).await
