@@ -34,7 +34,7 @@ need_packages() {
   have=$(dpkg-query -W -f='${db:Status-Abbrev} ${Package}\n' 2>/dev/null | sed -n 's/^ii  *//p' || true)
   for package; do grep -qxF "$package" <<<"$have" || missing+=("$package"); done
   ((${#missing[@]})) || return 0
-  command -v apt-get >/dev/null || die "please install what Debian calls ${missing[*]}"
+  command -v apt-get >/dev/null || die "install the packages that Debian calls ${missing[*]}"
   ((AS_ROOT)) || command -v sudo >/dev/null || die "there is no sudo; as root: apt-get install ${missing[*]}"
   say "installing ${missing[*]}"
   # Debian's server package would create and start a server of its own; ours are throwaway ones.
@@ -58,15 +58,15 @@ server_user() {
   fi
 }
 
-# Runs a command as the user of the server, somewhere this user can stand. That tests see no backtrace is our doing.
+# Runs a command as the user of the server, in a directory that this user can enter, with backtraces in the server's log.
 as_server() {
   if ((AS_ROOT)); then (cd / && exec env RUST_BACKTRACE=1 runuser -u "$(server_user)" -- "$@"); else env RUST_BACKTRACE=1 "$@"; fi
 }
 
-# Where throwaway data goes: somewhere the server's user can reach too.
+# The directory of throwaway data, which the server's user can enter too.
 scratch() { if ((AS_ROOT)); then echo /tmp; else echo "${TMPDIR:-/tmp}"; fi; }
 
-# pgrx builds for the registered server of a major, unless told of another.
+# pgrx builds for the registered server of a major version, unless PGRX_PG_CONFIG_PATH names another.
 select_pgrx() {
   grep -qsxF "pg$(pg_major) = \"$PG_CONFIG\"" "${PGRX_HOME:-$HOME/.pgrx}/config.toml" ||
     export PGRX_PG_CONFIG_PATH=$PG_CONFIG
@@ -78,7 +78,7 @@ keep_log() { # data directory
 }
 
 # Builds a package of the workspace and runs it on a throwaway server of its own, which it finds in PG_TRICKLE_URL.
-# More arguments of `scripts/pg up` for that server, and what is done when it is down.
+# Further arguments of `scripts/pg up` for that server, and a command to run after its stop.
 server_options=()
 at_end=:
 

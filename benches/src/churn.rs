@@ -1,8 +1,8 @@
-//! Part of a table changed: a differential refresh beside a full one, beside what AUTO makes of it, and beside
+//! Part of a table changed: a differential refresh against a full one, against AUTO, and against
 //! plain SQL.
 //!
 //! Each round changes one, ten, fifty or all of every hundred rows (70 % updates, 15 % inserts, 15 % deletes);
-//! then every query is brought up to date in four ways, which take turns in going first.
+//! then every query is refreshed in four ways, whose order rotates.
 
 use serde_json::json;
 
@@ -20,10 +20,10 @@ const ROUNDS: u32 = 20;
 const WARM_UP: u32 = 3;
 /// Changed rows of every hundred.
 const SHARES: [u32; 4] = [1, 10, 50, 100];
-/// AUTO beside the better of the two modes that it chooses from.
+/// AUTO against the better of the two modes that it chooses from.
 const TARGET_RATIO: f64 = 1.1;
 
-/// One query, kept in four ways.
+/// One query, refreshed in four ways.
 struct Case {
     differential: Table,
     full: Table,
@@ -107,7 +107,7 @@ impl Case {
 
     async fn tell(&self, session: &Session, (rows, share, rounds): (u32, u32, u32), report: &mut Report) -> Result<()> {
         let [differential, full, auto, plain] = &self.timings;
-        let beside = |one: &Timings, other: &Timings| {
+        let ratio_of = |one: &Timings, other: &Timings| {
             json!({
                 "client_p50": rounded(ratio(&one.client_async, &other.client_async)),
                 "cpu_p50": rounded(ratio(&one.cpu, &other.cpu)),
@@ -123,9 +123,9 @@ impl Case {
             "full": full.summary(),
             "auto": auto.summary(),
             "create_table_as": plain.summary(),
-            "differential_to_full": beside(differential, full),
-            "differential_to_create_table_as": beside(differential, plain),
-            "auto_to_better": beside(auto, better),
+            "differential_to_full": ratio_of(differential, full),
+            "differential_to_create_table_as": ratio_of(differential, plain),
+            "auto_to_better": ratio_of(auto, better),
             "auto_chose_differential": self.chosen(session, rounds).await?,
             "of": rounds,
             "target": { "auto_to_better_cpu_p50": TARGET_RATIO, "auto_client_p50_ms": target },

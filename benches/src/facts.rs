@@ -61,7 +61,7 @@ fn field(path: &str, name: &str) -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-/// `None` outside a repository, and for what it does not have.
+/// `None` outside a repository, and for commands that fail.
 fn git(arguments: &[&str]) -> Option<String> {
     let output = Command::new("git").args(["-C", env!("CARGO_MANIFEST_DIR")]).args(arguments).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

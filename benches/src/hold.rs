@@ -7,11 +7,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::Result;
-use crate::bloat::Sizes;
 use crate::options::Options;
 use crate::report::Report;
 use crate::sample::{Sample, ratio, rounded, within};
 use crate::server::Server;
+use crate::sizes::Sizes;
 use crate::traffic::{RATE, Seen, Traffic};
 
 /// Of each phase.
@@ -29,7 +29,7 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
     let holder = server.session(dataset.schema).await?;
     holder.batch(&format!("begin; update orders set amount = amount + 1 where id = {}", dataset.rows)).await?;
     let during = phase(&mut traffic, time).await?;
-    // Whatever the one holds back, the table shows what is committed.
+    // Whatever the open transaction delays, the table shows the committed rows.
     traffic.probe.owner.exact(&traffic.probe.table).await?;
     holder.batch("commit").await?;
     let after = phase(&mut traffic, time).await?;
@@ -50,7 +50,7 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
     Ok(())
 }
 
-/// What was seen over some time, and how big things were at its end.
+/// The latencies over some time, and the sizes at its end.
 struct Phase {
     visible: Sample,
     rate: f64,
@@ -64,7 +64,7 @@ async fn phase(traffic: &mut Traffic, time: Duration) -> Result<Phase> {
 }
 
 impl Phase {
-    /// The last tenth apart: what grows shows there.
+    /// The last tenth separately: growth shows there.
     fn summary(&self) -> Value {
         json!({
             "visible_ms": self.visible.summary(),

@@ -1,7 +1,7 @@
 //! Nothing happens: no transaction, no byte of log, no wake-up. And a refresh of nothing.
 //!
 //! The workers have shown just before that they are awake. Autovacuum is off meanwhile, and the clock
-//! starts when the server itself has come to rest, so that whatever is counted is ours.
+//! starts when the server itself is idle, so that all that is counted is caused by pg_trickle.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ async fn watch(server: &Server, options: &Options, report: &mut Report) -> Resul
     Ok(())
 }
 
-/// Waits until the workers have brought everything up to date by themselves.
+/// Waits until the workers have refreshed everything.
 async fn fresh(session: &Session) -> Result<()> {
     for table in &TABLES {
         let mut attempts = 0;

@@ -1,7 +1,7 @@
 //! From a commit to its effect in a join-and-aggregate stream table with schedule `'0s'`.
 //!
 //! One commit at a time, paced; the clock runs from the answer to the commit until another session
-//! has read the raised counter. A read's own round trip is part of it, and is told beside it.
+//! has read the raised counter. A read's own round trip is part of it, and is reported separately.
 
 use std::time::{Duration, Instant};
 

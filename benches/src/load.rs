@@ -1,5 +1,5 @@
-//! Many commits: what writers that saturate the machine keep of their throughput beside a stream table with schedule
-//! `'0s'`; what they keep of 2,000 commits a second, and how soon these become visible.
+//! Many commits: the throughput of writers that saturate the machine, with and without a stream table with schedule `'0s'`;
+//! the rate that they reach of 2,000 commits a second, and how soon these become visible.
 //!
 //! The order book is there twice: one is read by a join-and-aggregate stream table, the other by none. Clients change
 //! single rows of the one and the other by turns in one run.

@@ -1,11 +1,10 @@
-//! The benches: what pg_trickle must show, measured against a live server.
+//! The benches: the targets of pg_trickle, measured on a live server.
 //!
 //! Law: no figure is printed of a stream table that was not equal to its query before the clock
 //! started and after it stopped. Ratios come from one interleaved run.
 
-mod beside;
-mod bloat;
 mod churn;
+mod comparison;
 mod crowd;
 mod dag;
 mod dataset;
@@ -29,6 +28,7 @@ mod restart;
 mod sample;
 mod server;
 mod session;
+mod sizes;
 mod steady;
 mod timing;
 mod tpch;
@@ -43,7 +43,7 @@ use options::{Bench, Options};
 use report::Report;
 use server::Server;
 
-/// What goes wrong here is told to a person, once.
+/// Errors are only printed.
 pub type Error = Box<dyn std::error::Error>;
 pub type Result<T> = std::result::Result<T, Error>;
 

@@ -1,6 +1,6 @@
 //! A thousand stream tables over a hundred tables: what one more, one changed row, and no change at all cost.
 //!
-//! The same is asked of a few tables first.
+//! The same is measured with a few tables first.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::server::Server;
 const TABLES: u32 = 1000;
 const FEW: u32 = 50;
 const SECONDS: u32 = 60;
-/// Tables that come and go, and changes of each source after its first.
+/// Tables that are created and dropped, and changes of each source after its first.
 const ROUNDS: u32 = 20;
 /// Sources that are changed, at most.
 const CHANGED: u32 = 10;
@@ -63,7 +63,7 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
     Ok(())
 }
 
-/// One changed row, and one table that comes and goes.
+/// One changed row, and one table that is created and dropped.
 async fn costs(server: &Server, crowd: &mut Crowd, rounds: u32) -> Result<Value> {
     let (mut first, mut next) = (Sample::default(), Sample::default());
     // Those that were created last are the ones that no worker knows yet.

@@ -1,4 +1,4 @@
-//! What the server has done by itself between two moments: transactions, log, and what its processes took.
+//! The server's work between two moments: transactions, log, and processor time.
 
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ impl Work {
 }
 
 /// The work of an idle server. Autovacuum must be off, and the clock starts when the server itself has
-/// come to rest, so that whatever is counted is ours.
+/// become idle, so that all that is counted is caused by pg_trickle.
 pub async fn idle(server: &Server, session: &Session, time: Duration) -> Result<Work> {
     at_rest(server).await?;
     let before = Meter::read(server, session).await?;

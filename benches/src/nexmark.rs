@@ -1,7 +1,7 @@
 //! Nexmark: ten stream tables over an auction house.
 //!
 //! First live: several writers for some seconds, workers keep the tables fresh, and at the end each is compared
-//! with its query. Then by hand: a batch of events and corrections a round, each query refreshed alone, beside
+//! with its query. Then by hand: a batch of events and corrections a round, each query refreshed alone, against
 //! its recomputation.
 
 use std::array::from_fn;
@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::Result;
-use crate::beside::{Kept, totals};
+use crate::comparison::{Measured, totals};
 use crate::options::Options;
 use crate::report::Report;
 use crate::sample::{Sample, rounded};
@@ -30,7 +30,7 @@ const SEED: u64 = 1;
 /// A round by hand, and what a writer commits at a time.
 const BATCH: u64 = 1_000;
 const COMMIT: u64 = 50;
-/// How often the live tables are asked how old they are.
+/// How often the freshness of the live tables is read.
 const POLL: Duration = Duration::from_millis(100);
 /// How long the workers may take to catch up once the writers have stopped.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -46,23 +46,23 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
     }
     session.batch("vacuum analyze").await?;
     report.add(json!({ "events": events, "bytes": session.sizes().await? }));
-    let mut kept = Kept::create_all(&session, &nexmark::QUERIES).await?;
+    let mut measured = Measured::create_all(&session, &nexmark::QUERIES).await?;
     session.batch("set synchronous_commit = off").await?;
-    by_hand(&session, &mut markets[0], &mut kept, options.rounds.unwrap_or(ROUNDS)).await?;
-    kept.iter().for_each(|kept| report.add(kept.summary()));
-    report.add(totals(kept.iter()));
+    by_hand(&session, &mut markets[0], &mut measured, options.rounds.unwrap_or(ROUNDS)).await?;
+    measured.iter().for_each(|measured| report.add(measured.summary()));
+    report.add(totals(measured.iter()));
     live(server, &session, markets, options.seconds.unwrap_or(SECONDS), report).await
 }
 
 /// Half of a batch are new events, half are changes of old ones.
-async fn by_hand(session: &Session, market: &mut Market, kept: &mut [Kept], rounds: u32) -> Result<()> {
+async fn by_hand(session: &Session, market: &mut Market, measured: &mut [Measured], rounds: u32) -> Result<()> {
     for round in 0..WARM_UP + rounds {
         if round == WARM_UP {
-            kept.iter_mut().for_each(Kept::forget);
+            measured.iter_mut().for_each(Measured::forget);
         }
         market.events(&session.client, BATCH / 2).await?;
         market.corrections(&session.client, BATCH / 2).await?;
-        Kept::round(kept, session, round).await?;
+        Measured::round(measured, session, round).await?;
     }
     Ok(())
 }

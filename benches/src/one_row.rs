@@ -32,10 +32,10 @@ const TABLES: [Table; 4] = [
     table("join3_aggregate", views::JOIN3_AGGREGATE),
 ];
 
-/// What is asked about.
+/// The queries.
 pub struct Question {
     tables: Vec<Table>,
-    /// Indexes that the queries want beside those of the data.
+    /// Indexes that the queries need besides those of the data.
     indexes: &'static str,
     rounds: u32,
     /// Milliseconds that the refresh call may take.
@@ -47,7 +47,7 @@ pub fn plain() -> Question {
     Question { tables: TABLES.to_vec(), indexes: "", rounds: 200, target_ms: 2.0 }
 }
 
-/// A query for every other operator. They stand in one file, each behind a line with its name.
+/// A query for every other operator. They are in one file, each after a line with its name.
 pub fn operators() -> Question {
     let sections = include_str!("../sql/operators.sql").split("-- ").filter_map(|section| section.split_once('\n'));
     let tables = sections.map(|(name, query)| table(name, query.trim_end())).collect();
@@ -60,7 +60,7 @@ fn reads(table: &Table, change: Change) -> bool {
     change != Change::Dimension || table.query.contains("customers")
 }
 
-/// One of the two sizes: the same tables, and what was measured on them.
+/// One of the two sizes: the same tables, and the measurements.
 struct Side {
     tables: Vec<Table>,
     dataset: Dataset,

@@ -66,7 +66,7 @@ impl Bench {
     }
 }
 
-/// What was asked for; what was not is each bench's own choice.
+/// The options of the command line; each bench has its own defaults.
 #[derive(Default)]
 pub struct Options {
     pub benches: Vec<Bench>,
@@ -100,12 +100,12 @@ pub const USAGE: &str =
               second for N seconds (30)
   many        N stream tables (1000): one more, one changed row, N rounds (20); idle for N seconds (60)
   restart     N stream tables (1000): the server is stopped and started, N rounds (5)
-  hold        commit to visible beside a transaction that is open for N seconds (60), N rows (1000000)
-  steady      the sizes of what is kept, 500 commits a second for N seconds (120), with autovacuum and without
+  hold        commit to visible during a transaction that is open for N seconds (60), N rows (1000000)
+  steady      the sizes of catalog and buffers, 500 commits a second for N seconds (120), with autovacuum and without
   churn       1, 10, 50, 100 % of N rows (100000) changed: differential, full and AUTO, N rounds (20) each
   tree        a leaf and a subtree move in a recursion over N nodes (100000), N rounds (100)
   wide        key figures, a star, q9 of TPC-DS over N sales (2880404), N rounds (50); creation over 17 and 50 tables
-  tpch        22 queries at scale S (0.1), 1000 changed rows: refresh beside recomputation, N rounds (9);
+  tpch        22 queries at scale S (0.1), 1000 changed rows: refresh against recomputation, N rounds (9);
               --growth: S/10 and S take turns
   nexmark     10 queries over N events (500000): the same, N rounds (10); then live for N seconds (20)
   all         all of them

@@ -64,7 +64,7 @@ impl Probe {
         follow(raise, read, PACE, time).await
     }
 
-    /// An error unless the stream table comes to equal its query.
+    /// An error unless the stream table becomes equal to its query.
     pub async fn verify(&self) -> Result<()> {
         self.owner.settled(&self.table).await
     }

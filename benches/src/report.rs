@@ -1,4 +1,4 @@
-//! The results: a JSON object a line while they come, and a dated file of all of them when asked for.
+//! The results: a JSON object a line, and with `--report` a dated file of all of them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Prints what the results stand on.
+    /// Prints the facts about machine, server and revision.
     pub async fn begin(bench: Bench, server: &Server) -> Result<Report> {
         let session = server.session("public").await?;
         let facts = facts::collect(&session).await?;

@@ -44,7 +44,7 @@ pub async fn run(server: &mut Server, options: &Options, report: &mut Report) ->
             crowd::change(&crowd.session, round % crowd.sources()).await?;
             restarts.from_accepted.push(milliseconds(connected));
             restarts.from_start.push(milliseconds(began));
-            // Meanwhile it does what it left for later.
+            // Meanwhile it does its deferred work.
             restarts.second.push(crowd::change(&crowd.session, round % crowd.sources()).await?);
         }
         server.reconnect().await?;

@@ -1,4 +1,4 @@
-//! Many measurements of one thing, and the few numbers that describe them.
+//! Many measurements of one quantity, and the few numbers that describe them.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! A session, and what is done with stream tables in it.
+//! A session, and operations on stream tables.
 
 use serde_json::{Value, json};
 use tokio_postgres::{Client, Row};
@@ -12,7 +12,7 @@ pub struct Session {
     pub pid: i32,
 }
 
-/// A stream table: its name, its query, and how it is kept.
+/// A stream table: its name, its query, its schedule and mode.
 #[derive(Clone, Copy)]
 pub struct Table {
     pub name: &'static str,
@@ -66,7 +66,7 @@ impl Session {
         self.equal(table.name, table.query).await
     }
 
-    /// The same as soon as the workers have brought in what is committed.
+    /// The same as soon as the workers have refreshed it.
     pub async fn settled(&self, table: &Table) -> Result<()> {
         let row = self.client.query_one("select pgtrickle.wait_for_stream_table($1)", &[&table.name]).await?;
         match row.get(0) {

@@ -9,21 +9,21 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::Result;
-use crate::bloat::Sizes;
 use crate::options::Options;
 use crate::probe::Probe;
 use crate::report::Report;
 use crate::sample::{ratio, rounded, within};
 use crate::server::Server;
+use crate::sizes::Sizes;
 use crate::traffic::{Seen, Traffic};
 
 const SECONDS: u32 = 120;
 /// Looks at the sizes, over the whole time.
 const LOOKS: u32 = 60;
 
-/// What is kept of one minute's changes at this rate, without anything that cleans up, is more than this.
+/// One minute's changes at this rate need more space than this if nothing is pruned.
 const TARGET_BYTES: i64 = 8 << 20;
-/// The end beside the beginning.
+/// The end against the beginning.
 const TARGET_RATIO: f64 = 1.5;
 
 pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Result<()> {
@@ -58,7 +58,7 @@ async fn watch(probe: &Probe, time: Duration) -> Result<Vec<(u64, Sizes)>> {
 }
 
 fn tell(spell: &Spell, (time, autovacuum): (Duration, &str), report: &mut Report) {
-    let sizes = &spell.beside;
+    let sizes = &spell.observed;
     let max = sizes.iter().fold(Sizes::default(), |max, (_, sizes)| max.max(*sizes));
     let last = sizes.last().map_or(Value::Null, |(_, sizes)| sizes.summary());
     let (first_tenth, last_tenth) = (spell.visible.between(0.0, 0.1), spell.visible.between(0.9, 1.0));

@@ -60,7 +60,7 @@ impl Timings {
     }
 }
 
-/// A session that does nothing but what is timed.
+/// A session that runs only the timed calls.
 pub struct Timed {
     pub session: Session,
     refresh: Statement,

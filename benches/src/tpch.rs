@@ -1,4 +1,4 @@
-//! TPC-H: 22 stream tables under batches of changed orders and line items, each beside its recomputation.
+//! TPC-H: 22 stream tables under batches of changed orders and line items, each against its recomputation.
 //!
 //! A round is one batch of 1,000 changed rows; then every query is refreshed alone, one after the other. Afterwards the
 //! same for batches that change everything but orders and line items, so that the queries over parts and suppliers have
@@ -12,7 +12,7 @@ use pg_trickle_workloads::tpch::{self, Changes};
 use serde_json::{Value, json};
 
 use crate::Result;
-use crate::beside::{Kept, totals};
+use crate::comparison::{Measured, totals};
 use crate::options::Options;
 use crate::report::Report;
 use crate::sample::{ratio, rounded, within};
@@ -55,7 +55,7 @@ struct Side {
     session: Session,
     writer: Session,
     changes: Changes,
-    kept: Vec<Kept>,
+    measured: Vec<Measured>,
 }
 
 impl Side {
@@ -65,11 +65,11 @@ impl Side {
         let rows = tpch::load(&session.client, scale).await?;
         session.batch("vacuum analyze").await?;
         report.add(json!({ "scale": scale, "rows": rows, "bytes": session.sizes().await? }));
-        let kept = Kept::create_all(&session, &tpch::QUERIES).await?;
+        let measured = Measured::create_all(&session, &tpch::QUERIES).await?;
         let writer = server.session(schema).await?;
         writer.batch("set synchronous_commit = off").await?;
         session.batch("set synchronous_commit = off").await?;
-        Ok(Side { scale, session, writer, changes: Changes::new(scale), kept })
+        Ok(Side { scale, session, writer, changes: Changes::new(scale), measured })
     }
 
     async fn change(&mut self, batch: Batch) -> Result<()> {
@@ -86,7 +86,7 @@ impl Side {
     }
 
     fn forget(&mut self) {
-        self.kept.iter_mut().for_each(Kept::forget);
+        self.measured.iter_mut().for_each(Measured::forget);
     }
 }
 
@@ -106,7 +106,7 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
                     side.forget();
                 }
                 side.change(batch).await?;
-                Kept::round(&mut side.kept, &side.session, round).await?;
+                Measured::round(&mut side.measured, &side.session, round).await?;
             }
         }
         tell(&sides, batch, report);
@@ -123,13 +123,13 @@ async fn grow(sides: &mut [Side], rounds: u32, report: &mut Report) -> Result<()
                 side.forget();
             }
             side.change(Batch::Orders).await?;
-            Kept::tick(&mut side.kept, &side.session).await?;
+            Measured::tick(&mut side.measured, &side.session).await?;
         }
     }
     for side in [&mut *large, &mut *small] {
-        Kept::check(&mut side.kept, &side.session).await?;
+        Measured::check(&mut side.measured, &side.session).await?;
     }
-    for (many, few) in large.kept.iter().zip(&small.kept).filter(|(many, _)| many.was_changed()) {
+    for (many, few) in large.measured.iter().zip(&small.measured).filter(|(many, _)| many.was_changed()) {
         let growth = ratio(&many.refreshes, &few.refreshes);
         report.add(json!({
             "query": many.query.name,
@@ -151,13 +151,13 @@ fn tell(sides: &[Side], batch: Batch, report: &mut Report) {
             result["changed"] = json!(batch.name());
             report.add(result);
         };
-        side.kept.iter().map(Kept::summary).for_each(&mut add);
-        let mut all = totals(side.kept.iter());
+        side.measured.iter().map(Measured::summary).for_each(&mut add);
+        let mut all = totals(side.measured.iter());
         all["of"] = json!("all queries");
         if batch == Batch::Orders {
             all["target"] = json!({ "median_ms": TARGET_MEDIAN_MS, "worst_median_ms": TARGET_WORST_MS, "slower": 0 });
         }
-        let mut changed = totals(side.kept.iter().filter(|kept| kept.was_changed()));
+        let mut changed = totals(side.measured.iter().filter(|measured| measured.was_changed()));
         changed["of"] = json!("queries that read what changed");
         add(all);
         add(changed);

@@ -27,7 +27,7 @@ pub struct Seen<R> {
     /// Commits a second.
     pub rate: f64,
     pub visible: Sample,
-    pub beside: R,
+    pub observed: R,
 }
 
 impl Traffic {
@@ -38,11 +38,11 @@ impl Traffic {
         Ok(Traffic { dataset, probe, fleet })
     }
 
-    /// Has it flow for some time, while something else is done as well.
-    pub async fn flow<R>(&mut self, time: Duration, beside: impl AsyncFnOnce(&Probe) -> Result<R>) -> Result<Seen<R>> {
+    /// Runs the traffic for some time, with an observation at the same time.
+    pub async fn flow<R>(&mut self, time: Duration, observe: impl AsyncFnOnce(&Probe) -> Result<R>) -> Result<Seen<R>> {
         let Traffic { probe, fleet, .. } = self;
-        let (marched, visible, beside) =
-            tokio::join!(fleet.march(RATE, time), probe.follow(time, Commit::Async), beside(probe));
-        Ok(Seen { rate: marched?.rate, visible: visible?, beside: beside? })
+        let (marched, visible, observed) =
+            tokio::join!(fleet.march(RATE, time), probe.follow(time, Commit::Async), observe(probe));
+        Ok(Seen { rate: marched?.rate, visible: visible?, observed: observed? })
     }
 }

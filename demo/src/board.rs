@@ -78,7 +78,7 @@ impl Board {
         }
     }
 
-    /// One line: how fast it goes, and the table that is worst off.
+    /// One line: the rates, and the stalest table.
     pub fn line(&self) -> String {
         let stalest = self.figures.iter().max_by_key(|figures| figures.staleness);
         let slowest = self.figures.iter().max_by_key(|figures| figures.last.as_ref().map(|last| last.duration));
@@ -98,7 +98,7 @@ impl Board {
         line
     }
 
-    /// Everything: a heading, a line for each stream table, and what went wrong.
+    /// Everything: a heading, a line for each stream table, and errors.
     pub fn table(&self) -> Vec<String> {
         let mut lines = vec![
             format!("pg_trickle demo | TPC-H at scale {SCALE}, {} writers | {}", self.writers, self.clock()),

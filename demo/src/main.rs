@@ -4,7 +4,7 @@
 //! query, as a multiset, in one snapshot of the database.
 
 mod board;
-mod deeds;
+mod desk;
 mod load;
 mod queries;
 mod screen;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::server::{Result, Server};
 use crate::text::{grouped, milliseconds};
 
-/// A stream table as the demo asks for it.
+/// A stream table of the demo.
 pub struct StreamTable {
     pub name: &'static str,
     pub query: &'static str,

@@ -98,7 +98,7 @@ impl RawScreen {
 impl Drop for RawScreen {
     fn drop(&mut self) {
         print!("\x1b[?25h\x1b[?7h");
-        // Nothing is left to do for a terminal that has gone away.
+        // The terminal was closed: there is nothing to restore.
         let _ = stdout().flush();
     }
 }

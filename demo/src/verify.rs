@@ -30,7 +30,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// The workers get so long to bring everything up to date by themselves.
+/// After this time the demo refreshes by hand: it is a report, not an error.
 const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 
@@ -44,7 +44,7 @@ pub async fn check(server: &Server, written: &Tally) -> Result<Verdict> {
     Ok(verdict)
 }
 
-/// Gives the workers the time to see the last commit, and tells how long they took.
+/// Waits until the workers have refreshed everything after the last commit, and prints how long they took.
 async fn settle(client: &Client) -> Result<()> {
     let last_commit: String = client.query_one("select clock_timestamp()::text", &[]).await?.get(0);
     let started = Instant::now();

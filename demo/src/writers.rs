@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, IsolationLevel};
 
-use crate::deeds::{Deed, Desk, Outcome};
+use crate::desk::{Change, Desk, Outcome};
 use crate::load::SCALE;
 use crate::server::{Result, Server};
 
@@ -101,8 +101,8 @@ struct Writer {
 impl Writer {
     async fn work(mut self, stop: Arc<AtomicBool>) -> Result<()> {
         while !stop.load(Relaxed) {
-            let deed = Deed::choose(&mut self.dice);
-            match self.transaction(deed).await {
+            let change = Change::choose(&mut self.dice);
+            match self.transaction(change).await {
                 Ok(Outcome::Done(changes)) => {
                     self.tally.commits.fetch_add(1, Relaxed);
                     self.tally.changes.fetch_add(changes, Relaxed);
@@ -119,9 +119,9 @@ impl Writer {
         Ok(())
     }
 
-    async fn transaction(&mut self, deed: Deed) -> std::result::Result<Outcome, tokio_postgres::Error> {
+    async fn transaction(&mut self, change: Change) -> std::result::Result<Outcome, tokio_postgres::Error> {
         let mut transaction = self.client.build_transaction().isolation_level(self.isolation).start().await?;
-        let outcome = self.desk.perform(deed, &mut transaction, &mut self.dice).await?;
+        let outcome = self.desk.perform(change, &mut transaction, &mut self.dice).await?;
         match outcome {
             Outcome::Done(_) => transaction.commit().await?,
             Outcome::Regretted => transaction.rollback().await?,
@@ -130,7 +130,7 @@ impl Writer {
     }
 }
 
-/// Did the server pick this transaction to give way? Then it is rolled back and the day goes on.
+/// Whether the transaction is the victim of a deadlock or a conflict: then it is rolled back, and the writer continues.
 fn lost_to_the_other_writer(error: &tokio_postgres::Error) -> bool {
     matches!(error.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED))
 }

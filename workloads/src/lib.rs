@@ -1,7 +1,7 @@
 //! TPC-H and Nexmark: the data, the queries, and the changes that happen to the data.
 //!
 //! Law: everything here is a function of a scale and a seed. It knows no stream tables: its user
-//! says how a query is kept, this crate says what its right answer is.
+//! decides how to maintain a query, this crate defines its right answer.
 
 pub mod copy;
 pub mod dice;

@@ -1,4 +1,4 @@
-//! The n-th thing that happens in the auction house.
+//! The n-th event of the auction house.
 //!
 //! Law: an event is a function of a seed and its number, so that writers can share out the numbers. Of fifty
 //! events one is a person, three are auctions and the others are bids, 10 ms apart: no two have the same time.
@@ -95,7 +95,7 @@ fn last_person(number: u64) -> u64 {
     FIRST_KEY + number / ROUND
 }
 
-/// The newest auction once this event has happened; the very first events have one that is still to come.
+/// The newest auction after this event; the very first events have one that is not yet opened.
 fn last_auction(number: u64) -> u64 {
     let opened = (number % ROUND + 1).saturating_sub(PERSONS).min(AUCTIONS);
     FIRST_KEY + number / ROUND * AUCTIONS + opened.saturating_sub(1)

@@ -1,4 +1,4 @@
-//! A writer of the auction house: its share of the events, and what changes about those that have happened.
+//! A writer of the auction house: its share of the events, and corrections of earlier ones.
 //!
 //! Invariant: writers with different parts never change the same row.
 
@@ -13,7 +13,7 @@ update person
 set state = (array['AZ', 'CA', 'ID', 'OR', 'WA'])[1 + (id + length(extra)) % 5], extra = extra || '.'
 where id = any ($1)";
 
-/// A later end lets in bids that came too late.
+/// A later end admits bids that were too late.
 const EXTEND_AUCTIONS: &str = r"
 update auction
 set expires = expires + interval '1 second', category = 10 + (category - 9) % 5
@@ -73,8 +73,8 @@ impl Market {
         Ok(rows)
     }
 
-    /// About so many changes of what has happened, in one transaction: most are corrected bids, a third are
-    /// withdrawn ones. Returns how many rows changed; what was withdrawn before does not again.
+    /// About so many corrections in one transaction: most are corrected bids, a third are withdrawn ones. Returns how many rows
+    /// changed; a bid is withdrawn only once.
     pub async fn corrections(&mut self, client: &Client, count: u64) -> Result<u64, Error> {
         let (mut people, mut auctions) = (vec![], vec![]);
         let (mut corrected, mut withdrawn) = (Bids::default(), Bids::default());

@@ -1,4 +1,4 @@
-//! Nexmark: an auction house. People come, open auctions and bid; ten queries watch them.
+//! Nexmark: an auction house. Persons register, open auctions and bid; ten queries watch them.
 //!
 //! The streams are tables, the queries cover all that is in them, and windows of event time are groups by
 //! `date_bin`; a hopping window is a row for each window that an event belongs to. What a stream cannot do also

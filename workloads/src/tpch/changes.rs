@@ -1,4 +1,4 @@
-//! Batches of changes: orders come and go as in the refresh functions RF1 and RF2, and what is there is
+//! Batches of changes: orders are inserted and deleted as in the refresh functions RF1 and RF2, and existing ones are
 //! repriced, rescheduled and delivered; parts, suppliers and customers change as well.
 //!
 //! Invariant: a batch is one transaction, it changes exactly as many rows as asked for, and no row twice.

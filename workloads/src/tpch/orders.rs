@@ -1,4 +1,4 @@
-//! New orders: what the writers write.
+//! New orders for the writers.
 //!
 //! Invariant: no two orders made here share a key, nor does one with a loaded order. TPC-H uses
 //! eight of every 32 order keys; the n-th copy of an order takes one of the other 24, and after

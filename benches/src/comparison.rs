@@ -1,4 +1,4 @@
-//! Queries kept as stream tables, each refreshed beside its recomputation.
+//! Queries as stream tables, each refreshed and recomputed in turns.
 //!
 //! Law: after every round the stream table is compared with what the recomputation of the same round
 //! answered, off the clock; where a LIMIT leaves several right answers it must be one of them (see `Query`).
@@ -12,8 +12,8 @@ use crate::Result;
 use crate::sample::{Sample, ratio, rounded};
 use crate::session::{BY_HAND, Session};
 
-/// One query, its stream table, and what was measured.
-pub struct Kept {
+/// One query, its stream table, and the measurements.
+pub struct Measured {
     pub query: Query,
     /// Why it cannot be incremental.
     reason: Option<String>,
@@ -28,9 +28,9 @@ pub struct Kept {
 /// The history's name for a refresh that found nothing to do.
 const NOTHING: &str = "NO_DATA";
 
-impl Kept {
-    /// Creates the stream table under the query's name, in the mode that AUTO finds.
-    pub async fn create(session: &Session, query: Query) -> Result<Kept> {
+impl Measured {
+    /// Creates the stream table under the query's name, in mode AUTO.
+    pub async fn create(session: &Session, query: Query) -> Result<Measured> {
         session
             .client
             .execute(
@@ -48,7 +48,7 @@ impl Kept {
             )
             .await?
             .get(0);
-        let kept = Kept {
+        let measured = Measured {
             query,
             reason,
             actions: BTreeMap::new(),
@@ -56,15 +56,15 @@ impl Kept {
             refreshes: Sample::default(),
             recomputations: Sample::default(),
         };
-        session.batch(&format!("create temporary table {} as {}", kept.answer(), query.sql)).await?;
-        kept.compare(session).await?;
-        Ok(kept)
+        session.batch(&format!("create temporary table {} as {}", measured.answer(), query.sql)).await?;
+        measured.compare(session).await?;
+        Ok(measured)
     }
 
-    pub async fn create_all(session: &Session, queries: &[Query]) -> Result<Vec<Kept>> {
+    pub async fn create_all(session: &Session, queries: &[Query]) -> Result<Vec<Measured>> {
         let mut all = vec![];
         for query in queries {
-            all.push(Kept::create(session, *query).await?);
+            all.push(Measured::create(session, *query).await?);
         }
         Ok(all)
     }
@@ -75,45 +75,45 @@ impl Kept {
 
     /// One round of all: they are refreshed one after the other, as in a tick, and recomputed one after the other, the two
     /// taking turns in going first; then each is compared.
-    pub async fn round(all: &mut [Kept], session: &Session, round: u32) -> Result<()> {
+    pub async fn round(all: &mut [Measured], session: &Session, round: u32) -> Result<()> {
         for turn in 0..2 {
-            for kept in all.iter_mut() {
+            for measured in all.iter_mut() {
                 match (round + turn).is_multiple_of(2) {
-                    true => kept.refresh(session).await?,
-                    false => kept.recompute(session).await?,
+                    true => measured.refresh(session).await?,
+                    false => measured.recompute(session).await?,
                 }
             }
         }
-        Kept::note_actions(all, session).await?;
-        Kept::compare_all(all, session).await
+        Measured::note_actions(all, session).await?;
+        Measured::compare_all(all, session).await
     }
 
     /// A tick of all, with no refresh in between: what is materialised is not recomputed.
-    pub async fn tick(all: &mut [Kept], session: &Session) -> Result<()> {
-        for kept in all.iter_mut() {
-            kept.refresh(session).await?;
+    pub async fn tick(all: &mut [Measured], session: &Session) -> Result<()> {
+        for measured in all.iter_mut() {
+            measured.refresh(session).await?;
         }
-        Kept::note_actions(all, session).await
+        Measured::note_actions(all, session).await
     }
 
     /// After ticks: each is recomputed, off the clock, and compared.
-    pub async fn check(all: &mut [Kept], session: &Session) -> Result<()> {
-        for kept in all.iter_mut() {
-            kept.recompute(session).await?;
+    pub async fn check(all: &mut [Measured], session: &Session) -> Result<()> {
+        for measured in all.iter_mut() {
+            measured.recompute(session).await?;
         }
-        Kept::compare_all(all, session).await
+        Measured::compare_all(all, session).await
     }
 
-    async fn note_actions(all: &mut [Kept], session: &Session) -> Result<()> {
-        for kept in all {
-            *kept.actions.entry(kept.last_action(session).await?).or_default() += 1;
+    async fn note_actions(all: &mut [Measured], session: &Session) -> Result<()> {
+        for measured in all {
+            *measured.actions.entry(measured.last_action(session).await?).or_default() += 1;
         }
         Ok(())
     }
 
-    async fn compare_all(all: &mut [Kept], session: &Session) -> Result<()> {
-        for kept in all {
-            kept.rows = kept.rows.max(kept.compare(session).await?);
+    async fn compare_all(all: &mut [Measured], session: &Session) -> Result<()> {
+        for measured in all {
+            measured.rows = measured.rows.max(measured.compare(session).await?);
         }
         Ok(())
     }
@@ -131,19 +131,19 @@ impl Kept {
         Ok(())
     }
 
-    /// The table with what the query was last found to answer.
+    /// The table with the last result of the query.
     fn answer(&self) -> String {
         format!("recomputed_{}", self.query.name)
     }
 
-    /// Forgets what was measured, as after a warm-up.
+    /// Discards the measurements, as after a warm-up.
     pub fn forget(&mut self) {
         self.actions.clear();
         self.refreshes = Sample::default();
         self.recomputations = Sample::default();
     }
 
-    /// An error unless the stream table holds what the query was found to answer, which goes; how many rows it has.
+    /// An error unless the stream table equals the last result of the query, which is dropped; the number of rows.
     async fn compare(&self, session: &Session) -> Result<i64> {
         let (name, answer) = (self.query.name, self.answer());
         let differences = self.query.differences(name, &format!("table {answer}"));
@@ -166,7 +166,7 @@ impl Kept {
         }
     }
 
-    /// Whether some refresh had something to do.
+    /// Whether some refresh found changes.
     pub fn was_changed(&self) -> bool {
         self.actions.keys().any(|action| action != NOTHING)
     }
@@ -191,24 +191,24 @@ impl Kept {
     }
 }
 
-/// What all of some queries amount to.
-pub fn totals<'a>(all: impl Iterator<Item = &'a Kept>) -> Value {
-    let all: Vec<&Kept> = all.collect();
+/// The totals of some queries.
+pub fn totals<'a>(all: impl Iterator<Item = &'a Measured>) -> Value {
+    let all: Vec<&Measured> = all.collect();
     let (mut medians, mut worst) = (Sample::default(), Sample::default());
-    for kept in &all {
-        kept.refreshes.median().into_iter().for_each(|value| medians.push(value));
-        kept.refreshes.max().into_iter().for_each(|value| worst.push(value));
+    for measured in &all {
+        measured.refreshes.median().into_iter().for_each(|value| medians.push(value));
+        measured.refreshes.max().into_iter().for_each(|value| worst.push(value));
     }
-    let names = |test: fn(&Kept) -> bool| -> Vec<&str> {
-        all.iter().filter(|kept| test(kept)).map(|kept| kept.query.name).collect()
+    let names = |test: fn(&Measured) -> bool| -> Vec<&str> {
+        all.iter().filter(|measured| test(measured)).map(|measured| measured.query.name).collect()
     };
     json!({
         "queries": all.len(),
         "median_ms": rounded(medians.median()),
         "worst_median_ms": rounded(medians.max()),
         "worst_ms": rounded(worst.max()),
-        "slower_than_recomputing": names(Kept::is_slower),
-        "recomputed_as_a_whole": names(|kept| !kept.incremental()),
-        "always_empty": names(|kept| kept.rows == 0),
+        "slower_than_recomputing": names(Measured::is_slower),
+        "recomputed_as_a_whole": names(|measured| !measured.incremental()),
+        "always_empty": names(|measured| measured.rows == 0),
     })
 }

@@ -1,5 +1,5 @@
 //! The transactions of an order desk: TPC-H's refresh functions RF1 (new order) and RF2 (delete an
-//! order), and the changes that happen to an order in between.
+//! order), and changes of orders in between.
 //!
 //! Invariant: a transaction locks its order first, and a customer last, so that no two of them can
 //! wait for each other.
@@ -16,29 +16,29 @@ use crate::load::SCALE;
 
 /// One kind of transaction.
 #[derive(Clone, Copy)]
-pub enum Deed {
+pub enum Change {
     Place,
-    /// Place an order, try something, take it back to the savepoint, do something else.
-    PlaceAndReconsider,
-    /// Place an order and delete another, then roll it all back.
-    Abandon,
+    /// Place an order, make a change, roll back to the savepoint, make another change.
+    PlaceWithSavepoint,
+    /// Place an order and delete another, then roll back.
+    RollBack,
     Delete,
     Reprice,
     Reschedule,
     Deliver,
 }
 
-impl Deed {
-    /// As many orders come as go, and most work is on existing ones.
-    pub fn choose(dice: &mut Dice) -> Deed {
+impl Change {
+    /// As many orders are inserted as deleted, and most changes are of existing ones.
+    pub fn choose(dice: &mut Dice) -> Change {
         match dice.roll(100) {
-            0..26 => Deed::Place,
-            26..32 => Deed::PlaceAndReconsider,
-            32..36 => Deed::Abandon,
-            36..66 => Deed::Delete,
-            66..80 => Deed::Reprice,
-            80..92 => Deed::Reschedule,
-            _ => Deed::Deliver,
+            0..26 => Change::Place,
+            26..32 => Change::PlaceWithSavepoint,
+            32..36 => Change::RollBack,
+            36..66 => Change::Delete,
+            66..80 => Change::Reprice,
+            80..92 => Change::Reschedule,
+            _ => Change::Deliver,
         }
     }
 }
@@ -134,7 +134,7 @@ struct Order {
     lines: i32,
 }
 
-/// A connection's statements, and the orders that are still to come in.
+/// A connection's statements, and the orders that are not yet inserted.
 pub struct Desk {
     statements: HashMap<&'static str, Statement>,
     incoming: OrderStream,
@@ -149,31 +149,31 @@ impl Desk {
         Ok(Desk { statements, incoming })
     }
 
-    /// Does a deed inside a transaction, and says how the transaction should end.
+    /// Makes a change inside a transaction, and returns how the transaction should end.
     pub async fn perform(
         &mut self,
-        deed: Deed,
+        change: Change,
         transaction: &mut Transaction<'_>,
         dice: &mut Dice,
     ) -> Result<Outcome, Error> {
-        let changes = match deed {
-            Deed::Place => self.place(transaction).await?.1,
-            Deed::PlaceAndReconsider => self.place_and_reconsider(transaction, dice).await?,
-            Deed::Abandon => {
+        let changes = match change {
+            Change::Place => self.place(transaction).await?.1,
+            Change::PlaceWithSavepoint => self.place_with_savepoint(transaction, dice).await?,
+            Change::RollBack => {
                 self.place(transaction).await?;
                 self.delete(transaction, dice).await?;
                 return Ok(Outcome::Regretted);
             }
-            Deed::Delete => self.delete(transaction, dice).await?,
-            Deed::Reprice => match self.pick(transaction, dice).await? {
+            Change::Delete => self.delete(transaction, dice).await?,
+            Change::Reprice => match self.pick(transaction, dice).await? {
                 Some(order) => self.reprice(transaction, &order, dice).await?,
                 None => 0,
             },
-            Deed::Reschedule => match self.pick(transaction, dice).await? {
+            Change::Reschedule => match self.pick(transaction, dice).await? {
                 Some(order) => self.reschedule(transaction, &order, dice).await?,
                 None => 0,
             },
-            Deed::Deliver => self.deliver(transaction, dice).await?,
+            Change::Deliver => self.deliver(transaction, dice).await?,
         };
         Ok(Outcome::Done(changes))
     }
@@ -189,7 +189,7 @@ impl Desk {
         Ok((order, changes))
     }
 
-    async fn place_and_reconsider(&mut self, transaction: &mut Transaction<'_>, dice: &mut Dice) -> Result<u64, Error> {
+    async fn place_with_savepoint(&mut self, transaction: &mut Transaction<'_>, dice: &mut Dice) -> Result<u64, Error> {
         let (order, placed) = self.place(transaction).await?;
         let attempt = transaction.savepoint("attempt").await?;
         self.reprice(&attempt, &order, dice).await?;
@@ -197,7 +197,7 @@ impl Desk {
         Ok(placed + self.reschedule(transaction, &order, dice).await?)
     }
 
-    /// RF2: an order goes, with all its line items.
+    /// RF2: an order is deleted, with all its line items.
     async fn delete(&self, transaction: &Transaction<'_>, dice: &mut Dice) -> Result<u64, Error> {
         let Some(order) = self.pick(transaction, dice).await? else {
             return Ok(0);
@@ -223,7 +223,7 @@ impl Desk {
         self.run(transaction, RESCHEDULE_LINES, &[&order.key, &line, &days, &mode]).await
     }
 
-    /// An order arrives, one line item comes back, the customer pays.
+    /// An order is delivered, one line item is returned, the customer pays.
     async fn deliver(&self, transaction: &Transaction<'_>, dice: &mut Dice) -> Result<u64, Error> {
         let Some(order) = self.pick(transaction, dice).await? else {
             return Ok(0);

@@ -1,4 +1,4 @@
-//! How big what pg_trickle keeps has grown.
+//! The size of the catalog and of the change buffers.
 
 use serde_json::{Value, json};
 
