@@ -58,7 +58,8 @@ server_user() {
   fi
 }
 
-# Runs a command as the user of the server, in a directory that this user can enter, with backtraces in the server's log.
+# Runs a command as the user of the server, in a directory that this user can enter. RUST_BACKTRACE is set to show that errors
+# carry no backtrace even then.
 as_server() {
   if ((AS_ROOT)); then (cd / && exec env RUST_BACKTRACE=1 runuser -u "$(server_user)" -- "$@"); else env RUST_BACKTRACE=1 "$@"; fi
 }
