@@ -11,7 +11,7 @@ use ivm::plan::Relation;
 use ivm::sql::ast::Statement as Sql;
 use ivm::sql::ident::Ident;
 use ivm::sql::print;
-use ivm::view::{Apply, CHANGED, COME, GONE, Identity, Mask, Node, Program};
+use ivm::view::{Apply, DELETES, INSERTS, Identity, Mask, Node, Program, UPDATES};
 
 use crate::error::{Error, Result};
 use crate::pg::plan::Reads;
@@ -158,9 +158,9 @@ impl Applied {
         };
         Applied {
             key: key.filter(|_| update.is_some()),
-            update: update.map(|update| change(CHANGED, update)),
-            delete: change(GONE, delete),
-            insert: change(COME, insert),
+            update: update.map(|update| change(UPDATES, update)),
+            delete: change(DELETES, delete),
+            insert: change(INSERTS, insert),
         }
     }
 }

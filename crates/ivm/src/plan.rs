@@ -13,7 +13,7 @@ use crate::sql::ident::{Ident, QName};
 mod columns;
 mod formed;
 
-pub use columns::{reads, replaced};
+pub use columns::{equality, reads, replaced};
 
 /// The id of one column, unique within a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,4 +1,4 @@
-//! What compiling a query yields: the nodes of a view, and for each change mask the program of a refresh.
+//! The result of compiling a query: the nodes of a view, and for each change mask the program of a refresh.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ pub struct View {
     pub nodes: Vec<Node>,
     /// Every source with the columns that the view reads of it, in source order.
     pub sources: Vec<Source>,
-    /// Where delta programs take fresh column ids from.
+    /// The source of fresh column ids for delta programs.
     pub ids: Ids,
 }
 
@@ -26,10 +26,10 @@ pub struct Source {
     pub columns: Vec<Ident>,
 }
 
-/// One table that a refresh maintains.
+/// A table that a refresh maintains.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Where its rows live: `pgtrickle_state.n_…` or the stream table.
+    /// The table of its rows: `pgtrickle_state.n_…` or the stream table.
     pub table: QName,
     pub columns: Vec<NodeColumn>,
     pub identity: Identity,
@@ -37,9 +37,9 @@ pub struct Node {
     pub plan: Plan,
     /// The relations its plan reads.
     pub inputs: BTreeSet<Relation>,
-    /// For a node with an aggregate on top, how each of its calls follows a delta; else empty.
+    /// For a node with an aggregate on top, how each of its calls is maintained; else empty.
     pub upkeep: Vec<Upkeep>,
-    /// For a node with a fixpoint on top, what its step joins its own rows with; else empty.
+    /// For a node with a fixpoint on top, the relations that its step joins its own rows with; else empty.
     pub parts: Vec<Part>,
     /// Columns by which programs look up rows of its table, beside its identity.
     pub lookup: Vec<Ident>,
@@ -57,7 +57,6 @@ impl Node {
 pub struct Part {
     pub plan: Plan,
     pub columns: Vec<NodeColumn>,
-    /// How a row of it is told from the others.
     pub identity: Identity,
 }
 
@@ -68,7 +67,7 @@ pub struct NodeColumn {
     pub not_null: bool,
 }
 
-/// How a row of a node is found again.
+/// How a row of a node is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
     /// Not-null columns that are unique: a unique index, MERGE on equality. Empty: at most one row.
@@ -86,7 +85,7 @@ impl Identity {
     }
 }
 
-/// How one call of a state table's aggregate follows a delta.
+/// How one call of a state table's aggregate is maintained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Upkeep {
     /// `count`: adds the weights.
@@ -103,7 +102,7 @@ pub enum Upkeep {
     Recompute,
 }
 
-/// What is known of the display scale of a sum.
+/// How the display scale of a sum is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
     /// Integers: no scale, no NaN, no infinity.
@@ -117,10 +116,10 @@ pub enum Scale {
 /// The inputs of a node that changed.
 pub type Mask = BTreeSet<Relation>;
 
-/// How one node follows one change mask.
+/// How one node is maintained under one change mask.
 ///
-/// Steps run in order. Each is materialised under its name and can be read by later steps, by `apply`
-/// and, for the step named [`DELTA`], by the node's consumers as its delta.
+/// Steps run in order. Each is materialised under its name. Later steps can read it, and `apply` and the node's
+/// consumers read the step named [`DELTA`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     pub steps: Vec<Step>,
@@ -137,34 +136,34 @@ pub struct Step {
     pub query: Query,
     /// Skip this step, and leave its result empty, when that earlier step has no rows.
     pub needs: Option<Ident>,
-    /// Its result is empty most of the time: what needs it is left out of estimates.
+    /// Its result is empty most of the time: steps that need it are left out of estimates.
     pub seldom: bool,
-    /// Rows that are alike come one after the other, down to their bytes: who runs the step adds their weights up.
+    /// Rows that are equal, down to their bytes, are neighbours: the caller adds up their weights.
     pub repeats: bool,
-    /// Of its rows, the last column of which is a weight, many cancel: who runs the step adds up those that are alike. The
-    /// last of its terms takes away what the others have too many.
+    /// Many of its rows cancel: the caller adds up the weights, the last column, of equal rows. The last term takes
+    /// away the surplus of the others.
     pub cancels: bool,
 }
 
-/// The parts of a delta that [`Apply`] reads, each with all its columns. A key that leaves and comes is in [`CHANGED`],
-/// with its new row; what only leaves is in [`GONE`], what only comes in [`COME`]. Of a bag, rows only leave or come.
-pub const CHANGED: &str = "changed";
-pub const GONE: &str = "gone";
-pub const COME: &str = "come";
+/// The parts of a delta that [`Apply`] reads, each with all its columns: rows that change in place, under a key that has
+/// both signs, with the new values; rows to delete; rows to insert. A bag has no updates.
+pub const UPDATES: &str = "updates";
+pub const DELETES: &str = "deletes";
+pub const INSERTS: &str = "inserts";
 
-/// Brings a delta into a node's table, in this order: update, delete, insert.
+/// Applies a delta to a node's table, in this order: update, delete, insert.
 ///
-/// With `m` the sum of the negative weights and `p` that of the positive ones, the numbers of rows
-/// touched must satisfy `deleted + updated = m` and `inserted + updated = p`: a mismatch means that the
-/// table is not what the delta thinks it is, and is an error, never repaired. The statement of a part
-/// without rows is not run. In this order it does no harm when a key that changed is in the two other parts.
+/// With `m` the sum of the negative weights and `p` that of the positive ones, the numbers of affected rows
+/// must satisfy `deleted + updated = m` and `inserted + updated = p`: a mismatch means that the table does not have
+/// the state from which the delta was computed, and is an error, never repaired. The statement of a part
+/// without rows is not run. In this order a key may be in the first part and in the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Apply {
-    /// Keyed nodes only: rows of [`CHANGED`] change in place.
+    /// Keyed nodes only.
     pub update: Option<Statement>,
     pub delete: Statement,
     pub insert: Statement,
-    /// First the one that `update` and `delete` look rows up by, which a node of one row does not have, then those
+    /// First the one that serves `update` and `delete`, which a node of one row does not have, then those
     /// that only programs need.
     pub indexes: Vec<Index>,
 }
@@ -180,7 +179,7 @@ pub fn weight_name<'a>(columns: impl IntoIterator<Item = &'a Ident>) -> Ident {
 }
 
 impl View {
-    /// Whether its rows come and go as time passes.
+    /// Whether its rows change as time passes.
     pub fn reads_clock(&self) -> bool {
         self.nodes.iter().any(|node| node.inputs.contains(&Relation::Clock))
     }

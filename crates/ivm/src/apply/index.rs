@@ -1,7 +1,8 @@
-//! The indexes by which a table's rows are found again.
+//! The indexes by which the rows of a table are found.
 
 use crate::identity::{keys, named, plain};
 use crate::nodes::width;
+use crate::sql::ident::Ident;
 use crate::sql::index::{IDENTITY, Index, LOOKUP, Method};
 use crate::view::{Identity, Node, NodeColumn};
 
@@ -12,11 +13,11 @@ pub fn identity(node: &Node) -> Option<Index> {
     (!keys.is_empty()).then(|| Index::new(&node.table, IDENTITY, method, &keys))
 }
 
-/// The index by which programs look rows up, where the first columns of a key do not serve.
-/// A value that may be too long for a b-tree is found by its hash.
+/// The index by which programs look up rows, unless the first columns of the key serve.
+/// A value that may be too long for a b-tree is hashed.
 pub fn lookup(node: &Node) -> Option<Index> {
     let columns = named(&node.columns, &node.lookup);
-    let leads = |key: &[crate::sql::ident::Ident]| {
+    let leads = |key: &[Ident]| {
         key.len() >= columns.len() && key[..columns.len()].iter().all(|name| node.lookup.contains(name))
     };
     if matches!(&node.identity, Identity::Key(key) if leads(key)) {

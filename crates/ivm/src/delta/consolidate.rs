@@ -1,11 +1,11 @@
 //! Consolidation: one row for each image, with the sum of its weights, and none where that is zero.
 //!
-//! Rows are alike when a user cannot tell them apart: values whose equals may look different (`1.0` and
+//! Rows are equal when they look the same: values whose equals may look different (`1.0` and
 //! `1.00`) are grouped by their text as well, and values without equality by their text alone, from which
-//! they are read again; so are those that cannot be sorted beside others that can only be sorted.
+//! they are read again; so are types that cannot be sorted next to others that can only be sorted.
 //!
-//! Where a table has a key and all its values look alike when they are equal, no grouping is needed: the delta
-//! comes in the order of the key and then of all other columns, and weights are added up as the rows are read.
+//! Where a table has a key and equal values look the same in all columns, no grouping is needed: the delta
+//! is in the order of the key and then of all other columns, and the caller adds up the weights of neighbours.
 
 use crate::catalog::Equality;
 use crate::feasible;
@@ -17,7 +17,7 @@ use crate::view::{Identity, Node, NodeColumn, weight_name};
 
 use super::Delta;
 
-/// The consolidated delta, its columns under the names and in the order given, the weight last.
+/// The consolidated delta, its columns with the names and in the order of `output`, the weight last.
 pub fn plan(delta: Delta, output: &[(Column, NodeColumn)], ids: &mut Ids) -> Plan {
     let (mut below, mut keys, mut above) = (vec![], vec![], vec![]);
     let mixed = !feasible::group_together(output.iter().map(|(_, known)| &known.ty));
@@ -48,10 +48,10 @@ pub fn plan(delta: Delta, output: &[(Column, NodeColumn)], ids: &mut Ids) -> Pla
     let total = ids.column("total");
     let sum = AggregateCall::new(total.clone(), "sum", vec![delta.w.id]);
     let grouped = delta.plan.project(below).aggregate(keys, vec![sum]);
-    let kept = grouped.filter(Expr::binary("<>", total.expr(), Expr::number(0)));
+    let rows = grouped.filter(Expr::binary("<>", total.expr(), Expr::number(0)));
     let w = weight_name(output.iter().map(|(_, known)| &known.name));
     above.push((ids.column(w.as_str()), total.expr().cast("bigint")));
-    kept.project(above)
+    rows.project(above)
 }
 
 /// Whether the delta of a node is consolidated by its order.
@@ -64,7 +64,6 @@ pub fn is_by_order(node: &Node) -> bool {
 pub fn named(delta: Delta, output: &[(Column, NodeColumn)]) -> Plan {
     let named = |column: &Column, name: &Ident| (Column { id: column.id, name: name.clone() }, column.expr());
     let w = weight_name(output.iter().map(|(_, known)| &known.name));
-    let mut columns: Vec<_> = output.iter().map(|(column, known)| named(column, &known.name)).collect();
-    columns.push(named(&delta.w, &w));
-    delta.plan.project(columns)
+    let columns = output.iter().map(|(column, known)| named(column, &known.name)).chain([named(&delta.w, &w)]);
+    delta.plan.project(columns.collect())
 }

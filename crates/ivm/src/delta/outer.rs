@@ -1,7 +1,7 @@
 //! ⟕, outer join.   `L ⟕ R = L ⋈ R ⊎ (L ▷ R) × NULLs`, so  Δ(L ⟕ R) = Δ(L ⋈ R) ⊎ Δ(L ▷ R) × NULLs
 //!
-//! A left row without a match shows NULLs: it is a row of the anti join. While the right side does not
-//! change the join is linear in its left side.
+//! A left row without a match is a row of the anti join, extended with NULLs. While the right side does not
+//! change, the join is linear in its left side.
 
 use crate::error::Result;
 use crate::plan::{Expr, Outer, Plan};
@@ -12,21 +12,16 @@ use super::{Cx, Delta, join, semi};
 pub fn delta(outer: &Outer, cx: &mut Cx) -> Result<Option<Delta>> {
     let (left, right) = (cx.delta(&outer.left)?, cx.delta(&outer.right)?);
     let Some(right) = right else {
-        let joined = |delta: Delta| Delta {
-            plan: delta.plan.left_join(outer.right.clone(), outer.on.clone()),
-            w: delta.w,
-            consolidated: false,
-            cancels: delta.cancels,
-        };
-        return Ok(left.map(joined));
+        let joined = |plan: Plan| plan.left_join(outer.right.clone(), outer.on.clone());
+        return Ok(left.map(|delta| Delta { plan: joined(delta.plan), consolidated: false, ..delta }));
     };
     let left = left.map(|left| cx.shared(left, "d_left", "linear"));
     let right = cx.shared(right, "d_right", "linear");
     let inner = vec![Input::new(&outer.left, left.clone()), Input::new(&outer.right, Some(right.clone()))];
     let inner = join::of(inner, &outer.on.clone().conjuncts(), cx)?;
     let sides = semi::Sides { left: &outer.left, right: &outer.right, on: &outer.on, anti: true };
-    let unmatched = semi::of(&sides, left, right, cx)?;
-    // A join that finds nothing gives the NULLs their types.
+    let unmatched = semi::of(&sides, left, right, cx);
+    // A join without matches gives the NULLs their types.
     let padded = Delta { plan: unmatched.plan.left_join(outer.right.clone(), Expr::bool(false)), ..unmatched };
     let columns = Plan::Outer(Box::new(outer.clone())).columns();
     Ok(Some(Delta::total(columns, inner.into_iter().chain([padded]).collect(), &mut cx.ids)))

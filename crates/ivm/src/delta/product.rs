@@ -72,9 +72,7 @@ impl Product {
         let product =
             weights.iter().map(Column::expr).reduce(|l, r| Expr::binary("*", l, r)).unwrap_or(Expr::number(1));
         let product = if negative { Expr::Unary(Op::plain("-"), Box::new(product)) } else { product };
-        let w = cx.ids.column("w");
-        let columns = columns.iter().map(Column::pass).chain([(w.clone(), product)]).collect();
-        Delta { cancels, ..Delta::new(plan.project(columns), w) }
+        Delta { cancels, ..Delta::weighted(plan, &columns, product, &mut cx.ids) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! R↾K: a relation restricted to the keys that a delta touches.
 //!
 //! The restriction is an equality on the relation's own key columns, so that PostgreSQL can use their index.
-//! Keys with a NULL equal nothing; they are joined apart, and only when there are any.
+//! Keys with a NULL equal nothing; they are joined in a step of their own, which is skipped when there are none.
 
 use crate::expr::Expr as E;
 use crate::identity;
@@ -23,38 +23,34 @@ pub fn restricted(input: &Plan, keys: &[Key], touched: &Plan, conditions: Vec<Ex
     }
 }
 
-/// Meets keys without a NULL.
+/// The condition that keys without a NULL are equal.
 pub fn equal(keys: &[Key]) -> Vec<Expr> {
     keys.iter().map(|key| E::equals(key.input.expr(), key.touched.expr())).collect()
 }
 
 /// A touched key has a NULL; `None` when none can have one.
 pub fn null(keys: &[Key]) -> Option<Expr> {
-    let nullable: Vec<Expr> = nullable(keys).map(|key| key.touched.expr().is_absent()).collect();
+    let nullable: Vec<Expr> =
+        keys.iter().filter(|key| !key.known.not_null).map(|key| key.touched.expr().is_absent()).collect();
     (!nullable.is_empty()).then(|| E::any_of(nullable))
 }
 
-fn nullable(keys: &[Key]) -> impl Iterator<Item = &Key> {
-    keys.iter().filter(|key| !key.known.not_null)
-}
-
-/// Meets keys with a NULL. With one nullable key that is the key itself; with several, a hash keeps the
-/// join from comparing every row with every key.
+/// The condition that keys with a NULL are the same. With one nullable key that is the NULL itself; with several, a
+/// hash keeps the join from comparing every row with every key.
 pub fn with_nulls(keys: &[Key]) -> Vec<Expr> {
-    let rest = keys.iter().filter(|key| key.known.not_null);
-    let mut conditions: Vec<Expr> = rest.map(|key| E::equals(key.input.expr(), key.touched.expr())).collect();
-    let nullable: Vec<&Key> = nullable(keys).collect();
+    let (plain, nullable): (Vec<&Key>, Vec<&Key>) = keys.iter().partition(|key| key.known.not_null);
+    let mut conditions: Vec<Expr> = plain.iter().map(|key| E::equals(key.input.expr(), key.touched.expr())).collect();
     if let [key] = nullable.as_slice() {
         conditions.push(key.input.expr().is_absent());
         return conditions;
     }
-    let side = |column: &NodeColumn, input: bool| {
+    let side = |column: &NodeColumn, of: fn(&Key) -> &Column| {
         let key = nullable.iter().find(|key| key.known.name == column.name);
-        key.map_or(E::null(), |key| if input { key.input.expr() } else { key.touched.expr() })
+        key.map_or(E::null(), |key| of(key).expr())
     };
+    let (left, right) = (|c: &NodeColumn| side(c, |key| &key.input), |c: &NodeColumn| side(c, |key| &key.touched));
     let known: Vec<&NodeColumn> = nullable.iter().map(|key| &key.known).collect();
-    conditions.extend(identity::same_hash(&known, &|c| side(c, true), &|c| side(c, false)));
-    conditions
-        .extend(known.into_iter().map(|column| identity::same_value(column, &|c| side(c, true), &|c| side(c, false))));
+    conditions.extend(identity::same_hash(&known, &left, &right));
+    conditions.extend(known.into_iter().map(|column| identity::same_value(column, &left, &right)));
     conditions
 }

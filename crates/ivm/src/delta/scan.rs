@@ -1,8 +1,8 @@
 //! scan.   Linear:  Δ(scan R) = scan ΔR
 //!
-//! The change of a source is what capture recorded since the frontier; that of a node is what this
-//! refresh applied to it. Both have the columns of the relation and a weight. The results of steps and
-//! deltas themselves do not change while a refresh runs.
+//! The delta of a source holds the changes that capture recorded since the frontier; that of a node holds the changes
+//! that this refresh applied to it. Both have the columns of the relation and a weight. Steps and deltas
+//! do not change while a refresh runs.
 
 use crate::plan::{Plan, Relation, Scan};
 

@@ -1,6 +1,6 @@
 //! ⊎, union all.   Linear:  Δ(R ⊎ S) = ΔR ⊎ ΔS
 //!
-//! Inputs that did not change contribute nothing.
+//! Unchanged inputs contribute nothing.
 
 use crate::error::Result;
 use crate::plan::UnionAll;

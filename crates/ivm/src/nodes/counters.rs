@@ -1,6 +1,6 @@
-//! The state of an aggregate: counters that follow a delta by addition, and what the query shows of them.
+//! The state of an aggregate: counters to which a delta is added, and the output columns of the query.
 //!
-//! | call | counters | shown |
+//! | call | counters | output |
 //! |---|---|---|
 //! | `count(*)`, `count(x)` | itself | itself |
 //! | `sum(x)`, exact | `count(x)`, `sum(x)`, perhaps values by scale | `sum(x)` |
@@ -22,19 +22,19 @@ use crate::identity::image;
 use crate::keys;
 use crate::plan::{Aggregate, AggregateCall, ColId, Column, Expr, Plan};
 use crate::sql::ident::Ident;
+use crate::view::{Scale, Upkeep};
 
 use super::{Cutter, companion, scale};
-use crate::view::{Scale, Upkeep};
 
 /// The aggregate that a state table holds.
 pub struct State {
     pub input: Plan,
-    /// Arguments of counters that `input` does not compute.
+    /// Arguments of counters that `input` lacks.
     pub counted: Vec<(Column, Expr)>,
     pub calls: Vec<AggregateCall>,
     pub types: Vec<ColumnType>,
     pub upkeep: Vec<Upkeep>,
-    /// What the query shows: keys and calls, from the state's columns.
+    /// The output columns of the query, keys and calls, from the state's columns.
     pub outputs: Vec<(Column, Expr)>,
 }
 
@@ -44,7 +44,7 @@ struct Builder<'a, 'b> {
     state: State,
 }
 
-/// Completes an aggregate to one that maintains itself.
+/// Completes an aggregate to one that can be maintained.
 pub fn state(aggregate: Aggregate, cx: &mut Cutter) -> Result<State> {
     let Aggregate { input, keys, calls } = aggregate;
     let not_null = keys::facts(&input, cx.catalog)?.not_null;
@@ -65,8 +65,8 @@ pub fn state(aggregate: Aggregate, cx: &mut Cutter) -> Result<State> {
 }
 
 impl Builder<'_, '_> {
-    /// What a group shows as its key must be the key of one of its rows, also when the row that it was
-    /// first seen on is gone: of keys that are equal and look different, the one with the least text.
+    /// The key of a group must look like that of one of its rows, also after the row that had it first is
+    /// deleted: of keys that are equal and look different, the one with the least text.
     fn key(&mut self, key: &Column) -> Result<()> {
         let ty = self.cx.ty(&self.state.input, key.id)?;
         if ty.equality == Equality::Image {
@@ -78,46 +78,40 @@ impl Builder<'_, '_> {
         self.state.counted.push((text.clone(), image(&ty, key.expr())));
         let least = AggregateCall::new(look.clone(), "min", vec![text.id]);
         self.counter(least, simple_type("text", Equality::Image), Upkeep::Min);
-        let shown = look.expr().cast(&ty.name);
-        let shown = match ty.collation {
-            Some(collation) => Expr::Collate(Box::new(shown), collation),
-            None => shown,
-        };
+        let mut shown = look.expr().cast(&ty.name);
+        if let Some(collation) = ty.collation {
+            shown = Expr::Collate(Box::new(shown), collation);
+        }
         self.state.outputs.push((key.clone(), shown));
         Ok(())
     }
 
-    /// Adds what one call of the query needs.
+    /// Adds the counters and the output of one call.
     fn call(&mut self, call: AggregateCall) -> Result<()> {
-        let column = call.column.clone();
-        let ty = self.type_of(&call)?;
-        let plain = call.function.schema.is_none() && !call.distinct && call.within_group.is_empty() && !call.variadic;
-        let shown = match (call.function.name.as_str(), call.args.as_slice()) {
+        let (column, args, ty) = (call.column.clone(), call.args.clone(), self.type_of(&call)?);
+        let own = call.function.schema.is_none();
+        let plain = own && !call.distinct && call.within_group.is_empty() && !call.variadic;
+        let exact = match args.as_slice() {
+            [arg] => plain && exact_sum(&self.cx.types.get(*arg)?.base).is_some(),
+            _ => false,
+        };
+        let shown = match (call.function.name.as_str(), args.as_slice()) {
             ("count", []) if plain => self.counter(call, ty, Upkeep::Count),
-            ("count", [arg]) if plain => {
-                let arg = *arg;
-                self.non_null(arg, call)
-            }
-            ("sum", [arg]) if plain && exact_sum(&self.cx.types.get(*arg)?.base).is_some() => {
-                let arg = *arg;
-                self.sum(arg, call)?.0
-            }
-            ("avg", [arg]) if plain && exact_sum(&self.cx.types.get(*arg)?.base).is_some() => {
-                let arg = *arg;
-                let (sum, count) = self.sum(arg, call)?;
-                let quotient =
-                    Expr::binary("/", Expr::Column(sum).cast("numeric"), Expr::Column(count).cast("numeric"));
-                self.state.outputs.push((column, quotient));
+            ("count", [arg]) if plain => self.non_null(*arg, call),
+            ("sum", [arg]) if exact => self.sum(*arg, call)?.0,
+            ("avg", [arg]) if exact => {
+                let (sum, count) = self.sum(*arg, call)?;
+                let [sum, count] = [sum, count].map(|id| Expr::Column(id).cast("numeric"));
+                self.state.outputs.push((column, Expr::binary("/", sum, count)));
                 return Ok(());
             }
             ("bool_and" | "every" | "bool_or", [arg]) if plain => {
-                let arg = *arg;
-                let shown = self.truth(arg, call);
+                let shown = self.truth(*arg, call);
                 self.state.outputs.push((column, shown));
                 return Ok(());
             }
-            ("min", [_]) if call.function.schema.is_none() => self.counter(call, ty, Upkeep::Min),
-            ("max", [_]) if call.function.schema.is_none() => self.counter(call, ty, Upkeep::Max),
+            ("min", [_]) if own => self.counter(call, ty, Upkeep::Min),
+            ("max", [_]) if own => self.counter(call, ty, Upkeep::Max),
             _ => self.counter(call, ty, Upkeep::Recompute),
         };
         self.state.outputs.push((column, Expr::Column(shown)));
@@ -171,7 +165,7 @@ impl Builder<'_, '_> {
         let scale = self.scale(arg, count, &call)?;
         let ty = match (exact_sum(&self.cx.types.get(arg)?.base), scale) {
             (Some("bigint"), _) => bigint(),
-            (_, Scale::Counted(_)) => numeric(),
+            (_, Scale::Counted(_)) => simple_type("numeric", Equality::Loose),
             _ => simple_type("numeric", Equality::Image),
         };
         let column = match call.function.name.as_str() {
@@ -182,7 +176,7 @@ impl Builder<'_, '_> {
         Ok((self.counter(sum, ty, Upkeep::Sum { count, scale }), count))
     }
 
-    /// What keeps the scale of a sum right.
+    /// How the scale of a sum is known, with a counter where it needs one.
     fn scale(&mut self, arg: ColId, count: ColId, call: &AggregateCall) -> Result<Scale> {
         if self.cx.types.get(arg)?.base != "numeric" {
             return Ok(Scale::Integer);
@@ -244,17 +238,7 @@ fn bigint() -> ColumnType {
     simple_type("bigint", Equality::Image)
 }
 
-fn numeric() -> ColumnType {
-    simple_type("numeric", Equality::Loose)
-}
-
 fn simple_type(name: &str, equality: Equality) -> ColumnType {
-    ColumnType {
-        name: name.to_owned(),
-        base: name.to_owned(),
-        collation: None,
-        equality,
-        hashable: true,
-        sortable: true,
-    }
+    let name = name.to_owned();
+    ColumnType { base: name.clone(), name, collation: None, equality, hashable: true, sortable: true }
 }

@@ -1,32 +1,24 @@
-//! A fixpoint's node: its table holds the rows that the recursion finds.
+//! A fixpoint's node: its table holds the rows of the recursion.
 
-use super::{Cut, Cutter, identity};
+use super::{Cut, Cutter};
 use crate::bind::refuse;
 use crate::catalog::Equality;
 use crate::error::Result;
-use crate::keys;
 use crate::plan::{Fixpoint, Plan};
 use crate::recursion;
-use crate::render::unique;
 use crate::view::Part;
 
 impl Cutter<'_> {
-    /// Makes a node of a fixpoint and returns what reads it.
+    /// Makes a node of a fixpoint and returns a plan that reads it.
     pub fn fixpoint(&mut self, fixpoint: Fixpoint) -> Result<Plan> {
         let image = |plan: &Plan, id| self.ty(plan, id).is_ok_and(|ty| ty.equality == Equality::Image);
         let fixpoint = fixpoint.on_a_path(&|plan| plan.columns().iter().all(|column| image(plan, column.id)));
         recursion::check(&fixpoint)?;
         let whole = Plan::Fixpoint(Box::new(fixpoint.clone()));
-        let facts = keys::facts(&whole, self.catalog)?;
-        let mut columns = vec![];
-        for (column, name) in fixpoint.columns.iter().zip(unique(&fixpoint.columns)) {
-            let known = self.column(column, name, &whole, &facts)?;
-            if !fixpoint.all && known.ty.equality != Equality::Image {
-                return Err(refuse::recursion_looks(&known.name));
-            }
-            columns.push(known);
+        let (columns, identity) = self.described(&whole)?;
+        if let Some(loose) = columns.iter().find(|known| !fixpoint.all && known.ty.equality != Equality::Image) {
+            return Err(refuse::recursion_looks(&loose.name));
         }
-        let identity = identity::choose(&whole, &facts, self.catalog, self.types)?;
         let lookup = recursion::lookup(&fixpoint).into_iter().map(|at| fixpoint.columns[at].id).collect();
         let parts = fixpoint.parts().into_iter().map(|part| self.part(part)).collect::<Result<Vec<_>>>()?;
         let Fixpoint { base, step, .. } = fixpoint;
@@ -40,11 +32,7 @@ impl Cutter<'_> {
     }
 
     fn part(&self, plan: &Plan) -> Result<Part> {
-        let facts = keys::facts(plan, self.catalog)?;
-        let identity = identity::choose(plan, &facts, self.catalog, self.types)?;
-        let columns = plan.columns();
-        let columns =
-            columns.iter().zip(unique(&columns)).map(|(column, name)| self.column(column, name, plan, &facts));
-        Ok(Part { plan: plan.clone(), columns: columns.collect::<Result<_>>()?, identity })
+        let (columns, identity) = self.described(plan)?;
+        Ok(Part { plan: plan.clone(), columns, identity })
     }
 }

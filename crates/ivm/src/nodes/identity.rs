@@ -1,7 +1,7 @@
-//! How a node's rows are found again: by a key where the plan has one, else by all their columns.
+//! How a node's rows are found: by a key where the plan has one, else by all their columns.
 //!
-//! A unique index needs rows that fit a b-tree page. Key columns of a source have proved that they do;
-//! a text that merely groups has not, so it is found by its hash.
+//! A unique index needs rows that fit a b-tree page. Key columns of a source prove that they do;
+//! for other texts, such as group keys, nothing does: they are found by their hash.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::catalog::Catalog;
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::keys::Facts;
-use crate::plan::{ColId, Column, Plan, Relation};
+use crate::plan::{ColId, Column, Plan, Relation, Scan};
 use crate::sql::ident::{Ident, QName};
 use crate::types::Types;
 use crate::view::Identity;
@@ -23,7 +23,7 @@ const ENTRY: usize = 2000;
 /// The identity of a plan's output.
 pub fn choose(plan: &Plan, facts: &Facts, catalog: &dyn Catalog, types: &Types) -> Result<Identity> {
     let columns = plan.columns();
-    let output: BTreeSet<ColId> = columns.iter().map(|column| column.id).collect();
+    let output = plan.ids();
     let mut keys: Vec<&BTreeSet<ColId>> = facts.keys.iter().filter(|key| key.is_subset(&output)).collect();
     keys.sort_by_key(|key| key.len());
     for key in &keys {
@@ -87,23 +87,15 @@ pub fn width(name: &str) -> Option<usize> {
 
 /// The source column that a column passes through unchanged.
 fn origin(plan: &Plan, id: ColId) -> Option<(QName, Ident)> {
-    match plan {
-        Plan::Scan(scan) => {
-            let (_, name) = scan.columns.iter().find(|(column, _)| column.id == id)?;
-            match &scan.relation {
-                Relation::Source(relation) => Some((relation.clone(), name.clone())),
-                _ => None,
-            }
+    match plan.maker(id)? {
+        Plan::Scan(Scan { relation: Relation::Source(name), columns }) => {
+            columns.iter().find(|(column, _)| column.id == id).map(|(_, own)| (name.clone(), own.clone()))
         }
         Plan::Project(p) => match p.columns.iter().find(|(column, _)| column.id == id)? {
             (_, Expr::Column(below)) => origin(&p.input, *below),
             _ => None,
         },
-        Plan::Values(_) | Plan::UnionAll(_) => None,
-        _ => plan.inputs().into_iter().find_map(|input| {
-            let has = input.columns().iter().any(|column| column.id == id);
-            has.then(|| origin(input, id)).flatten()
-        }),
+        _ => None,
     }
 }
 

@@ -1,12 +1,12 @@
 //! Cutting a plan into nodes: every stateful operator gets a table of its own.
 //!
 //! An aggregate's table is its *state table*: the group keys and the counters from which the next state
-//! follows by adding a delta. What the query shows of it is a projection over that table. A `DISTINCT` is
-//! an aggregate without calls. A window or a top-k has what the query shows of it in its table. After the cut
-//! every node is linear and bilinear work with at most one stateful operator on top, so the old output of
-//! that operator is simply the node's own table.
+//! follows by adding a delta; a projection over it gives the output columns of the query. A `DISTINCT` is
+//! an aggregate without calls. The table of a window or a top-k has the columns that the query shows. After the cut
+//! every node has linear and bilinear operators with at most one stateful operator on top, so the old output of
+//! that operator is the node's own table.
 //!
-//! A cut keeps column ids: a column means the same value in the node that computes it and in those that
+//! A cut retains column ids: a column is the same value in the node that computes it and in those that
 //! read it.
 
 mod counters;
@@ -36,7 +36,7 @@ pub struct Cut {
     pub identity: Identity,
     pub upkeep: Vec<Upkeep>,
     pub parts: Vec<Part>,
-    /// Columns by which programs look rows up, beside the identity.
+    /// Columns by which programs look rows up, other than the identity.
     pub lookup: Vec<ColId>,
 }
 
@@ -46,7 +46,7 @@ impl Cut {
     }
 }
 
-/// What cutting asks about the plan.
+/// The state of cutting a plan.
 pub struct Cutter<'a> {
     pub catalog: &'a dyn Catalog,
     pub types: &'a Types,
@@ -56,14 +56,8 @@ pub struct Cutter<'a> {
 
 /// Cuts a plan; the last node is the plan's own output.
 pub fn cut(plan: Plan, catalog: &dyn Catalog, types: &Types, ids: &mut Ids) -> Result<Vec<Cut>> {
-    let facts = keys::facts(&plan, catalog)?;
-    let identity = identity::choose(&plan, &facts, catalog, types)?;
     let mut cutter = Cutter { catalog, types, ids, nodes: vec![] };
-    let output = plan.columns();
-    let mut columns = vec![];
-    for (column, name) in output.iter().zip(unique(&output)) {
-        columns.push(cutter.column(column, name, &plan, &facts)?);
-    }
+    let (columns, identity) = cutter.described(&plan)?;
     let plan = cutter.below(plan)?;
     let mut nodes = cutter.nodes;
     let own = own_state(&plan, &nodes);
@@ -85,7 +79,7 @@ impl Cutter<'_> {
                 self.node(Aggregate { input: d.input, keys, calls: vec![] })?
             }
             Plan::Window(_) | Plan::TopK(_) => {
-                let shown = plan.columns().iter().map(Column::pass).collect();
+                let shown = plan.pass();
                 self.partitioned(plan, shown)?
             }
             Plan::Project(p) if matches!(p.input, Plan::Window(_) | Plan::TopK(_)) => {
@@ -96,7 +90,7 @@ impl Cutter<'_> {
         })
     }
 
-    /// Makes a node of an aggregate and returns what reads it.
+    /// Makes a node of an aggregate and returns a plan that reads it.
     fn node(&mut self, aggregate: Aggregate) -> Result<Plan> {
         let keys = aggregate.keys.clone();
         let whole = Plan::Aggregate(Box::new(aggregate.clone()));
@@ -112,8 +106,13 @@ impl Cutter<'_> {
         for ((ty, upkeep), name) in state.types.into_iter().zip(&state.upkeep).zip(&names[keys.len()..]) {
             columns.push(NodeColumn { name: name.clone(), ty, not_null: *upkeep == Upkeep::Count });
         }
-        let plan = below_state(self.below(state.input)?, state.counted).aggregate(keys, state.calls);
-        let shown: Vec<_> = plan.columns().iter().map(Column::pass).collect();
+        let mut input = self.below(state.input)?;
+        if !state.counted.is_empty() {
+            let columns = input.pass().into_iter().chain(state.counted).collect();
+            input = input.project(columns);
+        }
+        let plan = input.aggregate(keys, state.calls);
+        let shown = plan.pass();
         let scan = self.read(Cut { upkeep: state.upkeep, ..Cut::new(plan, columns, identity) })?;
         Ok(if shown == state.outputs { scan } else { scan.project(state.outputs) })
     }
@@ -141,6 +140,14 @@ impl Cutter<'_> {
         Ok(self.nodes.len() - 1)
     }
 
+    /// The columns of a plan's table, and how its rows are found.
+    fn described(&self, plan: &Plan) -> Result<(Vec<NodeColumn>, Identity)> {
+        let facts = keys::facts(plan, self.catalog)?;
+        let columns = plan.columns();
+        let named = columns.iter().zip(unique(&columns)).map(|(column, name)| self.column(column, name, plan, &facts));
+        Ok((named.collect::<Result<_>>()?, identity::choose(plan, &facts, self.catalog, self.types)?))
+    }
+
     /// A column of a plan as a column of its table.
     fn column(&self, column: &Column, name: Ident, plan: &Plan, facts: &Facts) -> Result<NodeColumn> {
         Ok(NodeColumn { name, ty: self.ty(plan, column.id)?, not_null: facts.not_null.contains(&column.id) })
@@ -155,16 +162,7 @@ impl Cutter<'_> {
     }
 }
 
-/// The aggregate's input with the counters' arguments beside its columns.
-fn below_state(input: Plan, counted: Vec<(Column, crate::plan::Expr)>) -> Plan {
-    if counted.is_empty() {
-        return input;
-    }
-    let columns = input.columns().iter().map(Column::pass).chain(counted).collect();
-    input.project(columns)
-}
-
-/// When the root only reorders the last node's columns, the stream table is its own state table: the
+/// Where the root only reorders the last node's columns, the stream table is its own state table: the
 /// aggregate, reordered. Otherwise `None`.
 fn own_state(root: &Plan, nodes: &[Cut]) -> Option<Plan> {
     let (scan, order) = (passed(root)?, root.columns());
@@ -181,7 +179,7 @@ fn own_state(root: &Plan, nodes: &[Cut]) -> Option<Plan> {
     })
 }
 
-/// The scan whose columns a plan shows, whatever their order and names.
+/// The scan whose columns are the output of a plan, in any order and with any names.
 fn passed(plan: &Plan) -> Option<&Scan> {
     match plan {
         Plan::Scan(scan) => Some(scan),

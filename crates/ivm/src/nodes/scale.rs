@@ -7,7 +7,7 @@
 
 use crate::catalog::FunctionKind;
 use crate::expr::{Call, Literal, Special, TypeName};
-use crate::plan::{ColId, Expr, Plan, Relation};
+use crate::plan::{ColId, Column, Expr, Plan, Relation};
 use crate::types::Types;
 
 use super::Cutter;
@@ -18,7 +18,7 @@ pub const CAP: i64 = 38;
 /// Decimal digits of one counter.
 const DIGITS: i64 = 18;
 
-/// What one value adds to the counter of values by scale. NaN and infinities, which have no scale, count
+/// The contribution of one value to the counter of values by scale. NaN and infinities, which have no scale, count
 /// as beyond the cap; NULL does not count.
 pub fn contribution(value: Expr) -> Expr {
     let place = Expr::call("least", vec![Expr::call("scale", vec![value.clone()]), Expr::number(CAP)]);
@@ -41,42 +41,27 @@ pub fn beyond_cap(counter: Expr) -> Expr {
 
 /// The one scale of every value of a column, where the plan proves it.
 pub fn fixed(plan: &Plan, id: ColId, cx: &Cutter) -> Option<u32> {
-    match plan {
-        Plan::Scan(scan) => match &scan.relation {
-            Relation::Source(_) => of_type(id, cx.types),
-            _ => None,
-        },
-        Plan::Values(_) => None,
-        Plan::Filter(f) => fixed(&f.input, id, cx),
-        Plan::Project(p) => {
-            let (_, expr) = p.columns.iter().find(|(column, _)| column.id == id)?;
-            of_expr(expr, &p.input, cx)
-        }
-        Plan::Window(_) | Plan::TopK(_) | Plan::Unnest(_) | Plan::Join(_) | Plan::Outer(_) | Plan::Semi(_) => {
-            let input = plan.inputs().into_iter().find(|input| input.columns().iter().any(|c| c.id == id))?;
-            fixed(input, id, cx)
-        }
+    let defined = |columns: &[(Column, Expr)], input: &Plan| {
+        columns.iter().find(|(column, _)| column.id == id).and_then(|(_, e)| of_expr(e, input, cx))
+    };
+    match plan.maker(id)? {
+        Plan::Scan(scan) if matches!(scan.relation, Relation::Source(_)) => of_type(id, cx.types),
+        Plan::Project(p) => defined(&p.columns, &p.input),
+        Plan::Expand(e) => defined(&e.columns, &e.input),
         Plan::UnionAll(u) => {
             let at = u.columns.iter().position(|column| column.id == id)?;
             same(u.inputs.iter().map(|(input, ids)| fixed(input, ids[at], cx)))
         }
         Plan::Aggregate(a) => {
-            if a.keys.iter().any(|key| key.id == id) {
-                return fixed(&a.input, id, cx);
-            }
             let call = a.calls.iter().find(|call| call.column.id == id)?;
             match (call.function.name.as_str(), call.args.as_slice()) {
                 ("sum" | "min" | "max", [arg]) if call.function.schema.is_none() => fixed(&a.input, *arg, cx),
                 _ => of_type(id, cx.types),
             }
         }
-        Plan::Distinct(d) => fixed(&d.input, id, cx),
-        Plan::Expand(e) => {
-            let (_, expr) = e.columns.iter().find(|(column, _)| column.id == id)?;
-            of_expr(expr, &e.input, cx)
-        }
         // Both arms have the modifier of the first.
         Plan::Fixpoint(_) => of_type(id, cx.types),
+        _ => None,
     }
 }
 
@@ -103,7 +88,7 @@ fn of_expr(expr: &Expr, input: &Plan, cx: &Cutter) -> Option<u32> {
             e => of_expr(e, input, cx),
         },
         Expr::Cast(_, TypeName(ty)) => of_name(ty),
-        Expr::Unary(op, e) if op.schema.is_none() && op.symbol == "-" => of_expr(e, input, cx),
+        Expr::Unary(op, e) if op.is("-") => of_expr(e, input, cx),
         Expr::Binary(op, l, r) if op.schema.is_none() => {
             let (l, r) = (of_expr(l, input, cx)?, of_expr(r, input, cx)?);
             match op.symbol.as_str() {
@@ -119,7 +104,7 @@ fn of_expr(expr: &Expr, input: &Plan, cx: &Cutter) -> Option<u32> {
         }
         Expr::Call(call) => of_call(call, input, cx),
         Expr::Special(special) => match &**special {
-            Special::Extract(field, _) => WHOLE_FIELDS.contains(&field.as_str()).then_some(0),
+            Special::Extract(field, _) => WHOLE_FIELDS.split(' ').any(|known| known == field).then_some(0),
             _ => None,
         },
         _ => None,
@@ -127,23 +112,8 @@ fn of_expr(expr: &Expr, input: &Plan, cx: &Cutter) -> Option<u32> {
 }
 
 /// Fields of dates, times and intervals that are whole numbers.
-const WHOLE_FIELDS: [&str; 15] = [
-    "century",
-    "day",
-    "decade",
-    "dow",
-    "doy",
-    "hour",
-    "isodow",
-    "isoyear",
-    "microseconds",
-    "millennium",
-    "minute",
-    "month",
-    "quarter",
-    "week",
-    "year",
-];
+const WHOLE_FIELDS: &str =
+    "century day decade dow doy hour isodow isoyear microseconds millennium minute month quarter week year";
 
 fn of_call(call: &Call<ColId, Plan>, input: &Plan, cx: &Cutter) -> Option<u32> {
     let plain = call.name.schema.is_none() && call.over.is_none();

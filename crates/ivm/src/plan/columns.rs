@@ -63,6 +63,18 @@ pub fn reads(e: &Expr) -> BTreeSet<ColId> {
     all
 }
 
+/// The sides of `outer = inner`, either way round: `inner` reads `own` columns alone, `outer` none of them. A comparison
+/// that names a collation may hold for values that are not equal, so that it says nothing about keys.
+pub fn equality<'a>(e: &'a Expr, own: &BTreeSet<ColId>) -> Option<(&'a Expr, &'a Expr)> {
+    let Expr::Binary(op, l, r) = e else { return None };
+    if !op.is("=") || e.any(&mut |e| matches!(e, Expr::Collate(..))) {
+        return None;
+    }
+    let inner = |e: &Expr| !reads(e).is_empty() && reads(e).is_subset(own);
+    let outer = |e: &Expr| reads(e).is_disjoint(own);
+    [(l, r), (r, l)].into_iter().find(|(l, r)| outer(l) && inner(r)).map(|(l, r)| (&**l, &**r))
+}
+
 /// The expression with its columns replaced, inside of subqueries too.
 pub fn replaced(e: &Expr, known: &BTreeMap<ColId, ColId>) -> Expr {
     Copier { ids: &mut Ids::default(), known: known.clone(), copies_subqueries: false }.expr(e.clone())

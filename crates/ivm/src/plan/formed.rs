@@ -14,6 +14,14 @@ impl Plan {
         self.check_within(&mut made)
     }
 
+    /// The operator that makes a column.
+    pub fn maker(&self, id: ColId) -> Option<&Plan> {
+        if self.made().contains(&id) {
+            return Some(self);
+        }
+        self.inputs().into_iter().find(|input| input.ids().contains(&id))?.maker(id)
+    }
+
     fn check_within(&self, made: &mut BTreeSet<ColId>) -> Result<()> {
         for id in self.made() {
             if !made.insert(id) {
@@ -29,7 +37,7 @@ impl Plan {
     fn made(&self) -> Vec<ColId> {
         let ids = |columns: &[Column]| columns.iter().map(|column| column.id).collect();
         let computed = |input: &Plan, columns: &[(Column, Expr)]| {
-            let mut own: BTreeSet<ColId> = input.columns().iter().map(|column| column.id).collect();
+            let mut own = input.ids();
             let mut is_made = |column: &Column, e: &Expr| *e != column.expr() || !own.remove(&column.id);
             columns.iter().filter(|(column, e)| is_made(column, e)).map(|(column, _)| column.id).collect()
         };

@@ -84,7 +84,7 @@ fn a_dropped_term_is_found_out() {
 /// So is a recursion that takes away what may have lost its derivations, and looks for no others.
 #[test]
 fn a_recursion_that_derives_nothing_again_is_found_out() {
-    is_found_out(Shape::Fixpoint, |step| forget("again", step));
+    is_found_out(Shape::Fixpoint, |step| forget("rederived", step));
 }
 
 /// So is a filter whose rows cross in one direction only.

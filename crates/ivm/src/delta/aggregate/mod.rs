@@ -110,10 +110,10 @@ impl Groups {
             Which::Old => E::number(-1),
             Which::New => E::case(vec![(self.miscounted(), E::number(-1))], E::number(1)),
         };
-        let mut columns: Vec<_> = self.keys.iter().map(|key| &key.touched).chain(calls).map(Column::pass).collect();
-        columns.push((cx.ids.column("w"), weight.cast("bigint")));
-        let ids = columns.iter().map(|(column, _)| column.id).collect();
-        (self.plan.clone().filter_all(conditions).project(columns), ids)
+        let columns: Vec<Column> = self.keys.iter().map(|key| &key.touched).chain(calls).cloned().collect();
+        let rows = self.plan.clone().filter_all(conditions);
+        let Delta { plan, w, .. } = Delta::weighted(rows, &columns, weight.cast("bigint"), &mut cx.ids);
+        (plan, columns.iter().chain([&w]).map(|column| column.id).collect())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The touched groups beside their old state, with the new state that follows by addition.
+//! The touched groups with their old state and the new state, by addition.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use super::super::{Cx, Delta};
 use super::touched::{Change, Touched, touched};
 use super::{Group, Groups, Stale};
 
-/// Old and new values while the step is being put together.
+/// The old values and the changes of a group, for each call.
 struct Next<'a> {
     upkeep: &'a [Upkeep],
     changes: &'a [Change],
@@ -65,7 +65,7 @@ pub fn groups(aggregate: &Aggregate, input: Delta, cx: &mut Cx) -> Result<Groups
     Ok(Groups { plan, keys, calls, stale })
 }
 
-/// How each call follows; when one must be recomputed, the others come with it.
+/// How each call is maintained; when one must be recomputed, all are.
 fn upkeep(cx: &Cx) -> Result<Vec<Upkeep>> {
     let upkeep = &cx.node().upkeep;
     if upkeep.first() != Some(&Upkeep::Count) {
@@ -78,22 +78,16 @@ fn upkeep(cx: &Cx) -> Result<Vec<Upkeep>> {
 
 /// The condition that a touched group is a row of the state table, by its identity so that the index serves.
 fn same_group(aggregate: &Aggregate, old: &BTreeMap<ColId, Column>, cx: &Cx) -> Result<Expr> {
-    let (mut columns, mut sides) = (vec![], vec![]);
-    for key in &aggregate.keys {
-        let known = cx.known(key.id)?;
-        let stored = old.get(&key.id).ok_or(Error::Bug("a state key is missing"))?;
-        sides.push((known.name.clone(), key.expr(), stored.expr()));
-        columns.push(known.clone());
-    }
-    let side = |column: &NodeColumn, stored: bool| {
-        let found = sides.iter().find(|(name, _, _)| *name == column.name);
-        found.map_or(E::null(), |(_, key, old)| if stored { old.clone() } else { key.clone() })
-    };
-    Ok(identity::same_key(&cx.node().identity, &columns, &|c| side(c, true), &|c| side(c, false)))
+    let columns = aggregate.keys.iter().map(|key| cx.known(key.id).cloned()).collect::<Result<Vec<_>>>()?;
+    let key =
+        |known: &NodeColumn| aggregate.keys.iter().zip(&columns).find(|(_, own)| *own == known).map(|(key, _)| key);
+    let touched = |known: &NodeColumn| key(known).map_or(E::null(), Column::expr);
+    let stored = |known: &NodeColumn| key(known).and_then(|key| old.get(&key.id)).map_or(E::null(), Column::expr);
+    Ok(identity::same_key(&cx.node().identity, &columns, &stored, &touched))
 }
 
 impl Next<'_> {
-    /// A group keeps the look of its key while it lives.
+    /// A group retains the look of its key while it exists.
     fn key(&self, key: &Column, old: Expr, known: &NodeColumn) -> Expr {
         match known.ty.equality {
             Equality::Image => key.expr(),
@@ -101,7 +95,7 @@ impl Next<'_> {
         }
     }
 
-    /// The value of a call after the change, where addition can tell.
+    /// The value of a call after the change, unless the group is stale.
     fn value(&self, at: usize, known: &NodeColumn) -> Expr {
         let old = self.old[at].clone();
         match (&self.changes[at], self.upkeep[at]) {
@@ -135,8 +129,8 @@ impl Next<'_> {
         self.calls.iter().position(|call| call.column.id == id).unwrap_or(0)
     }
 
-    /// When addition cannot tell the new values of a group; `None` when it always can. A keyed group
-    /// that ends has none to tell.
+    /// The condition that addition does not give the new values of a group; `None` when it always does. A keyed group
+    /// that is deleted has none.
     fn stale(&self, keyed: bool) -> Option<Expr> {
         let conditions: Vec<Expr> = (0..self.calls.len()).flat_map(|at| self.stale_call(at)).collect();
         let remains = keyed.then(|| E::binary(">", self.total(0), E::number(0)));
@@ -146,7 +140,7 @@ impl Next<'_> {
 
     fn stale_call(&self, at: usize) -> Vec<Expr> {
         match (&self.changes[at], self.upkeep[at]) {
-            // A deleted value at or beyond the new extremum may have been its last copy, or a copy that
+            // A deleted value at or beyond the new extremum may have been its last copy, or one that
             // the same delta inserted.
             (Change::Moves { inserted, deleted }, upkeep) => {
                 let (better, extreme) = if upkeep == Upkeep::Min { (">", "least") } else { ("<", "greatest") };
@@ -154,7 +148,7 @@ impl Next<'_> {
                 let safe = E::binary(better, deleted.expr(), extreme).is(IsTest::NotTrue);
                 vec![E::And(vec![deleted.expr().is_present(), safe])]
             }
-            // NaN and infinities swallow what they are added to, and only they leave something of `x - x`.
+            // Only of NaN and infinities, from which nothing can be subtracted, `x - x` is not zero.
             (Change::Adds(_), Upkeep::Sum { scale: scale @ (Scale::Fixed | Scale::Counted(_)), .. }) => {
                 let itself = E::binary("-", self.total(at), self.total(at));
                 let mut stale = vec![E::binary("<>", itself, E::number(0))];

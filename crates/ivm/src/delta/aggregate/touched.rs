@@ -1,4 +1,4 @@
-//! The groups that a delta touches, with what it adds to their counters.
+//! The groups that a delta touches, with the changes of their counters.
 
 use crate::error::{Error, Result};
 use crate::expr::Expr as E;
@@ -14,22 +14,25 @@ pub struct Touched {
     pub changes: Vec<Change>,
 }
 
-/// What a delta does to one call.
+/// The change of one call.
 pub enum Change {
-    /// Adds to a count or a sum.
+    /// Added to a count or a sum.
     Adds(Column),
-    /// Brings and takes values; the extreme one of each.
-    Moves { inserted: Column, deleted: Column },
-    /// Anything.
+    /// The extreme inserted and the extreme deleted value.
+    Moves {
+        inserted: Column,
+        deleted: Column,
+    },
     Unknown,
 }
 
 struct Builder<'a, 'b> {
     cx: &'a mut Cx<'b>,
     w: Column,
-    /// Arguments and filters that the input does not have, and what the groups show of the sums.
+    /// Arguments and filters that the input lacks.
     below: Vec<(Column, Expr)>,
     calls: Vec<AggregateCall>,
+    /// The changes, from the calls.
     above: Vec<(Column, Expr)>,
 }
 
@@ -38,8 +41,7 @@ pub fn touched(aggregate: &Aggregate, input: Delta, upkeep: &[Upkeep], cx: &mut 
     let mut builder = Builder { cx, w: input.w.clone(), below: vec![], calls: vec![], above };
     let changes = aggregate.calls.iter().zip(upkeep).map(|(call, upkeep)| builder.change(call, *upkeep));
     let changes = changes.collect::<Result<_>>()?;
-    let mut below: Vec<_> = input.plan.columns().iter().map(Column::pass).collect();
-    below.extend(builder.below);
+    let below = input.plan.pass().into_iter().chain(builder.below).collect();
     let grouped = input.plan.project(below).aggregate(aggregate.keys.clone(), builder.calls);
     Ok(Touched { plan: grouped.project(builder.above), changes })
 }
@@ -81,7 +83,7 @@ impl Builder<'_, '_> {
         total
     }
 
-    /// The call itself over the rows whose weight compares to zero so.
+    /// The call itself over the rows whose weight has this sign.
     fn extreme(&mut self, call: &AggregateCall, sign: &str, what: &str) -> Column {
         let moved = E::binary(sign, self.w.expr(), E::number(0));
         let filter = self.filter(call.filter.map(E::Column).into_iter().chain([moved]).collect());
@@ -91,13 +93,12 @@ impl Builder<'_, '_> {
         column
     }
 
-    /// A filter that is the conjunction of conditions; none for none.
-    fn filter(&mut self, mut conditions: Vec<Expr>) -> Option<ColId> {
-        match (conditions.len(), conditions.first()) {
-            (0, _) => None,
-            (1, Some(E::Column(id))) => Some(*id),
-            (1, _) => Some(self.below("counts", conditions.remove(0))),
-            _ => Some(self.below("counts", E::And(conditions))),
+    /// The column of a filter that is the conjunction of conditions; `None` for none.
+    fn filter(&mut self, conditions: Vec<Expr>) -> Option<ColId> {
+        match conditions.as_slice() {
+            [] => None,
+            [E::Column(id)] => Some(*id),
+            _ => Some(self.below("counts", E::all(conditions))),
         }
     }
 

@@ -49,14 +49,12 @@ impl Clock {
         let (then, known) = self.copied(&mut cx.ids);
         let before = replaced(now, &known);
         found.push(E::binary("<>", now.clone().is(IsTest::True), before.is(IsTest::True)));
-        let w = cx.ids.column("w");
         let weight = E::case(vec![(now.clone(), Expr::number(1))], Expr::number(-1)).cast("bigint");
-        let shown = states.iter().flat_map(Plan::columns).chain(self.0.iter().cloned());
-        let columns = shown.map(|column| column.pass()).chain([(w.clone(), weight)]).collect();
+        let columns: Vec<Column> = states.iter().flat_map(Plan::columns).chain(self.0.iter().cloned()).collect();
         let read = reads(e);
         let mut inputs = linked(states.to_vec(), &found, |state| (state, !state.ids().is_disjoint(&read)));
         inputs.push(clock::both(&self.0, &then));
-        Delta::new(Plan::join(inputs, found).project(columns), w)
+        Delta::weighted(Plan::join(inputs, found), &columns, weight, &mut cx.ids)
     }
 
     /// Where `e` must lie for the comparison to differ: between the two bounds, which are scalar subqueries because the

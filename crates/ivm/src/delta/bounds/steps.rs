@@ -78,7 +78,7 @@ impl Rows {
         let values = bounds.iter().cloned().zip(comparisons.iter().map(|comparison| comparison.f.clone()));
         let columns = change.columns().iter().map(Column::pass).chain(values).collect();
         let plan = Plan::join(inputs, conditions).project(columns);
-        Rows { plan: cx.step("bounds", "bilinear: the row that moved, old and new", plan), w, bounds }
+        Rows { plan: cx.step("bounds", "bilinear: the old and the new row of the bound", plan), w, bounds }
     }
 
     fn moved(&self, cx: &mut Cx) -> Moved {
@@ -97,7 +97,7 @@ impl Rows {
             ends.push(own);
         }
         let plan = Plan::join(vec![old, new], vec![E::any_of(differ)]).project(columns);
-        Moved { plan: cx.step("moved", "bilinear: bounds that moved, from where to where", plan), ends }
+        Moved { plan: cx.step("moved", "bilinear: old and new values, where they differ", plan), ends }
     }
 }
 
@@ -131,7 +131,7 @@ impl Met<'_> {
             1 => terms.remove(0),
             _ => Delta::total(self.columns.clone(), terms, &mut cx.ids),
         };
-        Delta::new(cx.step_if("crossed", "bilinear: rows that the bounds crossed", plan, &moved.plan), w)
+        Delta::new(cx.step_if("crossed", "bilinear: rows between the old and the new value", plan, &moved.plan), w)
     }
 
     /// The rows that meet a row without another.
@@ -140,7 +140,7 @@ impl Met<'_> {
         let sum = AggregateCall::new(cx.ids.column("sum"), "sum", vec![known[&rows.w.id]]);
         let sum = E::Scalar(Box::new(all.aggregate(vec![], vec![sum])));
         let plan = rows.plan.clone().filter(E::binary("<>", sum, E::number(0)));
-        let alone = cx.step("alone", "bilinear: the row that moved, where there is no other", plan);
+        let alone = cx.step("alone", "bilinear: the row, where the other one is missing", plan);
         cx.seldom();
         let Delta { plan, w, .. } = self.of(alone.clone(), &rows.w, self.predicates, cx);
         Delta::new(cx.step_if("met", "bilinear: rows that meet it", plan, &alone), w)

@@ -1,7 +1,7 @@
-//! `S` over other relations: the step's path, with what is given in the place of its own rows and its parts.
+//! `S` over other relations: the step's path, with given relations in the place of its own rows and its parts.
 
 use crate::error::{Error, Result};
-use crate::plan::{Column, Expand, Plan, Scan, Unnest};
+use crate::plan::{Column, Expand, Expr, Plan, Scan, Unnest};
 use crate::recursion;
 
 use super::super::Cx;
@@ -9,25 +9,25 @@ use super::Change;
 use super::parts::State;
 use super::rows::Rows;
 
-/// What a step reads as its own rows.
+/// The relation that a step reads as its own rows.
 pub type Own<'r> = &'r dyn Fn(&Scan, &mut Cx) -> Rows;
 
-/// A plan and the weights of its rows: their product counts.
+/// A plan and the weights of its rows, of which the product counts.
 type Weighed = (Plan, Vec<Column>);
 
 impl Change<'_> {
-    /// The rows that a step makes of its `own` with every part in the state that `state` says.
+    /// The rows that the step derives from `own`, each part in the state `state(part)`.
     pub fn step(&self, own: Own, state: &dyn Fn(usize) -> State, cx: &mut Cx) -> Result<Rows> {
         let (plan, ids) = &self.fixpoint.step;
         let (plan, weights) = Walk { change: self, own, state, parts: 0 }.along(plan, cx)?;
-        Ok(self.fed(plan, ids, weights, cx))
+        Ok(self.output(plan, ids, weights, cx))
     }
 
-    /// What a step makes of its `own` rows because a part `moved`: one term for each part that did, with
-    /// those before it in the state `before`, and those after it in the state `after`.
+    /// The difference that changed parts make to the rows derived from `own`: one term for each, with that part in the
+    /// state `moved`, the parts before it in the state `before` and those after it in the state `after`.
     pub fn terms(&self, own: Own, states: [State; 3], cx: &mut Cx) -> Result<Vec<Rows>> {
         let [before, moved, after] = states;
-        let changed = (0..self.parts.len()).filter(|at| self.parts[*at].moves());
+        let changed = (0..self.parts.len()).filter(|at| self.parts[*at].is_changed());
         let term = |at: usize| {
             let state = move |part: usize| match part.cmp(&at) {
                 std::cmp::Ordering::Less => before,
@@ -44,7 +44,7 @@ struct Walk<'w, 'a> {
     change: &'w Change<'a>,
     own: Own<'w>,
     state: &'w dyn Fn(usize) -> State,
-    /// How many parts there were on the way.
+    /// The number of parts passed so far.
     parts: usize,
 }
 
@@ -54,6 +54,9 @@ impl Walk<'_, '_> {
             return self.part(cx);
         }
         let mut next = |input: &Plan| self.along(input, cx);
+        let all = |columns: &[(Column, Expr)], weights: &[Column]| {
+            columns.iter().cloned().chain(weights.iter().map(Column::pass)).collect()
+        };
         Ok(match plan {
             Plan::Scan(scan) => {
                 let Rows { plan, w, .. } = (self.own)(scan, cx);
@@ -65,12 +68,11 @@ impl Walk<'_, '_> {
             }
             Plan::Project(project) => {
                 let (input, weights) = next(&project.input)?;
-                let columns = project.columns.iter().cloned().chain(weights.iter().map(Column::pass)).collect();
-                (input.project(columns), weights)
+                (input.project(all(&project.columns, &weights)), weights)
             }
             Plan::Expand(expand) => {
                 let (input, weights) = next(&expand.input)?;
-                let columns = expand.columns.iter().cloned().chain(weights.iter().map(Column::pass)).collect();
+                let columns = all(&expand.columns, &weights);
                 (Plan::Expand(Box::new(Expand { input, columns })), weights)
             }
             Plan::Unnest(unnest) => {

@@ -1,15 +1,15 @@
 //! UNION ALL: weights count derivations, and `T = Σ Sᵏ(B)`.
 //!
-//! Between the old state and the new one there is `T₀`, of `B₀` and the parts `E₀`, without what leaves and
-//! before what comes. As `B₀ ≤ B, B'` and `E₀ ≤ E, E'`, and `S` grows with its arguments, `T₀ ≤ T, T'`.
+//! Between the old state and the new one there is `T₀`, of `B₀` and the parts `E₀`, without the deleted rows and
+//! before the inserted ones. As `B₀ ≤ B, B'` and `E₀ ≤ E, E'`, and `S` grows with its arguments, `T₀ ≤ T, T'`.
 //!
 //! | | first rows | each next round `D ↦` | why it ends |
 //! |---|---|---|---|
-//! | gone: `T − T₀` | `ΔB⁻ + S(T) − S₀(T)` | `S₀(D)` | `S₀ ≤ S`, and the rounds of `T` ended |
-//! | come: `T' − T₀` | `ΔB⁺ + S'(T₀) − S₀(T₀)` | `S'(D)` | the rounds of `T'` end |
+//! | deleted: `T − T₀` | `ΔB⁻ + S(T) − S₀(T)` | `S₀(D)` | `S₀ ≤ S`, and the rounds of `T` ended |
+//! | inserted: `T' − T₀` | `ΔB⁺ + S'(T₀) − S₀(T₀)` | `S'(D)` | the rounds of `T'` end |
 //!
 //! A difference of two states is a sum of terms, one for each part that changed, none of them negative.
-//! `T₀ = T − gone` is not stored: the terms over `gone` are taken from those over `T`.
+//! `T₀ = T − deleted` is not stored: the terms over `deleted` are subtracted from those over `T`.
 
 use crate::error::Result;
 use crate::plan::Scan;
@@ -19,25 +19,25 @@ use super::Change;
 use super::parts::State;
 use super::rows::{Rows, Stored};
 
-/// What leaves and what comes.
+/// The deleted and the inserted rows.
 pub fn moved(change: &Change, cx: &mut Cx) -> Result<(Stored, Stored)> {
     let table = |scan: &Scan, cx: &mut Cx| change.own(scan, &change.table, cx);
     let mut first: Vec<Rows> = change.base("<", cx).into_iter().map(|rows| rows.negative(cx)).collect();
     first.extend(change.terms(&table, [State::Between, State::Deleted, State::Before], cx)?);
     let first = change.summed(first, cx)?;
-    let gone = change.closure(("gone", "fixpoint: derivations that end"), first, cx, |round, cx| {
+    let deleted = change.closure(("deleted", "fixpoint: deleted derivations"), first, cx, |round, cx| {
         change.step(&|scan, cx| change.own(scan, round, cx), &|_| State::Between, cx)
     })?;
-    let comes = [State::After, State::Inserted, State::Between];
+    let states = [State::After, State::Inserted, State::Between];
     let mut first = change.base(">", cx);
-    first.extend(change.terms(&table, comes, cx)?);
-    let ended = change.terms(&|scan, cx| change.own(scan, &gone, cx), comes, cx)?;
-    first.extend(ended.into_iter().map(|rows| rows.negative(cx)));
+    first.extend(change.terms(&table, states, cx)?);
+    let of_deleted = change.terms(&|scan, cx| change.own(scan, &deleted, cx), states, cx)?;
+    first.extend(of_deleted.into_iter().map(|rows| rows.negative(cx)));
     let first = change.summed(first, cx)?;
-    let come = change.closure(("come", "fixpoint: derivations that begin"), first, cx, |round, cx| {
+    let inserted = change.closure(("inserted", "fixpoint: inserted derivations"), first, cx, |round, cx| {
         change.step(&|scan, cx| change.own(scan, round, cx), &|_| State::After, cx)
     })?;
-    Ok((gone, come))
+    Ok((deleted, inserted))
 }
 
 impl Change<'_> {

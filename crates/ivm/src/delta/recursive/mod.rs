@@ -1,13 +1,13 @@
 //! μ, fixpoint.   T = B ⊎ S(T), the least one;   S(T) is linear in T and in each of its parts
 //!
-//! Deletions and insertions are not followed at once. Signed weights that go around a cycle of new rows
-//! can cancel without ever having been derived: with `E = {a→b}` and `T = {a, b}`, take `a` out of `B` and
-//! put `b→c`, `c→b` into `E`; `ΔT = {−a, +c}` satisfies `ΔT = ΔB + ΔS(T) + S'(ΔT)`, and yet the answer is
-//! `{−a, −b}`. So what ends is followed first, by itself, and then what begins.
+//! Deletions and insertions are not processed at once. Signed weights that go around a cycle of new rows
+//! can cancel without ever having been derived: with `E = {a→b}` and `T = {a, b}`, delete `a` from `B` and
+//! insert `b→c`, `c→b` into `E`; `ΔT = {−a, +c}` satisfies `ΔT = ΔB + ΔS(T) + S'(ΔT)`, and yet the answer is
+//! `{−a, −b}`. So deletions are processed first, by themselves, and then insertions.
 //!
-//! What the parts are made of does not matter: the delta of each is consolidated, so that what leaves was
-//! there and what comes is there now. Every rule is then `S` over other relations in the place of `T` and of
-//! its parts; none has a negative weight on the way around, and each is the `WITH RECURSIVE` of one step.
+//! The operators of the parts do not matter: the delta of each part is consolidated, so that its negative rows existed
+//! before and its positive ones exist after the change. Every rule is then `S` over other relations in the place of `T`
+//! and of its parts; none has a negative weight inside the recursion, and each is the `WITH RECURSIVE` of one step.
 
 mod along;
 mod bag;
@@ -25,13 +25,12 @@ use rows::{Rows, Stored};
 
 pub fn delta(fixpoint: &Fixpoint, cx: &mut Cx) -> Result<Option<Delta>> {
     let Some(change) = Change::of(fixpoint, cx)? else { return Ok(None) };
-    let (gone, come) = if fixpoint.all { bag::moved(&change, cx)? } else { set::moved(&change, cx)? };
-    let (gone, come) = (gone.fresh(cx).negative(cx), come.fresh(cx).positive(cx));
-    let rows = vec![(gone.plan.clone(), gone.ids()), (come.plan.clone(), come.ids())];
+    let (deleted, inserted) = if fixpoint.all { bag::moved(&change, cx)? } else { set::moved(&change, cx)? };
+    let rows = vec![deleted.fresh(cx).negative(cx).summand(), inserted.fresh(cx).positive(cx).summand()];
     Ok(Some(Delta::sum(fixpoint.columns.clone(), rows, &mut cx.ids)))
 }
 
-/// What a refresh changes of a fixpoint's inputs.
+/// The changes of a fixpoint's inputs.
 struct Change<'a> {
     fixpoint: &'a Fixpoint,
     /// The columns of the node's table, in the order of the fixpoint's.
@@ -51,23 +50,23 @@ impl<'a> Change<'a> {
         let mut change = Change { fixpoint, known, table, base: None, parts: vec![] };
         let (base, ids) = &fixpoint.base;
         if let Some(delta) = cx.delta(base)? {
-            let rows = change.fed(delta.plan, ids, vec![delta.w], cx);
+            let rows = change.output(delta.plan, ids, vec![delta.w], cx);
             let plan = change.consolidated(rows, cx)?.plan;
             change.base = Some(Stored::step(("base", "linear: the first arm, consolidated"), plan, cx)?);
         }
         for part in cx.node().parts.clone() {
             change.parts.push(PartChange::of(part, cx, !fixpoint.all)?);
         }
-        let changed = change.base.is_some() || change.parts.iter().any(PartChange::moves);
+        let changed = change.base.is_some() || change.parts.iter().any(PartChange::is_changed);
         Ok(changed.then_some(change))
     }
 
-    /// The rows of the base that leave (`<`) or come (`>`).
+    /// The deleted (`<`) or inserted (`>`) rows of the base.
     fn base(&self, sign: &str, cx: &mut Cx) -> Vec<Rows> {
         self.base.iter().map(|stored| stored.fresh(cx).signed(sign)).collect()
     }
 
-    /// Makes `first`, and again and again what `next` makes of the rows found last, a step.
+    /// A step of `first` and, round by round, the rows that `next` derives from those of the last round.
     fn closure(
         &self,
         (name, law): (&str, &str),
@@ -81,10 +80,9 @@ impl<'a> Change<'a> {
             true => Stored::weighted(Relation::Recursion(number), &self.known),
             false => Stored::plain(Relation::Recursion(number), &self.known),
         };
-        let step = next(&own, cx)?;
+        let step = next(&own, cx)?.summand();
         let columns: Vec<Column> = own.names().map(|name| cx.ids.column(name.as_str())).collect();
-        let (base, step) = ((first.plan.clone(), first.ids()), (step.plan.clone(), step.ids()));
-        let fixpoint = Fixpoint { number, columns, base, step, all: weighted };
+        let fixpoint = Fixpoint { number, columns, base: first.summand(), step, all: weighted };
         Stored::step((name, law), Plan::Fixpoint(Box::new(fixpoint)), cx)
     }
 

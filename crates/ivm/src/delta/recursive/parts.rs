@@ -1,8 +1,7 @@
 //! The parts of a step, before, between and after their changes: `E`, `E₀ = E' − Δ⁺`, and `E'`.
 //!
-//! `E₀` is what a part has beside what came. Where the part has a key, those are the rows whose key is not
-//! among what came; without one, some copies of a row may be old and some new: then the copies that were
-//! there are counted.
+//! `E₀` has the rows of a part that were not inserted. Where the part has a key, those are the rows whose key is not
+//! among the inserted ones; without one, some copies of a row may be old and some new: then the old copies are counted.
 
 use crate::error::{Error, Result};
 use crate::expr::Expr as E;
@@ -13,7 +12,7 @@ use crate::view::{Identity, NodeColumn, Part};
 use super::super::{Cx, Delta, consolidate};
 use super::rows::{Rows, Stored};
 
-/// A part of a step, and what changes of it.
+/// A part of a step, and its change.
 pub struct PartChange {
     part: Part,
     moved: Option<Moved>,
@@ -21,11 +20,11 @@ pub struct PartChange {
 
 struct Moved {
     delta: Stored,
-    /// Of rows of which copies came, those that were there before, counted; for a part without a key.
-    kept: Option<Stored>,
+    /// The old copies of rows of which copies were inserted, counted; for a part without a key.
+    retained: Option<Stored>,
 }
 
-/// What a step reads in the place of a part.
+/// The state of a part that a step reads.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// E'
@@ -43,38 +42,32 @@ pub enum State {
 }
 
 impl PartChange {
-    /// A set never asks for `E₀`.
+    /// A `set` never reads `E₀`.
     pub fn of(part: Part, cx: &mut Cx, set: bool) -> Result<PartChange> {
         let Some(delta) = cx.delta(&part.plan)? else { return Ok(PartChange { part, moved: None }) };
         let output: Vec<_> = part.plan.columns().into_iter().zip(part.columns.iter().cloned()).collect();
         let plan = consolidate::plan(delta, &output, &mut cx.ids);
-        let delta = Stored::step(("part", "linear: what a step joins its rows with, consolidated"), plan, cx)?;
-        let kept = match part.identity {
-            Identity::Bag if !set => Some(kept(&part, &delta, cx)?),
+        let delta = Stored::step(("part", "linear: a relation that the step joins, consolidated"), plan, cx)?;
+        let retained = match part.identity {
+            Identity::Bag if !set => Some(retained(&part, &delta, cx)?),
             _ => None,
         };
-        Ok(PartChange { part, moved: Some(Moved { delta, kept }) })
+        Ok(PartChange { part, moved: Some(Moved { delta, retained }) })
     }
 
-    pub fn moves(&self) -> bool {
+    pub fn is_changed(&self) -> bool {
         self.moved.is_some()
     }
 
-    /// The part in a state, under its own column ids, and the weight of its rows where they have one.
+    /// The part in a state, with its own column ids, and the weight of its rows if they have one.
     pub fn read(&self, state: State, cx: &mut Cx) -> Result<(Plan, Vec<Column>)> {
         let after = || Ok((self.part.plan.clone(), vec![]));
         let Some(moved) = &self.moved else { return after() };
         let rows = match state {
             State::After => return after(),
             State::Between => self.between(moved, cx)?,
-            State::Before => {
-                let arms = vec![self.between(moved, cx)?, self.signed(moved, "<", cx)];
-                self.united(arms, cx)?
-            }
-            State::Either => {
-                let arms = vec![self.after(), self.signed(moved, "<", cx)];
-                self.united(arms, cx)?
-            }
+            State::Before => self.united(vec![self.between(moved, cx)?, self.signed(moved, "<", cx)], cx),
+            State::Either => self.united(vec![self.after(), self.signed(moved, "<", cx)], cx),
             State::Deleted => self.signed(moved, "<", cx),
             State::Inserted => self.signed(moved, ">", cx),
         };
@@ -82,10 +75,10 @@ impl PartChange {
     }
 
     fn after(&self) -> Rows {
-        Rows { plan: self.part.plan.clone(), columns: self.part.plan.columns(), w: None }
+        Rows::plain(self.part.plan.clone())
     }
 
-    /// What left, or what came, with positive weights.
+    /// The deleted or the inserted rows, with positive weights.
     fn signed(&self, moved: &Moved, sign: &str, cx: &mut Cx) -> Rows {
         let names = self.part.columns.iter().map(|known| known.name.clone());
         let columns = self.part.plan.columns().into_iter().zip(names).collect();
@@ -95,36 +88,35 @@ impl PartChange {
 
     fn between(&self, moved: &Moved, cx: &mut Cx) -> Result<Rows> {
         let mut rows = self.after();
-        let came = moved.delta.fresh(cx).signed(">");
-        let same = same(&self.part, &rows, &came);
-        rows.plan = rows.plan.filter(E::Not(Box::new(E::Exists(Box::new(came.plan.filter(same))))));
-        let Some(kept) = &moved.kept else { return Ok(rows) };
-        let kept = kept.fresh(cx);
-        self.united(vec![rows, kept], cx)
+        let inserted = moved.delta.fresh(cx).signed(">");
+        let same = same(&self.part, &rows, &inserted);
+        rows.plan = rows.plan.filter(E::Not(Box::new(E::Exists(Box::new(inserted.plan.filter(same))))));
+        let Some(retained) = &moved.retained else { return Ok(rows) };
+        let retained = retained.fresh(cx);
+        Ok(self.united(vec![rows, retained], cx))
     }
 
-    /// Arms side by side, under the part's own column ids, with weights.
-    fn united(&self, arms: Vec<Rows>, cx: &mut Cx) -> Result<Rows> {
-        let arms: Vec<Rows> = arms.into_iter().map(|rows| rows.positive(cx)).collect();
+    /// The union of the arms, with the part's own column ids and with weights.
+    fn united(&self, arms: Vec<Rows>, cx: &mut Cx) -> Rows {
+        let inputs = arms.into_iter().map(|rows| rows.positive(cx).summand()).collect();
         let columns = self.part.plan.columns();
-        let inputs = arms.into_iter().map(|rows| (rows.plan.clone(), rows.ids())).collect();
         let Delta { plan, w, .. } = Delta::sum(columns.clone(), inputs, &mut cx.ids);
-        Ok(Rows { plan, columns, w: Some(w) })
+        Rows { plan, columns, w: Some(w) }
     }
 }
 
-/// Of every row of which copies came, the number of copies that were there.
-fn kept(part: &Part, delta: &Stored, cx: &mut Cx) -> Result<Stored> {
-    let own = Rows { plan: part.plan.clone(), columns: part.plan.columns(), w: None };
-    let came = delta.fresh(cx).signed(">");
-    let same = same(part, &own, &came);
-    let there = Rows { plan: own.plan.filter(E::Exists(Box::new(came.plan.filter(same)))), ..own };
+/// The number of old copies of every row of which copies were inserted.
+fn retained(part: &Part, delta: &Stored, cx: &mut Cx) -> Result<Stored> {
+    let own = Rows::plain(part.plan.clone());
+    let inserted = delta.fresh(cx).signed(">");
+    let same = same(part, &own, &inserted);
+    let found = Rows { plan: own.plan.filter(E::Exists(Box::new(inserted.plan.filter(same)))), ..own };
     let new = delta.fresh(cx).signed(">").negative(cx);
-    let all = Rows::union(vec![there.positive(cx), new], cx)?;
+    let all = Rows::union(vec![found.positive(cx), new], cx)?;
     let w = all.w.ok_or(Error::Bug("copies have no count"))?;
     let output: Vec<(Column, NodeColumn)> = all.columns.into_iter().zip(part.columns.iter().cloned()).collect();
     let plan = consolidate::plan(Delta::new(all.plan, w), &output, &mut cx.ids);
-    Stored::step(("kept", "linear: copies that were there before others came"), plan, cx)
+    Stored::step(("retained", "linear: old copies of rows of which others were inserted"), plan, cx)
 }
 
 /// The condition that two rows of a part are the same one.

@@ -1,5 +1,4 @@
-//! Rows of a recursion on their way: its columns in order, under the names of the node's table, and,
-//! where they count, a weight.
+//! Rows of a recursion: its columns in order, with the names of the node's table, and, where copies count, a weight.
 
 use crate::error::{Error, Result};
 use crate::expr::{Expr as E, Op};
@@ -8,7 +7,7 @@ use crate::plan::{ColId, Column, Expr, Plan, Relation, Scan, UnionAll};
 use crate::sql::ident::Ident;
 use crate::view::{NodeColumn, weight_name};
 
-use super::super::{Cx, Delta, consolidate};
+use super::super::{Cx, Delta, consolidate, sum};
 use super::Change;
 
 #[derive(Clone)]
@@ -40,26 +39,25 @@ impl Stored {
         Stored::of(cx.step(name, law, plan))
     }
 
-    /// What a step is read by. A last column with the name of a weight is one.
+    /// The relation of a scan. A last column with the name of a weight is one.
     pub fn of(step: Plan) -> Result<Stored> {
-        match step {
-            Plan::Scan(Scan { relation, columns }) => {
-                let mut columns: Vec<Ident> = columns.into_iter().map(|(_, name)| name).collect();
-                let last = columns.pop().ok_or(Error::Bug("a step without columns"))?;
-                let weight = weight_name(&columns) == last;
-                let w = weight.then_some(last.clone());
-                columns.extend((!weight).then_some(last));
-                Ok(Stored { relation, columns, w })
-            }
-            _ => Err(Error::Bug("a step is read by a scan")),
-        }
+        let Plan::Scan(Scan { relation, columns }) = step else { return Err(Error::Bug("a step is read by a scan")) };
+        let mut columns: Vec<Ident> = columns.into_iter().map(|(_, name)| name).collect();
+        let last = columns.pop().ok_or(Error::Bug("a step without columns"))?;
+        let w = if weight_name(&columns) == last {
+            Some(last)
+        } else {
+            columns.push(last);
+            None
+        };
+        Ok(Stored { relation, columns, w })
     }
 
     pub fn names(&self) -> impl Iterator<Item = &Ident> {
         self.columns.iter().chain(&self.w)
     }
 
-    /// Its rows with these columns, read by these names.
+    /// A scan of its rows, which reads these columns by these names.
     pub fn read(&self, columns: Vec<(Column, Ident)>, cx: &mut Cx) -> Rows {
         let w = self.w.as_ref().map(|name| (cx.ids.column(name.as_str()), name.clone()));
         let shown = columns.iter().map(|(column, _)| column.clone()).collect();
@@ -68,7 +66,7 @@ impl Stored {
         Rows { plan, columns: shown, w: w.map(|(column, _)| column) }
     }
 
-    /// Its rows with fresh columns.
+    /// A scan of its rows with fresh columns.
     pub fn fresh(&self, cx: &mut Cx) -> Rows {
         let columns = self.columns.iter().map(|name| (cx.ids.column(name.as_str()), name.clone())).collect();
         self.read(columns, cx)
@@ -85,7 +83,7 @@ impl Rows {
         self.w.as_ref().map_or(E::number(1).cast("bigint"), Column::expr)
     }
 
-    /// The rows whose weight compares to zero so.
+    /// The rows whose weight has this sign.
     pub fn signed(self, sign: &str) -> Rows {
         let filter = Expr::binary(sign, self.weight(), E::number(0));
         Rows { plan: self.plan.filter(filter), ..self }
@@ -102,56 +100,48 @@ impl Rows {
         self.with_weight(weight, cx)
     }
 
-    /// With a weight, that of one where there was none.
+    /// With a weight: one where there was none.
     pub fn positive(self, cx: &mut Cx) -> Rows {
-        match self.w {
-            Some(_) => self,
-            None => {
-                let weight = self.weight();
-                self.with_weight(weight, cx)
-            }
-        }
+        let weight = self.weight();
+        if self.w.is_some() { self } else { self.with_weight(weight, cx) }
     }
 
-    /// The rows as they are, whatever their weights.
+    /// Without the weight.
     pub fn unweighted(self) -> Rows {
-        match self.w {
-            None => self,
-            Some(_) => {
-                let columns = self.columns.iter().map(Column::pass).collect();
-                Rows::plain(self.plan.project(columns))
-            }
-        }
+        let columns = self.columns.iter().map(Column::pass).collect();
+        if self.w.is_none() { self } else { Rows::plain(self.plan.project(columns)) }
     }
 
-    /// Their value of a column, which is among the `known` ones at the same place.
+    /// Their value of one of the `known` columns.
     pub fn value(&self, known: &[NodeColumn], column: &NodeColumn) -> Expr {
         let at = known.iter().position(|known| known.name == column.name);
         at.map_or(E::null(), |at| self.columns[at].expr())
     }
 
-    pub fn ids(&self) -> Vec<ColId> {
-        self.columns.iter().chain(&self.w).map(|column| column.id).collect()
+    /// The rows as a summand.
+    pub fn summand(self) -> sum::Rows {
+        let ids = self.columns.iter().chain(&self.w).map(|column| column.id).collect();
+        (self.plan, ids)
     }
 
-    /// One relation of rows that all have weights, or all have none.
+    /// The union of rows that all have weights, or all have none.
     pub fn union(mut arms: Vec<Rows>, cx: &mut Cx) -> Result<Rows> {
         if arms.len() == 1 {
             return Ok(arms.remove(0));
         }
-        let first = arms.first().ok_or(Error::Bug("a recursion changes by nothing"))?;
+        let first = arms.first().ok_or(Error::Bug("a recursion without a change"))?;
         let fresh = |column: &Column, cx: &mut Cx| cx.ids.column(column.name.as_str());
         let columns: Vec<Column> = first.columns.iter().map(|column| fresh(column, cx)).collect();
         let w = first.w.as_ref().map(|w| fresh(w, cx));
-        let inputs = arms.into_iter().map(|rows| (rows.plan.clone(), rows.ids())).collect();
+        let inputs = arms.into_iter().map(Rows::summand).collect();
         let all = columns.iter().chain(&w).cloned().collect();
         Ok(Rows { plan: Plan::UnionAll(UnionAll { columns: all, inputs }), columns, w })
     }
 }
 
 impl Change<'_> {
-    /// The columns of a plan with these ids, in order; the product of the weights, where there are any, last.
-    pub fn fed(&self, plan: Plan, ids: &[ColId], weights: Vec<Column>, cx: &mut Cx) -> Rows {
+    /// The columns of a plan with these ids, in order; the product of the weights, if there are any, last.
+    pub fn output(&self, plan: Plan, ids: &[ColId], weights: Vec<Column>, cx: &mut Cx) -> Rows {
         let shown = ids.iter().zip(&self.known).map(|(id, known)| (cx.ids.column(known.name.as_str()), E::Column(*id)));
         let mut columns: Vec<(Column, Expr)> = shown.collect();
         let own = columns.iter().map(|(column, _)| column.clone()).collect();
@@ -172,16 +162,16 @@ impl Change<'_> {
         Ok(Rows { plan, columns, w })
     }
 
-    /// The condition that two rows are the same, so that the index of the table's identity serves.
+    /// The condition that two rows are the same, for which the index of the table's identity serves.
     pub fn same(&self, left: &Rows, right: &Rows, cx: &Cx) -> Expr {
         let side = |rows: &Rows, column: &NodeColumn| rows.value(&self.known, column);
         let identity = &cx.node().identity;
         identity::same_key(identity, &self.known, &|c| side(left, c), &|c| side(right, c))
     }
 
-    /// The rows, with a condition that holds where `other` has them.
+    /// The rows, with a condition that holds for those that `other` has.
     pub fn marked(&self, rows: Rows, other: Rows, cx: &mut Cx) -> (Rows, Expr) {
-        let mark = cx.ids.column("there");
+        let mark = cx.ids.column("found");
         let same = self.same(&other, &rows, cx);
         let columns = other.columns.iter().map(Column::pass).chain([(mark.clone(), E::bool(true))]).collect();
         let plan = rows.plan.clone().left_join(other.plan.project(columns), same);

@@ -1,15 +1,15 @@
-//! UNION: `T` is a set, and delete-and-rederive follows it.
+//! UNION: `T` is a set, and delete-and-rederive maintains it.
 //!
-//! 1. **gone**: what may have lost a derivation, and whatever in `T` follows from it. What is not gone has
-//!    kept a derivation from rows that are not gone either: by induction over the round in which it was
+//! 1. **deleted**: rows that may have lost a derivation, and all rows of `T` that follow from them. Any other row
+//!    retains a derivation from rows that are not deleted: by induction over the round in which it was
 //!    found, it is in `T'`.
-//! 2. **again**: of what is gone, what the base has or a step makes of rows that are not gone.
-//! 3. **come**: that, and what insertions derive from rows that are not gone; and whatever follows from it
-//!    and is not there. What `T'` has beyond `T ∖ gone` has a first derivation, from the base or from rows
-//!    of `T ∖ gone`: if it was in `T`, it is gone and found again, else it takes a row that was inserted.
+//! 2. **rederived**: the deleted rows that the base has or a step derives from rows that are not deleted.
+//! 3. **inserted**: those, and the rows that insertions derive from rows that are not deleted; and all that follow from
+//!    them and are not in the table. What `T'` has beyond `T ∖ deleted` has a first derivation, from the base or from rows
+//!    of `T ∖ deleted`: if it was in `T`, it is rederived, else the derivation takes a row that was inserted.
 //!
-//! Too much may be gone, for it is found again; too much may never come. Losses are followed before gains: a
-//! row that loses one derivation and gains another may owe the new one to itself.
+//! It is safe to delete too much, for it is rederived, but not to insert too much. Deletions are processed before
+//! insertions: a row that loses one derivation and gains another may be the source of the new one.
 
 use crate::error::Result;
 use crate::expr::Expr as E;
@@ -22,29 +22,29 @@ use super::Change;
 use super::parts::State;
 use super::rows::{Rows, Stored};
 
-/// What may leave, and what comes or comes back.
+/// The deleted and the inserted rows; those that are rederived are among both.
 pub fn moved(change: &Change, cx: &mut Cx) -> Result<(Stored, Stored)> {
-    let gone = change.gone(cx)?;
-    let again = change.again(&gone, cx)?;
-    let come = change.come(&gone, again, cx)?;
-    Ok((gone, come))
+    let deleted = change.deleted(cx)?;
+    let rederived = change.rederived(&deleted, cx)?;
+    let inserted = change.inserted(&deleted, rederived, cx)?;
+    Ok((deleted, inserted))
 }
 
 impl Change<'_> {
     /// Over-deletion.
-    fn gone(&self, cx: &mut Cx) -> Result<Stored> {
+    fn deleted(&self, cx: &mut Cx) -> Result<Stored> {
         let table = |scan: &Scan, cx: &mut Cx| self.own(scan, &self.table, cx);
         let mut first = self.base("<", cx);
         first.extend(self.terms(&table, [State::After, State::Deleted, State::Either], cx)?);
         let first = plain(first, cx)?;
         let first = self.stored(first, cx);
-        self.closure(("gone", "fixpoint: what may lose its derivations"), first, cx, |round, cx| {
+        self.closure(("deleted", "fixpoint: rows that may have lost a derivation"), first, cx, |round, cx| {
             let next = self.step(&|scan, cx| self.own(scan, round, cx), &|_| State::After, cx)?;
             Ok(self.stored(next, cx))
         })
     }
 
-    /// The rows that the table has.
+    /// Those of the rows that the table has.
     fn stored(&self, rows: Rows, cx: &mut Cx) -> Rows {
         let table = self.table.fresh(cx);
         let same = self.same(&table, &rows, cx);
@@ -52,31 +52,31 @@ impl Change<'_> {
         Rows { plan: Plan::join(vec![rows.plan, table.plan], vec![same]).project(columns), ..rows }
     }
 
-    /// What is gone and derived from what is not. Rows without NULLs are found by plain equality, which
-    /// indexes serve; the others follow in a step of their own.
-    fn again(&self, gone: &Stored, cx: &mut Cx) -> Result<Vec<Rows>> {
-        let law = "fixpoint: what is derived again";
+    /// Deleted rows that are derived from others. Rows without NULLs are found by plain equality, which
+    /// indexes serve; the others have a step of their own.
+    fn rederived(&self, deleted: &Stored, cx: &mut Cx) -> Result<Vec<Rows>> {
+        let law = "fixpoint: deleted rows that are derived again";
         let equal = |_: &NodeColumn, l: Expr, r: Expr| E::equals(l, r);
-        let again = self.derived(gone, gone, &equal, cx)?;
-        let rows = gone.fresh(cx);
-        let mut found = vec![Rows::plain(cx.step_if("again", law, again.plan, &rows.plan))];
+        let derived = self.derived(deleted, deleted, &equal, cx)?;
+        let rows = deleted.fresh(cx);
+        let mut found = vec![Rows::plain(cx.step_if("rederived", law, derived.plan, &rows.plan))];
         let nullable = rows.columns.iter().zip(&self.known).filter(|(_, known)| !known.not_null);
         let null: Vec<Expr> = nullable.map(|(column, _)| column.expr().is_absent()).collect();
         if !null.is_empty() {
             let nulls = rows.plan.clone().filter(E::any_of(null));
-            let nulls = cx.step_if("nulls", "fixpoint: what is gone and has a NULL", nulls, &rows.plan);
+            let nulls = cx.step_if("nulls", "fixpoint: deleted rows that have a NULL", nulls, &rows.plan);
             cx.seldom();
-            let again = self.derived(&Stored::of(nulls.clone())?, gone, &identity::equal_values, cx)?;
-            found.push(Rows::plain(cx.step_if("again", law, again.plan, &nulls)));
+            let derived = self.derived(&Stored::of(nulls.clone())?, deleted, &identity::equal_values, cx)?;
+            found.push(Rows::plain(cx.step_if("rederived", law, derived.plan, &nulls)));
         }
         Ok(found)
     }
 
-    /// The rows of `wanted` that the base has, or a step makes of rows that are not gone.
-    fn derived(&self, wanted: &Stored, gone: &Stored, same: Same, cx: &mut Cx) -> Result<Rows> {
+    /// The rows of `wanted` that the base has or the step derives from rows that are not deleted.
+    fn derived(&self, wanted: &Stored, deleted: &Stored, same: Same, cx: &mut Cx) -> Result<Rows> {
         let (base, ids) = &self.fixpoint.base;
-        let base = self.fed(base.clone(), ids, vec![], cx);
-        let step = self.step(&|scan, cx| self.rest(scan, gone, cx), &|_| State::After, cx)?;
+        let base = self.output(base.clone(), ids, vec![], cx);
+        let step = self.step(&|scan, cx| self.rest(scan, deleted, cx), &|_| State::After, cx)?;
         let mut arms = vec![];
         for made in [base, step] {
             let rows = wanted.fresh(cx);
@@ -89,33 +89,33 @@ impl Change<'_> {
     }
 
     /// Insertion.
-    fn come(&self, gone: &Stored, again: Vec<Rows>, cx: &mut Cx) -> Result<Stored> {
-        let rest = |scan: &Scan, cx: &mut Cx| self.rest(scan, gone, cx);
+    fn inserted(&self, deleted: &Stored, rederived: Vec<Rows>, cx: &mut Cx) -> Result<Stored> {
+        let rest = |scan: &Scan, cx: &mut Cx| self.rest(scan, deleted, cx);
         let mut new = self.base(">", cx);
         new.extend(self.terms(&rest, [State::After, State::Inserted, State::After], cx)?);
         let new = plain(new, cx)?;
-        let mut first = again;
-        first.push(self.missing(new, gone, cx));
+        let mut first = rederived;
+        first.push(self.missing(new, deleted, cx));
         let first = Rows::union(first, cx)?;
-        self.closure(("come", "fixpoint: what is found"), first, cx, |round, cx| {
+        self.closure(("inserted", "fixpoint: rederived and new rows"), first, cx, |round, cx| {
             let next = self.step(&|scan, cx| self.own(scan, round, cx), &|_| State::After, cx)?;
-            Ok(self.missing(next, gone, cx))
+            Ok(self.missing(next, deleted, cx))
         })
     }
 
-    /// The rows that the table does not have, or that are gone.
-    fn missing(&self, rows: Rows, gone: &Stored, cx: &mut Cx) -> Rows {
+    /// The rows that the table does not have, or that are deleted.
+    fn missing(&self, rows: Rows, deleted: &Stored, cx: &mut Cx) -> Rows {
         let columns: Vec<Column> = rows.columns.clone();
-        let (table, gone) = (self.table.fresh(cx), gone.fresh(cx));
-        let (rows, there) = self.marked(rows, table, cx);
-        let (rows, gone) = self.marked(rows, gone, cx);
-        let plan = rows.plan.filter(E::any_of(vec![E::Not(Box::new(there)), gone]));
+        let (table, deleted) = (self.table.fresh(cx), deleted.fresh(cx));
+        let (rows, stored) = self.marked(rows, table, cx);
+        let (rows, deleted) = self.marked(rows, deleted, cx);
+        let plan = rows.plan.filter(E::any_of(vec![E::Not(Box::new(stored)), deleted]));
         Rows { plan: plan.project(columns.iter().map(Column::pass).collect()), columns, w: None }
     }
 
-    /// The table without what is gone, read as a scan of the recursion.
-    fn rest(&self, scan: &Scan, gone: &Stored, cx: &mut Cx) -> Rows {
-        // The whole row is read, for what is gone is known by it; the columns that the step reads keep their ids.
+    /// The table without the deleted rows, read as a scan of the recursion.
+    fn rest(&self, scan: &Scan, deleted: &Stored, cx: &mut Cx) -> Rows {
+        // All columns are read, to find deleted rows by them; the columns that the step reads retain their ids.
         let own = |known: &NodeColumn| {
             let (column, _) = scan
                 .columns
@@ -129,14 +129,14 @@ impl Change<'_> {
         });
         let columns = columns.collect();
         let rows = self.table.read(columns, cx);
-        let gone = gone.fresh(cx);
-        let same = self.same(&gone, &rows, cx);
-        let plan = rows.plan.clone().filter(E::Not(Box::new(E::Exists(Box::new(gone.plan.filter(same))))));
+        let deleted = deleted.fresh(cx);
+        let same = self.same(&deleted, &rows, cx);
+        let plan = rows.plan.clone().filter(E::Not(Box::new(E::Exists(Box::new(deleted.plan.filter(same))))));
         Rows { plan, ..rows }
     }
 }
 
-/// When two values of a column count as one.
+/// The condition that two values of a column are equal.
 type Same<'s> = &'s dyn Fn(&NodeColumn, Expr, Expr) -> Expr;
 
 /// All rows, without weights.

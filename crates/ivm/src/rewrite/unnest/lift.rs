@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use crate::error::{Error, Result};
 use crate::expr::{Expr as Generic, Over};
 use crate::plan::{
-    Aggregate, AggregateCall, ColId, Column, Distinct, Expr, Ids, Plan, TopK, Unnest, Values, Window, reads,
+    Aggregate, AggregateCall, ColId, Column, Distinct, Expr, Ids, Plan, TopK, Unnest, Values, Window, equality, reads,
 };
 
 /// An outer expression, and one over the subquery's columns that it is compared with.
@@ -101,22 +101,6 @@ fn is_total(plan: &Plan) -> bool {
         Plan::Aggregate(a) => a.keys.is_empty(),
         Plan::Project(p) => is_total(&p.input),
         _ => false,
-    }
-}
-
-/// The sides of `a = b` of which one reads `own` columns alone and the other none; that one first.
-fn equality<'a>(e: &'a Expr, own: &BTreeSet<ColId>) -> Option<(&'a Expr, &'a Expr)> {
-    let Generic::Binary(op, l, r) = e else { return None };
-    let collated = e.any(&mut |e| matches!(e, Generic::Collate(..)));
-    if !op.is("=") || collated {
-        return None;
-    }
-    let inner = |e: &Expr| !reads(e).is_empty() && reads(e).is_subset(own);
-    let outer = |e: &Expr| reads(e).is_disjoint(own);
-    match () {
-        () if inner(r) && outer(l) => Some((l, r)),
-        () if inner(l) && outer(r) => Some((r, l)),
-        () => None,
     }
 }
 
