@@ -9,7 +9,7 @@ use ivm::bind;
 use ivm::dag::Dag;
 use ivm::memory::MemoryCatalog;
 use ivm::plan::{Ids, Plan, Relation};
-use ivm::rewrite::{reach, simplify, unnest};
+use ivm::rewrite::{restrict, simplify, unnest};
 use ivm::sql::ident::QName;
 use ivm::sql::print;
 use ivm::view::{Mask, View};
@@ -64,7 +64,7 @@ fn program(view: &View) -> Result<usize> {
 
 fn rewritten(plan: Plan, catalog: &MemoryCatalog, mut ids: Ids) -> Result<Plan> {
     let plan = simplify(unnest::unnest(plan, catalog, &mut ids)?);
-    Ok(simplify(reach::reach(plan, catalog, &mut ids)?))
+    Ok(simplify(restrict::restrict(plan, catalog, &mut ids)?))
 }
 
 fn deltas(c: &mut Criterion) {

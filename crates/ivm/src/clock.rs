@@ -1,32 +1,31 @@
-//! The clock: a relation of one row that says what `now()` is, and what it was when the tables were last
-//! brought up to date.
+//! The clock: a relation of one row with the value of `now()` at this refresh and at the previous one.
 //!
 //! A query that compares a column with the clock becomes a join with it (`bind::temporal`). So the state of such a
-//! query is that of any join, and time that passes is one more input that changes: `Δclock = {now} − {before}`.
+//! query is that of any join, and the clock is one more input that changes: `Δclock = {now} − {before}`.
 
 use crate::catalog::{ColumnType, Equality};
 use crate::plan::{Column, Ids, Plan, Relation, Scan};
 use crate::sql::ident::Ident;
 
-/// What the relation is called in SQL.
+/// The name of the relation in SQL.
 pub const CLOCK: &str = "pgtrickle_clock";
 /// Its columns, both of type [`TYPE`] and never null.
 pub const NOW: &str = "now";
 pub const BEFORE: &str = "before";
 pub const TYPE: &str = "timestamp with time zone";
 
-/// A scan of the time that it is, and its column.
+/// A scan of the current time, and its column.
 pub fn scan(ids: &mut Ids) -> (Plan, Column) {
     let column = ids.column(NOW);
     (reading(std::slice::from_ref(&column), NOW), column)
 }
 
-/// A scan that gives these columns the time that it is or was.
+/// A scan that gives these columns the current or the previous time.
 pub fn reading(columns: &[Column], time: &str) -> Plan {
     Plan::Scan(Scan { relation: Relation::Clock, columns: named(columns, time) })
 }
 
-/// A scan that gives some columns the time that it is, and others the time that it was.
+/// A scan that gives some columns the current time and others the previous one.
 pub fn both(now: &[Column], before: &[Column]) -> Plan {
     Plan::Scan(Scan { relation: Relation::Clock, columns: [named(now, NOW), named(before, BEFORE)].concat() })
 }

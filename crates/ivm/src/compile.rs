@@ -23,7 +23,7 @@ pub fn compile(query: &Query, catalog: &dyn Catalog, table: &QName, state: &dyn 
     let plan = bind::bind(query, catalog, &mut ids)?;
     let named = plan.relations();
     let plan = rewrite::simplify(rewrite::unnest::unnest(plan, catalog, &mut ids)?);
-    let plan = rewrite::simplify(rewrite::reach::reach(plan, catalog, &mut ids)?);
+    let plan = rewrite::simplify(rewrite::restrict::restrict(plan, catalog, &mut ids)?);
     Ok(naming(of_plan(plan, catalog, (table, state), ids)?, named))
 }
 

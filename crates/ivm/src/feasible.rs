@@ -1,7 +1,8 @@
-//! What PostgreSQL cannot do with the types of a plan's columns, found before a statement of ours fails over it.
+//! Plans that PostgreSQL cannot maintain because of the types of their columns, refused before a statement fails.
 //!
-//! It stores no rows whose type has no name. It groups by several columns by sorting or by hashing, so that one that can
-//! only be sorted does not go with one that can only be hashed; our programs group by the keys of joins, too.
+//! It cannot store rows whose type has no name. It groups by several columns either by sorting or by hashing, so that it
+//! cannot combine one that can only be sorted with one that can only be hashed; delta programs group by the keys of
+//! joins, too.
 
 use crate::catalog::{ColumnType, Equality};
 use crate::error::{Error, Result};
@@ -16,11 +17,11 @@ pub fn group_together<'a>(types: impl Iterator<Item = &'a ColumnType> + Clone) -
     !(lacks(|ty| ty.hashable) && lacks(|ty| ty.sortable))
 }
 
-/// Refuses a plan that groups by columns that do not go together.
+/// Refuses a plan that groups by columns that the server cannot combine.
 pub fn check_groups(plan: &Plan, types: &Types) -> Result<()> {
     let keys: Vec<ColId> = match plan {
         Plan::Aggregate(aggregate) => aggregate.keys.iter().map(|key| key.id).collect(),
-        Plan::Distinct(distinct) => distinct.input.columns().iter().map(|column| column.id).collect(),
+        Plan::Distinct(distinct) => distinct.input.ids().into_iter().collect(),
         Plan::Outer(outer) => compared(&outer.on.clone().conjuncts()),
         Plan::Semi(semi) => compared(&semi.on.clone().conjuncts()),
         _ => vec![],
@@ -28,8 +29,8 @@ pub fn check_groups(plan: &Plan, types: &Types) -> Result<()> {
     let keys = keys.into_iter().map(|id| types.get(id)).collect::<Result<Vec<_>>>()?;
     if !group_together(keys.into_iter()) {
         return Err(Error::unsupported(
-            "keys of types that can only be sorted beside others that can only be hashed",
-            "PostgreSQL cannot group by them together, as a delta must",
+            "keys of types that can only be sorted together with others that can only be hashed",
+            "PostgreSQL cannot group by both together, which a delta requires",
             "Cast one of them to text where it is compared or grouped by.",
         ));
     }
@@ -45,8 +46,8 @@ pub fn check_stored(nodes: &[Cut]) -> Result<()> {
     let internal = nodes.iter().rev().skip(1).flat_map(|node| &node.columns);
     match internal.into_iter().any(|column| matches!(column.ty.base.as_str(), "record" | "record[]")) {
         true => Err(Error::unsupported(
-            "a row without a type of its own, grouped by or kept",
-            "it must be stored to be followed, and PostgreSQL stores rows of named types only",
+            "a row without a named type that must be stored",
+            "an internal table holds it, and PostgreSQL stores rows of named types only",
             "Cast it to a composite type, or group by its columns.",
         )),
         false => Ok(()),

@@ -1,4 +1,4 @@
-//! Finding rows again: the conditions by which a row of a delta meets its row in a table.
+//! Identity conditions: how a row of a delta finds its row in a table.
 //!
 //! Columns that may be NULL, and whole rows, are looked up by `hash_record_extended(row(…), 0)` first and
 //! compared by value after it, so a collision costs a comparison and never a wrong row.
@@ -9,7 +9,7 @@ use crate::sql::ast::{Expr as SqlExpr, From, Item, Order, Query, Select, bare};
 use crate::sql::ident::{Ident, QName};
 use crate::view::{Identity, Node, NodeColumn};
 
-/// How the columns of one side are referred to.
+/// The expression for a column of one side.
 pub type Side<'a, C, Q> = &'a dyn Fn(&NodeColumn) -> Expr<C, Q>;
 
 /// The condition that two rows have the same identity.
@@ -26,7 +26,7 @@ pub fn same_row<C, Q>(identity: &Identity, columns: &[NodeColumn], left: Side<C,
     Expr::all(hash.chain(known.into_iter().flat_map(|column| same_image(column, left, right))).collect())
 }
 
-/// The condition that two rows agree in columns that hold an identity, which leads so that its index serves.
+/// The condition that two rows agree in columns that contain an identity, the index of which serves it.
 pub fn same_key<C, Q>(identity: &Identity, columns: &[NodeColumn], left: Side<C, Q>, right: Side<C, Q>) -> Expr<C, Q> {
     let leading: Vec<&NodeColumn> = match identity {
         Identity::HashedKey(names) => named(columns, names),
@@ -50,7 +50,7 @@ pub fn same_value<C, Q>(column: &NodeColumn, left: Side<C, Q>, right: Side<C, Q>
     equal_values(column, left(column), right(column))
 }
 
-/// The conditions that a user cannot tell two values apart.
+/// The conditions that two values look the same.
 fn same_image<C, Q>(column: &NodeColumn, left: Side<C, Q>, right: Side<C, Q>) -> Vec<Expr<C, Q>> {
     let text = || Expr::not_distinct(image(&column.ty, left(column)), image(&column.ty, right(column)));
     match column.ty.equality {
@@ -60,7 +60,7 @@ fn same_image<C, Q>(column: &NodeColumn, left: Side<C, Q>, right: Side<C, Q>) ->
     }
 }
 
-/// A value as a user sees it. A collation may take different texts for equal: byte order does not.
+/// The text of a value, by which users distinguish it. Different texts may be equal in a collation, but not in byte order.
 pub fn image<C, Q>(ty: &ColumnType, value: Expr<C, Q>) -> Expr<C, Q> {
     let text = value.cast("text");
     match ty.collation {
@@ -82,7 +82,7 @@ pub fn named<'a>(columns: &'a [NodeColumn], names: &[Ident]) -> Vec<&'a NodeColu
     columns.iter().filter(|column| names.contains(&column.name)).collect()
 }
 
-/// By what a row of a table is looked up: what its index has.
+/// The keys of the index by which a row of a table is looked up.
 pub fn keys(node: &Node) -> Vec<SqlExpr> {
     let hashed = |columns: &[&NodeColumn]| hash(columns, &plain).into_iter().collect();
     match &node.identity {
@@ -97,8 +97,8 @@ pub fn plain(column: &NodeColumn) -> SqlExpr {
     bare(column.name.as_str())
 }
 
-/// A delta in the order of that index: neighbours are found on the same pages, and the two signs of a key are
-/// neighbours. Those that are alike in all columns are, too, where it `repeats` some.
+/// A delta in the order of that index: neighbours are on the same pages of it, and the two signs of a key are
+/// neighbours; where the delta `repeats` rows, equal ones are, too.
 pub fn in_order(node: &Node, delta: Query, repeats: bool) -> Query {
     let ascending = |expr| Order { expr, direction: Direction::Ascending, nulls_first: None };
     let mut order = keys(node);
@@ -110,7 +110,7 @@ pub fn in_order(node: &Node, delta: Query, repeats: bool) -> Query {
     if order_by.is_empty() {
         return delta;
     }
-    // The server orders a query by its columns, but not by what is computed from them.
+    // A query can be ordered by its output columns, but not by expressions over them.
     if matches!(node.identity, Identity::Key(_)) && delta.order_by.is_empty() && delta.limit.is_none() {
         return Query { order_by, ..delta };
     }

@@ -1,8 +1,8 @@
 //! The operands of comparisons whose implicit casts PostgreSQL does not print: `x IN (SELECT y …)` and `USING (x)`.
 //!
-//! Which values are equal is said by the operator that PostgreSQL chooses and the types that it casts both sides to:
-//! of a `double precision` and a `numeric`, 1 and 1.000000000000000000001 are the same. Rows are counted by what is
-//! compared, so the casts must be there to see. PostgreSQL is asked for them, by a comparison that it prints in full.
+//! Equality depends on the operator that PostgreSQL chooses and on the types that it casts both sides to:
+//! of a `double precision` and a `numeric`, 1 and 1.000000000000000000001 are equal. Rows are counted by the compared
+//! values, so the casts must be explicit. PostgreSQL supplies them: it prints a comparison of columns of these types.
 
 use crate::catalog::{Catalog, ColumnType, Equality};
 use crate::error::{Error, Result};
@@ -16,8 +16,8 @@ pub type Typed<'a> = (Expr, &'a ColumnType);
 
 /// Both sides of `left op right`, cast as PostgreSQL casts them.
 pub fn compared(op: &Op, left: Typed, right: Typed, catalog: &dyn Catalog) -> Result<(Expr, Expr)> {
-    let asked = Generic::Binary(op.clone(), Box::new(col("l", "x")), Box::new(col("r", "x")));
-    cast(asked, left, right, catalog)
+    let comparison = Generic::Binary(op.clone(), Box::new(col("l", "x")), Box::new(col("r", "x")));
+    cast(comparison, left, right, catalog)
 }
 
 /// Both sides of a column that USING merges, cast to its type.
@@ -25,13 +25,13 @@ pub fn merged(left: Typed, right: Typed, catalog: &dyn Catalog) -> Result<(Expr,
     cast(Generic::call("coalesce", vec![col("l", "x"), col("r", "x")]), left, right, catalog)
 }
 
-fn cast(asked: ast::Expr, (l, left): Typed, (r, right): Typed, catalog: &dyn Catalog) -> Result<(Expr, Expr)> {
+fn cast(comparison: ast::Expr, (l, left): Typed, (r, right): Typed, catalog: &dyn Catalog) -> Result<(Expr, Expr)> {
     if left.name == right.name && left.equality != Equality::Missing {
         return Ok((l, r));
     }
     let typed = |ty: &ColumnType| Select { items: vec![Item::named(typed_null(ty), "x")], ..Select::default() };
     let from = [("l", left), ("r", right)].map(|(name, ty)| From::derived(Query::select(typed(ty)), name));
-    let items = vec![Item::named(asked, "c")];
+    let items = vec![Item::named(comparison, "c")];
     let query = Query::select(Select { items, from: from.into(), ..Select::default() });
     let unexpected = || Error::Bug("a comparison is printed as something else");
     let Body::Select(select) = catalog.printed(&query)?.body else { return Err(unexpected()) };
@@ -45,7 +45,7 @@ fn cast(asked: ast::Expr, (l, left): Typed, (r, right): Typed, catalog: &dyn Cat
     Ok((placed(left, &l)?, placed(right, &r)?))
 }
 
-/// What a side became, with `e` for the column that stood for it.
+/// A printed side, with `e` in the place of its column.
 fn placed(side: ast::Expr, e: &Expr) -> Result<Expr> {
     let mut query = |_: Query| Err(Error::Bug("a column that is cast by a query"));
     side.try_map(&mut |_| Ok(e.clone()), &mut query)

@@ -1,22 +1,22 @@
 //! The shape of a recursive step.
 //!
-//! A step reads its own rows along a *path* of filters, projections and joins, none of which meets them
-//! twice: `S(T)` is linear in `T`. What the path joins them with are the *parts* of the step; whatever
-//! operators a part is made of, only its rows matter, and `S` is linear in each part as well. So more rows
+//! A step reads its own rows along a *path* of filters, projections and joins, none of which reads them
+//! twice: `S(T)` is linear in `T`. The path joins them with the *parts* of the step; of a part only the rows matter, not
+//! its operators, and `S` is linear in each part as well. So more rows
 //! in `T` or in a part never mean fewer rows in `S(T)`.
 
 use std::collections::BTreeSet;
 
 use crate::bind::refuse;
 use crate::error::Result;
-use crate::plan::{ColId, Column, Expr, Fixpoint, Plan, Relation, Scan};
+use crate::plan::{ColId, Expr, Fixpoint, Plan, Relation, Scan, equality};
 use crate::render::unique;
 use crate::sql::ident::Ident;
 
 /// The name of a recursive CTE, numbered where several are nested.
 pub const RECURSION: &str = "recursion";
 
-/// What a recursion is called outside of its fixpoint, where only its row type matters.
+/// The name of a recursion outside of its fixpoint, where only its row type matters.
 pub fn free_name(number: u32) -> Ident {
     Ident::new(format!("{RECURSION}{number}"))
 }
@@ -32,16 +32,16 @@ impl Fixpoint {
         self.names().iter().position(|own| own == name)
     }
 
-    /// What its step joins its own rows with.
+    /// The plans that its step joins its own rows with.
     pub fn parts(&self) -> Vec<&Plan> {
         let mut parts = vec![];
         along(&self.step.0, self.number, &mut |input| parts.push(input));
         parts
     }
 
-    /// Its step without the operators on the path that change nothing for a set: how often a row is made does
-    /// not matter, so that a semi join is the join, and a duplicate elimination its input, where duplicates are
-    /// `alike`: else the step could tell them apart.
+    /// Its step without the operators on the path that are redundant for a set, to which duplicates do not matter: a
+    /// semi join becomes a join, a duplicate elimination its input, unless duplicates may look different (`alike`),
+    /// which the step could distinguish.
     pub fn on_a_path(mut self, alike: &dyn Fn(&Plan) -> bool) -> Fixpoint {
         if !self.all {
             self.step.0 = plain(self.step.0, self.number, alike);
@@ -55,12 +55,12 @@ pub fn reads(plan: &Plan, number: u32) -> bool {
     plan.reads(&Relation::Recursion(number))
 }
 
-/// Whether a plan has a recursion in it that a LIMIT may be needed to end.
+/// Whether a plan has a recursion that may end only by a LIMIT.
 pub fn may_be_endless(plan: &Plan) -> bool {
     matches!(plan, Plan::Fixpoint(f) if f.all) || plan.inputs().into_iter().any(may_be_endless)
 }
 
-/// Calls `f` for every part beside the path.
+/// Calls `f` for every part.
 fn along<'a>(plan: &'a Plan, number: u32, f: &mut impl FnMut(&'a Plan)) {
     match reads(plan, number) {
         true => plan.inputs().into_iter().for_each(|input| along(input, number, f)),
@@ -75,7 +75,7 @@ fn plain(plan: Plan, number: u32, alike: &dyn Fn(&Plan) -> bool) -> Plan {
     match plan.map_inputs(&mut |input| plain(input, number, alike)) {
         Plan::Distinct(d) if alike(&d.input) => d.input,
         Plan::Semi(s) if !s.anti && reads(&s.left, number) => {
-            let columns = s.left.columns().iter().map(Column::pass).collect();
+            let columns = s.left.pass();
             Plan::join(vec![s.left, s.right], vec![s.on]).project(columns)
         }
         other => other,
@@ -130,27 +130,18 @@ pub fn lookup(fixpoint: &Fixpoint) -> BTreeSet<usize> {
     places
 }
 
-/// Calls `f` for every column of `own` that a predicate over it compares with an expression without it.
+/// Calls `f` for every column of `own` that a predicate equates with an expression over other columns.
 fn compared(plan: &Plan, own: &Scan, f: &mut impl FnMut(ColId)) {
     let predicates: Vec<&Expr> = match plan {
         Plan::Join(join) => join.predicates.iter().collect(),
         Plan::Filter(filter) => vec![&filter.predicate],
         _ => vec![],
     };
-    let below = |id: &ColId| own.columns.iter().any(|(column, _)| column.id == *id);
+    let columns = own.columns.iter().map(|(column, _)| column.id).collect();
     for predicate in predicates.into_iter().flat_map(|predicate| predicate.clone().conjuncts()) {
-        let Expr::Binary(op, l, r) = predicate else { continue };
-        if !op.is("=") {
-            continue;
-        }
-        for (one, other) in [(&*l, &*r), (&*r, &*l)] {
-            if let Expr::Column(id) = one
-                && below(id)
-                && !other.columns().is_empty()
-                && !other.columns().into_iter().any(below)
-            {
-                f(*id);
-            }
+        match equality(&predicate, &columns) {
+            Some((other, Expr::Column(id))) if !other.columns().is_empty() => f(*id),
+            _ => {}
         }
     }
     plan.inputs().into_iter().for_each(|input| compared(input, own, f));

@@ -41,7 +41,7 @@ pub struct Node {
     pub upkeep: Vec<Upkeep>,
     /// For a node with a fixpoint on top, the relations that its step joins its own rows with; else empty.
     pub parts: Vec<Part>,
-    /// Columns by which programs look up rows of its table, beside its identity.
+    /// Columns by which programs look up rows of its table, other than its identity.
     pub lookup: Vec<Ident>,
 }
 

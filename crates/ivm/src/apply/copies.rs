@@ -1,4 +1,4 @@
-//! Rows that may repeat: a row is all its columns, and its copies cannot be told apart.
+//! Rows that may repeat: a row is all its columns, and its copies are interchangeable.
 //!
 //! A weight of `−n` deletes exactly `n` copies, whichever, chosen by their physical place: they were found by hash and
 //! compared by image.

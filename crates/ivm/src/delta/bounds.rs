@@ -5,9 +5,9 @@
 //! two a row met, both cancel unless a [`Comparison`] flips: only the rows of P between the two bounds are read, a range
 //! that an index serves.
 //!
-//! There are two ways to the old and the new row. Of the clock they can be read side by side, both always exist, and
-//! its values are ordered in one way: the delta needs no steps (`clock`). Any other row has a delta that may lack
-//! either, and steps tell (`steps`).
+//! The old and the new row are read in two ways. Those of the clock are columns of one relation, both always exist, and
+//! their values are ordered in one way: the delta needs no steps (`clock`). The delta of any other row may lack either,
+//! which steps find out (`steps`).
 
 mod clock;
 mod steps;

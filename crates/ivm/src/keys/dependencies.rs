@@ -19,10 +19,10 @@ impl Dependencies {
         self.add([b].into(), [a].into());
     }
 
-    /// `id` is the value of this expression. A column passed on determines its original as well.
+    /// `id` is the value of this expression. A column that is passed on determines its original as well.
     ///
-    /// Equal arguments give equal results only of functions that cannot see how equal values differ, so
-    /// that a computed column counts as determined just by columns that it is equal to, or by nothing.
+    /// Functions may distinguish equal values that look different, so that equal arguments need not give equal
+    /// results: a computed column is determined only by columns that it is equal to, or if it is constant.
     pub fn add_computed(&mut self, id: ColId, e: &Expr) {
         match e {
             Expr::Column(original) if *original == id => {}
@@ -41,7 +41,7 @@ impl Dependencies {
         Dependencies(self.0.into_iter().filter(|(given, _)| !given.is_disjoint(not_null)).collect())
     }
 
-    /// All columns that `given` determines, itself included.
+    /// All columns that `given` determines, `given` included.
     pub fn closure(&self, given: &BTreeSet<ColId>) -> BTreeSet<ColId> {
         let mut all = given.clone();
         loop {
@@ -57,7 +57,7 @@ impl Dependencies {
         }
     }
 
-    /// The key without columns that the rest of it determines; later ones go first.
+    /// The key without columns that the rest of it determines; later ones are dropped first.
     pub fn reduced(&self, key: BTreeSet<ColId>) -> BTreeSet<ColId> {
         let columns: Vec<ColId> = key.iter().rev().copied().collect();
         self.reduced_in_order(key, &columns)
@@ -73,8 +73,7 @@ impl Dependencies {
         key
     }
 
-    /// A key of the same rows made of `output` columns: each lost column is replaced by an equal one, or
-    /// all by the columns that determine them.
+    /// A key of the same rows over `output` columns: each dropped column is replaced by one that determines it.
     pub fn within(&self, key: &BTreeSet<ColId>, output: &BTreeSet<ColId>) -> Option<BTreeSet<ColId>> {
         let replacement = |column: ColId| {
             let mut candidates = std::iter::once(column).chain(output.iter().copied());

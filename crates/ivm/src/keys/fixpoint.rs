@@ -1,5 +1,5 @@
-//! Facts of a fixpoint: a column is never null when the base never makes it so, nor a step from rows
-//! that have it; a set has its whole rows as a key.
+//! Facts of a fixpoint: a column is never null when it is not null in the base, nor in the step over rows
+//! in which it is not; a set has its whole rows as a key.
 
 use std::collections::BTreeSet;
 
@@ -17,11 +17,11 @@ pub fn found(fixpoint: &Fixpoint, catalog: &dyn Catalog) -> Result<Known> {
     let mut not_null = places(&fixpoint.base.0, &fixpoint.base.1)?;
     loop {
         let step = assuming(fixpoint, &not_null);
-        let kept: BTreeSet<usize> = places(&step, &fixpoint.step.1)?.intersection(&not_null).copied().collect();
-        if kept == not_null {
+        let still: BTreeSet<usize> = places(&step, &fixpoint.step.1)?.intersection(&not_null).copied().collect();
+        if still == not_null {
             break;
         }
-        not_null = kept;
+        not_null = still;
     }
     let all: BTreeSet<ColId> = fixpoint.columns.iter().map(|column| column.id).collect();
     Ok(Known {
@@ -37,8 +37,7 @@ fn assuming(fixpoint: &Fixpoint, not_null: &BTreeSet<usize>) -> Plan {
         let known =
             scan.columns.iter().filter(|(_, name)| fixpoint.place(name).is_some_and(|at| not_null.contains(&at)));
         let conditions: Vec<Expr> = known.map(|(column, _)| column.expr().is_present()).collect();
-        let rows = Plan::Scan(scan.clone());
-        if conditions.is_empty() { rows } else { rows.filter(Expr::all(conditions)) }
+        Plan::Scan(scan.clone()).filter_all(conditions)
     };
     recursion::replaced(&fixpoint.step.0, fixpoint.number, &restricted)
 }

@@ -1,11 +1,11 @@
 //! Facts of filters and joins.
 //!
 //! A set of columns is a key of a join when it determines a key of every input: `R ⋈ S` on the key of
-//! `S` keeps the keys of `R`, without that it has both.
+//! `S` retains the keys of `R`, without that it has both.
 
 use std::collections::BTreeSet;
 
-use super::{Known, MOST, not_null};
+use super::{Known, MOST_KEYS, not_null};
 use crate::plan::{ColId, Expr};
 
 /// The rows for which the predicates are true.
@@ -28,11 +28,8 @@ pub fn joined(inputs: Vec<Known>, predicates: &[Expr]) -> Known {
     let mut combinations: Vec<BTreeSet<ColId>> = vec![BTreeSet::new()];
     let mut all = Known::default();
     for input in inputs {
-        let with = |key: &BTreeSet<ColId>| {
-            let chosen: Vec<BTreeSet<ColId>> = combinations.iter().map(|chosen| chosen | key).collect();
-            chosen
-        };
-        combinations = input.keys.iter().flat_map(with).take(MOST).collect();
+        let with = |key| combinations.iter().map(move |chosen: &BTreeSet<ColId>| chosen | key);
+        combinations = input.keys.iter().flat_map(with).take(MOST_KEYS).collect();
         all.not_null.extend(input.not_null);
         all.dependencies.extend(input.dependencies);
     }
@@ -47,7 +44,7 @@ pub fn joined(inputs: Vec<Known>, predicates: &[Expr]) -> Known {
     known
 }
 
-/// Left rows without a match meet a row of nulls, each once.
+/// Left rows without a match have one row of nulls each.
 pub fn left_joined(left: Known, right: Known, on: &Expr) -> Known {
     let mut matching = filtered(right.clone(), std::slice::from_ref(on));
     matching.dependencies.extend(left.dependencies.clone());

@@ -1,8 +1,8 @@
-//! What a plan's output is known to satisfy: columns that are never null, columns that are unique.
+//! Facts about a plan's output: columns that are never null, columns that are unique.
 //!
-//! Behind both stand functional dependencies `X → Y`: two rows that agree on `X` agree on `Y`. They come
-//! from keys, from `a = b` and `a = 1`, and from computed columns, and they outlive projections that
-//! drop their columns. "Agree" is the type's equality, as in GROUP BY: nulls agree with each other.
+//! Both derive from functional dependencies `X → Y`: two rows that agree on `X` agree on `Y`. Keys, `a = b`, `a = 1`
+//! and computed columns give dependencies, which hold below projections that drop their columns, too.
+//! "Agree" is the type's equality, as in GROUP BY: nulls agree with each other.
 
 mod dependencies;
 mod fixpoint;
@@ -23,7 +23,7 @@ use dependencies::Dependencies;
 pub struct Facts {
     /// Output columns that are never null.
     pub not_null: BTreeSet<ColId>,
-    /// Sets of output columns of which no two rows agree; the empty set: at most one row. Better ones first.
+    /// Sets of output columns of which no two rows agree; the empty set: at most one row. Preferred ones first.
     pub keys: Vec<BTreeSet<ColId>>,
 }
 
@@ -33,7 +33,7 @@ pub fn facts(plan: &Plan, catalog: &dyn Catalog) -> Result<Facts> {
     Ok(Facts { not_null: known.not_null, keys: known.keys })
 }
 
-/// The columns that are the same in any two rows that agree on `given`.
+/// The columns in which any two rows agree that agree on `given`.
 pub fn determined(plan: &Plan, given: &BTreeSet<ColId>, catalog: &dyn Catalog) -> Result<BTreeSet<ColId>> {
     Ok(known(plan, catalog)?.dependencies.closure(given))
 }
@@ -42,8 +42,8 @@ pub use join::{equal_columns, fixed_column};
 pub use not_null::{implied as implied_not_null, is_not_null};
 pub use window::count;
 
-/// Keys beyond this many are forgotten.
-const MOST: usize = 8;
+/// The most keys of a plan; more are ignored.
+const MOST_KEYS: usize = 8;
 
 #[derive(Clone, Default)]
 struct Known {
@@ -55,7 +55,7 @@ struct Known {
 impl Known {
     fn add_key(&mut self, key: BTreeSet<ColId>) {
         let implied = self.keys.iter().any(|known| known.is_subset(&key));
-        if !implied && self.keys.len() < MOST {
+        if !implied && self.keys.len() < MOST_KEYS {
             self.keys.retain(|known| !key.is_subset(known));
             self.keys.push(key);
         }
@@ -96,21 +96,21 @@ fn known(plan: &Plan, catalog: &dyn Catalog) -> Result<Known> {
         Plan::Aggregate(aggregate) => grouped(aggregate, known(&aggregate.input, catalog)?),
         Plan::Distinct(distinct) => {
             let mut known = known(&distinct.input, catalog)?;
-            let all = distinct.input.columns().into_iter().map(|column| column.id).collect();
+            let all = distinct.input.ids();
             known.add_key(known.dependencies.reduced(all));
             known
         }
         Plan::Semi(semi) => known(&semi.left, catalog)?,
         Plan::Window(window) => window::windowed(window, known(&window.input, catalog)?),
         Plan::TopK(top) => window::limited(top, known(&top.input, catalog)?),
-        // One row may become many.
+        // One row may become several.
         Plan::Expand(_) => Known::default(),
         Plan::Unnest(unnest) => unnested(unnest, known(&unnest.input, catalog)?),
         Plan::Fixpoint(fixpoint) => fixpoint::found(fixpoint, catalog)?,
     })
 }
 
-/// One row may become many, which their number tells apart.
+/// One row may become several, distinguished by their number.
 fn unnested(unnest: &Unnest, input: Known) -> Known {
     let mut known = Known { not_null: input.not_null, keys: vec![], dependencies: input.dependencies };
     let Some((place, _)) = unnest.columns.last().filter(|_| unnest.ordinality) else { return known };

@@ -1,4 +1,4 @@
-//! When an expression cannot be null, and which columns a condition keeps from being null.
+//! When an expression cannot be null, and which columns a condition excludes from being null.
 
 use std::collections::BTreeSet;
 
@@ -61,7 +61,7 @@ fn is_comparison(plain: bool, symbol: &str) -> bool {
     plain && matches!(symbol, "=" | "<>" | "<" | "<=" | ">" | ">=")
 }
 
-/// A literal under casts that keep it from null. Casts of other values can make a null: that of the
+/// A literal under casts that cannot make it null. Casts of other values can: that of the
 /// `jsonb` value `null` to an integer does.
 fn is_constant(e: &Expr) -> bool {
     match e {
@@ -76,17 +76,7 @@ fn is_null(e: &Expr) -> bool {
 }
 
 fn is_plain_type(ty: &str) -> bool {
+    const PLAIN: &str = "smallint,integer,bigint,numeric,real,double precision,text,boolean,character varying";
     let base = ty.split('(').next().unwrap_or(ty);
-    matches!(
-        base,
-        "smallint"
-            | "integer"
-            | "bigint"
-            | "numeric"
-            | "real"
-            | "double precision"
-            | "text"
-            | "boolean"
-            | "character varying"
-    )
+    PLAIN.split(',').any(|plain| plain == base)
 }

@@ -1,4 +1,4 @@
-//! Facts hold: on random plans over random tables, and where they matter most.
+//! `law_*`: facts hold on random plans over random tables.
 
 use proptest::prelude::*;
 

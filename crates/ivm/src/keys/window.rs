@@ -9,7 +9,7 @@ use crate::plan::{ColId, Expr, TopK, Window};
 /// Calls that are never null, whatever their frame.
 const NEVER_NULL: [&str; 6] = ["count", "cume_dist", "dense_rank", "percent_rank", "rank", "row_number"];
 
-/// The rows stay apart as they were; those that were not have a number in their partition.
+/// Keys of the input are keys of the output; without one, the number of a row in its partition is.
 pub fn windowed(window: &Window, mut known: Known) -> Known {
     let keyless = known.keys.is_empty();
     for (column, call) in &window.calls {
@@ -25,19 +25,18 @@ pub fn windowed(window: &Window, mut known: Known) -> Known {
     known
 }
 
-/// Some of the rows; one of each partition at most where the limit says so.
+/// Some of the rows; at most one of each partition where the limit is one.
 pub fn limited(top: &TopK, mut known: Known) -> Known {
     let one = top.limit.as_ref().and_then(count).is_some_and(|limit| limit <= 1);
     if one && !top.ties {
         let partition: BTreeSet<ColId> = top.partition.iter().copied().collect();
-        let all = top.input.columns().into_iter().map(|column| column.id).collect();
-        known.dependencies.add(partition.clone(), all);
+        known.dependencies.add(partition.clone(), top.input.ids());
         known.add_key(known.dependencies.reduced(partition));
     }
     known
 }
 
-/// The constant number of rows that a LIMIT is.
+/// The number of rows of a constant LIMIT.
 pub fn count(limit: &Expr) -> Option<i64> {
     match limit {
         E::Literal(Literal::Number(digits) | Literal::String(digits)) => digits.parse().ok(),

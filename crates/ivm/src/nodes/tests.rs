@@ -1,4 +1,4 @@
-//! Which nodes a query becomes, and what their tables hold.
+//! The nodes of queries and the columns of their tables.
 
 use crate::canon;
 use crate::compile::compile;
@@ -28,13 +28,13 @@ fn calls_share_counters() {
 }
 
 #[test]
-fn a_numeric_without_a_scale_counts_its_scales() {
+fn numeric_without_scale_counts_scales() {
     let view = view("SELECT avg(t.x) AS a FROM public.t");
     assert_eq!(columns(&view), [vec!["n", "avg_count", "avg_scales", "avg_sum"], vec!["a"]]);
 }
 
 #[test]
-fn truths_are_counted() {
+fn bool_aggregates_count_true_values() {
     let view = view(
         "SELECT t.k, bool_and((t.k > 1)) AS a, bool_or((t.k > 1)) AS o, every((t.id > 1)) AS e FROM public.t GROUP BY t.k",
     );
@@ -45,7 +45,7 @@ fn truths_are_counted() {
 }
 
 #[test]
-fn a_complete_output_is_its_own_state() {
+fn complete_output_is_its_own_state() {
     let shown = view("SELECT count(*) AS n, t.k, max(t.y) AS m FROM public.t GROUP BY t.k");
     assert_eq!(columns(&shown), [vec!["n", "k", "m"]]);
     assert_eq!(shown.nodes[0].identity, Identity::HashedKey(vec![Ident::new("k")]));
@@ -53,7 +53,7 @@ fn a_complete_output_is_its_own_state() {
 }
 
 #[test]
-fn the_same_aggregate_twice_is_one_node() {
+fn equal_aggregates_share_a_node() {
     let view = view(
         "WITH q AS (SELECT t.k, count(*) AS n FROM public.t GROUP BY t.k) SELECT a.k, b.n FROM (q a JOIN q b ON ((a.k = b.n)))",
     );
@@ -61,13 +61,13 @@ fn the_same_aggregate_twice_is_one_node() {
 }
 
 #[test]
-fn keys_that_look_different_show_one_that_is_there() {
+fn key_with_several_looks_shows_an_existing_one() {
     let view = view("SELECT DISTINCT t.x FROM public.t");
     assert_eq!(columns(&view), [vec!["x", "n", "x_look"], vec!["x"]]);
 }
 
 #[test]
-fn long_texts_are_found_by_their_hash() {
+fn long_texts_are_hashed() {
     let hashed = view("SELECT DISTINCT t.y FROM public.t");
     assert_eq!(hashed.nodes[0].identity, Identity::HashedKey(vec![Ident::new("y")]));
     assert_eq!(view("SELECT t.y, t.id FROM public.t").nodes[0].identity, Identity::Key(vec![Ident::new("id")]));

@@ -1,4 +1,4 @@
-//! Which steps are linear, and by what columns they find their own rows.
+//! Which steps are linear, and by which columns they look up their own rows.
 
 use crate::error::{Error, Result};
 use crate::memory::MemoryCatalog;
@@ -22,7 +22,7 @@ fn walk(union: &str, step: &str) -> String {
 }
 
 #[test]
-fn steps_that_are_not_linear_are_refused() {
+fn nonlinear_steps_are_refused() {
     let joined = "FROM (w w_1 JOIN public.edges e ON ((e.a = w_1.a)))";
     for (union, step, construct) in [
         (
@@ -54,9 +54,9 @@ fn steps_that_are_not_linear_are_refused() {
     }
 }
 
-/// Of 1.0 and 1.00 a set keeps the one that it finds first.
+/// Of 1.0 and 1.00 a set would retain the one that it finds first.
 #[test]
-fn equal_values_of_a_set_look_alike() {
+fn set_of_values_with_several_looks_is_refused() {
     let sql = |union| {
         format!(
             "WITH RECURSIVE w(p) AS (SELECT prices.price FROM public.prices {union} \
@@ -67,9 +67,9 @@ fn equal_values_of_a_set_look_alike() {
     assert_eq!(compiled(&sql("UNION ALL")).unwrap().nodes[0].identity, Identity::Bag);
 }
 
-/// For a set, DISTINCT is nothing and a semi join a join.
+/// For a set, DISTINCT is redundant and a semi join is a join.
 #[test]
-fn a_step_finds_its_rows_by_what_it_joins() {
+fn step_looks_up_rows_by_join_columns() {
     let step = "SELECT DISTINCT e.b FROM (w w_1 JOIN public.edges e ON ((e.a = w_1.a))) \
                 WHERE (EXISTS ( SELECT 1 FROM public.prices p WHERE (p.a = e.b)))";
     let view = compiled(&walk("UNION", step)).unwrap();

@@ -1,4 +1,4 @@
-//! Plans to equal plans: `eval(simplify(p)) = eval(p)`, column ids and output names kept.
+//! Plans to equal plans: `eval(simplify(p)) = eval(p)`, with the same column ids and output names.
 //!
 //! | rule | file |
 //! |---|---|
@@ -10,12 +10,12 @@
 //! | filters over partitions sink below windows | `filter` |
 //! | a bound on a row number makes a top-k of a window's input | `window` |
 //! | unions of unions become one; a DISTINCT needs none below | `union` |
-//! | what nobody reads is not computed; windows and top-k keep on top the projection that says what is read | `prune` |
+//! | columns that nothing reads are not computed; windows and top-k retain the projection on top of them | `prune` |
 //!
-//! Two more rules ask the catalog, and are applied once: `unnest` before all others, `reach` after them. The last one,
-//! `bounds`, is applied to the plan of each node.
+//! Two more rules read the catalog and run once: `unnest` before all others, `restrict` after them. The last one,
+//! `bounds`, runs on the plan of each node.
 //!
-//! Views, CTEs and subqueries in FROM thus vanish into one flat join over scans, so that a delta joins
+//! Views, CTEs and subqueries in FROM thus become one flat join over scans, so that a delta joins
 //! base tables, never intermediate results.
 
 pub mod bounds;
@@ -23,7 +23,7 @@ mod filter;
 mod join;
 mod project;
 mod prune;
-pub mod reach;
+pub mod restrict;
 mod semi;
 mod union;
 pub mod unnest;
@@ -34,11 +34,11 @@ use std::collections::BTreeSet;
 use crate::expr::Expr as Generic;
 use crate::plan::{ColId, Column, Distinct, Expr, Plan, Project, reads};
 
-/// One rule makes room for another: a window that nobody reads vanishes, and what it parted meets. Each time less is left
-/// to do, so that few passes are enough; whether they are is what `law_simplify_is_idempotent` asks.
+/// One rule makes another applicable: a window that nothing reads vanishes, and the projections around it merge. Few
+/// passes are enough, which `law_simplify_is_idempotent` checks.
 const PASSES: usize = 8;
 
-/// The plan in the shape that the laws like best.
+/// The plan in the shape from which the delta laws make the least SQL.
 pub fn simplify(plan: Plan) -> Plan {
     let mut plan = pass(plan);
     for _ in 1..PASSES {
@@ -53,7 +53,7 @@ pub fn simplify(plan: Plan) -> Plan {
 
 fn pass(plan: Plan) -> Plan {
     let plan = bottom_up(plan);
-    let output = plan.columns().into_iter().map(|column| column.id).collect();
+    let output = plan.ids();
     prune::prune(plan, &output)
 }
 
@@ -82,15 +82,15 @@ fn with_read<E>(
     f(plan, read)
 }
 
-/// Whether a projection may go elsewhere: the one on top of a window or a top-k is what its node holds.
+/// Whether a projection may be moved: the one on top of a window or a top-k has the columns that its node stores.
 fn movable(project: &Project) -> bool {
     !matches!(project.input, Plan::Window(_) | Plan::TopK(_))
 }
 
-/// Expressions grow no larger than this many nodes by putting others into them.
+/// The most nodes of an expression into which others are substituted.
 const SIZE: usize = 500;
 
-/// The expression with computed columns replaced by what computes them; `None` when it would get too
+/// The expression with computed columns replaced by their definitions; `None` when it would get too
 /// large or a subquery may read the columns.
 fn substituted(e: &Expr, columns: &[(Column, Expr)]) -> Option<Expr> {
     let grown: usize = e.columns().into_iter().filter_map(|id| definition(*id, columns)).map(size).sum();
@@ -98,10 +98,14 @@ fn substituted(e: &Expr, columns: &[(Column, Expr)]) -> Option<Expr> {
     fits.then(|| substitute(e, columns))
 }
 
-/// The expression with computed columns replaced by what computes them, at any size.
+/// The expression with computed columns replaced by their definitions, at any size.
 fn substitute(e: &Expr, columns: &[(Column, Expr)]) -> Expr {
-    let mut column = |id: ColId| Ok(definition(id, columns).cloned().unwrap_or(Generic::Column(id)));
-    let mapped: crate::Result<Expr> = e.clone().try_map(&mut column, &mut |query: Plan| Ok(query));
+    mapped(e, &mut |id| definition(id, columns).cloned().unwrap_or(Generic::Column(id)))
+}
+
+/// The expression with each of its columns, outside of subqueries, replaced by an expression.
+fn mapped(e: &Expr, column: &mut dyn FnMut(ColId) -> Expr) -> Expr {
+    let mapped: crate::Result<Expr> = e.clone().try_map(&mut |id| Ok(column(id)), &mut |query: Plan| Ok(query));
     // Neither of the mappers fails.
     mapped.unwrap_or_else(|_| e.clone())
 }

@@ -1,12 +1,13 @@
-//! Columns that nobody reads are not read: `π(R) = π(R')` where `R'` lacks other columns.
+//! Columns that nothing reads are dropped: `π(R) = π(R')` where `R'` lacks other columns.
 //!
-//! What a scan reads is what its source captures, so a narrow plan makes writers cheaper.
+//! A source captures the columns that a scan reads, so a narrow plan makes writers cheaper.
 
 use std::collections::BTreeSet;
 
 use super::{project, semi};
 use crate::plan::{
     Aggregate, ColId, Column, Distinct, Expr, Filter, Fixpoint, Join, Outer, Plan, Project, Semi, UnionAll, Window,
+    reads,
 };
 
 /// The plan with the `needed` columns among its output, and as few others as its operators allow.
@@ -18,11 +19,11 @@ pub fn prune(plan: Plan, needed: &BTreeSet<ColId>) -> Plan {
             Plan::Scan(scan)
         }
         Plan::Values(mut values) => {
-            let kept: Vec<bool> = values.columns.iter().map(wanted).collect();
+            let is_wanted: Vec<bool> = values.columns.iter().map(wanted).collect();
             values.columns.retain(wanted);
             for row in &mut values.rows {
-                let mut kept = kept.iter();
-                row.retain(|_| kept.next().is_some_and(|kept| *kept));
+                let mut is_wanted = is_wanted.iter();
+                row.retain(|_| is_wanted.next().is_some_and(|wanted| *wanted));
             }
             Plan::Values(values)
         }
@@ -49,7 +50,7 @@ pub fn prune(plan: Plan, needed: &BTreeSet<ColId>) -> Plan {
         Plan::UnionAll(u) => union(u, needed),
         Plan::Aggregate(a) => aggregate(*a, needed),
         Plan::Distinct(d) => {
-            let all = d.input.columns().into_iter().map(|column| column.id).collect();
+            let all = d.input.ids();
             Plan::Distinct(Box::new(Distinct { input: prune(d.input, &all) }))
         }
         Plan::Semi(s) => {
@@ -77,7 +78,7 @@ pub fn prune(plan: Plan, needed: &BTreeSet<ColId>) -> Plan {
             let read = with(needed, plan.expressions());
             plan.map_inputs(&mut |input| prune(input, &read))
         }
-        // What a round makes of a row may depend on any of its columns.
+        // The rows that a round derives from a row may depend on any of its columns.
         Plan::Fixpoint(f) => {
             let arm = |(plan, ids): (Plan, Vec<ColId>)| (prune(plan, &ids.iter().copied().collect()), ids);
             let Fixpoint { number, columns, base, step, all } = *f;
@@ -86,11 +87,12 @@ pub fn prune(plan: Plan, needed: &BTreeSet<ColId>) -> Plan {
     }
 }
 
-/// Without the columns that only the operator itself reads: a node does not keep them.
+/// Without the columns that only the operator itself reads: its node does not store them.
 fn narrow(plan: Plan, needed: &BTreeSet<ColId>) -> Plan {
-    let (columns, all) = (plan.columns(), plan.columns().len());
-    let kept: Vec<_> = columns.iter().filter(|column| needed.contains(&column.id)).map(Column::pass).collect();
-    if kept.len() < all { plan.project(kept) } else { plan }
+    let mut columns = plan.pass();
+    let all = columns.len();
+    columns.retain(|(column, _)| needed.contains(&column.id));
+    if columns.len() < all { plan.project(columns) } else { plan }
 }
 
 fn union(union: UnionAll, needed: &BTreeSet<ColId>) -> Plan {
@@ -103,7 +105,7 @@ fn union(union: UnionAll, needed: &BTreeSet<ColId>) -> Plan {
     Plan::UnionAll(UnionAll { columns: places.iter().map(|at| union.columns[*at].clone()).collect(), inputs })
 }
 
-/// An aggregate without keys keeps one call at least: it has one row, whatever is read of it.
+/// An aggregate without keys retains at least one call: it has one row, whichever columns are read.
 fn aggregate(aggregate: Aggregate, needed: &BTreeSet<ColId>) -> Plan {
     let Aggregate { input, keys, mut calls } = aggregate;
     let spare = if keys.is_empty() { calls.first().cloned() } else { None };
@@ -121,18 +123,5 @@ fn aggregate(aggregate: Aggregate, needed: &BTreeSet<ColId>) -> Plan {
 
 /// The columns of `needed` and those that the expressions read.
 fn with<'a>(needed: &BTreeSet<ColId>, exprs: impl IntoIterator<Item = &'a Expr>) -> BTreeSet<ColId> {
-    let mut all = needed.clone();
-    exprs.into_iter().for_each(|e| reads(e, &mut all));
-    all
-}
-
-/// The columns of an expression, those read by subqueries included.
-fn reads(e: &Expr, columns: &mut BTreeSet<ColId>) {
-    columns.extend(e.columns());
-    e.subqueries().into_iter().for_each(|plan| plan_reads(plan, columns));
-}
-
-fn plan_reads(plan: &Plan, columns: &mut BTreeSet<ColId>) {
-    plan.expressions().into_iter().for_each(|e| reads(e, columns));
-    plan.inputs().into_iter().for_each(|input| plan_reads(input, columns));
+    needed.iter().copied().chain(exprs.into_iter().flat_map(reads)).collect()
 }

@@ -1,8 +1,8 @@
-//! `law_*`: simplified plans mean the same.
+//! `law_*`: rewritten plans have the same rows.
 
 use proptest::prelude::*;
 
-use super::reach::reach;
+use super::restrict::restrict;
 use super::simplify;
 use crate::eval::eval;
 use crate::plan::{AggregateCall, Column, Expr, Ids, Plan, Scan};
@@ -13,7 +13,7 @@ proptest! {
     #![proptest_config(testing::cases(400))]
 
     #[test]
-    fn law_simplify_keeps_rows_and_columns(plan in arb_plan(4), tables in arb_tables()) {
+    fn law_simplify_retains_rows_and_columns(plan in arb_plan(4), tables in arb_tables()) {
         let simple = simplify(plan.clone());
         prop_assert_eq!(simple.columns(), plan.columns());
         prop_assert_eq!(eval(&simple, &tables).unwrap(), eval(&plan, &tables).unwrap(), "{:#?}", simple);
@@ -26,15 +26,15 @@ proptest! {
     }
 }
 
-/// A table, joined with `s` or not, grouped by `a`, and joined with a key of `u`, of which some rows are chosen.
-fn groups_asked_for(table: &str, key: &str, (wide, few): (bool, bool), ids: &mut Ids) -> Plan {
+/// A table, joined with `s` or not, grouped by `a`, and joined with a key of `u`, which is filtered.
+fn restrictable(table: &str, key: &str, (wide, few): (bool, bool), ids: &mut Ids) -> Plan {
     let mut scan = |table: &str, names: &[&str]| -> (Vec<Column>, Plan) {
         let columns: Vec<(Column, Ident)> = names.iter().map(|name| (ids.column(*name), Ident::new(*name))).collect();
         let own = columns.iter().map(|(column, _)| column.clone()).collect();
         (own, Plan::Scan(Scan { relation: testing::source(table), columns }))
     };
     let ((grouped, rows), (again, more)) = (scan(table, &["a"]), scan("s", &["a", "d"]));
-    let (asking, u) = scan("u", &["id", "e"]);
+    let (keys, u) = scan("u", &["id", "e"]);
     let rows = match wide {
         true => Plan::join(vec![rows, more], vec![Expr::equals(grouped[0].expr(), again[0].expr())]),
         false => rows,
@@ -42,40 +42,40 @@ fn groups_asked_for(table: &str, key: &str, (wide, few): (bool, bool), ids: &mut
     let count = AggregateCall::new(ids.column("n"), "count", vec![]);
     let n = count.column.expr();
     let groups = rows.aggregate(vec![grouped[0].clone()], vec![count]);
-    let asked =
-        Expr::equals(asking.iter().find(|column| column.name == Ident::new(key)).unwrap().expr(), grouped[0].expr());
-    let chosen = Expr::binary(if few { "=" } else { "<" }, asking[1].expr(), Expr::number(1));
-    Plan::join(vec![groups, u], vec![asked, chosen, Expr::binary("<", n, Expr::number(3))])
+    let compared =
+        Expr::equals(keys.iter().find(|column| column.name == Ident::new(key)).unwrap().expr(), grouped[0].expr());
+    let filter = Expr::binary(if few { "=" } else { "<" }, keys[1].expr(), Expr::number(1));
+    Plan::join(vec![groups, u], vec![compared, filter, Expr::binary("<", n, Expr::number(3))])
 }
 
 proptest! {
     #![proptest_config(testing::cases(200))]
 
     #[test]
-    fn law_groups_that_no_join_asks_for_do_not_count(
+    fn law_restricted_aggregate_has_equal_rows(
         tables in arb_tables(), shape in any::<(bool, bool)>(), third in any::<bool>(), read in 0..3usize
     ) {
         let ids = &mut Ids::default();
-        let mut plan = groups_asked_for("r", "id", shape, ids);
+        let mut plan = restrictable("r", "id", shape, ids);
         let columns = plan.columns();
         if third {
             let other = ids.column("a");
             let s = Plan::Scan(Scan { relation: testing::source("s"), columns: vec![(other.clone(), Ident::new("a"))] });
             plan = Plan::join(vec![plan, s], vec![Expr::equals(columns[2].expr(), other.expr())]);
         }
-        // All columns, or those that the groups know too, or a number.
+        // All columns, or those that the groups have too, or a number.
         plan = match read {
             0 => plan,
             1 => plan.project(columns[1..3].iter().map(Column::pass).collect()),
             _ => plan.project(vec![columns[1].pass()]),
         };
         let simple = simplify(plan.clone());
-        let reached = reach(simple.clone(), &testing::catalog(), ids).unwrap();
-        prop_assert_ne!(&reached, &simple);
+        let restricted = restrict(simple.clone(), &testing::catalog(), ids).unwrap();
+        prop_assert_ne!(&restricted, &simple);
         let mut u = 0;
-        reached.scans(&mut |scan| u += usize::from(scan.relation == testing::source("u")));
+        restricted.scans(&mut |scan| u += usize::from(scan.relation == testing::source("u")));
         prop_assert_eq!(u, if read == 0 { 2 } else { 1 });
-        for rewritten in [simplify(reached.clone()), reached] {
+        for rewritten in [simplify(restricted.clone()), restricted] {
             prop_assert_eq!(rewritten.columns(), plan.columns());
             prop_assert_eq!(eval(&rewritten, &tables).unwrap(), eval(&plan, &tables).unwrap(), "{:#?}", rewritten);
         }
@@ -83,17 +83,17 @@ proptest! {
 }
 
 #[test]
-fn all_groups_are_kept_where_no_index_leads_to_one_or_several_rows_ask_for_it() {
+fn no_restriction_without_index_or_key() {
     let ids = &mut Ids::default();
     for (table, key) in [("s", "id"), ("r", "e")] {
-        let plan = groups_asked_for(table, key, (false, true), ids);
-        assert_eq!(reach(plan.clone(), &testing::catalog(), ids).unwrap(), plan, "{table} by {key}");
+        let plan = restrictable(table, key, (false, true), ids);
+        assert_eq!(restrict(plan.clone(), &testing::catalog(), ids).unwrap(), plan, "{table} by {key}");
     }
 }
 
-/// Each projection alone may be put into the condition, all together are large.
+/// Each projection alone could be substituted into the condition, all together are too large.
 #[test]
-fn a_condition_over_many_projections_keeps_no_column_of_them() {
+fn condition_over_large_projections_is_correct() {
     let ids = &mut Ids::default();
     let input = |ids: &mut Ids| {
         let a = ids.column("a");

@@ -7,10 +7,10 @@
 //! | one value | ⟕ with a side that has one row at most for each row on the left |
 //! | a truth value, under OR, in CASE or in the select list | ⟕ with the distinct keys of the subquery |
 //!
-//! What a subquery reads of the query around it is *lifted* out of it first (`lift`): conditions become
-//! join conditions, and columns that an outer one is compared with become keys of the aggregates, limits
-//! and windows on the way, one group for each value instead of one query for each row. That is what Kim
-//! and Neumann call unnesting, restricted to correlation by equality.
+//! The outer columns that a subquery reads are *lifted* out of it first (`lift`): conditions become
+//! join conditions, and columns that are compared with outer ones become keys of the aggregates, limits
+//! and windows on the way, one group for each value instead of one query for each row. This is unnesting after Kim
+//! and Neumann, restricted to correlation by equality.
 //!
 //! A subquery that reads no table is a function of its row, and stays as it is.
 
@@ -23,7 +23,7 @@ use crate::catalog::Catalog;
 use crate::clock::CLOCK;
 use crate::error::{Error, Result};
 use crate::expr::{Expr as Generic, Op};
-use crate::plan::{ColId, Column, Expr, Ids, Outer, Plan, Relation};
+use crate::plan::{Column, Expr, Ids, Outer, Plan, Relation, reads};
 use crate::sql::ident::QName;
 use crate::types::Types;
 use crate::{keys, operands};
@@ -39,7 +39,7 @@ pub fn unnest(plan: Plan, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan> 
 struct Unnester<'a> {
     catalog: &'a dyn Catalog,
     ids: &'a mut Ids,
-    /// The types of columns that were asked for.
+    /// The types of columns that were loaded.
     types: Types,
 }
 
@@ -50,14 +50,14 @@ impl<'a> Unnester<'a> {
 
     fn plan(&mut self, plan: Plan) -> Result<Plan> {
         if matches!(plan, Plan::Fixpoint(_)) && compares(&plan) {
-            self.learn_types(&plan)?;
+            self.load_types(&plan)?;
         }
         let plan = plan.try_map_inputs(&mut |input| self.plan(input))?;
         if !plan.expressions().iter().any(|e| has_subquery(e)) {
             return Ok(plan);
         }
         if plan.expressions().into_iter().any(|e| e.subqueries().into_iter().any(compares)) {
-            plan.inputs().into_iter().try_for_each(|input| self.learn_types(input))?;
+            plan.inputs().into_iter().try_for_each(|input| self.load_types(input))?;
         }
         match plan {
             Plan::Filter(f) => self.filter(f.input, f.predicate),
@@ -68,28 +68,28 @@ impl<'a> Unnester<'a> {
                 Ok(input.project(columns))
             }
             Plan::Join(j) => {
-                let (asking, plain): (Vec<Expr>, Vec<Expr>) =
+                let (with_subquery, plain): (Vec<Expr>, Vec<Expr>) =
                     j.predicates.into_iter().flat_map(Expr::conjuncts).partition(has_subquery);
-                self.filter(Plan::join(j.inputs, plain), Expr::all(asking))
+                self.filter(Plan::join(j.inputs, plain), Expr::all(with_subquery))
             }
             Plan::Outer(o) => self.outer(*o),
             _ => Err(misplaced()),
         }
     }
 
-    /// A condition that asks about the right side alone decides which of its rows there are to match.
+    /// A condition on the right side alone filters the rows that can match.
     fn outer(&mut self, outer: Outer) -> Result<Plan> {
-        let left: Vec<ColId> = outer.left.columns().iter().map(|column| column.id).collect();
-        let (asking, plain): (Vec<Expr>, Vec<Expr>) = outer.on.conjuncts().into_iter().partition(has_subquery);
-        if asking.iter().any(|e| crate::plan::reads(e).iter().any(|id| left.contains(id))) {
+        let left = outer.left.ids();
+        let (with_subquery, plain): (Vec<Expr>, Vec<Expr>) = outer.on.conjuncts().into_iter().partition(has_subquery);
+        if with_subquery.iter().any(|e| !reads(e).is_disjoint(&left)) {
             return Err(misplaced());
         }
-        let right = self.filter(outer.right, Expr::all(asking))?;
+        let right = self.filter(outer.right, Expr::all(with_subquery))?;
         Ok(outer.left.left_join(right, Expr::all(plain)))
     }
 
-    /// Learns the types of a plan whose rows subqueries are asked about: those may read its columns.
-    fn learn_types(&mut self, plan: &Plan) -> Result<()> {
+    /// Loads the types of a plan whose columns subqueries may read.
+    fn load_types(&mut self, plan: &Plan) -> Result<()> {
         if !plan.free().into_iter().all(|id| self.types.knows(id)) {
             return Err(lift::unliftable());
         }
@@ -109,8 +109,8 @@ impl<'a> Unnester<'a> {
             left => vec![left],
         };
         let named = lefts.into_iter().map(|left| (self.ids.column("left"), left)).collect::<Vec<_>>();
-        self.learn_types(&plan.clone().project(named.clone()))?;
-        self.learn_types(query)?;
+        self.load_types(&plan.clone().project(named.clone()))?;
+        self.load_types(query)?;
         let pair = |((l, left), r): ((Column, Expr), &Column)| {
             let types = (self.types.get(l.id)?, self.types.get(r.id)?);
             operands::compared(op, (left, types.0), (r.expr(), types.1), self.catalog)
@@ -118,7 +118,7 @@ impl<'a> Unnester<'a> {
         named.into_iter().zip(&columns).map(pair).collect()
     }
 
-    /// A subquery, unnested itself, without what it reads of the query around it.
+    /// A subquery, unnested itself, that reads no outer columns.
     fn lifted(&mut self, query: Plan) -> Result<Lifted> {
         let query = self.plan(query)?;
         lift(query, self.ids)
@@ -141,15 +141,14 @@ fn has_subquery(e: &Expr) -> bool {
 fn reads_tables(plan: &Plan) -> bool {
     let mut found = false;
     plan.scans(&mut |_| found = true);
-    let asks = |plan: &Plan| plan.expressions().iter().any(|e| has_subquery(e));
-    found || asks(plan) || plan.inputs().into_iter().any(reads_tables)
+    found || plan.expressions().into_iter().any(has_subquery) || plan.inputs().into_iter().any(reads_tables)
 }
 
-/// Whether a plan asks somewhere whether a value is among those of a subquery.
+/// Whether a plan compares a value with those of a subquery.
 fn compares(plan: &Plan) -> bool {
     let is_compared = |e: &Expr| matches!(e, Generic::InQuery(..) | Generic::QuantifiedQuery(_));
-    let asks = |e: &Expr| e.any(&mut { is_compared }) || e.subqueries().into_iter().any(compares);
-    plan.expressions().into_iter().any(asks) || plan.inputs().into_iter().any(compares)
+    let is_found = |e: &Expr| e.any(&mut { is_compared }) || e.subqueries().into_iter().any(compares);
+    plan.expressions().into_iter().any(is_found) || plan.inputs().into_iter().any(compares)
 }
 
 /// The plan with just these columns.

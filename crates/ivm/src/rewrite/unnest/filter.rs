@@ -9,9 +9,9 @@ use crate::plan::{ColId, Expr, Plan};
 impl Unnester<'_> {
     pub fn filter(&mut self, input: Plan, predicate: Expr) -> Result<Plan> {
         let columns = input.columns();
-        let (asking, plain): (Vec<Expr>, Vec<Expr>) = predicate.conjuncts().into_iter().partition(has_subquery);
-        let mut plan = if plain.is_empty() { input } else { input.filter(Expr::all(plain)) };
-        for condition in asking {
+        let (with_subquery, plain): (Vec<Expr>, Vec<Expr>) = predicate.conjuncts().into_iter().partition(has_subquery);
+        let mut plan = input.filter_all(plain);
+        for condition in with_subquery {
             plan = self.condition(plan, condition)?;
         }
         Ok(only(plan, &columns))
@@ -39,7 +39,7 @@ impl Unnester<'_> {
     fn exists(&mut self, plan: Plan, query: Plan, anti: bool) -> Result<Plan> {
         let query = self.lifted(query)?;
         if query.may_miss() {
-            // A row is always there, whatever it is computed from.
+            // It has a row, whatever its input is.
             return Ok(if anti { plan.filter(Expr::bool(false)) } else { plan });
         }
         Ok(plan.semi_join(query.plan, Expr::all(query.on), anti))
@@ -64,8 +64,8 @@ impl Unnester<'_> {
         let right = if right.len() == 1 { right.remove(0) } else { Generic::Row(right) };
         let compared = Generic::Binary(op, Box::new(left), Box::new(right));
         // ALL holds when no comparison is false or unknown.
-        let asked = if all { compared.is(IsTest::NotTrue) } else { compared };
-        let on = std::iter::once(asked).chain(query.on).collect();
+        let condition = if all { compared.is(IsTest::NotTrue) } else { compared };
+        let on = std::iter::once(condition).chain(query.on).collect();
         Ok(plan.semi_join(query.plan, Expr::all(on), all))
     }
 
@@ -103,7 +103,7 @@ impl Unnester<'_> {
         plan.semi_join(right, on, true)
     }
 
-    /// A subquery whose rows are all there to be compared with.
+    /// A subquery of which all rows can be compared.
     fn comparable(&mut self, query: Plan) -> Result<Lifted> {
         let query = self.lifted(query)?;
         match query.may_miss() {

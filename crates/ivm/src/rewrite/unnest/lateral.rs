@@ -1,5 +1,5 @@
-//! LATERAL: a subquery in FROM that reads its neighbours is joined on what it reads of them; one that reads no
-//! table besides is a part of their row.
+//! LATERAL: a subquery in FROM that reads columns of other items is joined on them; one that reads no
+//! table extends their row.
 
 use super::lift::unliftable;
 use super::{Lifted, Unnester, compares};
@@ -21,7 +21,7 @@ pub fn lateral(
         return joined((left, query), on, Unnester { catalog, ids, types: types.clone() });
     }
     match (query, on) {
-        (query, None) => Ok(beside(left, query)),
+        (query, None) => Ok(extended(left, query)),
         (Plan::Unnest(u), Some(on)) if is_true(&on) && u.input.columns().is_empty() => {
             Ok(Plan::Unnest(Box::new(Unnest { input: left, outer: true, ..*u })))
         }
@@ -29,7 +29,7 @@ pub fn lateral(
     }
 }
 
-/// Whether a plan reads no table and makes its rows of the row around it, one by one.
+/// Whether a plan reads no table and derives its rows from one outer row.
 fn is_of_row(query: &Plan) -> bool {
     match query {
         Plan::Values(values) => values.rows.len() == 1,
@@ -40,9 +40,9 @@ fn is_of_row(query: &Plan) -> bool {
     }
 }
 
-/// The rows of `left`, each with those that `query` makes of it: `query` with `left` in the place of its one row.
-fn beside(left: Plan, query: Plan) -> Plan {
-    let shown: Vec<(Column, Expr)> = left.columns().iter().map(Column::pass).collect();
+/// The rows of `left`, each with those that `query` derives from it: `query` with `left` in the place of its one row.
+fn extended(left: Plan, query: Plan) -> Plan {
+    let shown = left.pass();
     let with = |more: Vec<(Column, Expr)>| {
         let new = more.into_iter().filter(|(column, _)| shown.iter().all(|(known, _)| known.id != column.id));
         shown.iter().cloned().chain(new).collect::<Vec<_>>()
@@ -52,16 +52,16 @@ fn beside(left: Plan, query: Plan) -> Plan {
             let computed: Vec<_> = columns.into_iter().zip(rows.into_iter().flatten()).collect();
             if computed.is_empty() { left } else { left.project(with(computed)) }
         }
-        Plan::Project(p) => beside(left, p.input).project(with(p.columns)),
+        Plan::Project(p) => extended(left, p.input).project(with(p.columns)),
         Plan::Expand(e) => {
             let columns = with(e.columns);
-            Plan::Expand(Box::new(Expand { input: beside(left, e.input), columns }))
+            Plan::Expand(Box::new(Expand { input: extended(left, e.input), columns }))
         }
         Plan::Join(j) => {
-            let product = j.inputs.into_iter().fold(left, beside);
-            if j.predicates.is_empty() { product } else { product.filter(Expr::all(j.predicates)) }
+            let product = j.inputs.into_iter().fold(left, extended);
+            product.filter_all(j.predicates)
         }
-        other => other.map_inputs(&mut |input| beside(left.clone(), input)),
+        other => other.map_inputs(&mut |input| extended(left.clone(), input)),
     }
 }
 
@@ -69,11 +69,11 @@ fn is_true(e: &Expr) -> bool {
     *e == Generic::Literal(Literal::Bool(true))
 }
 
-/// A subquery over tables, joined on what it reads of its neighbours.
+/// A subquery over tables, joined on the columns that it reads of other items.
 fn joined((left, query): (Plan, Plan), on: Option<Expr>, mut unnester: Unnester) -> Result<Plan> {
     let shown: Vec<Column> = left.columns().into_iter().chain(query.columns()).collect();
     if compares(&query) {
-        unnester.learn_types(&left)?;
+        unnester.load_types(&left)?;
     }
     let lifted = unnester.lifted(query)?;
     let after = |lifted: &Lifted| shown.iter().map(|column| (column.clone(), lifted.output(column.id))).collect();
@@ -89,7 +89,7 @@ fn joined((left, query): (Plan, Plan), on: Option<Expr>, mut unnester: Unnester)
             (left.left_join(lifted.plan, Expr::all(lifted.on)), columns)
         }
         Some(on) if !is_true(&on) => return Err(unliftable()),
-        // The row of a single one is there for every row on the left.
+        // A single one has a row for every row on the left.
         None | Some(_) => {
             let columns = after(&lifted);
             (left.left_join(lifted.plan, Expr::all(lifted.on)), columns)

@@ -1,11 +1,12 @@
-//! Lifting what a subquery reads of the query around it.
+//! Lifting the outer columns that a subquery reads out of it.
 //!
 //! **Law:** for every row of the outer query, the subquery's rows are the rows of `plan` for which all of `on` is
-//! true, with `outputs` in the place of the columns that they name. Where `single`, there is exactly one row, and
-//! it is the one of NULLs when `plan` has none.
+//! true, with the columns of `outputs` computed from them. Where `single`, there is exactly one row, which
+//! is a row of NULLs when `plan` has none.
 
 use std::collections::BTreeSet;
 
+use super::super::mapped;
 use crate::error::{Error, Result};
 use crate::expr::{Expr as Generic, Over};
 use crate::plan::{
@@ -15,7 +16,7 @@ use crate::plan::{
 /// An outer expression, and one over the subquery's columns that it is compared with.
 pub type Pair = (Expr, Expr);
 
-/// A subquery that reads nothing of the query around it.
+/// A subquery that reads no outer columns.
 pub struct Lifted {
     pub plan: Plan,
     pub on: Vec<Expr>,
@@ -39,12 +40,12 @@ impl Lifted {
         Lifted { plan, on: vec![], outputs: vec![], single }
     }
 
-    /// Whether its one row has nothing in `plan` to come from where `on` is not true.
+    /// Whether it has a row even where no row of `plan` satisfies `on`.
     pub fn may_miss(&self) -> bool {
         self.single && !self.on.is_empty()
     }
 
-    /// What a column of the subquery is after the join.
+    /// A column of the subquery, after the join.
     pub fn output(&self, id: ColId) -> Expr {
         let computed = self.outputs.iter().find(|(column, _)| *column == id);
         computed.map_or(Generic::Column(id), |(_, e)| e.clone())
@@ -52,37 +53,34 @@ impl Lifted {
 
     /// An expression over the subquery's columns, after the join.
     pub fn after(&self, e: Expr) -> Expr {
-        let mut column = |id: ColId| Ok(self.output(id));
-        let mapped: Result<Expr> = e.clone().try_map(&mut column, &mut |query: Plan| Ok(query));
-        mapped.unwrap_or(e)
+        mapped(&e, &mut |id| self.output(id))
     }
 
-    /// With what is computed after an outer join NULL where that found no row.
+    /// With outputs that are NULL where an outer join found no row.
     pub fn marked(mut self, ids: &mut Ids) -> Lifted {
         if self.outputs.is_empty() {
             return self;
         }
-        let there = ids.column("there");
-        let mut columns: Vec<(Column, Expr)> = self.plan.columns().iter().map(Column::pass).collect();
-        columns.push((there.clone(), Expr::bool(true)));
+        let found = ids.column("found");
+        let columns = self.plan.pass().into_iter().chain([(found.clone(), Expr::bool(true))]).collect();
         self.plan = self.plan.project(columns);
         for (_, value) in &mut self.outputs {
             let computed = std::mem::replace(value, Expr::null());
-            *value = Expr::case(vec![(there.expr(), computed)], Expr::null());
+            *value = Expr::case(vec![(found.expr(), computed)], Expr::null());
         }
         self
     }
 
     /// The columns of the plan that a condition compares with a value.
     pub fn compared(&self) -> BTreeSet<ColId> {
-        let own: BTreeSet<ColId> = self.plan.columns().iter().map(|column| column.id).collect();
+        let own = self.plan.ids();
         let pairs = self.on.iter().filter_map(|e| equality(e, &own));
         pairs.filter_map(|(_, inner)| if let Generic::Column(id) = inner { Some(*id) } else { None }).collect()
     }
 
     /// The conditions as equalities `outer = inner` and those that read outer columns alone; `None` when there are others.
     pub fn equalities(&self) -> Option<(Vec<Pair>, Vec<Expr>)> {
-        let own: BTreeSet<ColId> = self.plan.columns().iter().map(|column| column.id).collect();
+        let own = self.plan.ids();
         let (mut pairs, mut gates) = (vec![], vec![]);
         for e in &self.on {
             match equality(e, &own) {
@@ -181,7 +179,7 @@ impl Lifter<'_> {
         }
     }
 
-    /// With more conditions: those that read outer columns join, the others filter.
+    /// With more conditions: those that read outer columns become join conditions, the others filter.
     fn restricted(&self, input: Lifted, conditions: Vec<Expr>) -> Lifted {
         let Lifted { plan, mut on, outputs, .. } = input;
         let (own, lifted): (Vec<Expr>, Vec<Expr>) = conditions.into_iter().partition(|e| self.reads_own(e));
@@ -191,14 +189,13 @@ impl Lifter<'_> {
                 j.predicates = own;
                 Plan::Join(j)
             }
-            plan if own.is_empty() => plan,
-            plan => plan.filter(Expr::all(own)),
+            plan => plan.filter_all(own),
         };
         Lifted { plan, on, outputs, single: false }
     }
 
-    /// Columns that read outer ones are computed after the join, from columns that are passed on; those of
-    /// a single row too, because they may show something where there is none.
+    /// Columns that read outer ones are computed after the join, from columns that are passed on; so are those of
+    /// a single row, because they may not be NULL where `plan` has no row.
     fn projected(&mut self, input: Lifted, columns: Vec<(Column, Expr)>) -> Lifted {
         let mut shown: Vec<(Column, Expr)> = vec![];
         let mut outputs: Vec<(ColId, Expr)> = vec![];
@@ -212,15 +209,15 @@ impl Lifter<'_> {
         }
         let needed: BTreeSet<ColId> = outputs.iter().map(|(_, e)| e).chain(&input.on).flat_map(reads).collect();
         for column in input.plan.columns() {
-            let there = shown.iter().any(|(other, _)| other.id == column.id);
-            if !there && (input.single || needed.contains(&column.id)) {
+            let passed = shown.iter().any(|(other, _)| other.id == column.id);
+            if !passed && (input.single || needed.contains(&column.id)) {
                 shown.push(column.pass());
             }
         }
         Lifted { plan: input.plan.project(shown), on: input.on, outputs, single: input.single }
     }
 
-    /// A lifted input whose conditions are equalities, with the columns that they compare among its own.
+    /// A lifted input whose conditions are equalities with columns of its own.
     fn keyed(&mut self, input: Plan) -> Result<Lifted> {
         let columns = input.columns();
         let input = self.plain(input)?;
@@ -261,7 +258,7 @@ impl Lifter<'_> {
         Ok(Lifted { plan, on: input.on, outputs: outputs.into_iter().flatten().collect(), single })
     }
 
-    /// What a call shows over no rows, where that is not NULL: the column that it was, from the one that it becomes.
+    /// The output of a call that is not NULL over no rows: the original column, from the fresh one that the call gets.
     fn over_nothing(&mut self, call: &mut AggregateCall) -> Result<Option<(ColId, Expr)>> {
         if call.function.schema.is_some() || !call.within_group.is_empty() {
             return Err(unliftable());
@@ -326,7 +323,7 @@ fn by_key(e: Expr, keys: &[Column]) -> Expr {
 pub fn unliftable() -> Error {
     Error::unsupported(
         "a subquery that refers to the query around it",
-        "here it is tied to that query by something else than equalities of columns, so that it is another query for every row",
+        "it depends on that query by more than equalities of columns, so that it would run once for every row",
         "Join with a subquery in FROM on equal columns, or compare with =.",
     )
 }

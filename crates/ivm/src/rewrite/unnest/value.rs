@@ -22,16 +22,16 @@ impl Unnester<'_> {
         e.try_replace(&mut |e| self.joined(plan, e))
     }
 
-    /// What a subquery compares of the query around it is computed for every row once it is a join: where CASE or its
-    /// kin keep rows from it, that must not fail.
+    /// Checks that the outer expressions which a subquery compares cannot fail: once it is a join they are computed for
+    /// every row, also where CASE and similar expressions would not evaluate it.
     fn check_conditions(&mut self, plan: &Plan, e: &Expr) -> Result<()> {
-        let outer: BTreeSet<ColId> = plan.columns().iter().map(|column| column.id).collect();
-        let mut asked: Vec<&Plan> = e.subqueries();
+        let outer = plan.ids();
+        let mut pending: Vec<&Plan> = e.subqueries();
         let mut casts = vec![];
-        while let Some(query) = asked.pop() {
-            asked.extend(query.inputs());
+        while let Some(query) = pending.pop() {
+            pending.extend(query.inputs());
             for e in query.expressions() {
-                asked.extend(e.subqueries());
+                pending.extend(e.subqueries());
                 let mut fails = false;
                 e.visit(&mut |e| match e {
                     Generic::Cast(inner, ty) if !reads(inner).is_disjoint(&outer) => match **inner {
@@ -52,7 +52,7 @@ impl Unnester<'_> {
             }
         }
         if !casts.is_empty() {
-            self.learn_types(plan)?;
+            self.load_types(plan)?;
         }
         for (id, ty) in casts {
             let rank = |ty: &str| WIDER.iter().position(|known| *known == ty);
@@ -68,7 +68,7 @@ impl Unnester<'_> {
         Ok(())
     }
 
-    /// `(SELECT …)`: the one row of an aggregate, or the one that a key finds.
+    /// `(SELECT …)`: the one row of an aggregate, or of a key.
     fn scalar(&mut self, plan: &mut Plan, query: Plan) -> Result<Expr> {
         let column = query.columns().into_iter().next().ok_or(Error::Bug("a value without a column"))?;
         let mut query = self.lifted(query)?;
@@ -95,12 +95,10 @@ impl Unnester<'_> {
             return if more.is_empty() { Ok(Expr::bool(true)) } else { Err(unliftable()) };
         }
         query.on.extend(more.into_iter().map(|e| query.after(e)).collect::<Vec<_>>());
-        let own: Vec<ColId> = query.plan.columns().iter().map(|column| column.id).collect();
+        let own = query.plan.ids();
         let (inner, on): (Vec<Expr>, Vec<Expr>) =
-            std::mem::take(&mut query.on).into_iter().partition(|e| reads(e).iter().all(|id| own.contains(id)));
-        if !inner.is_empty() {
-            query.plan = query.plan.filter(Expr::all(inner));
-        }
+            std::mem::take(&mut query.on).into_iter().partition(|e| reads(e).is_subset(&own));
+        query.plan = query.plan.filter_all(inner);
         query.on = on;
         let (pairs, mut gates) = query.equalities().ok_or_else(unliftable)?;
         let count = AggregateCall::new(self.ids.column("n"), "count", vec![]);
@@ -146,7 +144,7 @@ impl Unnester<'_> {
         Ok(Expr::case(arms, Expr::bool(false)))
     }
 
-    /// A subquery becomes what it is after a join with it.
+    /// The value of a subquery after a join with it.
     fn joined(&mut self, plan: &mut Plan, e: Expr) -> Result<Step<ColId, Plan, ColId, Plan>> {
         if !e.subquery().is_some_and(reads_tables) {
             return Ok(ControlFlow::Continue(e));
@@ -176,10 +174,10 @@ impl Unnester<'_> {
     }
 }
 
-/// Operators that fail for no value.
+/// Operators that never fail.
 const COMPARISONS: [&str; 6] = ["=", "<>", "<", "<=", ">", ">="];
 
-/// Types of numbers, each of which has a value for all of those before it.
+/// Types of numbers, each of which has the values of all before it.
 const WIDER: [&str; 4] = ["smallint", "integer", "bigint", "numeric"];
 
 /// Whether parts of an expression are computed for some rows only.
@@ -193,8 +191,8 @@ fn is_conditional(e: &Expr) -> bool {
 
 fn conditional() -> Error {
     Error::unsupported(
-        "a subquery under CASE, AND, OR or COALESCE that compares what it computes from the query around it",
-        "joined with that query it is computed for every row, also where the condition keeps it from failing",
+        "a subquery under CASE, AND, OR or COALESCE that compares an expression over columns of the query around it",
+        "joined with that query it is computed for every row, also for those that the condition excludes, where it may fail",
         "Compute it in a subquery in FROM, for the rows for which it can be computed, and compare its column.",
     )
 }
