@@ -1,6 +1,5 @@
 //! Subqueries as values: a column of an outer join for each.
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::lift::unliftable;
