@@ -19,14 +19,14 @@ fn body(query: &str) -> &str {
 
 /// Runs a query as far as privileges and syntax go, for no rows.
 pub fn probe(owner: &OwnerSession, query: &str) -> Result<()> {
-    let statement = owner.prepare(&format!("select from ({}\n) as q limit 0", body(query)), &[])?;
+    let statement = owner.prepare(&format!("select * from ({}\n) as q limit 0", body(query)), &[])?;
     owner.run(&statement, &[])?;
     Ok(())
 }
 
 /// The same for what a definition holds.
 pub fn probe_table(owner: &OwnerSession, name: &QName) -> Result<()> {
-    let statement = owner.prepare(&format!("select from {name} limit 0"), &[])?;
+    let statement = owner.prepare(&format!("table {name} limit 0"), &[])?;
     owner.run(&statement, &[])?;
     Ok(())
 }

@@ -83,6 +83,19 @@ alter table ann.t disable row level security;
 select outcome($$select pgtrickle.refresh_stream_table('bob.s')$$);
 select max(id) from bob.s;
 
+-- A table that only a subquery of the select list reads is checked as well, without any change.
+create table ann.u (id int, w int);
+grant select on ann.u to rights_bob;
+select pgtrickle.allow_capture('ann.u', 'rights_bob');
+set role rights_bob;
+select pgtrickle.create_stream_table('bob.u', 'select t.id, (select max(u.w) from ann.u u where u.id = t.id) as w from ann.t t', '1h');
+reset role;
+select outcome($$select pgtrickle.refresh_stream_table('bob.u')$$);
+revoke select on ann.u from rights_bob;
+select outcome($$select pgtrickle.refresh_stream_table('bob.u')$$);
+select pgtrickle.drop_stream_table('bob.u');
+drop table ann.u;
+
 -- A worker suspends it with the reason.
 select pgtrickle.alter_stream_table('bob.s', schedule => '0s');
 revoke select on ann.t from rights_team;
