@@ -44,7 +44,7 @@ NESTED += [
     {"render::block", "render::window"},
     {"api::alter", "api::create", "api::drop"},
     {"capture::buffer", "capture::track"},
-    {"pg::event", "pg::guard", "pg::object", "pg::plan", "pg::query", "pg::relation", "pg::spi", "pg::statistics", "pg::template", "pg::trigger", "pg::tuplestore"},
+    {"pg::event", "pg::guard", "pg::object", "pg::query", "pg::relation", "pg::spi", "pg::planner", "pg::template", "pg::trigger", "pg::tuplestore"},
     {"refresh::adaptive", "refresh::estimate", "refresh::loaded", "refresh::planned", "refresh::program"},
     {"refresh::table", "refresh::tick"},
 ]

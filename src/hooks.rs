@@ -9,7 +9,7 @@ use pgrx::pg_sys::{AccessExclusiveLock, Oid, RelationRelationId};
 use crate::catalog::{self, source, stream_table};
 use crate::pg::hooks::{self, Effect, Room, Utility};
 use crate::pg::spi::{self, Session};
-use crate::pg::{applying, bgworker, database, object, relation, statistics, wake};
+use crate::pg::{applying, bgworker, database, object, planner, relation, wake};
 use crate::refresh;
 
 /// How long a statement waits for a worker to leave. It ends at its next interrupt check.
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Installs the utility hook where there are workers, and everywhere the one of the planner.
 pub fn init() {
-    statistics::install();
+    planner::install();
     applying::install();
     if bgworker::preloading() {
         hooks::install(before);

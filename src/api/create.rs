@@ -204,12 +204,12 @@ fn advise(table: &StreamTable) -> Result<()> {
     let refresh::Ready::Yes(loaded) = refresh::load(table.id)? else {
         return Ok(());
     };
+    refresh::plan_deltas(&loaded)?;
     for missing in refresh::missing_indexes(&loaded)? {
-        let what = format!("{} ({})", missing.table, missing.keys.join(", "));
-        let message = format!("stream table {} needs an index on {what}", table.display());
+        let message = format!("stream table {} needs an index on {missing}", table.display());
         ErrorReport::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message, "pg_trickle")
             .set_detail("Without it a refresh reads the whole table for a few changed rows.")
-            .set_hint(format!("{};", missing.statement))
+            .set_hint(format!("{};", missing.statement()))
             .report(PgLogLevel::NOTICE);
     }
     Ok(())

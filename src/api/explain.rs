@@ -86,8 +86,7 @@ fn last_choice(table: &StreamTable) -> Result<String> {
 /// The indexes that would make a delta cheap.
 fn advice(loaded: &refresh::Loaded) -> Result<String> {
     let lines = refresh::missing_indexes(loaded)?.into_iter().map(|missing| {
-        let (table, keys) = (missing.table, missing.keys.join(", "));
-        format!("\nmissing index: {table} ({keys}) is read as a whole for a few changed rows: {};", missing.statement)
+        format!("\nmissing index: {missing} is read as a whole for a few changed rows: {};", missing.statement())
     });
     Ok(lines.collect())
 }

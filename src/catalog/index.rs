@@ -1,10 +1,32 @@
 //! The server's indexes: whether there is one that finds rows by given keys, and what would make it.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use ivm::sql::ident::QName;
 use pgrx::pg_sys::Oid;
 
 use crate::error::Result;
 use crate::pg::spi::Session;
+
+/// An index that could be: its keys are columns of the table, or expressions in parentheses.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Index {
+    pub table: QName,
+    pub keys: BTreeSet<String>,
+}
+
+impl Index {
+    pub fn statement(&self) -> String {
+        format!("create index on {self}")
+    }
+}
+
+impl fmt::Display for Index {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} ({})", self.table, Vec::from_iter(self.keys.iter().map(String::as_str)).join(", "))
+    }
+}
 
 /// The partitioned table that a partition belongs to in the end, or the table itself.
 pub fn root(session: &Session, table: Oid) -> Result<Oid> {
@@ -13,20 +35,15 @@ pub fn root(session: &Session, table: Oid) -> Result<Oid> {
     Ok(roots.into_iter().next().unwrap_or(table))
 }
 
-/// Whether an index of all rows begins with these keys, in any order.
-pub fn exists(session: &Session, table: Oid, keys: &[String]) -> Result<bool> {
+/// Whether an index of all rows begins with one of these keys, so that it leads to few rows.
+pub fn exists(session: &Session, table: Oid, keys: &BTreeSet<String>) -> Result<bool> {
     let found = session.query(
         "select exists (
-           select from pg_index i
-            where i.indrelid = $1 and i.indisvalid and i.indpred is null
-              and $2 <@ array(select pg_get_indexdef(i.indexrelid, n, false) from generate_series(1, cardinality($2)) n))",
-        &[table.into(), keys.to_vec().into()],
+           select from pg_index i join pg_class c on c.oid = i.indexrelid join pg_am a on a.oid = c.relam
+            where i.indrelid = $1 and i.indisvalid and i.indpred is null and a.amname in ('btree', 'hash')
+              and pg_get_indexdef(i.indexrelid, 1, false) = any ($2))",
+        &[table.into(), Vec::from_iter(keys.iter().cloned()).into()],
         |row| row.require(1),
     )?;
     Ok(found.into_iter().next().unwrap_or(false))
-}
-
-/// The statement that makes one.
-pub fn creation(table: &QName, keys: &[String]) -> String {
-    format!("create index on {table} ({})", keys.join(", "))
 }

@@ -1,13 +1,15 @@
-//! Indexes whose text holds expressions of a user's query: read and built as the owner of their table, who needs no right
-//! to create in its schema. See `commands/indexcmds.c`.
+//! Indexes whose text holds expressions of a user's query: analysed and built as the owner of their table, who needs no
+//! right to create in its schema. See `commands/indexcmds.c`.
 
-use std::ffi::c_char;
+use std::collections::BTreeSet;
+use std::ffi::{CStr, c_char};
 
-use pgrx::pg_sys::{self, Oid};
+use pgrx::pg_sys::{self, NodeTag, Oid};
 
 use crate::error::{Error, Result};
-use crate::pg::guard;
+use crate::pg::list::pointers;
 use crate::pg::spi::{OwnerSession, c_string};
+use crate::pg::{guard, relation};
 
 mod raw {
     use super::{c_char, pg_sys};
@@ -22,38 +24,76 @@ mod raw {
 
 /// Makes the index on `table` that one CREATE INDEX says.
 pub fn create(_owner: &OwnerSession, table: Oid, sql: &str) -> Result<Oid> {
+    relation::lock(table, pg_sys::ShareLock);
+    let statement = analysed(table, sql)?;
+    let none = pg_sys::InvalidOid;
+    // SAFETY: the statement was analysed for this table.
+    let made = guard::with_settings(&guard::OBJECTS, || unsafe {
+        Ok(pg_sys::DefineIndex(
+            table,
+            statement,
+            none,
+            none,
+            none,
+            #[cfg(not(feature = "pg15"))]
+            -1,
+            false,
+            false,
+            true,
+            false,
+            false,
+        ))
+    })?;
+    // SAFETY: inside a transaction.
+    unsafe { pg_sys::CommandCounterIncrement() };
+    Ok(made.objectId)
+}
+
+/// The keys of the index that one CREATE INDEX says, as `pg_get_indexdef` prints them; `None` where the server would
+/// refuse one: its value depends on settings, or its type has no order.
+pub fn keys(_owner: &OwnerSession, table: Oid, sql: &str) -> Result<Option<BTreeSet<String>>> {
+    let statement = analysed(table, sql)?;
+    // SAFETY: the statement was analysed for this table, by which each key is an expression over its columns.
+    unsafe {
+        let context = pg_sys::deparse_context_for(pg_sys::get_rel_name(table), table);
+        let keys = pointers::<pg_sys::IndexElem>((*statement).indexParams).map(|key| key_text((*key).expr, context));
+        Ok(keys.collect())
+    }
+}
+
+unsafe fn key_text(mut key: *mut pg_sys::Node, context: *mut pg_sys::List) -> Option<String> {
+    // SAFETY: an analysed expression; the tag says what each node is.
+    unsafe {
+        // The server looks through changes of type that leave the value as it is.
+        while (*key).type_ == NodeTag::T_RelabelType {
+            key = (*key.cast::<pg_sys::RelabelType>()).arg.cast();
+        }
+        let order = pg_sys::GetDefaultOpClass(pg_sys::exprType(key), pg_sys::BTREE_AM_OID);
+        if order == pg_sys::InvalidOid || pg_sys::contain_mutable_functions(key) {
+            return None;
+        }
+        let is_call = (*key).type_ == NodeTag::T_FuncExpr
+            && (*key.cast::<pg_sys::FuncExpr>()).funcformat == pg_sys::CoercionForm::COERCE_EXPLICIT_CALL;
+        let text = pg_sys::deparse_expression(key, context, false, false);
+        let text = CStr::from_ptr(text).to_string_lossy().into_owned();
+        Some(if is_call || (*key).type_ == NodeTag::T_Var { text } else { format!("({text})") })
+    }
+}
+
+/// One CREATE INDEX, analysed for a table.
+fn analysed(table: Oid, sql: &str) -> Result<*mut pg_sys::IndexStmt> {
     let text = c_string(sql)?;
-    // SAFETY: the raw tree is ours, and a statement of this kind; the lock comes before the table is looked at.
+    // SAFETY: the raw tree is ours, and a statement of this kind.
     unsafe {
         let list = pg_sys::pg_parse_query(text.as_ptr());
         let raw = match list.is_null() || (*list).length != 1 {
             true => return Err(Error::Bug("an index is made by one statement")),
             false => (*(*list).elements).ptr_value.cast::<pg_sys::RawStmt>(),
         };
-        if (*(*raw).stmt).type_ != pg_sys::NodeTag::T_IndexStmt {
+        if (*(*raw).stmt).type_ != NodeTag::T_IndexStmt {
             return Err(Error::Bug("an index is made by CREATE INDEX"));
         }
-        pg_sys::LockRelationOid(table, pg_sys::ShareLock as i32);
         let statement = (*raw).stmt.cast::<pg_sys::IndexStmt>();
-        let statement = pg_sys::ffi::pg_guard_ffi_boundary(|| raw::transformIndexStmt(table, statement, text.as_ptr()));
-        let none = pg_sys::InvalidOid;
-        let made = guard::with_settings(&guard::OBJECTS, || {
-            Ok(pg_sys::DefineIndex(
-                table,
-                statement,
-                none,
-                none,
-                none,
-                #[cfg(not(feature = "pg15"))]
-                -1,
-                false,
-                false,
-                true,
-                false,
-                false,
-            ))
-        })?;
-        pg_sys::CommandCounterIncrement();
-        Ok(made.objectId)
+        Ok(pg_sys::ffi::pg_guard_ffi_boundary(|| raw::transformIndexStmt(table, statement, text.as_ptr())))
     }
 }

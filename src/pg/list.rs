@@ -11,15 +11,6 @@ pub unsafe fn pointers<T>(list: *mut pg_sys::List) -> impl Iterator<Item = *mut 
     unsafe { cells(list) }.map(|cell| unsafe { cell.ptr_value.cast() })
 }
 
-/// The numbers of a list of integers.
-///
-/// # Safety
-/// A list of integers, or NULL, that outlives the iterator.
-pub unsafe fn integers(list: *mut pg_sys::List) -> impl Iterator<Item = i32> {
-    // SAFETY: by contract.
-    unsafe { cells(list) }.map(|cell| unsafe { cell.int_value })
-}
-
 /// The oids of a list of oids.
 ///
 /// # Safety

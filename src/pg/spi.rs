@@ -17,11 +17,11 @@ use pgrx::datum::DatumWithOid;
 use pgrx::{FromDatum, pg_sys};
 
 use crate::error::{Error, Result};
-use crate::pg::plan::Reads;
+use crate::pg::planner::{self, Reads};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::template::{self, Hole};
 use crate::pg::tuplestore::{Desc, Tuplestore, attribute};
-use crate::pg::{applying, event, guard, query, statistics};
+use crate::pg::{applying, event, guard, query};
 
 pub type Arg<'a> = DatumWithOid<'a>;
 
@@ -321,7 +321,7 @@ impl OwnerSession {
     /// Makes `store` readable as the relation `name` by statements of this session, its last column under
     /// the name `weight`. `rows` is what the planner is told when a statement is prepared.
     pub fn register(&self, name: &str, store: &Tuplestore, weight: &str, rows: f64) -> Result<()> {
-        statistics::register(name, store);
+        planner::register(name, store);
         let (name, weight) = (c_string(name)?, c_string(weight)?);
         // SAFETY: allocated in SPI's procedure context, which lives as long as the registration.
         unsafe {
@@ -343,7 +343,7 @@ impl OwnerSession {
 
     /// Ends a registration.
     pub fn unregister(&self, name: &str) -> Result<()> {
-        statistics::unregister(name);
+        planner::unregister(name);
         let name = c_string(name)?;
         // SAFETY: the name outlives the call.
         unsafe { check(pg_sys::SPI_unregister_relation(name.as_ptr()), "unregister")? };

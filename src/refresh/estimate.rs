@@ -11,17 +11,20 @@ use std::collections::{BTreeMap, HashSet};
 use ivm::choice::{Costs, STATEMENT, WRITE};
 use ivm::plan::Relation;
 use ivm::view::{Program, Step};
+use pgrx::datum::clock_timestamp;
 use pgrx::pg_sys::Oid;
 
-use crate::capture::Pending;
+use crate::capture::{self, Pending};
 use crate::error::{Error, Result};
 use crate::pg::plan::Planned;
-use crate::pg::spi::{OwnerSession, Statement};
+use crate::pg::spi::{self, OwnerSession};
 use crate::pg::tuplestore::Tuplestore;
 use crate::pg::{object, relation};
+use crate::refresh::adaptive::recomputes;
+use crate::refresh::clock;
 use crate::refresh::loaded::Loaded;
 use crate::refresh::planned::{Compiled, NEAR, distance, register_as, told};
-use crate::refresh::program::{self, mask_of, register_delta};
+use crate::refresh::program::{mask_of, register_delta};
 
 /// Estimates of one stream table.
 #[derive(Default)]
@@ -115,12 +118,8 @@ pub fn costs(session: &OwnerSession, loaded: &Loaded, changed: &BTreeMap<Relatio
         return Ok(found);
     }
     let deltas = changed.iter().zip(&rows).map(|((relation, pending), rows)| (relation, &pending.store, *rows));
-    let mut cost = 0.0;
-    let shared = rehearse(session, loaded, (deltas, &|_| true), &mut |statement| {
-        cost += STATEMENT + statement.planned(session)?.cost;
-        Ok(())
-    })?;
-    let costs = Costs { delta: cost + shared, full: full_cost(session, loaded)? + shared };
+    let (cost, writing) = rehearse(session, loaded, deltas)?;
+    let costs = Costs { delta: cost + writing, full: full_cost(session, loaded)? + writing };
     let relations = relations.into_iter().cloned().collect();
     estimates.keep(Estimate { relations, rows, costs });
     Ok(costs)
@@ -149,18 +148,13 @@ fn full_cost(session: &OwnerSession, loaded: &Loaded) -> Result<f64> {
     Ok(cost)
 }
 
-/// Looks at the statement of a step.
-type Visit<'v> = &'v mut dyn FnMut(&Statement) -> Result<()>;
-
-/// Prepares everything that follows these deltas, without running it; `visit` sees each step's statement. A node that
-/// nobody asks about is left out and taken to change by a few rows.
-/// What writing costs, which is the same for every way to come by the differences.
-pub fn rehearse<'a>(
+/// Plans everything that follows these deltas, without running it. The cost of the steps, and that of writing, which is
+/// the same for every way to compute the differences.
+fn rehearse<'a>(
     session: &OwnerSession,
     loaded: &Loaded,
-    (deltas, asked): (impl IntoIterator<Item = (&'a Relation, &'a Tuplestore, f64)>, &dyn Fn(usize) -> bool),
-    visit: Visit,
-) -> Result<f64> {
+    deltas: impl IntoIterator<Item = (&'a Relation, &'a Tuplestore, f64)>,
+) -> Result<(f64, f64)> {
     let mut changed: BTreeMap<Relation, f64> = BTreeMap::new();
     for (relation, store, rows) in deltas {
         register_delta(session, loaded, relation, store, rows)?;
@@ -168,29 +162,24 @@ pub fn rehearse<'a>(
     }
     // Registered relations point to them.
     let mut stores = vec![];
-    let mut writing = 0.0;
+    let (mut cost, mut writing) = (0.0, 0.0);
     for node in 0..loaded.view.nodes.len() {
         let (mask, deltas) = mask_of(loaded, node, |delta| changed.contains_key(delta));
         if mask.is_empty() {
             continue;
         }
-        let (delta, rows) = if asked(node) {
-            let Some(compiled) = loaded.programs.delta(loaded, node, mask)? else { continue };
-            let sizes = deltas.iter().filter_map(|delta| changed.get(delta)).copied().collect();
-            let (delta, rows) = rehearse_steps(session, &compiled, sizes, (&mut stores, visit))?;
-            compiled.program.steps.iter().try_for_each(|step| session.unregister(step.name.as_str()))?;
-            writing += apply_cost(session, loaded, node, (&delta, rows))?;
-            (delta, rows)
-        } else {
-            (program::empty_delta(session, loaded, node)?, told(1.0))
-        };
+        let Some(compiled) = loaded.programs.delta(loaded, node, mask)? else { continue };
+        let sizes = deltas.iter().filter_map(|delta| changed.get(delta)).copied().collect();
+        let (delta, rows) = rehearse_steps(session, &compiled, sizes, (&mut stores, &mut cost))?;
+        compiled.program.steps.iter().try_for_each(|step| session.unregister(step.name.as_str()))?;
+        writing += apply_cost(session, loaded, node, (&delta, rows))?;
         let relation = Relation::NodeDelta(node);
         register_delta(session, loaded, &relation, &delta, rows)?;
         stores.push(delta);
         changed.insert(relation, rows);
     }
     changed.keys().try_for_each(|relation| session.unregister(loaded.view.relation_name(relation).name.as_str()))?;
-    Ok(writing)
+    Ok((cost, writing))
 }
 
 /// The steps of one program; its delta, empty, and the rows that are expected of it.
@@ -198,19 +187,19 @@ fn rehearse_steps(
     session: &OwnerSession,
     compiled: &Compiled,
     mut sizes: Vec<f64>,
-    (stores, visit): (&mut Vec<Tuplestore>, Visit),
+    (stores, cost): (&mut Vec<Tuplestore>, &mut f64),
 ) -> Result<(Tuplestore, f64)> {
     for (at, step) in compiled.program.steps.iter().enumerate() {
         let statement = compiled.statement(session, at, &sizes, near(&sizes))?;
         let unlikely = is_unlikely(&compiled.program, step);
-        let rows = match statement.planned(session)? {
+        let planned = statement.planned(session)?;
+        let rows = told(match planned {
             _ if unlikely || step.seldom => 0.0,
             Planned { rows, last_term, .. } if step.cancels => rows - last_term,
             Planned { rows, .. } => rows,
-        };
-        let rows = told(rows);
+        });
         if !unlikely {
-            visit(&statement)?;
+            *cost += STATEMENT + planned.cost;
         }
         let store = statement.store()?;
         register_as(session, step.name.as_str(), &store, rows)?;
@@ -238,4 +227,29 @@ fn apply_cost(session: &OwnerSession, loaded: &Loaded, node: usize, (delta, rows
         cost += STATEMENT + planned.cost;
     }
     Ok(cost)
+}
+
+/// What the server refuses it refuses in any order of joins; finding the best one takes too long for a check.
+const IN_ORDER: (&str, &str) = ("join_collapse_limit", "1");
+
+/// Plans the statements that follow a few changed rows of each source: the server may refuse one.
+pub fn plan_deltas(loaded: &Loaded) -> Result<()> {
+    if recomputes(loaded) {
+        return Ok(());
+    }
+    let settings = [loaded.table.evaluation(), vec![IN_ORDER]].concat();
+    spi::connect_as(loaded.table.owner, &settings, None, |session| {
+        let now = clock_timestamp();
+        let clock = clock::at(now, now)?;
+        clock::register(session, &clock)?;
+        for dependency in &loaded.dependencies {
+            let delta = Relation::SourceDelta(loaded.names[&dependency.source].clone());
+            let store = capture::empty(dependency.source, &dependency.columns)?;
+            rehearse(session, loaded, [(&delta, &store, told(1.0))])?;
+        }
+        Ok(())
+    })?;
+    // Plans for refreshes join in the best order.
+    loaded.programs.forget();
+    Ok(())
 }

@@ -14,7 +14,7 @@ use ivm::sql::print;
 use ivm::view::{Apply, DELETES, INSERTS, Identity, Mask, Node, Program, UPDATES};
 
 use crate::error::{Error, Result};
-use crate::pg::plan::Reads;
+use crate::pg::planner::Reads;
 use crate::pg::spi::{OwnerSession, Statement};
 use crate::pg::subxact::subtransaction;
 use crate::pg::tuplestore::Tuplestore;

@@ -186,7 +186,7 @@ pub fn fill(work: &Work) -> Result<Changes> {
 }
 
 /// The delta of a node that does not change.
-pub fn empty_delta(session: &OwnerSession, loaded: &Loaded, node: usize) -> Result<Tuplestore> {
+fn empty_delta(session: &OwnerSession, loaded: &Loaded, node: usize) -> Result<Tuplestore> {
     let node = &loaded.view.nodes[node];
     ddl::prepare_empty_delta(session, &node.table, &node.weight())?.store()
 }

@@ -20,6 +20,7 @@ mod feasible;
 pub mod frontier;
 pub mod identity;
 pub mod keys;
+pub mod lookup;
 pub mod memory;
 pub mod moments;
 pub mod nodes;

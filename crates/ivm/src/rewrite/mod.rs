@@ -93,13 +93,17 @@ const SIZE: usize = 500;
 /// The expression with computed columns replaced by their definitions; `None` when it would get too
 /// large or a subquery may read the columns.
 fn substituted(e: &Expr, columns: &[(Column, Expr)]) -> Option<Expr> {
+    (fits(e, columns) && e.subqueries().is_empty()).then(|| substitute(e, columns))
+}
+
+/// Whether the expression stays small with computed columns replaced by what computes them.
+pub fn fits(e: &Expr, columns: &[(Column, Expr)]) -> bool {
     let grown: usize = e.columns().into_iter().filter_map(|id| definition(*id, columns)).map(size).sum();
-    let fits = size(e) + grown <= SIZE && e.subqueries().is_empty();
-    fits.then(|| substitute(e, columns))
+    size(e) + grown <= SIZE
 }
 
 /// The expression with computed columns replaced by their definitions, at any size.
-fn substitute(e: &Expr, columns: &[(Column, Expr)]) -> Expr {
+pub fn substitute(e: &Expr, columns: &[(Column, Expr)]) -> Expr {
     mapped(e, &mut |id| definition(id, columns).cloned().unwrap_or(Generic::Column(id)))
 }
 

@@ -1,8 +1,9 @@
-//! How many different values a column of a delta has, for the planner. It knows no more of a relation in memory than how
-//! many rows there are, and asks a hook first: see `examine_simple_variable` in `utils/adt/selfuncs.c`.
+//! What the planner is given beside its own statistics: how a statement reads tables, and how many different values a column
+//! of a delta has.
 //!
-//! Left alone it takes them for [`UNKNOWN`] values and does not believe it: then it remembers no row that a join has looked
-//! up, and a thousand line items of two hundred orders are a thousand ways down the index of the orders.
+//! Of a relation in memory it knows the number of rows, and asks a hook first: see `examine_simple_variable` in
+//! `utils/adt/selfuncs.c`. Left alone it assumes [`UNKNOWN`] values and takes that for a guess: then it caches no row that
+//! a join has looked up, and a thousand line items of two hundred orders are a thousand searches of the index of the orders.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -13,13 +14,22 @@ use pgrx::{pg_guard, pg_sys};
 use crate::pg::row::{self, Shape};
 use crate::pg::tuplestore::{Handle, Slot, Tuplestore};
 
-/// What the planner takes for granted (`DEFAULT_NUM_DISTINCT`). It is told no less: the next delta of this size may have
-/// more values, and will be looked up by the same plan.
+/// How a statement reads tables, which decides the cost of a page; by default as the settings say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// A few rows, again and again: they are in memory.
+    pub hot: bool,
+    /// In the order of an index: no page is a random one.
+    pub in_order: bool,
+}
+
+/// The planner's default (`DEFAULT_NUM_DISTINCT`). It is told no less: the next delta of this size may have more values, and
+/// uses the same plan.
 const UNKNOWN: usize = 200;
-/// Rows for each value from which on it is worth telling: with fewer there is little to remember, and a plan that does
-/// may be drawn to another order of joins by the planner's idea of keys of several columns, each independent of the others.
+/// Rows for each value from which on the planner is told: with fewer there is little to cache, and a plan that does may get
+/// another order of joins, because the planner takes the columns of a key for independent of each other.
 const REPEATED: usize = 2;
-/// Rows that are looked at.
+/// Rows that are counted.
 const SAMPLE: usize = 4096;
 
 thread_local! {
@@ -30,14 +40,14 @@ static mut PREVIOUS: pg_sys::get_relation_stats_hook_type = None;
 
 /// Installs the hook.
 pub fn install() {
-    // SAFETY: run once, when the library is loaded; the hook chains to what was there.
+    // SAFETY: run once, when the library is loaded; the hook chains to the one before.
     unsafe {
         PREVIOUS = pg_sys::get_relation_stats_hook;
         pg_sys::get_relation_stats_hook = Some(statistics);
     }
 }
 
-/// Lets the planner look into a relation, as long as it is there.
+/// Lets the planner ask for the values of a relation, as long as it exists.
 pub fn register(name: &str, store: &Tuplestore) {
     REGISTERED.with_borrow_mut(|registered| registered.insert(name.to_owned(), store.handle()));
 }
@@ -69,7 +79,7 @@ unsafe extern "C-unwind" fn statistics(
     }
 }
 
-/// The values of a column, as far as looks tell them apart; `None` where it is not worth telling.
+/// The number of values of a column that differ in their bytes; `None` where each has few rows.
 fn values(store: &Tuplestore, column: usize) -> Option<usize> {
     let rows = store.rows() as usize;
     let shape = row::shape(*store.row_type().types().get(column)?)?;
@@ -77,16 +87,16 @@ fn values(store: &Tuplestore, column: usize) -> Option<usize> {
     let mut seen = HashSet::new();
     let mut left = SAMPLE;
     while left > 0 && reader.next(&slot) {
-        seen.insert(look(&slot.row(), column, &shape));
+        seen.insert(image(&slot.row(), column, &shape));
         left -= 1;
     }
-    // What is not looked at is taken to have as many values for its size.
+    // The rest is taken to have as many values for its size.
     let values = if left > 0 { seen.len() } else { seen.len() * (rows / SAMPLE).max(1) };
     let values = values.max(UNKNOWN);
     (values * REPEATED <= rows).then_some(values)
 }
 
-fn look(row: &row::Row, column: usize, shape: &Shape) -> Option<Vec<u8>> {
+fn image(row: &row::Row, column: usize, shape: &Shape) -> Option<Vec<u8>> {
     match (row.is_null(column), shape.by_value) {
         (true, _) => None,
         (false, true) => Some(row.word(column).to_ne_bytes().to_vec()),
@@ -100,14 +110,14 @@ unsafe extern "C-unwind" fn free(tuple: pg_sys::HeapTuple) {
     unsafe { pg_sys::heap_freetuple(tuple) };
 }
 
-/// A row of `pg_statistic` that says so much and no more.
+/// A row of `pg_statistic` with the number of values and nothing else.
 unsafe fn tuple(column: pg_sys::AttrNumber, values: usize) -> pg_sys::HeapTuple {
     const COLUMNS: usize = pg_sys::Natts_pg_statistic as usize;
     let mut datums = [pg_sys::Datum::from(0); COLUMNS];
     let mut nulls = [false; COLUMNS];
     datums[pg_sys::Anum_pg_statistic_staattnum as usize - 1] = column.into();
     datums[pg_sys::Anum_pg_statistic_stadistinct as usize - 1] = (values as f32).to_bits().into();
-    // Behind the columns of fixed size are arrays of numbers and of values.
+    // After the columns of fixed size come arrays of numbers and of values.
     nulls[pg_sys::Anum_pg_statistic_stanumbers1 as usize - 1..].fill(true);
     // SAFETY: as many values as the catalog has columns, of their types.
     unsafe {
