@@ -115,7 +115,7 @@ fn path(plan: &Plan, fixpoint: &Fixpoint) -> Result<()> {
     }
 }
 
-/// The places by which a step looks its own rows up when a part changes: those of the columns that it
+/// The places by which a step looks up its own rows when a part changes: those of the columns that it
 /// compares with something else by `=`.
 pub fn lookup(fixpoint: &Fixpoint) -> BTreeSet<usize> {
     let mut places = BTreeSet::new();

@@ -131,7 +131,7 @@ pub const DELTA: &str = "delta";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     pub name: Ident,
-    /// The law that this step follows, for `explain`.
+    /// The law of this step, for `explain`.
     pub law: String,
     pub query: Query,
     /// Skip this step, and leave its result empty, when that earlier step has no rows.

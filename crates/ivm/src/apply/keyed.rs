@@ -2,7 +2,7 @@
 //!
 //! Both signs change the row in place, so that no index entry changes unless an indexed value does. A lone
 //! minus deletes, a lone plus inserts. The row is found by the key alone: the table has the old state, so
-//! a plus meets a row exactly if a minus deletes that row.
+//! a plus finds a row exactly if a minus deletes it.
 
 use crate::catalog::Equality;
 use crate::identity;

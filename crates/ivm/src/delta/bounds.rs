@@ -2,7 +2,7 @@
 //!
 //! `v > (SELECT avg(v) …)` is such a join, and so is a temporal filter, `v > now() - interval '1 day'`. By the bilinear
 //! law all rows of P would be deleted with the old bound and inserted with the new one. As nothing shows which of the
-//! two a row met, both cancel unless a [`Comparison`] flips: only the rows of P between the two bounds are read, a range
+//! two a row was joined with, both cancel unless a [`Comparison`] flips: only the rows of P between the two bounds are read, a range
 //! that an index serves.
 //!
 //! The old and the new row are read in two ways. Those of the clock are columns of one relation, both always exist, and

@@ -10,7 +10,7 @@
 //! | bilinear | `Δ(R⋈S) = ΔR⋈S + R⋈ΔS − ΔR⋈ΔS` | ⋈ |
 //! | temporal | `Δσ(R) = crossing(R) + σ_before(ΔR)` | ⋈ with the clock |
 //! | key-local | with K the touched keys: `Δop = op(R↾K) − old output↾K` | γ, δ, ω, τ |
-//! | fixpoint | out with what follows from deletions, in with what follows from insertions | μ |
+//! | fixpoint | delete all rows that follow from deletions, then insert those that follow from insertions | μ |
 //!
 //! Deltas are compiled for the inputs that changed: an input outside the mask has no delta, and its
 //! terms vanish. A delta that is read more than once becomes a step, computed once.
@@ -127,7 +127,7 @@ pub fn rendered(view: &View, index: usize, steps: Vec<PlanStep>) -> Result<Progr
     Ok(Program { steps })
 }
 
-/// The law that an operator's delta follows.
+/// The law of an operator's delta.
 pub fn law(plan: &Plan) -> &'static str {
     match plan {
         Plan::Scan(_) | Plan::Values(_) | Plan::Filter(_) | Plan::Project(_) | Plan::UnionAll(_) => "linear",

@@ -1,7 +1,7 @@
 //! π, project.   Linear:  Δπ(R) = π(ΔR)
 //!
 //! The weight passes through. Rows that differ in the input may be equal in the output; only a projection
-//! that keeps every column keeps them apart.
+//! that retains every column keeps them distinct.
 
 use crate::error::Result;
 use crate::plan::Project;

@@ -3,7 +3,7 @@
 //! F are the *flips*: +1 where ΔR inserts the first match and −1 where it deletes the last one. States are read after
 //! the change; the number of matches before it is the number after it less the weights of ΔR, and no more are
 //! counted than decide it. With a join on equal keys the matches are counted once for each touched key:
-//! `L ⋉ R = L ⋈ δ(keys of R)`, a bilinear law. With other conditions they are counted for each left row that may meet a
+//! `L ⋉ R = L ⋈ δ(keys of R)`, a bilinear law. With other conditions they are counted for each left row that may match a
 //! changed one.
 
 mod condition;

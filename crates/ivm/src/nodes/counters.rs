@@ -215,8 +215,8 @@ impl Builder<'_, '_> {
     }
 }
 
-/// A call of another function with the arguments and the filter of `call`; the order of rows means
-/// nothing to counts and sums.
+/// A call of another function with the arguments and the filter of `call`; counts and sums do not
+/// depend on the order of rows.
 fn simple(function: &str, call: &AggregateCall) -> AggregateCall {
     AggregateCall { filter: call.filter, ..AggregateCall::new(call.column.clone(), function, call.args.clone()) }
 }

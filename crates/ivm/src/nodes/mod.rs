@@ -26,7 +26,7 @@ use crate::types::Types;
 use crate::view::{Identity, NodeColumn, Part, Upkeep};
 pub use identity::width;
 
-/// Bytes that a name keeps when something is appended to it: PostgreSQL cuts names at 63.
+/// The most bytes of a name to which a suffix is appended: PostgreSQL truncates names at 63.
 const STEM: usize = 46;
 
 /// A node before it has a table.
@@ -153,7 +153,7 @@ impl Cutter<'_> {
         Ok(NodeColumn { name, ty: self.ty(plan, column.id)?, not_null: facts.not_null.contains(&column.id) })
     }
 
-    /// The type of a column, whose equals look alike where the plan proves it.
+    /// The type of a column; its equality is that of images where the plan proves that equal values look the same.
     fn ty(&self, plan: &Plan, id: ColId) -> Result<ColumnType> {
         let ty = self.types.get(id)?.clone();
         let padded = ty.base == "character" && ty.name != "character";

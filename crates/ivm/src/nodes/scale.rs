@@ -1,6 +1,6 @@
 //! The display scale of numerics: `sum` shows as many decimals as the value with the most of them.
 //!
-//! Where the plan proves that all values have one scale, addition keeps it. Otherwise the state counts
+//! Where the plan proves that all values have one scale, addition preserves it. Otherwise the state counts
 //! its values by scale in one number that is linear in them: `Σ w · 10^(18 · scale)`. Its digits, eighteen
 //! at a time, are the counts; the largest scale still present is the place of the first digit. Scales
 //! from [`CAP`] on share a place, and a group that has such values is recomputed.

@@ -1,9 +1,9 @@
 //! ⋈ with inputs of one row: which of them are bounds of the others, so that a delta need not read all rows.
 //!
-//! `v > (SELECT avg(v) …)` is a join with one row that only predicates read. Nobody sees which row a row of the other
-//! inputs met, so that a change of the bound changes only the rows for which a comparison flips. The clock is such
-//! an input as well. The rule runs last, over the plan of a node: it changes no plan and assigns the [`Role`]s that
-//! `delta::join` follows.
+//! `v > (SELECT avg(v) …)` is a join with one row that only predicates read. No output shows which row a row of the other
+//! inputs was joined with, so that a change of the bound changes only the rows for which a comparison flips. The clock is
+//! such an input as well. The rule runs last, over the plan of a node: it changes no plan and assigns the [`Role`]s that
+//! `delta::join` reads.
 
 use std::collections::BTreeSet;
 

@@ -5,7 +5,7 @@
 //!
 //! Without this rule a change of any group costs, though the join never reads it. Databases know it as *sideways
 //! information passing* (Beeri and Ramakrishnan, *On the power of magic*). A row inserted into `σ_p(S')` reads its
-//! whole group: the rule applies only where an index leads to that.
+//! whole group: the rule applies only where an index finds that.
 
 use std::collections::BTreeSet;
 
@@ -117,7 +117,7 @@ fn is_filter(condition: &Expr, rows: &Plan) -> bool {
     !read.is_empty() && read.is_subset(&rows.ids()) && condition.subqueries().is_empty()
 }
 
-/// The type of `compared` and `key`, if an index leads from a value of the one to the rows in which the other equals it.
+/// The type of `compared` and `key`, if an index finds the rows of `key` by a value of `compared`.
 /// With one type and collation there is one equality: that of the key, of the groups and of the join.
 fn indexed(key: (&Plan, ColId), compared: (&Plan, ColId), catalog: &dyn Catalog) -> Result<Option<ColumnType>> {
     let (Some((table, column)), Some((other, own))) = (origin(key.0, key.1), origin(compared.0, compared.1)) else {

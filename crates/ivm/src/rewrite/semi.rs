@@ -1,4 +1,4 @@
-//! ⋉: `π(L) ⋉ R = π(L ⋉ R)`, so that a projection does not stand between a join and the scans below.
+//! ⋉: `π(L) ⋉ R = π(L ⋉ R)`, so that a join reads the scans below the projection.
 
 use super::{movable, project, substituted};
 use crate::plan::{Plan, Project, Semi};

@@ -1,16 +1,16 @@
 //! The square commutes: `state ⊎ eval(Δ program) = eval(plan after)`, for every node, over rounds of changes.
 //!
-//! Plans, tables and changes are read off a tape of random numbers, so a failure shrinks to a short one.
-//! Tables are full of NULLs and duplicates; deltas hold rows that cancel, and masks name inputs that did
+//! Plans, tables and changes are read from a tape of random numbers, so a failure shrinks to a short one.
+//! Tables have many NULLs and duplicates; deltas have rows that cancel, and masks name inputs that did
 //! not change.
 
+mod bounds;
 mod catalog;
 mod plans;
 mod queries;
 mod recursive;
 mod tape;
 mod temporal;
-mod threshold;
 mod windows;
 mod world;
 
@@ -23,9 +23,9 @@ use plans::{Generator, Shape};
 use tape::Tape;
 use world::World;
 
-/// Compiles one plan of this shape and follows it over several rounds. A plan that could not be followed at all is no
-/// case: another one is drawn, and the test fails if that happens too often.
-fn follow(choices: &[u32], shape: Shape) -> Result<(), TestCaseError> {
+/// Compiles one plan of this shape and maintains it over several rounds. A recursion that does not end is no case:
+/// another plan is drawn, and the test fails if that happens too often.
+fn maintain(choices: &[u32], shape: Shape) -> Result<(), TestCaseError> {
     let mut tape = Tape::new(choices);
     let plan = Generator::new(&mut tape).plan(shape);
     let mut rounds = 0;
@@ -44,7 +44,7 @@ macro_rules! laws {
             $(
                 #[test]
                 fn $name(choices in prop::collection::vec(any::<u32>(), 0..400)) {
-                    follow(&choices, $shape)?;
+                    maintain(&choices, $shape)?;
                 }
             )*
         }
@@ -60,7 +60,7 @@ laws! {
     law_outer_join: Shape::Outer;
     law_semi_join: Shape::Semi;
     law_temporal: Shape::Temporal;
-    law_threshold: Shape::Threshold;
+    law_moving_bounds: Shape::Bounds;
     law_union_all: Shape::Union;
     law_aggregate: Shape::Aggregate;
     law_distinct: Shape::Distinct;
@@ -71,43 +71,43 @@ laws! {
     law_recursive: Shape::Fixpoint;
     law_intersect_except: Shape::SetOperation;
     law_grouping_sets: Shape::GroupingSets;
-    law_meanings: Shape::Meaning;
+    law_edge_cases: Shape::EdgeCase;
     law_any_plan: Shape::Any(3);
 }
 
-/// A check that cannot fail proves nothing: a join without its third term is found out.
+/// The laws detect faults: a join without its third term.
 #[test]
-fn a_dropped_term_is_found_out() {
-    is_found_out(Shape::Join(2), |step| world::drop_last_term(&mut step.plan));
+fn dropped_join_term_is_detected() {
+    assert_detected(Shape::Join(2), |step| world::drop_last_term(&mut step.plan));
 }
 
-/// So is a recursion that takes away what may have lost its derivations, and looks for no others.
+/// A recursion that deletes rows that may have lost a derivation, and rederives none.
 #[test]
-fn a_recursion_that_derives_nothing_again_is_found_out() {
-    is_found_out(Shape::Fixpoint, |step| forget("rederived", step));
+fn missing_rederivation_is_detected() {
+    assert_detected(Shape::Fixpoint, |step| empty("rederived", step));
 }
 
-/// So is a filter whose rows cross in one direction only.
+/// A temporal filter that inserts every row that crosses.
 #[test]
-fn rows_that_never_leave_are_found_out() {
-    is_found_out(Shape::Temporal, |step| world::forget_leaving(&mut step.plan));
+fn missing_temporal_deletion_is_detected() {
+    assert_detected(Shape::Temporal, |step| world::forget_deletions(&mut step.plan));
 }
 
-/// So are bounds that move and take no row across, and a row that comes or goes alone and takes none along.
+/// Moving bounds without rows that cross, and a row without another that meets none.
 #[test]
-fn a_threshold_that_nothing_crosses_is_found_out() {
-    is_found_out(Shape::Threshold, |step| forget("crossed", step));
-    is_found_out(Shape::Threshold, |step| forget("met", step));
+fn missing_crossed_rows_are_detected() {
+    assert_detected(Shape::Bounds, |step| empty("crossed", step));
+    assert_detected(Shape::Bounds, |step| empty("met", step));
 }
 
 /// Empties the steps of this name.
-fn forget(name: &str, step: &mut PlanStep) {
+fn empty(name: &str, step: &mut PlanStep) {
     if step.name.as_str().starts_with(name) {
         step.plan = step.plan.clone().filter(Expr::bool(false));
     }
 }
 
-fn is_found_out(shape: Shape, broken: fn(&mut PlanStep)) {
+fn assert_detected(shape: Shape, fault: fn(&mut PlanStep)) {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let strategy = prop::collection::vec(any::<u32>(), 200);
     let (mut cases, mut failures) = (0, 0);
@@ -116,9 +116,9 @@ fn is_found_out(shape: Shape, broken: fn(&mut PlanStep)) {
         let mut tape = Tape::new(&choices);
         let plan = Generator::new(&mut tape).plan(shape);
         let Ok(Some(mut world)) = World::new(plan, &mut tape) else { continue };
-        world.broken = Some(broken);
+        world.fault = Some(fault);
         cases += 1;
         failures += usize::from((0..3).any(|_| world.round(&mut tape).is_err()));
     }
-    assert!(failures * 50 > cases, "{failures} of {cases} found out");
+    assert!(failures * 50 > cases, "{failures} of {cases} detected");
 }

@@ -21,7 +21,7 @@ pub enum Shape {
     /// Columns compared with the clock, over a join.
     Temporal,
     /// Columns compared with inputs of one row, over a join.
-    Threshold,
+    Bounds,
     Union,
     Aggregate,
     Distinct,
@@ -35,8 +35,8 @@ pub enum Shape {
     SetOperation,
     /// ROLLUP, CUBE and GROUPING SETS, bound from SQL.
     GroupingSets,
-    /// One of the queries of `queries::MEANINGS`, bound from SQL.
-    Meaning,
+    /// One of the queries of `queries::EDGE_CASES`, bound from SQL.
+    EdgeCase,
     /// Anything, to this depth.
     Any(usize),
 }
@@ -82,7 +82,7 @@ impl<'a, 'b> Generator<'a, 'b> {
             Shape::Outer => self.outer(1),
             Shape::Semi => self.semi(1),
             Shape::Temporal => self.temporal_join(),
-            Shape::Threshold => self.threshold_join(),
+            Shape::Bounds => self.bounded_join(),
             Shape::Union => self.union(0),
             Shape::Aggregate => self.aggregate(1),
             Shape::Distinct => self.distinct(1),
@@ -93,7 +93,7 @@ impl<'a, 'b> Generator<'a, 'b> {
             Shape::Fixpoint => self.fixpoint(1),
             Shape::SetOperation => return self.set_operation(),
             Shape::GroupingSets => return self.grouping_sets(),
-            Shape::Meaning => return self.meaning(),
+            Shape::EdgeCase => return self.edge_case(),
             Shape::Any(depth) => self.any(depth),
         };
         (plan, self.ids)

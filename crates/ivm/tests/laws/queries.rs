@@ -11,9 +11,9 @@ use ivm::{bind, canon};
 use crate::catalog::catalog;
 use crate::plans::{Generator, Ty};
 
-/// Columns that LATERAL queries pass on, rows with NULL fields, comparisons across types, orders that are relied on, what
-/// FILTER keeps from division, calls that return sets where they only order or group.
-const MEANINGS: [&str; 18] = [
+/// Columns that LATERAL queries pass on, rows with NULL fields, comparisons across types, significant orders, divisions
+/// that FILTER excludes, set-returning calls that only order or group.
+const EDGE_CASES: [&str; 18] = [
     "SELECT r.a, r.b, v.p, v.n FROM (public.r LEFT JOIN LATERAL ( SELECT r.b AS p, s.y AS n FROM public.s WHERE (s.a = r.a)) v ON (true))",
     "SELECT r.a, r.b, v.p, v.n FROM (public.r LEFT JOIN LATERAL ( SELECT r.b AS p, count(s.y) AS n FROM public.s WHERE (s.a = r.a)) v ON (true))",
     "SELECT r.b, v.p, v.q FROM (public.r LEFT JOIN LATERAL ( SELECT r.b AS p, w.q FROM (public.s LEFT JOIN LATERAL ( SELECT s.y AS q FROM public.t WHERE (t.id = s.a)) w ON (true)) WHERE (s.a = r.a)) v ON ((v.p > 0)))",
@@ -35,8 +35,8 @@ const MEANINGS: [&str; 18] = [
 ];
 
 impl Generator<'_, '_> {
-    pub fn meaning(&mut self) -> (Plan, Ids) {
-        let sql = self.tape.of(&MEANINGS);
+    pub fn edge_case(&mut self) -> (Plan, Ids) {
+        let sql = self.tape.of(&EDGE_CASES);
         bound(canon::parse(sql).expect("a query as PostgreSQL prints it"))
     }
 

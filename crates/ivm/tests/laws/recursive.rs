@@ -1,4 +1,4 @@
-//! Random recursions: cycles, duplicates and NULLs on the way, steps that go up and steps that go round.
+//! Random recursions over cycles, duplicates and NULLs.
 
 use ivm::expr::Expr as E;
 use ivm::plan::{ColId, Column, Distinct, Expr, Fixpoint, Plan, Relation, Scan};
@@ -21,7 +21,7 @@ impl Generator<'_, '_> {
         Plan::Fixpoint(Box::new(Fixpoint { number, columns, base, step, all }))
     }
 
-    /// What a set may have on its way beside joins.
+    /// The operators other than joins that a step of a set may have.
     fn path(&mut self, scan: Plan, all: bool, depth: usize) -> Plan {
         match self.tape.pick(6) {
             0 => {

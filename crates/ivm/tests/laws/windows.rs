@@ -1,5 +1,4 @@
-//! Random windows and first rows, whose results do not depend on what SQL leaves open: where the place of a row
-//! counts, the order is total.
+//! Random windows and first rows with deterministic results: where the place of a row matters, the order is total.
 
 use ivm::expr::{Argument, Bound, Call, Direction, Expr as E, Frame, FrameUnit, Over, Window as Spec};
 use ivm::plan::{ColId, Column, Expr, Order, Plan, TopK, Window};

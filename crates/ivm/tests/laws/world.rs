@@ -1,4 +1,4 @@
-//! The sources, the tables of a view, and rounds of changes that the view's programs follow.
+//! The sources, the tables of a view, and rounds of changes that the view's programs apply.
 
 use std::collections::BTreeMap;
 
@@ -15,17 +15,17 @@ use crate::plans::{TABLES, Ty};
 use crate::tape::Tape;
 
 pub struct World {
-    /// The query, never cut: what the last node must equal.
+    /// The query before the cut, which the last node must equal.
     plan: Plan,
     view: View,
     sources: BTreeMap<&'static str, Vec<Row>>,
     /// The rows of each node.
     nodes: Vec<Zset>,
     tables: Tables,
-    /// What the clock shows.
+    /// The rows of the clock.
     now: i64,
-    /// Breaks the programs on purpose.
-    pub broken: Option<fn(&mut PlanStep)>,
+    /// Injects a fault into the programs.
+    pub fault: Option<fn(&mut PlanStep)>,
 }
 
 impl World {
@@ -37,7 +37,7 @@ impl World {
         let simplified = if tape.flip() { rewrite::simplify(plan.clone()) } else { plan.clone() };
         let view = compile::of_plan(simplified, &catalog, tables, ids).map_err(|e| format!("{e} in {plan:?}"))?;
         let mut world =
-            World { plan, view, sources: BTreeMap::new(), nodes: vec![], tables: Tables::new(), now: 0, broken: None };
+            World { plan, view, sources: BTreeMap::new(), nodes: vec![], tables: Tables::new(), now: 0, fault: None };
         world.set_clock(0);
         for (name, _) in TABLES {
             let rows = (0..tape.pick(6)).map(|_| fresh(name, tape)).collect();
@@ -54,7 +54,7 @@ impl World {
         Ok(Some(world))
     }
 
-    /// Changes some sources and lets every node follow; whether the query is still a recursion that ends.
+    /// Changes some sources and maintains every node; `false` when the query has become a recursion that does not end.
     pub fn round(&mut self, tape: &mut Tape) -> Result<bool, String> {
         let mut changed = Mask::new();
         for (name, _) in TABLES {
@@ -100,8 +100,7 @@ impl World {
         Ok(true)
     }
 
-    /// Whether the query and every recursion in it, which a node computes whole, has an answer. What follows
-    /// them must have one then, too.
+    /// Whether the query and every recursion in it end. The programs must end then, too.
     fn ends(&self) -> Result<bool, String> {
         let mut asked = vec![&self.plan];
         while let Some(plan) = asked.pop() {
@@ -122,8 +121,8 @@ impl World {
     fn run(&mut self, steps: Vec<PlanStep>) -> Result<Zset, String> {
         let mut delta = Zset::default();
         for mut step in steps {
-            if let Some(broken) = self.broken {
-                broken(&mut step);
+            if let Some(fault) = self.fault {
+                fault(&mut step);
             }
             let skipped =
                 step.needs.as_ref().is_some_and(|needs| self.tables[&Relation::Step(needs.clone())].rows.is_empty());
@@ -149,7 +148,7 @@ impl World {
         Ok(delta)
     }
 
-    /// The last node is the query, and a FULL program would find nothing to do.
+    /// Checks that the last node equals the query, and that the delta of a FULL program is empty.
     fn check(&mut self) -> Result<(), String> {
         let (last, expected) = (self.nodes.last().cloned().unwrap_or_default(), self.eval(&self.plan)?);
         if last != expected {
@@ -168,7 +167,7 @@ impl World {
         eval(plan, &self.tables).map_err(|e| format!("{e} in {plan:?}"))
     }
 
-    /// Random changes of a source: some rows leave, some come, some come and leave at once.
+    /// Random changes of a source: some rows are deleted, some inserted, some both.
     fn change(&mut self, name: &'static str, tape: &mut Tape) -> Vec<(Row, i64)> {
         let mut rows = self.sources[name].clone();
         let mut delta = vec![];
@@ -224,7 +223,7 @@ impl World {
     }
 }
 
-/// A keyed node has unique keys, without NULLs where it says so.
+/// Checks that a keyed node has unique keys, without NULLs where it declares none.
 fn identified(node: &Node, rows: &[Row]) -> Result<(), String> {
     let (Identity::Key(key) | Identity::HashedKey(key)) = &node.identity else { return Ok(()) };
     let places: Vec<usize> = (0..node.columns.len()).filter(|at| key.contains(&node.columns[*at].name)).collect();
@@ -268,8 +267,8 @@ fn weighted(mut columns: Vec<Ident>, weight: Ident, rows: Vec<(Row, i64)>) -> Ta
     Table { columns, rows: rows.into_iter().map(with).collect() }
 }
 
-/// Forgets the weights of rows that leave because time has passed.
-pub fn forget_leaving(plan: &mut Plan) {
+/// Gives rows that are deleted because time has passed the weight of inserted ones.
+pub fn forget_deletions(plan: &mut Plan) {
     if let Plan::Project(p) = plan
         && let Plan::Join(join) = &p.input
         && join.inputs.iter().any(clock::is_scan)
@@ -280,12 +279,12 @@ pub fn forget_leaving(plan: &mut Plan) {
     }
     *plan =
         std::mem::replace(plan, Plan::Values(Values { columns: vec![], rows: vec![] })).map_inputs(&mut |mut input| {
-            forget_leaving(&mut input);
+            forget_deletions(&mut input);
             input
         });
 }
 
-/// Forgets the last term of every union of three.
+/// Drops the last term of every union of three.
 pub fn drop_last_term(plan: &mut Plan) {
     match plan {
         Plan::UnionAll(UnionAll { inputs, .. }) if inputs.len() == 3 => drop(inputs.pop()),

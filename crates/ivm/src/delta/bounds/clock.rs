@@ -1,7 +1,7 @@
 //! The clock.   `P ⋈ Δclock + ΔP ⋈ (clock − Δclock)`, where `clock − Δclock` is the time before
 //!
-//! Bounds may move either way: a clock is set back, a day has 23 hours. So the predicates themselves, at both times, say
-//! whether a row is inserted or deleted.
+//! Bounds may move either way: a clock is set back, a day has 23 hours. So the predicates, evaluated at both times,
+//! decide whether a row is inserted or deleted.
 
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ impl Clock {
     }
 
     /// Where `e` must lie for the comparison to differ: between the two bounds, which are scalar subqueries because the
-    /// planner expects few rows between two values. NULL lies nowhere.
+    /// planner expects few rows between two values. A NULL is in no range.
     fn range(&self, comparison: &Comparison, ids: &mut Ids) -> Vec<Expr> {
         let mut value = |of: &dyn Fn(Vec<Expr>) -> Expr| {
             let ((now, in_now), (before, in_before)) = (self.copied(ids), self.copied(ids));

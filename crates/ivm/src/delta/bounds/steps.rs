@@ -2,15 +2,15 @@
 //!
 //! | step | |
 //! |---|---|
-//! | `bounds` | ΔS without a row that can meet nothing, and the values that P is compared with |
+//! | `bounds` | ΔS without a row that cannot join P, and the values that P is compared with |
 //! | `moved` | their old and new values, where both exist and any differs |
-//! | `crossed` | rows of P that meet `bounds` and flip at one that moved |
+//! | `crossed` | rows of P joined with `bounds` that flip at one that moved |
 //! | `alone` | the row of `bounds` that has no other, where that is so |
-//! | `met` | rows of P that meet it |
+//! | `met` | rows of P joined with it |
 //!
-//! A row can meet nothing where it does not exist, has a NULL for a bound or fails a gate. Then the other one is
-//! *alone*, and all that meets it is inserted or deleted. `crossed` is a filter, which may let too many rows pass: the
-//! weights are those of `P ⋈ ΔS`.
+//! A row cannot join P where it does not exist, has a NULL for a bound or fails a gate. Then the other one is
+//! *alone*, and all rows of P joined with it are inserted or deleted. `crossed` is a filter, which may pass too many rows:
+//! the weights are those of `P ⋈ ΔS`.
 
 use std::collections::BTreeSet;
 
@@ -31,13 +31,13 @@ pub fn crossed(product: Product, predicates: &[Expr], single: &BTreeSet<ColId>, 
     let Predicates { gates, comparisons, .. } = Predicates::of(&all, &change.ids(), single)?;
     let w = product.weights.first().cloned().ok_or(Error::Bug("a delta without a weight"))?;
     let rows = Rows::of((change, w), states, gates, &comparisons, cx);
-    let met = Met { columns: product.columns(), states, predicates: &all };
+    let others = Others { columns: product.columns(), states, predicates: &all };
     let mut terms = vec![];
     if !comparisons.is_empty() {
-        terms.push(met.crossed(&rows, &comparisons, cx));
+        terms.push(others.crossed(&rows, &comparisons, cx));
     }
-    terms.push(met.alone(&rows, cx));
-    Ok(Delta::total(met.columns, terms, &mut cx.ids))
+    terms.push(others.alone(&rows, cx));
+    Ok(Delta::total(others.columns, terms, &mut cx.ids))
 }
 /// A step that holds ΔS and its bounds.
 struct Rows {
@@ -52,8 +52,8 @@ struct Moved {
     ends: Vec<[Column; 2]>,
 }
 
-/// P, and how rows of it meet those of S.
-struct Met<'a> {
+/// P, and how it is joined with S.
+struct Others<'a> {
     /// Of `P ⋈ S`.
     columns: Vec<Column>,
     states: &'a [Plan],
@@ -109,7 +109,7 @@ impl Moved {
     }
 }
 
-impl Met<'_> {
+impl Others<'_> {
     /// The rows that flip, one term for each set of inputs of P that comparisons read.
     fn crossed(&self, rows: &Rows, comparisons: &[Comparison], cx: &mut Cx) -> Delta {
         let moved = rows.moved(cx);
@@ -134,7 +134,7 @@ impl Met<'_> {
         Delta::new(cx.step_if("crossed", "bilinear: rows between the old and the new value", plan, &moved.plan), w)
     }
 
-    /// The rows that meet a row without another.
+    /// The rows joined with a row that has no other.
     fn alone(&self, rows: &Rows, cx: &mut Cx) -> Delta {
         let (all, known) = rows.plan.copied(&mut cx.ids);
         let sum = AggregateCall::new(cx.ids.column("sum"), "sum", vec![known[&rows.w.id]]);
@@ -143,7 +143,7 @@ impl Met<'_> {
         let alone = cx.step("alone", "bilinear: the row, where the other one is missing", plan);
         cx.seldom();
         let Delta { plan, w, .. } = self.of(alone.clone(), &rows.w, self.predicates, cx);
-        Delta::new(cx.step_if("met", "bilinear: rows that meet it", plan, &alone), w)
+        Delta::new(cx.step_if("met", "bilinear: rows joined with it", plan, &alone), w)
     }
 
     /// P ⋈ these rows

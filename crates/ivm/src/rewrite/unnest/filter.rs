@@ -95,7 +95,7 @@ impl Unnester<'_> {
         }
     }
 
-    /// The rows of a plan for which the subquery has no row that meets the conditions.
+    /// The rows of a plan for which the subquery has no row that satisfies the conditions.
     fn none(&mut self, plan: Plan, query: &Lifted, mut conditions: Vec<Expr>) -> Plan {
         conditions.extend(query.on.iter().cloned());
         let (right, ids) = query.plan.copied(self.ids);

@@ -1,5 +1,4 @@
-//! Random thresholds: inputs of one row at most, with which others are compared, as subqueries that refer to nothing
-//! outside become.
+//! Random moving bounds: inputs of at most one row that others are compared with, as uncorrelated subqueries are.
 
 use ivm::expr::{Expr as E, IsTest};
 use ivm::plan::{AggregateCall, Column, Expr, Order, Plan, TopK};
@@ -7,8 +6,8 @@ use ivm::plan::{AggregateCall, Column, Expr, Order, Plan, TopK};
 use crate::plans::{Generator, Ty};
 
 impl Generator<'_, '_> {
-    /// One or two inputs, joined with up to three thresholds; seldom is one of those shown.
-    pub fn threshold_join(&mut self) -> Plan {
+    /// One or two inputs, joined with up to three bounds, of which rarely one is shown.
+    pub fn bounded_join(&mut self) -> Plan {
         let mut inputs: Vec<Plan> = (0..1 + self.tape.pick(2)).map(|_| self.any(0)).collect();
         let mut predicates = vec![];
         if let [left, right] = inputs.as_slice() {
@@ -19,7 +18,7 @@ impl Generator<'_, '_> {
         let compared = shown.clone();
         let mut bounds = vec![];
         for _ in 0..1 + self.tape.pick(3) {
-            let (plan, bound) = self.threshold();
+            let (plan, bound) = self.bound();
             inputs.push(plan);
             bounds.push(bound);
         }
@@ -33,8 +32,8 @@ impl Generator<'_, '_> {
         Plan::join(inputs, predicates).project(shown.iter().map(Column::pass).collect())
     }
 
-    /// A plan of one row at most, and its column.
-    fn threshold(&mut self) -> (Plan, Column) {
+    /// A plan of at most one row, and its column.
+    fn bound(&mut self) -> (Plan, Column) {
         let input = self.any(0);
         let ints = self.of_type(&input, Ty::Int);
         let of = self.tape.of(&ints);
@@ -54,7 +53,7 @@ impl Generator<'_, '_> {
             }
         };
         match self.tape.pick(4) {
-            // HAVING: there is no row where it fails.
+            // HAVING: no row where it fails.
             0 => (plan.filter(E::binary(">", bound.expr(), E::number(1))), bound),
             1 => {
                 let more = self.column("more", Ty::Int);
@@ -64,7 +63,7 @@ impl Generator<'_, '_> {
         }
     }
 
-    /// Mostly comparisons; sometimes conditions on a threshold alone, or such that cannot be told apart.
+    /// Mostly comparisons; sometimes conditions on a bound alone, or of other forms.
     fn bounded(&mut self, compared: &[Column], bounds: &[Column]) -> Expr {
         let ints: Vec<Column> = compared.iter().filter(|column| self.ty(column) == Ty::Int).cloned().collect();
         let (e, bound) = (self.tape.of(&ints).expr(), self.tape.of(bounds));
