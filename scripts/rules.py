@@ -42,8 +42,6 @@ NESTED += [
     {"canon::dialect", "canon::refused", "canon::tokens"},
     {"memory::expr", "memory::infer"},
     {"render::block", "render::window"},
-    {"api::alter", "api::create", "api::drop"},
-    {"capture::buffer", "capture::track"},
     {"pg::event", "pg::guard", "pg::object", "pg::query", "pg::relation", "pg::spi", "pg::planner", "pg::template", "pg::trigger", "pg::tuplestore"},
     {"refresh::adaptive", "refresh::estimate", "refresh::loaded", "refresh::planned", "refresh::program"},
     {"refresh::table", "refresh::tick"},

@@ -12,68 +12,67 @@ create table pgtrickle.pgt_stream_tables (
   definition         regclass not null,           -- the view that holds the defining query
   defining_query     text not null,               -- as the user wrote it
   canonical          text not null,               -- as PostgreSQL prints it, views expanded: a change means a new definition
-  meaning            text not null,               -- digest of the functions, types, collations… that it depends on
+  definition_digest  text not null,               -- of the functions, types, collations… that the query depends on
   schedule           text not null,
   refresh_mode       text not null check (refresh_mode in ('AUTO', 'DIFFERENTIAL', 'FULL')),
   status             text not null default 'ACTIVE' check (status in ('ACTIVE', 'PAUSED', 'SUSPENDED')),
-  search_path        text not null,               -- evaluated under this path, and
-  settings           jsonb not null,              -- under these settings of the creating session
-  full_reason        text,                        -- why it cannot be incremental, null when it is
+  search_path        text not null,               -- the path under which the query is evaluated, and
+  settings           jsonb not null,              -- the settings, from the session that created it
+  full_reason        text,                        -- why it is recomputed; null: its deltas are followed
   full_hint          text,
   node_count         integer not null default 0,  -- internal nodes
   fingerprint        text not null,               -- digest of the compiled view
   not_null           text[] not null default '{}', -- columns that are never NULL, by the query
-  temporal           boolean not null,            -- its rows come and go as time passes
-  polled             regclass[] not null default '{}', -- what it reads whose changes cannot be captured
+  temporal           boolean not null,            -- rows are inserted and deleted as time passes
+  polled             regclass[] not null default '{}', -- sources whose changes cannot be captured
   refresh_timeout    integer check (refresh_timeout >= 0), -- milliseconds, 0 for none; null: pg_trickle.refresh_timeout
   created_at         timestamptz not null default now()
 );
 
--- What a stream table has seen, one row each. Narrow and updated in place: it changes with every refresh that does work.
--- No unique index: to check it, a version that goes to another page would meet all older ones that some open
--- transaction still keeps.
+-- What each stream table has seen. Narrow and updated in place, as every refresh with changes updates it. No unique index: its
+-- check would read all old versions of a row that a long transaction retains.
 create table pgtrickle.pgt_frontiers (
   pgt_id             integer not null references pgtrickle.pgt_stream_tables on delete cascade,
   frontier           pg_snapshot,                 -- null: never filled
-  own_xid            xid8,                        -- the refreshing transaction, where it had itself written
-  own_seq            integer,                     -- … and the last of its buffer rows that was consumed
+  own_xid            xid8,                        -- the refreshing transaction, if it had written to sources, and
+  own_seq            integer,                     -- the last of its buffer rows that the refresh consumed
   data_timestamp     timestamptz,
-  reinitialize       text,                        -- why the next refresh must start over
-  replaces           boolean not null default false, -- … and whether the rows of the table are those of another definition
+  reinitialize       text,                        -- why the next refresh must recompute the table
+  replaces           boolean not null default false, -- whether its rows are those of an earlier definition
   consecutive_errors integer not null default 0,
-  last_error         text,                        -- may hold values of rows: for the owner
+  last_error         text,                        -- may hold values of rows: only for the owner
   last_sqlstate      text,
   last_error_at      timestamptz,
   refreshes          bigint not null default 0,
   rows_changed       bigint not null default 0,
-  missed             bigint not null default 0,   -- refreshes that made a change visible later than promised
-  rates              double precision[]           -- milliseconds per unit of the planner's cost: of recomputing, then of deltas by magnitude; the largest cost at which recomputing was measured
+  missed             bigint not null default 0,   -- missed deadlines: refreshes later than the schedule allows
+  rates              double precision[]           -- milliseconds per unit of the planner's cost: of recomputing, then of deltas by magnitude; last the largest cost at which recomputing was measured
 ) with (fillfactor = 50);
 create index on pgtrickle.pgt_frontiers (pgt_id);
--- A publication of all tables would refuse its updates.
+-- Otherwise a publication of all tables would refuse its updates.
 alter table pgtrickle.pgt_frontiers replica identity full;
 
--- Tables (and stream tables) that are read by some stream table, each with one change buffer.
+-- Tables, and stream tables, that a stream table reads, each with one change buffer.
 create table pgtrickle.pgt_sources (
   source_id          integer primary key generated by default as identity,
   relid              regclass not null unique,
   layout             integer not null             -- the layout that writers use now
 );
 
--- How a chunk of a change buffer was written. Layouts are never changed, only added.
+-- The columns in chunks of change buffers. Layouts are never changed, only added.
 create table pgtrickle.pgt_layouts (
   layout             integer primary key generated by default as identity,
   source_id          integer not null references pgtrickle.pgt_sources on delete cascade,
   attnums            smallint[] not null,         -- captured columns of the source, ascending
-  types              regtype[] not null,          -- their types when the layout was made
-  touch              boolean not null             -- some consumer must hear of every change, whatever the column
+  types              regtype[] not null,          -- their types when the layout was created
+  touch              boolean not null             -- changes of other columns are recorded, without values
 );
 
 -- Which stream table reads which source.
 create table pgtrickle.pgt_dependencies (
   pgt_id             integer not null references pgtrickle.pgt_stream_tables on delete cascade,
   source_id          integer not null references pgtrickle.pgt_sources,
-  columns            text[] not null,             -- the columns its deltas read; empty when it only recomputes
+  columns            text[] not null,             -- the columns that its deltas read; empty if it is only recomputed
   primary key (pgt_id, source_id)
 );
 create index on pgtrickle.pgt_dependencies (source_id);
@@ -88,9 +87,9 @@ create table pgtrickle.pgt_refresh_history (
   rows_deleted       bigint not null default 0,
   delta_rows         bigint not null default 0,   -- change rows read from the sources
   duration_ms        double precision not null,
-  error              text,                        -- may hold values of rows: for the owner
+  error              text,                        -- may hold values of rows: only for the owner
   sqlstate           text,
-  delta_ms           double precision,            -- expected time of applying the changes, and
+  delta_ms           double precision,            -- expected milliseconds of the delta, and
   full_ms            double precision             -- of recomputing; null where there was no choice
 );
 create index on pgtrickle.pgt_refresh_history (pgt_id, refresh_id desc);
@@ -110,7 +109,8 @@ end $$;
 do $$
 begin
   if current_setting('shared_preload_libraries') !~ '\mpg_trickle\M' then
-    raise warning 'pg_trickle is not preloaded: stream tables are refreshed by hand only'
-      using hint = 'Add pg_trickle to shared_preload_libraries and restart the server.';
+    raise warning 'pg_trickle is not preloaded'
+      using detail = 'Without background workers, stream tables are only refreshed by hand.',
+            hint = 'Add pg_trickle to shared_preload_libraries and restart the server.';
   end if;
 end $$;

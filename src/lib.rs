@@ -29,6 +29,7 @@ pgrx::extension_sql_file!("../sql/bootstrap.sql", name = "bootstrap", bootstrap)
 #[allow(non_snake_case)]
 pub extern "C-unwind" fn _PG_init() {
     pg::setting::hide_backtraces();
+    pg::invalidation::init(&[pg::settled::invalidate, capture::invalidate, refresh::invalidate]);
     guc::init();
     worker::init();
     hooks::init();

@@ -7,12 +7,13 @@ use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INVALID_PARAME
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
-use crate::api::{create, given, owned, rights};
+use crate::api::refresh::refresh_now;
+use crate::api::{given, owned, rights};
 use crate::catalog::stream_table::{self, Mode, Status, StreamTable};
-use crate::catalog::{ddl, frontier, quietly};
+use crate::catalog::{ddl, frontier};
 use crate::error::{Error, Result};
-use crate::pg::spi::{OwnerSession, Session, Statement};
-use crate::pg::{guard, object, query, relation, spi, types, view, wake};
+use crate::pg::spi::{self, OwnerSession, Session, Statement};
+use crate::pg::{guard, object, query, relation, types, view, wake};
 use crate::refresh;
 
 /// Changes what is given and leaves the rest. A new query must have the same columns.
@@ -29,7 +30,13 @@ fn alter_stream_table(
     Ok(alter(given("name", name)?, &changes)?)
 }
 
-/// What a user wants changed.
+/// Lets the scheduler refresh a suspended or paused stream table again.
+#[pg_extern]
+fn resume_stream_table(name: Option<&str>) -> std::result::Result<(), ErrorReport> {
+    Ok(alter(given("name", name)?, &Changes { status: Some("ACTIVE"), ..Changes::default() })?)
+}
+
+/// The changes that a user asks for.
 #[derive(Default)]
 struct Changes<'a> {
     query: Option<&'a str>,
@@ -44,7 +51,7 @@ fn alter(name: &str, changes: &Changes) -> Result<()> {
     schedule.map(Schedule::parse).transpose()?;
     let mode = changes.mode.map(Mode::parse).transpose()?;
     let status = changes.status.map(Status::parse).transpose()?;
-    let limit = changes.timeout.map(limit).transpose()?;
+    let limit = changes.timeout.map(parse_timeout).transpose()?;
     let table = owned(name)?;
     if let Some(query) = query
         && !same_columns(&table, query)?
@@ -53,7 +60,7 @@ fn alter(name: &str, changes: &Changes) -> Result<()> {
             ERRCODE_FEATURE_NOT_SUPPORTED,
             format!("the new query of stream table \"{name}\" has other columns"),
         )
-        .detail("Readers and stream tables that read this one rely on its columns.")
+        .detail("Queries and stream tables that read this one depend on its columns.")
         .hint("Use create_or_replace_stream_table, or create a stream table with another name."));
     }
     if query.is_some() || schedule.is_some() || mode.is_some() {
@@ -61,25 +68,23 @@ fn alter(name: &str, changes: &Changes) -> Result<()> {
     }
     if let Some(limit) = limit {
         relation::invalidate(table.relid);
-        quietly(|| spi::connect(None, |session| stream_table::set_timeout(session, table.id, limit)))?;
+        spi::connect(None, |session| stream_table::set_timeout(session, table.id, limit))?;
     }
     if let Some(status) = status {
         if status != Status::Active {
             refresh::end_background(table.id, table.relid);
         }
-        quietly(|| {
-            spi::connect(None, |session| {
-                frontier::clear_errors(session, table.id)?;
-                stream_table::set_status(session, table.id, status)
-            })
+        spi::connect(None, |session| {
+            frontier::clear_errors(session, table.id)?;
+            stream_table::set_status(session, table.id, status)
         })?;
     }
     wake::catalog_changed();
     Ok(())
 }
 
-/// How long a refresh may take: a duration; zero for no limit, `default` for that of the setting.
-fn limit(text: &str) -> Result<Option<Duration>> {
+/// The limit for a refresh: a duration, zero for no limit, `default` for that of the setting.
+fn parse_timeout(text: &str) -> Result<Option<Duration>> {
     if text.trim().eq_ignore_ascii_case("default") {
         return Ok(None);
     }
@@ -93,25 +98,17 @@ fn limit(text: &str) -> Result<Option<Duration>> {
     }
 }
 
-/// Lets the scheduler refresh a suspended or paused stream table again.
-#[pg_extern]
-fn resume_stream_table(name: Option<&str>) -> std::result::Result<(), ErrorReport> {
-    Ok(alter(given("name", name)?, &Changes { status: Some("ACTIVE"), ..Changes::default() })?)
-}
-
 /// Whether `query` has exactly the columns of the stream table: names, types, collations, order.
 pub fn same_columns(table: &StreamTable, query: &str) -> Result<bool> {
     query::check_is_select(query)?;
     as_owner(table, |owner| {
-        let shape = |statement: Statement| -> Result<Vec<_>> {
-            Ok(types::columns(statement.result_desc()?)?
-                .into_iter()
-                .map(|c| (c.name, c.ty.name, c.ty.collation))
-                .collect())
+        let columns = |statement: Statement| -> Result<Vec<_>> {
+            let columns = types::columns(statement.result_desc()?)?.into_iter();
+            Ok(columns.map(|column| (column.name, column.ty.name, column.ty.collation)).collect())
         };
-        // The table may have more columns, which users added.
-        let name = object::name(table.definition);
-        Ok(shape(ddl::prepare_query(owner, query)?)? == shape(ddl::prepare_table(owner, &name)?)?)
+        // The table itself may have more columns, which users added.
+        let definition = ddl::prepare_table(owner, &object::name(table.definition))?;
+        Ok(columns(ddl::prepare_query(owner, query)?)? == columns(definition)?)
     })
 }
 
@@ -126,56 +123,48 @@ pub fn redefine(table: &StreamTable, query: Option<&str>, schedule: Option<&str>
     changed.mode = mode.unwrap_or(table.mode);
     if query.is_none() && changed.mode == table.mode {
         relation::invalidate(table.relid);
-        return quietly(|| spi::connect(None, |session| stream_table::put(session, &changed)));
+        return spi::connect(None, |session| stream_table::put(session, &changed));
     }
     if let Some(query) = query {
-        replace_view(&table, query)?;
+        // The view keeps its oid, and with it the dependencies on it.
+        as_owner(&table, |owner| {
+            rights::require_sources(owner, query)?;
+            view::replace(owner, table.definition, query)
+        })?;
         changed.defining_query = query.to_owned();
-        changed.settings = guard::EVALUATION_SETTINGS
-            .into_iter()
-            .map(|name| Ok((name.to_owned(), guard::setting(name)?)))
-            .collect::<Result<_>>()?;
-        rights::require_capture(table.owner, table.definition)?;
+        changed.settings = guard::evaluation_settings()?;
         if table.status == Status::Suspended {
-            quietly(|| spi::connect(None, |session| stream_table::set_status(session, table.id, Status::Active)))?;
+            spi::connect(None, |session| stream_table::set_status(session, table.id, Status::Active))?;
         }
     }
     refresh::rebuild(&changed, "the definition was altered")?;
     rights::warn_of_open_schemas(&locked(&table)?)?;
-    create::refresh_now(&[table.id])
+    refresh_now(&[table.id])
 }
 
-/// Locks a stream table; how others left it who had it locked.
+/// Locks a stream table, and reads its row as the last holder of the lock left it.
 fn locked(table: &StreamTable) -> Result<StreamTable> {
     refresh::require_free(table.id)?;
     refresh::lock_ending_refresh(table.id, table.relid);
-    let found = quietly(|| spi::connect(None, |session| stream_table::find(session, table.id)))?;
+    let found = spi::connect(None, |session| stream_table::find(session, table.id))?;
     found.ok_or_else(|| {
-        Error::new(ERRCODE_UNDEFINED_TABLE, format!("stream table {} was dropped in the meantime", table.display()))
+        Error::new(ERRCODE_UNDEFINED_TABLE, format!("stream table {} was dropped concurrently", table.display()))
     })
 }
 
-/// The same, with the locks of the refresh that follows: of what the query reads, before and after the change.
+/// The same, with the locks of the refresh that follows: on the sources of the old query and of the new one.
 fn locked_for_refresh(table: &StreamTable, query: Option<&str>) -> Result<StreamTable> {
     let relations = |query| as_owner(table, |owner| ddl::prepare_query(owner, query)?.relations());
-    let read = query.map_or(Ok(vec![]), relations)?;
-    let ids = |session: &Session| read.into_iter().map(|relation| stream_table::id_of(session, relation)).collect();
-    let read: Vec<Option<i32>> = quietly(|| spi::connect(None, ids))?;
-    let ids: Vec<i32> = read.into_iter().flatten().chain([table.id]).collect();
+    let sources = query.map_or(Ok(vec![]), relations)?;
+    let ids = |session: &Session| sources.into_iter().map(|source| stream_table::id_of(session, source)).collect();
+    let upstream: Vec<Option<i32>> = spi::connect(None, ids)?;
+    let ids: Vec<i32> = upstream.into_iter().flatten().chain([table.id]).collect();
     refresh::end_background(table.id, table.relid);
     refresh::lock_with_upstream(&ids)?;
     locked(table)
 }
 
-/// Runs `f` in a session of the stream table's owner, whoever calls, under the caller's settings.
+/// Runs `f` in a session of the stream table's owner, under the caller's settings.
 fn as_owner<R>(table: &StreamTable, f: impl FnOnce(&OwnerSession) -> Result<R>) -> Result<R> {
     spi::connect_as(table.owner, &[], None, f)
-}
-
-/// Replaces the stored definition in place: the view keeps its oid and its place in the dependencies.
-fn replace_view(table: &StreamTable, query: &str) -> Result<()> {
-    as_owner(table, |owner| {
-        ddl::probe(owner, query)?;
-        view::replace(owner, table.definition, query)
-    })
 }

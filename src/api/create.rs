@@ -1,33 +1,31 @@
-//! `create_stream_table` and its kin.
-
-use std::collections::BTreeMap;
+//! `create_stream_table` and its variants.
 
 use ivm::schedule::Schedule;
 use ivm::sql::ident::QName;
 use pgrx::PgSqlErrorCode::{ERRCODE_DUPLICATE_TABLE, ERRCODE_INVALID_TABLE_DEFINITION};
 use pgrx::pg_sys::Oid;
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{PgLogLevel, PgSqlErrorCode, default, pg_extern};
+use pgrx::{default, pg_extern};
 
-use crate::api::{alter, drop, given, rights, shows_messages, veiled};
-use crate::catalog::stream_table::{self, Mode, Status, StreamTable};
-use crate::catalog::{ddl, frontier, quietly};
+use crate::api::refresh::refresh_now;
+use crate::api::{alter, as_caller, drop, given, notice, owned, rights};
+use crate::catalog::stream_table::{self, Mode, StreamTable};
+use crate::catalog::{ddl, frontier};
 use crate::error::{Error, Result};
 use crate::frontend;
-use crate::pg::spi::OwnerSession;
-use crate::pg::{failures, guard, object, query, spi, view, wake};
+use crate::pg::{guard, object, query, spi, view, wake};
 use crate::refresh;
 
 /// The schedule of a stream table that is created without one.
 const SCHEDULE: &str = "calculated";
 
-/// What a user asks for; `None`: what there is, or the default.
-pub struct Request<'a> {
-    pub name: &'a str,
-    pub query: &'a str,
-    pub schedule: Option<&'a str>,
-    pub mode: Option<Mode>,
-    pub initialize: bool,
+/// The arguments of a call; `None` stands for the default, or for what an existing stream table has.
+struct Request<'a> {
+    name: &'a str,
+    query: &'a str,
+    schedule: Option<&'a str>,
+    mode: Option<Mode>,
+    initialize: bool,
 }
 
 impl<'a> Request<'a> {
@@ -73,8 +71,7 @@ fn create_stream_table_if_not_exists(
     Ok(create(&request)?)
 }
 
-/// Creates a stream table, or gives an existing one a new query; schedule and mode that are left out stay what they
-/// are.
+/// Creates a stream table, or gives an existing one a new query. An existing one keeps a schedule and mode that are not given.
 #[pg_extern]
 fn create_or_replace_stream_table(
     name: Option<&str>,
@@ -91,7 +88,7 @@ fn replace(request: &Request) -> Result<()> {
     if object::find(&target(request.name)?)?.is_none() {
         return create(request);
     }
-    let table = crate::api::owned(request.name)?;
+    let table = owned(request.name)?;
     if alter::same_columns(&table, request.query)? {
         return alter::redefine(&table, Some(request.query), request.schedule, request.mode);
     }
@@ -100,7 +97,7 @@ fn replace(request: &Request) -> Result<()> {
     create(&Request { schedule, mode: request.mode.or(Some(table.mode)), ..*request })
 }
 
-/// The name in full: without a schema, the first of the search path.
+/// The name in full: without a schema, in the first schema of the search path.
 fn target(name: &str) -> Result<QName> {
     let split = object::split_name(name)?;
     match split.schema {
@@ -116,42 +113,28 @@ fn create(request: &Request) -> Result<()> {
             .hint("Choose another name, or use create_or_replace_stream_table."));
     }
     query::check_is_select(request.query)?;
-    let id = quietly(|| spi::connect(None, stream_table::next_id))?;
-    let definition = define_view(id, request.query)?;
-    let relid = make_table(&name, definition, id)?;
+    let id = spi::connect(None, stream_table::next_id)?;
+    let definition = create_view(id, request.query)?;
     let table = StreamTable {
         id,
-        relid,
+        relid: create_table(&name, definition, id)?,
         definition,
         defining_query: request.query.to_owned(),
-        canonical: String::new(),
-        meaning: String::new(),
-        timeout: None,
         schedule: request.schedule.unwrap_or(SCHEDULE).to_owned(),
-        mode: request.mode.unwrap_or(Mode::Auto),
-        status: Status::Active,
-        search_path: String::new(),
-        settings: evaluation_settings()?,
-        full_reason: None,
-        full_hint: None,
-        node_count: 0,
-        fingerprint: String::new(),
-        temporal: false,
-        polled: vec![],
+        mode: request.mode.unwrap_or_default(),
+        settings: guard::evaluation_settings()?,
         schema: name.schema.as_ref().map(|schema| schema.as_str().to_owned()).unwrap_or_default(),
         name: name.name.as_str().to_owned(),
         owner: guard::current_role(),
+        ..StreamTable::default()
     };
-    rights::require_capture(table.owner, definition)?;
-    let built = quietly(|| {
-        spi::connect(None, |session| {
-            let read = refresh::define(session, &table)?;
-            let built = refresh::build(session, table, read)?;
-            frontier::insert(session, id)?;
-            Ok(built)
-        })
+    let built = spi::connect(None, |session| {
+        let analysed = refresh::define(session, &table)?;
+        let built = refresh::build(session, table, analysed)?;
+        frontier::insert(session, id)?;
+        Ok(built)
     })?;
-    announce(&built);
+    report_full_refresh(&built);
     rights::warn_of_open_schemas(&built)?;
     if request.initialize {
         refresh_now(&[id])?;
@@ -162,44 +145,25 @@ fn create(request: &Request) -> Result<()> {
             refresh_now(&[id])?;
         }
     }
-    let known = quietly(|| spi::connect(None, |session| stream_table::find(session, id)))?;
-    known.iter().filter(|known| known.full_reason != built.full_reason).for_each(announce);
-    // The workers go on from here: a session that creates many keeps no plans of theirs.
+    let table = spi::connect(None, |session| stream_table::get(session, id))?;
+    if table.full_reason != built.full_reason {
+        report_full_refresh(&table);
+    }
+    // The background workers refresh it from now on: a session that creates many need not keep their plans.
     refresh::forget(id);
     wake::catalog_changed();
     Ok(())
 }
 
-/// Refreshes in the caller's transaction; its failure is the caller's, who may not own all that is refreshed on the way.
-pub fn refresh_now(ids: &[i32]) -> Result<()> {
-    let mut refreshes = refresh::tick(ids, refresh::Locks::Wait)?;
-    let failed = refreshes.iter_mut().find(|refresh| refresh.is_failed());
-    let Some((id, error)) = failed.and_then(|refresh| Some((refresh.id, refresh.error.take()?))) else {
-        refreshes.iter().for_each(|refresh| failures::forget(refresh.id));
-        return refresh::conclude(&refreshes);
-    };
-    let table = quietly(|| spi::connect(None, |session| stream_table::get(session, id)))?;
-    match shows_messages(&table)? {
-        true => Err(error),
-        false => Err(veiled(&table, error)),
-    }
-}
-
-/// A query that can only be recomputed says so at once.
-fn announce(table: &StreamTable) {
+/// Tells the user that a query can only be recomputed.
+fn report_full_refresh(table: &StreamTable) {
     if let Some(reason) = &table.full_reason {
         let message = format!("stream table {} will be recomputed as a whole", table.display());
-        let notice =
-            ErrorReport::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message, "pg_trickle").set_detail(reason);
-        let notice = match &table.full_hint {
-            Some(hint) => notice.set_hint(hint),
-            None => notice,
-        };
-        notice.report(PgLogLevel::NOTICE);
+        notice(message, reason, table.full_hint.as_deref());
     }
 }
 
-/// Says which indexes would make small deltas cheap.
+/// Tells the user which indexes would make small deltas cheap.
 fn advise(table: &StreamTable) -> Result<()> {
     let refresh::Ready::Yes(loaded) = refresh::load(table.id)? else {
         return Ok(());
@@ -207,46 +171,33 @@ fn advise(table: &StreamTable) -> Result<()> {
     refresh::plan_deltas(&loaded)?;
     for missing in refresh::missing_indexes(&loaded)? {
         let message = format!("stream table {} needs an index on {missing}", table.display());
-        ErrorReport::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message, "pg_trickle")
-            .set_detail("Without it a refresh reads the whole table for a few changed rows.")
-            .set_hint(format!("{};", missing.statement()))
-            .report(PgLogLevel::NOTICE);
+        let detail = "Without it a refresh reads the whole table for a few changed rows.";
+        notice(message, detail, Some(&format!("{};", missing.statement())));
     }
     Ok(())
 }
 
-fn evaluation_settings() -> Result<BTreeMap<String, String>> {
-    guard::EVALUATION_SETTINGS.into_iter().map(|name| Ok((name.to_owned(), guard::setting(name)?))).collect()
-}
-
-/// Stores the query as a view: PostgreSQL analyses it as the user, who must be allowed to read what it reads, under the
-/// user's own path and settings, and records everything it depends on.
-fn define_view(id: i32, query: &str) -> Result<Oid> {
+/// Stores the query as a view: PostgreSQL analyses it as the caller, under the caller's path and settings, and records
+/// everything it depends on.
+fn create_view(id: i32, query: &str) -> Result<Oid> {
     let name = frontend::definition_view(id);
     as_caller(|caller| {
-        ddl::probe(caller, query)?;
-        let relations = ddl::prepare_query(caller, query)?.relations()?;
-        caller.catalog(|session| frontend::checked(session, relations, caller.role()))?;
+        rights::require_sources(caller, query)?;
         view::create(caller, &name, query)
     })
 }
 
-/// Runs `f` in a session of the caller, under the caller's settings.
-pub fn as_caller<R>(f: impl FnOnce(&OwnerSession) -> Result<R>) -> Result<R> {
-    spi::connect_as(guard::current_role(), &[], None, f)
-}
-
-/// The table itself: the columns of the query, their types and collations, and nothing else.
-fn make_table(name: &QName, definition: Oid, id: i32) -> Result<Oid> {
+/// Creates the table itself: the columns of the query, their types and collations, and nothing else.
+fn create_table(name: &QName, definition: Oid, id: i32) -> Result<Oid> {
     if name.schema.as_ref().map_or(Ok(false), |schema| object::is_temporary(schema.as_str()))? {
         return Err(Error::new(ERRCODE_INVALID_TABLE_DEFINITION, format!("stream table {name} cannot be temporary"))
-            .detail("It would end with this session; the workers and other sessions could not see it.")
-            .hint("Name a schema that lasts."));
+            .detail("The background workers and other sessions cannot read a temporary table.")
+            .hint("Create it in a permanent schema."));
     }
     let view = frontend::definition_view(id);
     as_caller(|caller| ddl::create_stream_table(caller, name, &view))?;
     let relid = object::oid(name)?;
     object::depend_internally(definition, relid);
-    quietly(|| spi::connect(None, |session| ddl::guard(session, relid)))?;
+    spi::connect(None, |session| ddl::guard(session, relid))?;
     Ok(relid)
 }

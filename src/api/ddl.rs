@@ -1,15 +1,12 @@
-//! What users may not do to a stream table: the guard of its rows, and the event trigger that looks at it after every
-//! command that may have changed its shape.
-//!
-//! Refused is what would break it, when it is done; said is what may break it later.
+//! The guard of a stream table's rows, and the event trigger that checks the table after every command that may have changed
+//! its shape. A command that would break the table is refused; one that may make a later refresh fail gets a notice.
 
 use pgrx::PgSqlErrorCode::{ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, ERRCODE_WRONG_OBJECT_TYPE};
-use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self, Oid};
-use pgrx::{PgLogLevel, PgSqlErrorCode};
 
-use crate::catalog::shape::{self, Concerned};
-use crate::catalog::{ddl, quietly};
+use crate::api::notice;
+use crate::catalog::ddl;
+use crate::catalog::shape::{self, Affected};
 use crate::error::{Error, Result};
 use crate::pg::event::{self, Command};
 use crate::pg::spi::{self, Session};
@@ -24,7 +21,7 @@ pub extern "C-unwind" fn pg_trickle_guard(call: Call) -> pg_sys::Datum {
     trigger::enter(call, refuse)
 }
 
-/// What the server asks of a C function before it calls it.
+/// The calling convention, which the server reads before the first call.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_finfo_pg_trickle_guard() -> &'static pg_sys::Pg_finfo_record {
     &V1
@@ -48,7 +45,7 @@ fn refuse(fired: &Fired) -> Result<()> {
         ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
         format!("cannot change stream table \"{}\"", name.as_str()),
     )
-    .detail("Its rows always are the result of its query.")
+    .detail("Its rows are the result of its query, and only a refresh changes them.")
     .hint("Change the tables that the query reads."))
 }
 
@@ -56,38 +53,30 @@ fn on_ddl(command: &Command) -> Result<()> {
     if command.makes_lone_table() {
         return Ok(());
     }
-    quietly(|| {
-        spi::connect(None, |session| {
-            let touched = shape::touched(session)?;
-            for table in shape::concerned(session, &touched)? {
-                look(session, &table, command)?;
-            }
-            Ok(())
-        })
+    spi::connect(None, |session| {
+        let altered = shape::altered(session)?;
+        shape::affected(session, &altered)?.iter().try_for_each(|table| check(session, table, command))
     })
 }
 
-fn look(session: &Session, table: &Concerned, command: &Command) -> Result<()> {
+fn check(session: &Session, table: &Affected, command: &Command) -> Result<()> {
     let refused = |detail: &str, hint: &str| {
         let message = format!("cannot alter stream table {} in this way", relation::display(table.relid));
         Err(Error::new(ERRCODE_WRONG_OBJECT_TYPE, message).detail(detail).hint(hint))
     };
-    if table.parts {
-        return refused(
-            "This is an internal part of it.",
-            "What becomes of the stream table, becomes of its parts: name the stream table.",
-        );
+    if table.by_part {
+        return refused("The altered relation is an internal part of it.", "Alter the stream table: its parts follow.");
     }
     if let Some(column) = shape::of_query(session, table.id, &command.retyped())?.first() {
         return refused(
-            &format!("Column \"{column}\" belongs to its query, and so do its values."),
+            &format!("Column \"{column}\" and its values come from its query."),
             "Change the query: pgtrickle.create_or_replace_stream_table().",
         );
     }
     if let Some((what, instead)) = shape::problem(session, table.id)? {
         return refused(&what, &instead);
     }
-    for (part, kind) in shape::strange_parts(session, table.id)? {
+    for (part, kind) in shape::parts_of_others(session, table.id)? {
         ddl::give_to_owner_of(session, table.relid, part, kind == "v")?;
     }
     if command.constrains() {
@@ -97,11 +86,9 @@ fn look(session: &Session, table: &Concerned, command: &Command) -> Result<()> {
 }
 
 fn warn(table: Oid, risk: &str) {
-    let message = format!("stream table {}: {risk}", relation::display(table));
-    ErrorReport::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message, "pg_trickle")
-        .set_detail(
-            "Its rows are what its query says, and nobody can correct them. After some failures it is suspended.",
-        )
-        .set_hint("It is safe where the query itself keeps it, or the constraints of the tables that it reads.")
-        .report(PgLogLevel::NOTICE);
+    notice(
+        format!("stream table {}: {risk}", relation::display(table)),
+        "Its rows are what its query returns, and cannot be corrected by hand. After repeated failures it is suspended.",
+        Some("This is safe if the query, or constraints on the tables that it reads, guarantee it."),
+    );
 }

@@ -1,5 +1,5 @@
-//! `drain`, `is_drained`, `undrain`: a database without background refreshes, for maintenance. Changes are captured
-//! all the same, and refreshing by hand works.
+//! `drain`, `is_drained`, `undrain`: suspending background refreshes of a database, for maintenance. Changes are still
+//! captured, and refreshing by hand works.
 
 use std::time::{Duration, Instant};
 
@@ -8,23 +8,23 @@ use pgrx::datum::Interval;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
-use crate::api::patience;
+use crate::api::timeout_or;
 use crate::error::{Error, Result};
 use crate::pg::{database, latch, wake};
 
 /// How long a session waits by default.
-const USUAL: Duration = Duration::from_secs(60);
-/// How often a session looks whether the last refresh is over.
-const LOOK: Duration = Duration::from_millis(5);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Between two checks whether the last refresh has ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Lets no background refresh begin in this database, and waits until those under way are over. False when the
-/// timeout comes first: they go on, and none follows them. Until `undrain()`, or until the server restarts.
+/// Lets no new background refresh begin in this database, and waits for the running ones. False if the timeout ends first:
+/// they continue, and none follows them. Holds until `undrain()` or a restart of the server.
 #[pg_extern]
 fn drain(timeout: default!(Option<Interval>, "'1 minute'")) -> std::result::Result<bool, ErrorReport> {
     Ok(wait(timeout)?)
 }
 
-/// Whether background refreshes are held off in this database, and none is under way.
+/// Whether this database is drained and no background refresh is running.
 #[pg_extern]
 fn is_drained() -> bool {
     wake::drained()
@@ -37,14 +37,14 @@ fn undrain() -> std::result::Result<(), ErrorReport> {
 }
 
 fn wait(timeout: Option<Interval>) -> Result<bool> {
-    let patience = patience(timeout, USUAL)?;
+    let timeout = timeout_or(DEFAULT_TIMEOUT, timeout)?;
     set(true)?;
     let started = Instant::now();
     while !wake::drained() {
-        if started.elapsed() >= patience {
+        if started.elapsed() >= timeout {
             return Ok(false);
         }
-        latch::pause(LOOK);
+        latch::pause(POLL_INTERVAL);
     }
     Ok(true)
 }
@@ -52,14 +52,15 @@ fn wait(timeout: Option<Interval>) -> Result<bool> {
 fn set(drained: bool) -> Result<()> {
     if !database::is_own() {
         return Err(Error::new(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of the database")
-            .detail("Background refreshes are everybody's."));
+            .detail("Draining stops the background refreshes of all stream tables in it."));
     }
     match wake::drain(drained) {
         true => Ok(()),
-        false => {
-            Err(Error::new(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "nothing is refreshed here in the background")
-                .detail("No scheduler of pg_trickle is known for this database.")
-                .hint("Add pg_trickle to shared_preload_libraries and restart the server."))
-        }
+        false => Err(Error::new(
+            ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "no pg_trickle scheduler is running for this database",
+        )
+        .detail("There are no background refreshes to drain.")
+        .hint("Add pg_trickle to shared_preload_libraries and restart the server.")),
     }
 }

@@ -5,9 +5,8 @@ use ivm::sql::ident::Ident;
 use pgrx::pg_extern;
 use pgrx::pg_sys::panic::ErrorReport;
 
-use crate::api::{given, named, rights, shows_messages, veiled};
+use crate::api::{given, named, rights, shows_messages, without_message};
 use crate::catalog::history::{self, Action};
-use crate::catalog::quietly;
 use crate::catalog::stream_table::StreamTable;
 use crate::error::Result;
 use crate::pg::subxact::subtransaction;
@@ -25,7 +24,7 @@ fn explain(name: &str) -> Result<String> {
     let table = named(name)?;
     match shows_messages(&table)? {
         true => explained(&table),
-        false => subtransaction(|| explained(&table)).map_err(|error| veiled(&table, error)),
+        false => subtransaction(|| explained(&table)).map_err(|error| without_message(&table, error)),
     }
 }
 
@@ -45,7 +44,7 @@ fn explained(table: &StreamTable) -> Result<String> {
     };
     for schema in rights::open_schemas(table)? {
         text += &format!(
-            "evaluated under schema {}, in which others may create: {}\n",
+            "evaluated under schema {}, in which other roles may create: {}\n",
             Ident::new(schema),
             rights::CAPTURED
         );
@@ -71,7 +70,7 @@ fn explained(table: &StreamTable) -> Result<String> {
 
 /// What the last refresh that had a choice expected, and did.
 fn last_choice(table: &StreamTable) -> Result<String> {
-    let last = quietly(|| spi::connect(None, |session| history::last_choice(session, table.id)))?;
+    let last = spi::connect(None, |session| history::last_choice(session, table.id))?;
     Ok(last.map_or_else(String::new, |Choice { way, delta_ms: delta, full_ms: full }| {
         let (action, why) = match way {
             Way::Full => (Action::Full, "recomputing is cheaper"),

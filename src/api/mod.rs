@@ -1,5 +1,4 @@
-//! The SQL functions, one file per verb. Each opens its errors as PostgreSQL errors and does its work in
-//! the caller's transaction: an error leaves nothing behind.
+//! The SQL functions, one file per verb. Each works in the caller's transaction, and an error leaves nothing behind.
 //!
 //! **Invariant:** none is strict. A NULL stands for the default; where there is none, [`given`] refuses it.
 
@@ -15,38 +14,41 @@ mod explain;
 mod refresh;
 mod rights;
 mod status;
-mod tree;
 mod verify;
 mod wait;
 
 use std::time::Duration;
 
+use pgrx::PgLogLevel;
 use pgrx::PgSqlErrorCode::{
     ERRCODE_INSUFFICIENT_PRIVILEGE, ERRCODE_INVALID_PARAMETER_VALUE, ERRCODE_NULL_VALUE_NOT_ALLOWED,
-    ERRCODE_UNDEFINED_TABLE, ERRCODE_WRONG_OBJECT_TYPE,
+    ERRCODE_SUCCESSFUL_COMPLETION, ERRCODE_UNDEFINED_TABLE, ERRCODE_WRONG_OBJECT_TYPE,
 };
 use pgrx::datum::Interval;
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self, Oid};
 
+use crate::catalog::frontier;
 use crate::catalog::stream_table::{self, StreamTable};
-use crate::catalog::{frontier, quietly};
 use crate::error::{Error, Result};
+use crate::pg::spi::OwnerSession;
 use crate::pg::{guard, object, spi};
 
-/// An argument that has no default.
+/// The value of an argument that has no default.
 fn given<T>(argument: &str, value: Option<T>) -> Result<T> {
     value.ok_or_else(|| {
         Error::new(ERRCODE_NULL_VALUE_NOT_ALLOWED, format!("argument \"{argument}\" must not be NULL"))
-            .hint("Only arguments that have a default may be NULL, which stands for it.")
+            .detail("It has no default.")
+            .hint("Pass a value: NULL stands for the default of an argument.")
     })
 }
 
-/// How long a user lets a function wait; by default `usual`.
-fn patience(timeout: Option<Interval>, usual: Duration) -> Result<Duration> {
-    let Some(timeout) = timeout else { return Ok(usual) };
-    let micros = u64::try_from(timeout.as_micros().min(i64::MAX.into())).map_err(|_| {
+/// A timeout that a user gives, or its default.
+fn timeout_or(default: Duration, given: Option<Interval>) -> Result<Duration> {
+    let Some(given) = given else { return Ok(default) };
+    let micros = u64::try_from(given.as_micros().min(i64::MAX.into())).map_err(|_| {
         Error::new(ERRCODE_INVALID_PARAMETER_VALUE, "the timeout must not be negative")
-            .hint("Use '0s' to look once, without waiting.")
+            .hint("Use '0s' to check once, without waiting.")
     })?;
     Ok(Duration::from_micros(micros))
 }
@@ -54,8 +56,7 @@ fn patience(timeout: Option<Interval>, usual: Duration) -> Result<Duration> {
 /// The stream table that a user names.
 fn named(name: &str) -> Result<StreamTable> {
     let (_, id) = resolve(name)?;
-    let table = quietly(|| spi::connect(None, |session| stream_table::find(session, id)))?;
-    table.ok_or_else(|| missing(name))
+    spi::connect(None, |session| stream_table::find(session, id))?.ok_or_else(|| missing(name))
 }
 
 /// The stream table that a user names and owns.
@@ -65,17 +66,17 @@ fn owned(name: &str) -> Result<StreamTable> {
     Ok(table)
 }
 
-/// The id of the stream table that a user names and owns.
-fn owned_id(name: &str) -> Result<i32> {
-    let (relid, id) = resolve(name)?;
-    must_own(name, relid)?;
-    Ok(id)
+/// The relation and id of a stream table that a user names and owns.
+fn resolve_owned(name: &str) -> Result<(Oid, i32)> {
+    let found = resolve(name)?;
+    must_own(name, found.0)?;
+    Ok(found)
 }
 
-/// The relation and the id of a stream table that a user names, resolved under the caller's search path.
+/// The relation and id of a stream table that a user names, under the caller's search path.
 fn resolve(name: &str) -> Result<(Oid, i32)> {
     let relid = object::find(&object::split_name(name)?)?.ok_or_else(|| missing(name))?;
-    let id = quietly(|| spi::connect(None, |session| stream_table::id_of(session, relid)))?.ok_or_else(|| {
+    let id = spi::connect(None, |session| stream_table::id_of(session, relid))?.ok_or_else(|| {
         Error::new(ERRCODE_WRONG_OBJECT_TYPE, format!("\"{name}\" is not a stream table"))
             .hint("pgtrickle.pgt_status() lists the stream tables of this database.")
     })?;
@@ -94,22 +95,38 @@ fn must_own(name: &str, relid: Oid) -> Result<()> {
     }
 }
 
-/// Whether the caller may read what errors of a stream table say.
-fn shows_messages(table: &StreamTable) -> Result<bool> {
-    let asker = guard::current_role();
-    quietly(|| spi::connect(None, |session| frontier::shows_messages(session, table.relid, asker)))
+/// Runs `f` in a session of the caller, under the caller's settings.
+fn as_caller<R>(f: impl FnOnce(&OwnerSession) -> Result<R>) -> Result<R> {
+    spi::connect_as(guard::current_role(), &[], None, f)
 }
 
-/// An error of a stream table for somebody who may not read what it says: that there is one, and of which kind.
-fn veiled(table: &StreamTable, error: Error) -> Error {
+/// Tells the user something that is no error.
+fn notice(message: String, detail: impl Into<String>, hint: Option<&str>) {
+    let report = ErrorReport::new(ERRCODE_SUCCESSFUL_COMPLETION, message, "pg_trickle").set_detail(detail);
+    match hint {
+        Some(hint) => report.set_hint(hint),
+        None => report,
+    }
+    .report(PgLogLevel::NOTICE);
+}
+
+/// Whether the caller may read the messages of errors of a stream table.
+fn shows_messages(table: &StreamTable) -> Result<bool> {
+    // Inside of the session it is the owner of the catalog.
+    let role = guard::current_role();
+    spi::connect(None, |session| frontier::shows_messages(session, table.id, role))
+}
+
+/// An error of a stream table for a caller that may not read its message: the SQLSTATE alone.
+fn without_message(table: &StreamTable, error: Error) -> Error {
     match error {
         Error::Report(_) | Error::Broken(..) => {
             let name = table.display();
-            Error::new(error.code(), format!("an error in stream table {name}"))
+            Error::new(error.code(), format!("an error occurred in stream table {name}"))
                 .detail(
-                    "What it says may hold values of rows: it is for the owner and for members of pg_read_all_stats.",
+                    "The message may hold values of rows: only its owner and members of pg_read_all_stats may read it.",
                 )
-                .hint(format!("Ask the owner of {name}, who is told when he refreshes it."))
+                .hint(format!("Ask the owner of {name} to refresh it."))
         }
         error => error,
     }

@@ -1,15 +1,16 @@
-//! `refresh_stream_table`.
+//! `refresh_stream_table` and `cancel_refresh`.
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
-use crate::api::{create, given, owned_id, resolve};
+use crate::api::{given, resolve_owned, shows_messages, without_message};
+use crate::catalog::stream_table;
 use crate::error::Result;
-use crate::pg::database;
+use crate::pg::{database, failures, spi};
 use crate::refresh;
 
-/// Brings a stream table, and everything it reads, to this moment. With `recompute` it and all that reads it are computed
-/// anew, whatever was done to their tables.
+/// Refreshes a stream table and everything it reads. With `recompute` it and all that read it are computed anew, even if
+/// their tables were tampered with.
 #[pg_extern]
 fn refresh_stream_table(
     name: Option<&str>,
@@ -18,17 +19,32 @@ fn refresh_stream_table(
     Ok(run(given("name", name)?, recompute.unwrap_or(false))?)
 }
 
-/// Ends a refresh of a stream table that the background is at; whether there was one. It is tried again after a while:
-/// pause the table to keep it from that.
+/// Cancels a background refresh of a stream table; whether there was one. The scheduler retries it after a while, unless the
+/// table is paused.
 #[pg_extern]
 fn cancel_refresh(name: Option<&str>) -> std::result::Result<bool, ErrorReport> {
-    let name = given("name", name)?;
-    owned_id(name)?;
-    Ok(database::end_refresh(resolve(name)?.0))
+    let (relid, _) = resolve_owned(given("name", name)?)?;
+    Ok(database::end_refresh(relid))
 }
 
 fn run(name: &str, recompute: bool) -> Result<()> {
-    let id = owned_id(name)?;
+    let (_, id) = resolve_owned(name)?;
     let tables = if recompute { refresh::recompute(id)? } else { refresh::with_upstream(id)? };
-    create::refresh_now(&tables)
+    refresh_now(&tables)
+}
+
+/// Refreshes in the caller's transaction, which fails with the first refresh that does. The caller may not own every table
+/// that is refreshed, and then does not see the message.
+pub fn refresh_now(ids: &[i32]) -> Result<()> {
+    let mut refreshes = refresh::tick(ids, refresh::Locks::Wait)?;
+    let failed = refreshes.iter_mut().find(|refresh| refresh.is_failed());
+    let Some((id, error)) = failed.and_then(|refresh| Some((refresh.id, refresh.error.take()?))) else {
+        refreshes.iter().for_each(|refresh| failures::forget(refresh.id));
+        return refresh::conclude(&refreshes);
+    };
+    let table = spi::connect(None, |session| stream_table::get(session, id))?;
+    match shows_messages(&table)? {
+        true => Err(error),
+        false => Err(without_message(&table, error)),
+    }
 }

@@ -8,15 +8,14 @@ use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{JsonB, default, name, pg_extern};
 
-use crate::api::{given, owned_id};
+use crate::api::{given, resolve_owned};
 use crate::refresh;
 
-/// How many rows that differ are shown by default.
-const SAMPLE: i32 = 10;
+/// How many differing rows are shown by default.
+const DEFAULT_SAMPLE: i32 = 10;
 
-/// Compares a stream table with its query, as multisets, under one snapshot, and changes nothing. Changes that are pending
-/// count: they are followed first, and that is undone. Rows that one side has and the other has not are counted, and some
-/// of them shown.
+/// Compares a stream table with its query, as multisets, under one snapshot, and changes nothing: it first applies pending
+/// changes, and rolls that back afterwards. Counts the rows that only one side has, and shows some of them.
 #[pg_extern]
 fn verify_stream_table(
     name: Option<&str>,
@@ -37,7 +36,7 @@ fn verify_stream_table(
     >,
     ErrorReport,
 > {
-    let found = refresh::verify(owned_id(given("name", name)?)?, sample.unwrap_or(SAMPLE))?;
+    let found = refresh::verify(resolve_owned(given("name", name)?)?.1, sample.unwrap_or(DEFAULT_SAMPLE))?;
     let (equal, compared, moment) = (found.equal, found.compared, found.moment);
     Ok(TableIterator::once(match found.found {
         Some(found) => (

@@ -1,4 +1,4 @@
-//! `wait_for_stream_table`: reading what was just written.
+//! `wait_for_stream_table`: reading one's own writes.
 
 use std::time::{Duration, Instant};
 
@@ -9,22 +9,21 @@ use pgrx::datum::Interval;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
-use crate::api::{given, patience, resolve};
+use crate::api::{given, resolve, timeout_or};
 use crate::error::{Error, Result};
 use crate::pg::shmem::shared;
 use crate::pg::subxact::undone;
 use crate::pg::{guard, latch, xact};
 use crate::{guc, refresh};
 
-/// How long it waits by default.
-const USUAL: Duration = Duration::from_secs(30);
-/// Between two looks: from the first, doubling, to the longest. A refresh takes about a millisecond.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pauses between checks double from the first to the longest. A refresh takes about a millisecond.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
-/// Waits until a stream table shows everything that was committed before the call, and tells whether it does: false
-/// when the time is over. The next statement sees it; the one that waits goes by the snapshot it began with, which
-/// the server keeps, and VACUUM heeds, as for any statement that takes as long.
+/// Waits until a stream table shows everything that was committed before the call; false if the timeout ends first. The next
+/// statement sees it. The waiting statement itself keeps its snapshot, which holds back VACUUM as that of any other long
+/// statement does.
 #[pg_extern]
 fn wait_for_stream_table(
     name: Option<&str>,
@@ -34,46 +33,31 @@ fn wait_for_stream_table(
 }
 
 fn wait(name: &str, timeout: Option<Interval>) -> Result<bool> {
-    let time = Time::of(timeout)?;
+    let (started, timeout) = (Instant::now(), timeout_or(DEFAULT_TIMEOUT, timeout)?);
+    let left = || timeout.saturating_sub(started.elapsed());
     require_workers()?;
     require_fresh_snapshots()?;
-    // Nothing is held while it sleeps: neither snapshots of ours nor locks, which end with these subtransactions.
-    let mut wait = refresh::Wait::new(within(time.left(), || resolve(name))?.1);
+    // Between checks it holds neither snapshots nor locks: they end with the subtransaction of each check.
+    let mut wait = refresh::Wait::new(with_lock_timeout(left(), || resolve(name))?.1);
     let mut pause = FIRST_PAUSE;
     loop {
-        // It looks from the table to its sources, and DROP locks from the sources to the table. Who lets go of what
-        // he has long before the server looks for a deadlock is part of none.
-        match within(time.left().min(LONGEST_PAUSE), || wait.look()) {
+        // A check locks the table first and then its sources, DROP locks the sources first. The short lock timeout ends a
+        // check long before the deadlock detector runs.
+        match with_lock_timeout(left().min(LONGEST_PAUSE), || wait.look()) {
             Ok(true) => return Ok(true),
-            // Somebody drops, rewrites or truncates a source, and has not committed it.
+            // A concurrent transaction drops, rewrites or truncates a source.
             Err(error) if error.code() != ERRCODE_LOCK_NOT_AVAILABLE => return Err(error),
-            Ok(false) | Err(_) if time.left().is_zero() => return Ok(false),
-            Ok(false) | Err(_) => latch::pause(pause.min(time.left())),
+            Ok(false) | Err(_) if left().is_zero() => return Ok(false),
+            Ok(false) | Err(_) => latch::pause(pause.min(left())),
         }
         pause = (2 * pause).min(LONGEST_PAUSE);
     }
 }
 
-/// What is left of the time to wait.
-struct Time {
-    began: Instant,
-    whole: Duration,
-}
-
-impl Time {
-    fn of(timeout: Option<Interval>) -> Result<Time> {
-        Ok(Time { began: Instant::now(), whole: patience(timeout, USUAL)? })
-    }
-
-    fn left(&self) -> Duration {
-        self.whole.saturating_sub(self.began.elapsed())
-    }
-}
-
-/// Looks, and waits for each lock only so long.
-fn within<R>(patience: Duration, look: impl FnOnce() -> Result<R>) -> Result<R> {
-    let patience = patience.as_millis().clamp(1, i32::MAX as u128).to_string();
-    undone(|| guard::with_settings(&[("lock_timeout", &patience)], look))
+/// Runs a check in a subtransaction that is rolled back, and waits this long for each lock.
+fn with_lock_timeout<R>(timeout: Duration, check: impl FnOnce() -> Result<R>) -> Result<R> {
+    let timeout = timeout.as_millis().clamp(1, i32::MAX as u128).to_string();
+    undone(|| guard::with_settings(&[("lock_timeout", &timeout)], check))
 }
 
 fn require_workers() -> Result<()> {
@@ -82,7 +66,7 @@ fn require_workers() -> Result<()> {
         (true, false) => "The setting pg_trickle.enabled is off.",
         (false, _) => "pg_trickle is not in shared_preload_libraries.",
     };
-    Err(Error::new(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "no workers refresh stream tables")
+    Err(Error::new(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "no background workers refresh stream tables")
         .detail(reason)
         .hint("Call pgtrickle.refresh_stream_table() instead of waiting."))
 }
@@ -93,8 +77,8 @@ fn require_fresh_snapshots() -> Result<()> {
     }
     Err(Error::new(
         ERRCODE_INVALID_TRANSACTION_STATE,
-        "cannot wait for a stream table in a transaction with one snapshot",
+        "cannot wait for a stream table in a transaction that keeps its snapshot",
     )
-    .detail("In REPEATABLE READ and SERIALIZABLE its statements would not see what it has waited for.")
+    .detail("In REPEATABLE READ and SERIALIZABLE later statements do not see newer data.")
     .hint("Use READ COMMITTED, or wait before the transaction begins."))
 }

@@ -1,14 +1,14 @@
-//! What this backend knows about sources, and when it has to look again.
+//! Cached descriptions of sources and of capture triggers.
 //!
-//! **Invariant:** whatever changes a source, a member or a layout invalidates the relation cache entry of
-//! the source and of the member (`track` does it for layouts). An invalidation marks what was learned
-//! about that relation; marked entries are never used again, but stay in memory while someone holds them.
-//! What was learned while an invalidation came in is not kept.
+//! **Invariant:** a change of a source, a member or a layout invalidates the relation cache entries of the source and of the
+//! member (`track` does it for layouts). That evicts the descriptions made from them; a caller that holds one may use it
+//! until its call ends.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 
+use pgrx::PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN;
 use pgrx::pg_sys::Oid;
 
 use crate::capture::format::Format;
@@ -16,140 +16,103 @@ use crate::capture::pending::Destination;
 use crate::catalog;
 use crate::catalog::layout::{self, Layout};
 use crate::catalog::source::{self, Source};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::pg::heap::Table;
+use crate::pg::invalidation::{self, Invalidation};
 use crate::pg::relation::{self, Attribute};
-use crate::pg::row;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi::{self, Session};
 use crate::pg::trigger::Fired;
+use crate::pg::{object, row};
 
 /// A source with everything needed to read and write its change buffer.
-pub struct Known {
+pub struct SourceInfo {
     pub source: Source,
     pub buffer: Oid,
-    /// The columns of the source now.
+    /// The current columns of the source.
     pub attributes: Vec<Attribute>,
     /// Every layout that chunks may have, with its format where its types still exist.
     layouts: HashMap<i32, (Layout, Option<Format>)>,
-    stale: Cell<bool>,
 }
 
 /// Where and how one capture trigger records.
 pub struct Target {
     pub to: Destination,
     pub format: Format,
-    /// Where the captured columns are in the rows of the trigger's own table, counted from 0.
+    /// Positions of the captured columns in rows of the trigger's own table, counted from 0.
     pub positions: Box<[usize]>,
-    /// Columns to take apart to reach them all.
+    /// How many columns of a row have to be deformed to reach them all.
     pub width: usize,
     pub touch: bool,
     member: Oid,
     source: Oid,
-    stale: Cell<bool>,
-}
-
-struct Cache {
-    observing: bool,
-    known: HashMap<i32, Rc<Known>>,
-    targets: HashMap<Oid, Option<Rc<Target>>>,
-    /// Relations that a verified source consists of, and the sources verified since they last changed.
-    members: HashMap<Oid, HashSet<i32>>,
-    verified: HashSet<i32>,
 }
 
 thread_local! {
-    static CACHE: RefCell<Option<Cache>> = const { RefCell::new(None) };
-    /// The target of the last call: one trigger is mostly called many times in a row.
+    static SOURCES: RefCell<HashMap<i32, Rc<SourceInfo>>> = RefCell::default();
+    /// By trigger. `None`: not a trigger of ours, so it captures nothing.
+    static TARGETS: RefCell<HashMap<Oid, Option<Rc<Target>>>> = RefCell::default();
+    /// The target of the last call: consecutive calls mostly come from one trigger.
     static LAST: RefCell<Option<(Oid, Rc<Target>)>> = const { RefCell::new(None) };
-    /// Counts invalidations.
-    static MOMENT: Cell<u64> = const { Cell::new(0) };
 }
 
-fn with<R>(f: impl FnOnce(&mut Cache) -> R) -> R {
-    CACHE.with_borrow_mut(|cache| {
-        f(cache.get_or_insert_with(|| Cache {
-            observing: false,
-            known: HashMap::new(),
-            targets: HashMap::new(),
-            members: HashMap::new(),
-            verified: HashSet::new(),
-        }))
-    })
-}
-
-/// Must come before anything is learned, or its invalidation would be missed.
-fn observe() {
-    if !with(|cache| std::mem::replace(&mut cache.observing, true)) {
-        relation::observe(invalidated);
-    }
-}
-
-fn invalidated(relation: Option<Oid>) {
-    MOMENT.set(MOMENT.get() + 1);
-    let concerns = |oid: Oid| relation.is_none_or(|changed| changed == oid);
-    with(|cache| {
-        for known in cache.known.values().filter(|known| concerns(known.source.relid) || concerns(known.buffer)) {
-            known.stale.set(true);
-        }
-        for target in cache.targets.values().flatten() {
-            if concerns(target.member) || concerns(target.source) || concerns(target.to.buffer) {
-                target.stale.set(true);
-            }
-        }
-        // What is not a source today may be one tomorrow: such findings are not worth keeping.
-        cache.targets.retain(|_, target| target.is_some());
-        match relation {
-            None => cache.verified.clear(),
-            Some(changed) => {
-                for source in cache.members.remove(&changed).into_iter().flatten() {
-                    cache.verified.remove(&source);
-                }
-            }
-        }
+/// Evicts what was read from a relation.
+pub fn invalidate(what: Invalidation) {
+    let Invalidation::Relation(relation) = what else { return };
+    let changed = |oid: Oid| relation.is_none_or(|relation| relation == oid);
+    let is_current = |target: &Target| ![target.member, target.source, target.to.buffer].into_iter().any(changed);
+    SOURCES.with_borrow_mut(|sources| {
+        sources.retain(|_, info| !changed(info.source.relid) && !changed(info.buffer));
     });
+    // A relation that is no source may become one, so no `None` outlives an invalidation.
+    TARGETS.with_borrow_mut(|targets| targets.retain(|_, target| target.as_deref().is_some_and(is_current)));
+    LAST.with_borrow_mut(|last| _ = last.take_if(|(_, target)| !is_current(target)));
 }
 
-/// Reads the catalog as it is now, whatever the transaction's own snapshot: a layout that others have
-/// widened must be used from the first row on.
+/// Reads the catalog as it is now, whatever the transaction's own snapshot: a layout that another transaction has widened
+/// must be used from the first row on.
 pub fn read_catalog<R>(f: impl FnOnce(&Session) -> Result<R>) -> Result<R> {
     let snapshot = Snapshot::latest();
     catalog::quietly(|| spi::connect(Some(&snapshot), f))
 }
 
-/// A source by id; `None` if it is no longer one.
-pub fn known(id: i32) -> Result<Option<Rc<Known>>> {
-    let found = with(|cache| cache.known.get(&id).filter(|known| !known.stale.get()).cloned());
-    match found {
-        Some(known) => Ok(Some(known)),
-        None => learn(id),
+/// The source with this id; `None` if it is no longer a source.
+pub fn source(id: i32) -> Result<Option<Rc<SourceInfo>>> {
+    if let Some(info) = SOURCES.with_borrow(|sources| sources.get(&id).cloned()) {
+        return Ok(Some(info));
     }
+    let info = invalidation::read_consistently(|| read(id))?.map(Rc::new);
+    if let Some(info) = &info {
+        SOURCES.with_borrow_mut(|sources| sources.insert(id, Rc::clone(info)));
+    }
+    Ok(info)
 }
 
-fn learn(id: i32) -> Result<Option<Rc<Known>>> {
-    observe();
-    loop {
-        let before = MOMENT.get();
-        let Some(known) = read(id)?.map(Rc::new) else { return Ok(None) };
-        if MOMENT.get() == before {
-            with(|cache| cache.known.insert(id, Rc::clone(&known)));
-            return Ok(Some(known));
-        }
-    }
+/// The same, of a source that must exist.
+pub fn require_source(id: i32) -> Result<Rc<SourceInfo>> {
+    source(id)?.ok_or(Error::Bug("the source has no change buffer"))
 }
 
-fn read(id: i32) -> Result<Option<Known>> {
-    let found = read_catalog(|session| Ok((source::get(session, id)?, layout::of(session, id)?)))?;
-    let (Some(source), layouts) = found else { return Ok(None) };
-    let Some(buffer) = relation::find("pgtrickle_changes", &format!("changes_{id}"))? else { return Ok(None) };
+/// A source with its change buffer, opened; `None` if one of them was dropped.
+pub fn open(id: i32, lock: u32) -> Result<Option<(Rc<SourceInfo>, Table)>> {
+    Ok(source(id)?.and_then(|info| Table::open(info.buffer, lock).map(|buffer| (info, buffer))))
+}
+
+fn read(id: i32) -> Result<Option<SourceInfo>> {
+    let (found, layouts, buffer) = read_catalog(|session| {
+        let buffer = object::find(&source::buffer_name(id))?;
+        Ok((source::get(session, id)?, layout::of(session, id)?, buffer))
+    })?;
+    let (Some(source), Some(buffer)) = (found, buffer) else { return Ok(None) };
     let Some(attributes) = relation::attributes(source.relid) else { return Ok(None) };
     let layouts = layouts.into_iter().map(|layout| {
         let shapes: Option<Vec<_>> = layout.types.iter().map(|ty| row::shape(*ty)).collect();
         (layout.id, (layout, shapes.map(Format::new)))
     });
-    Ok(Some(Known { source, buffer, attributes, layouts: layouts.collect(), stale: Cell::new(false) }))
+    Ok(Some(SourceInfo { source, buffer, attributes, layouts: layouts.collect() }))
 }
 
-impl Known {
+impl SourceInfo {
     pub fn layout(&self, id: i32) -> Option<(&Layout, &Format)> {
         self.layouts.get(&id).and_then(|(layout, format)| Some((layout, format.as_ref()?)))
     }
@@ -159,8 +122,13 @@ impl Known {
         self.layout(self.source.layout)
     }
 
-    pub fn attribute(&self, name: &str) -> Option<&Attribute> {
-        self.attributes.iter().find(|attribute| attribute.name == name)
+    /// The columns with these names.
+    pub fn columns(&self, names: &[String]) -> Result<Vec<&Attribute>> {
+        columns(self.source.relid, &self.attributes, names)
+    }
+
+    pub fn attribute(&self, number: i16) -> Option<&Attribute> {
+        self.attributes.iter().find(|attribute| attribute.number == number)
     }
 
     pub fn destination(&self, layout: i32, align: usize) -> Destination {
@@ -168,30 +136,37 @@ impl Known {
     }
 }
 
-/// Where this trigger records; `None` if its source is not tracked (any more).
+/// The columns of a relation that have these names.
+pub fn columns<'a>(relid: Oid, attributes: &'a [Attribute], names: &[String]) -> Result<Vec<&'a Attribute>> {
+    let missing = |name: &str| {
+        let table = relation::display(relid);
+        Error::new(ERRCODE_UNDEFINED_COLUMN, format!("column \"{name}\" of {table} does not exist"))
+    };
+    let find = |name: &String| attributes.iter().find(|a| a.name == *name).ok_or_else(|| missing(name));
+    names.iter().map(find).collect()
+}
+
+/// Where this trigger records; `None` if it captures nothing: its source is not tracked, or it is not a trigger of ours.
 #[inline]
 pub fn target(fired: &Fired) -> Result<Option<Rc<Target>>> {
     let trigger = fired.trigger();
     let last = LAST.with_borrow(|last| match last {
-        Some((oid, target)) if *oid == trigger && !target.stale.get() => Some(Rc::clone(target)),
+        Some((oid, target)) if *oid == trigger => Some(Rc::clone(target)),
         _ => None,
     });
     match last {
         Some(target) => Ok(Some(target)),
-        None => other_target(trigger, fired),
+        None => find_target(trigger, fired),
     }
 }
 
 #[cold]
-fn other_target(trigger: Oid, fired: &Fired) -> Result<Option<Rc<Target>>> {
-    let found = with(|cache| cache.targets.get(&trigger).cloned());
-    let target = match found {
-        Some(None) => None,
-        Some(Some(target)) if !target.stale.get() => Some(target),
-        _ => {
-            observe();
-            let target = ours(fired, trigger)?.and_then(|known| aim(&known, fired.table())).map(Rc::new);
-            with(|cache| cache.targets.insert(trigger, target.clone()));
+fn find_target(trigger: Oid, fired: &Fired) -> Result<Option<Rc<Target>>> {
+    let target = match TARGETS.with_borrow(|targets| targets.get(&trigger).cloned()) {
+        Some(found) => found,
+        None => {
+            let target = invalidation::read_consistently(|| resolve_target(trigger, fired))?.map(Rc::new);
+            TARGETS.with_borrow_mut(|targets| targets.insert(trigger, target.clone()));
             target
         }
     };
@@ -201,73 +176,43 @@ fn other_target(trigger: Oid, fired: &Fired) -> Result<Option<Rc<Target>>> {
     Ok(target)
 }
 
-/// The source that a trigger captures for, where we made it for that source: whoever else calls the same function, from
-/// whatever table, says nothing about the source.
-fn ours(fired: &Fired, trigger: Oid) -> Result<Option<Rc<Known>>> {
+/// Only a trigger that we made for the source that it names captures for it: anyone may create other triggers that call the
+/// same function.
+fn resolve_target(trigger: Oid, fired: &Fired) -> Result<Option<Target>> {
     let Some(id) = fired.argument().and_then(|text| text.parse().ok()) else { return Ok(None) };
-    let Some(known) = known(id)? else { return Ok(None) };
+    let Some(info) = source(id)? else { return Ok(None) };
     let ours = read_catalog(|session| source::is_ours(session, id, fired.table(), trigger))?;
-    Ok(ours.then_some(known))
+    Ok(ours.then(|| target_of(&info, fired.table())))
 }
 
-/// How rows of `member` are recorded. Where its columns are not what the layout says, only the fact that
-/// something was missed is recorded, as by TRUNCATE: the readers start over.
-fn aim(known: &Known, member: Oid) -> Option<Target> {
-    let exact = known.current().and_then(|(layout, format)| {
-        let positions = positions(known, layout, &relation::attributes(member)?)?;
+/// How rows of `member` are recorded. Where its columns are not those of the layout, the trigger records only that a change
+/// was missed, as for TRUNCATE, and the consumers start over.
+fn target_of(info: &SourceInfo, member: Oid) -> Target {
+    let source = info.source.relid;
+    let exact = info.current().and_then(|(layout, format)| {
+        let positions = positions(info, layout, &relation::attributes(member)?)?;
         let width = positions.iter().map(|i| i + 1).max().unwrap_or(0);
-        let to = known.destination(layout.id, format.align());
-        Some((to, format.clone(), positions, width, layout.touch))
+        let (to, format) = (info.destination(layout.id, format.align()), format.clone());
+        Some(Target { to, format, positions: positions.into(), width, touch: layout.touch, member, source })
     });
-    let missed = || (known.destination(0, 1), Format::new(vec![]), vec![], 0, true);
-    let (to, format, positions, width, touch) = exact.unwrap_or_else(missed);
-    let source = known.source.relid;
-    Some(Target { to, format, positions: positions.into(), width, touch, member, source, stale: Cell::new(false) })
+    exact.unwrap_or_else(|| Target {
+        to: info.destination(0, 1),
+        format: Format::new(vec![]),
+        positions: Box::default(),
+        width: 0,
+        touch: true,
+        member,
+        source,
+    })
 }
 
-/// Where a layout's columns are in rows of a table with these columns: found by name, as PostgreSQL
-/// itself relates a partition to its parent.
-fn positions(known: &Known, layout: &Layout, columns: &[Attribute]) -> Option<Vec<usize>> {
+/// Positions of a layout's columns in rows of a table with these columns. Columns match by name, as PostgreSQL itself
+/// relates a partition to its parent.
+fn positions(info: &SourceInfo, layout: &Layout, columns: &[Attribute]) -> Option<Vec<usize>> {
     let find = |(number, ty): (&i16, &Oid)| {
-        let root = known.attributes.iter().find(|attribute| attribute.number == *number)?;
+        let root = info.attribute(*number)?;
         let own = columns.iter().find(|column| column.name == root.name)?;
         (own.ty == *ty && !own.is_virtual).then_some(own.number as usize - 1)
     };
     layout.attnums.iter().zip(&layout.types).map(find).collect()
-}
-
-/// Whether nothing has happened to any member since [`verified`] was last called for this source.
-pub fn is_verified(id: i32) -> bool {
-    with(|cache| cache.verified.contains(&id))
-}
-
-/// Remembers that capture of a source was found intact at `moment`, until one of these relations changes.
-pub fn verified(id: i32, members: impl Iterator<Item = Oid>, moment: u64) {
-    if MOMENT.get() != moment {
-        return;
-    }
-    with(|cache| {
-        for member in members {
-            cache.members.entry(member).or_default().insert(id);
-        }
-        cache.verified.insert(id);
-    });
-}
-
-/// Learns what has happened by now, and starts listening for more. What this returns goes to [`verified`]
-/// when all was looked at.
-pub fn moment() -> u64 {
-    observe();
-    relation::catch_up();
-    MOMENT.get()
-}
-
-/// Forgets a source that this backend has dropped.
-pub fn forget(id: i32) {
-    with(|cache| {
-        if let Some(known) = cache.known.remove(&id) {
-            known.stale.set(true);
-        }
-        cache.verified.remove(&id);
-    });
 }

@@ -1,12 +1,10 @@
 //! How changes are packed: the entries of a chunk, written and read.
 //!
-//! An entry is a byte of flags, with [`WIDE`] a weight, with [`NULLS`] and [`SAME`] a bitmap each, then the
-//! values that are neither NULL nor the same: by-value ones byte after byte, others as they lie in a heap
-//! tuple, aligned, varlenas with a short header where they fit. Whoever moves entries moves them by a
-//! multiple of the largest alignment in the layout.
+//! An entry is a byte of flags, with [`WIDE`] a weight, with [`NULLS`] and [`SAME`] a bitmap each, then the values that are
+//! neither NULL nor the same: by-value ones byte after byte, others as in a heap tuple, aligned, varlenas with a short header
+//! where they fit. Entries may be moved, by multiples of the largest alignment in the layout.
 //!
-//! **Invariant:** bytes of padding are zero, flags are not. That is how a reader tells padding from an entry
-//! and from a short header.
+//! **Invariant:** bytes of padding are zero, flags are not: a reader tells padding from an entry and from a short header.
 //! **Invariant:** an entry with [`SAME`] is in one chunk with the entry before it, which has values.
 
 use crate::error::{Error, Result};
@@ -16,13 +14,13 @@ use crate::pg::row::{Header, Row, Shape, Values, fetch_external, inline_size, lo
 const PLUS: u8 = 1;
 /// The weight is -1.
 const MINUS: u8 = 2;
-/// The weight is another and follows the flags as an i64.
+/// Any other weight, which follows the flags as an i64.
 const WIDE: u8 = 4;
-/// Nothing that is captured changed, but something else did. No values follow.
+/// Only columns that are not captured changed. No values follow.
 const TOUCH: u8 = 8;
 /// A bitmap of NULLs follows.
 const NULLS: u8 = 16;
-/// A bitmap follows of the columns that are as in the entry before, and left out here.
+/// A bitmap follows of the columns that have the same value as in the entry before, and are omitted.
 const SAME: u8 = 32;
 
 const LONGEST_SHORT: usize = 127;
@@ -34,10 +32,10 @@ pub struct Format {
     align: usize,
 }
 
-/// What an entry says, apart from its values.
+/// An entry without its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
-    /// This many copies more of the row, or fewer.
+    /// How many copies of the row were inserted, or deleted if negative.
     Weight(i64),
     Touch,
 }
@@ -88,8 +86,8 @@ impl Format {
         start
     }
 
-    /// Appends two entries: one copy less of `old`, and one more of `new`, of which only what differs is
-    /// written. Returns where the first starts.
+    /// Appends two entries: `old` with weight -1, and `new` with weight 1 and only the values that differ. Returns where the
+    /// first starts.
     pub fn append_update(&self, out: &mut Vec<u8>, old: &Row, new: &Row, positions: &[usize]) -> usize {
         let start = self.append(out, old, positions, -1);
         let nulls = if has_nulls(new, positions) { NULLS } else { 0 };
@@ -109,15 +107,15 @@ impl Format {
         start
     }
 
-    /// Appends an entry that says only that something changed. Returns where it starts.
+    /// Appends an entry for a change of columns that are not captured. Returns where it starts.
     pub fn append_touch(&self, out: &mut Vec<u8>) -> usize {
         let start = out.len();
         out.push(TOUCH);
         start
     }
 
-    /// Whether two rows hold the same bytes in the columns at `positions`. Values in a TOAST table are
-    /// compared by their pointers: an update that leaves one alone keeps its pointer.
+    /// Whether two rows hold the same bytes in the columns at `positions`. Values in a TOAST table are compared by their
+    /// pointers: an update of other columns keeps the pointer.
     #[inline]
     pub fn same(&self, a: &Row, b: &Row, positions: &[usize]) -> bool {
         self.shapes.iter().zip(positions).all(|(shape, &i)| same(a, b, i, shape))
@@ -199,8 +197,8 @@ fn append_varlena(out: &mut Vec<u8>, value: &[u8], shape: &Shape) {
 }
 
 impl<'a> Reader<'a> {
-    /// The next entry; its values go into `values` at `targets`, where a column has one. They point into
-    /// the chunk, and must be left there until the next entry is read.
+    /// The next entry. Stores its values in `values` at `targets`, for the columns that have one. They point into the chunk,
+    /// and must stay there until the next entry is read.
     pub fn next(&mut self, values: &mut Values, targets: &[Option<usize>]) -> Result<Option<Entry>> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let Some(padding) = rest.iter().position(|byte| *byte != 0) else { return Ok(None) };
@@ -226,8 +224,8 @@ impl<'a> Reader<'a> {
         Ok(Some(Entry::Weight(weight)))
     }
 
-    /// Passes over the next entry if it puts back the row of the entry before: an update that none of the columns
-    /// with a target was part of. Together they are nothing.
+    /// Skips the next entry if it inserts the row that the entry before it deletes: an update that changed no column with a
+    /// target. The two cancel.
     pub fn skip_same(&mut self, values: &mut Values, targets: &[Option<usize>]) -> Result<bool> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let [flags, bitmaps @ ..] = rest else { return Ok(false) };
@@ -243,7 +241,7 @@ impl<'a> Reader<'a> {
         Ok(is_same)
     }
 
-    /// A bit for each column where `flag` is set, else none.
+    /// A bit per column where `flag` is set, else no bits.
     #[inline]
     fn bitmap(&mut self, flag: u8) -> Result<&'a [u8]> {
         self.slice(if flag != 0 { self.format.width().div_ceil(8) } else { 0 })

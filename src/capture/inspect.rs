@@ -1,11 +1,11 @@
-//! Pending changes as rows that people can read: a set-returning function, and a view per source.
+//! Pending changes as rows: a set-returning function, and a view per source.
 
 use ivm::catalog::ColumnType;
 use ivm::sql::ident::{Ident, QName};
-use pgrx::PgSqlErrorCode;
-use pgrx::pg_sys;
+use pgrx::PgSqlErrorCode::{ERRCODE_DATATYPE_MISMATCH, ERRCODE_INSUFFICIENT_PRIVILEGE, ERRCODE_UNDEFINED_OBJECT};
+use pgrx::pg_sys::{self, Oid};
 
-use crate::capture::cache::{self, Known};
+use crate::capture::cache;
 use crate::capture::format::Entry;
 use crate::capture::stamp;
 use crate::catalog::source::Source;
@@ -21,54 +21,47 @@ use crate::pg::tuplestore::Tuplestore;
 use crate::pg::{guard, object, relation, types};
 
 /// Columns before those of the source.
-const LEADING_COLUMNS: [(&str, pg_sys::Oid); LEADING] =
-    [("action", pg_sys::TEXTOID), ("copies", pg_sys::INT8OID), ("xid", pg_sys::XID8OID)];
-const LEADING: usize = 3;
+const LEADING: [(&str, Oid); 3] = [("action", pg_sys::TEXTOID), ("copies", pg_sys::INT8OID), ("xid", pg_sys::XID8OID)];
 
-fn name(source: i32) -> QName {
+fn view_name(source: i32) -> QName {
     QName::qualified("pgtrickle_changes", format!("pending_{source}"))
 }
 
-/// Makes `pgtrickle_changes.pending_<id>` anew, with the columns that are captured now.
+/// Creates the view of a source anew, with the columns that are captured now.
 pub fn create_view(source: &Source) -> Result<()> {
-    let id = source.id;
-    let known = cache::known(id)?.ok_or(Error::Bug("the source was just created"))?;
-    let (layout, _) = known.current().ok_or(Error::Bug("the source was just given a layout"))?;
-    let captured = layout.attnums.iter().zip(&layout.types).filter_map(|(number, ty)| {
-        let attribute = known.attributes.iter().find(|attribute| attribute.number == *number)?;
-        Some((Ident::new(&attribute.name), types::column_type(*ty, -1, pg_sys::InvalidOid)))
-    });
-    let captured: Vec<(Ident, ColumnType)> = captured.collect();
-    let unique = |wanted: &str| {
-        let mut name = Ident::new(wanted);
+    let info = cache::require_source(source.id)?;
+    let (layout, _) = info.current().ok_or(Error::Bug("the source was just given a layout"))?;
+    let column = |name: &str, ty: Oid| (Ident::new(name), types::column_type(ty, -1, pg_sys::InvalidOid));
+    let captured = layout.attnums.iter().zip(&layout.types);
+    let captured: Vec<(Ident, ColumnType)> =
+        captured.filter_map(|(number, ty)| Some(column(&info.attribute(*number)?.name, *ty))).collect();
+    let leading = LEADING.map(|(name, ty)| {
+        let (mut name, ty) = column(name, ty);
         while captured.iter().any(|(taken, _)| *taken == name) {
             name.0.push('_');
         }
-        name
-    };
-    let leading = LEADING_COLUMNS.map(|(name, ty)| (unique(name), types::column_type(ty, -1, pg_sys::InvalidOid)));
+        (name, ty)
+    });
     let columns: Vec<(&Ident, &ColumnType)> = leading.iter().chain(&captured).map(|(name, ty)| (name, ty)).collect();
-    let view = name(id);
+    let view = view_name(source.id);
     spi::connect(None, |session| {
-        drop_view(session, id)?;
+        drop_view(session, source.id)?;
         session.define(
             "create view {} as select * from pgtrickle.pending_changes({}) as c({})",
-            &[Hole::Name(&view), Hole::Number(id.into()), Hole::Columns(&columns)],
+            &[Hole::Name(&view), Hole::Number(source.id.into()), Hole::Columns(&columns)],
         )?;
-        // The function behind it asks for the privilege on the source.
+        // The function behind it requires the privilege on the source.
         session.define("grant select on {} to public", &[Hole::Name(&view)])
     })?;
-    match relation::find("pgtrickle_changes", &format!("pending_{id}"))? {
-        Some(view) => relation::depend_on_extension(view),
-        None => Ok(()),
-    }
+    relation::depend_on_extension(object::oid(&view)?)
 }
 
 pub fn drop_view(session: &Session, id: i32) -> Result<()> {
-    if relation::find("pgtrickle_changes", &format!("pending_{id}"))?.is_some() {
-        session.define("drop view {}", &[Hole::Name(&name(id))])?;
+    let view = view_name(id);
+    match object::find(&view)? {
+        Some(_) => session.define("drop view {}", &[Hole::Name(&view)]),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 #[unsafe(no_mangle)]
@@ -85,38 +78,36 @@ pub extern "C-unwind" fn pg_trickle_pending_changes(call: Call) -> pg_sys::Datum
 /// Every change row of a source that is not yet pruned, in the order and types that the caller lists.
 fn pending_changes(request: &Request, store: &Tuplestore) -> Result<()> {
     let id = request.integer(0).unwrap_or(0);
-    let Some(known) = cache::known(id)? else {
-        return Err(Error::new(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, format!("there is no source with id {id}")));
+    let Some(info) = cache::source(id)? else {
+        return Err(Error::new(ERRCODE_UNDEFINED_OBJECT, format!("source {id} does not exist"))
+            .hint("pgtrickle.pgt_sources lists the sources."));
     };
-    let (asker, relid) = (guard::current_role(), known.source.relid);
-    if !relation::may(asker, relid, pg_sys::ACL_SELECT) || object::is_row_secured(relid, asker) {
-        let name = relation::display(known.source.relid);
-        return Err(Error::new(
-            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            format!("permission denied for table {name}"),
-        ));
+    let (role, relid) = (guard::current_role(), info.source.relid);
+    if !relation::may(role, relid, pg_sys::ACL_SELECT) || object::is_row_secured(relid, role) {
+        let name = relation::display(relid);
+        return Err(Error::new(ERRCODE_INSUFFICIENT_PRIVILEGE, format!("permission denied for table {name}")));
     }
     crate::capture::flush()?;
-    let Some(buffer) = Table::open(known.buffer, pg_sys::AccessShareLock) else { return Ok(()) };
-    let Some((current, _)) = known.current() else { return Ok(()) };
+    let Some(buffer) = Table::open(info.buffer, pg_sys::AccessShareLock) else { return Ok(()) };
+    let Some((current, _)) = info.current() else { return Ok(()) };
     let types = store.row_type().types();
-    let leading = LEADING_COLUMNS.iter().map(|(_, ty)| ty);
-    let columns: Vec<pg_sys::Oid> = leading.chain(&current.types).copied().collect();
-    if types.len() < LEADING || !columns.starts_with(&types) {
-        return Err(Error::new(
-            PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
-            "the columns asked for are not those that are captured",
-        )
-        .detail(
-            "They are the action, the number of copies, the transaction, and the captured columns with their types.",
-        )
-        .hint(format!("Read the view {}.", name(id))));
+    let columns: Vec<Oid> = LEADING.iter().map(|(_, ty)| ty).chain(&current.types).copied().collect();
+    let first = LEADING.len();
+    if types.len() < first || !columns.starts_with(&types) {
+        return Err(Error::new(ERRCODE_DATATYPE_MISMATCH, "the column list does not match the captured columns")
+            .detail(
+                "The columns are: action, number of copies, transaction, and the captured columns with their types.",
+            )
+            .hint(format!("Read the view {}.", view_name(id))));
     }
+    let listed = current.attnums.iter().copied().zip(current.types.iter().copied());
+    let listed: Vec<_> = listed.take(types.len() - first).collect();
     let (mut values, mut bytes) = (Values::new(types.len()), Aligned::default());
     stamp::for_each(&buffer, &Snapshot::latest(), |chunk| {
-        let Some((targets, format)) = targets(&known, chunk.stamp.layout, &types) else { return Ok(()) };
+        let Some((layout, format)) = info.layout(chunk.stamp.layout) else { return Ok(()) };
+        let targets: Vec<_> = layout.positions_in(&listed).into_iter().map(|it| it.map(|i| i + first)).collect();
         let mut reader = format.read(chunk.entries(&mut bytes));
-        (LEADING..types.len()).for_each(|i| values.set_null(i));
+        (first..types.len()).for_each(|i| values.set_null(i));
         while let Some(entry) = reader.next(&mut values, &targets)? {
             let Entry::Weight(weight) = entry else { continue };
             let action = text(if weight > 0 { "I" } else { "D" });
@@ -127,21 +118,4 @@ fn pending_changes(request: &Request, store: &Tuplestore) -> Result<()> {
         }
         Ok(())
     })
-}
-
-/// Where the columns of a chunk go in the row type asked for: the columns captured now, in their order.
-fn targets<'a>(
-    known: &'a Known,
-    layout: i32,
-    types: &[pg_sys::Oid],
-) -> Option<(Vec<Option<usize>>, &'a crate::capture::format::Format)> {
-    let (current, _) = known.current()?;
-    let (stored, format) = known.layout(layout)?;
-    let place = |number: &i16| {
-        let place = current.attnums.iter().position(|other| other == number)?;
-        Some(place + LEADING).filter(|i| types.get(*i) == Some(&current.types[place]))
-    };
-    let typed = stored.attnums.iter().zip(&stored.types);
-    let targets = typed.map(|(number, ty)| place(number).filter(|i| types[*i] == *ty));
-    Some((targets.collect(), format))
 }

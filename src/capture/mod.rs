@@ -2,34 +2,43 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `trigger` | what runs once per changed row |
+//! | `trigger` | the capture trigger, called once per changed row |
 //! | `format` | how entries are packed |
-//! | `stamp` | what a chunk says of itself |
+//! | `stamp` | the transaction, layout and number of entries of a chunk |
 //! | `pending` | chunks not yet written, by subtransaction level |
+//! | `cache` | descriptions of sources and triggers, kept by each backend |
+//! | `integrity` | whether changes were lost |
 //! | `buffer` | reading, writing and pruning a change buffer |
-//! | `track` | installing capture, and knowing that nothing was missed |
-//! | `inspect` | pending changes as rows that people can read |
-//! | `cache` | what a backend knows, and when it looks again |
+//! | `track` | installing and removing capture |
+//! | `inspect` | pending changes as rows of a view |
 
 mod buffer;
 mod cache;
 mod format;
 mod inspect;
+mod integrity;
 mod pending;
 mod stamp;
 mod track;
 mod trigger;
 
-pub use buffer::{Pending, Unseen, bytes, empty, has_own, is_behind, pending, prune, rest, sizes, unseen, write};
-pub use track::{members_changed, release, track};
+pub use buffer::{Pending, Unseen, bytes, empty, has_own, pending, prune, rest, sizes, unseen, write};
+pub use integrity::{lost_changes, record_loss};
+pub use track::{release, track};
 
 use crate::error::Result;
+use crate::pg::invalidation::Invalidation;
 use crate::pg::xact;
 
 pgrx::extension_sql_file!("../../sql/capture.sql", name = "capture", requires = ["bootstrap"]);
 
-/// Writes out everything this backend has captured, so that a snapshot taken afterwards in the same
-/// transaction sees it.
+/// Evicts what the caches of sources have of a relation that changed.
+pub fn invalidate(what: Invalidation) {
+    cache::invalidate(what);
+    integrity::invalidate(what);
+}
+
+/// Writes everything this backend has captured, so that a later snapshot of the same transaction sees it.
 pub fn flush() -> Result<()> {
     if trigger::with_pending(pending::Pending::flush)? {
         xact::advance_command();
@@ -37,7 +46,7 @@ pub fn flush() -> Result<()> {
     Ok(())
 }
 
-/// How far this transaction has itself written to change buffers: its id and the number of its last row.
+/// This transaction's position in change buffers: its id and the number of the last row it has written.
 pub fn position() -> Option<(u64, i32)> {
     let seq = trigger::with_pending(|pending| pending.seq());
     (seq > 0).then(|| (xact::top_xid(), seq))

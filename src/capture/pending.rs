@@ -1,40 +1,41 @@
-//! What this backend has captured and not yet written, one set of chunks per subtransaction level.
+//! The changes that this backend has captured and not yet written, in one set of chunks per subtransaction level.
 //!
-//! **Law:** a row captured at level L reaches the change buffer with exactly the fate of L: it is written
-//! once if L and everything around it commit, and never otherwise. Four cases:
+//! **Law:** a row captured at level L reaches the change buffer if and only if L and every level around it commit, and then
+//! once. Four cases:
 //! - L aborts: its chunks are dropped.
 //! - L commits: its chunks become its parent's, in memory. A loop of small subtransactions fills one chunk.
-//! - The top transaction commits or prepares: what is left is written.
-//! - A deeper level K has to write a chunk of L (a refresh inside K, or K fills it up): the chunk is kept
-//!   with the note that K wrote it. If K aborts the note is taken off, for the written copy is gone with
-//!   K; if K commits the note moves up, and at L the chunk is done.
+//! - The top transaction commits or prepares: the remaining chunks are written.
+//! - A deeper level K has to write a chunk of L (a refresh inside K, or K fills it up): the chunk stays, marked as written by
+//!   K. If K aborts, the written copy aborts with it and the mark is removed; if K commits, the mark moves to K's parent; a
+//!   chunk of L that L itself has written is dropped.
 
 use crate::capture::format::pad;
-use crate::capture::stamp::Stamp;
+use crate::capture::stamp::{SENTINEL, Stamp};
 use crate::error::Result;
 use crate::pg::heap::Table;
 use crate::pg::row::long_header;
 use crate::pg::xact;
 
-/// What a chunk starts with: room for the length word of a `bytea`, placed so that entries are aligned.
+/// A chunk starts with room for the length word of a `bytea`, placed so that entries are aligned.
 const PREFIX: usize = 8;
 /// A chunk this long, with its tuple header, its length word and its stamp, just fits on a page of 8 kB.
 const CAPACITY: usize = PREFIX + 8132 - Stamp::LONGEST;
 /// Chunks kept for reuse.
 const SPARE: usize = 16;
 
-/// Where a chunk belongs: entries of one destination share chunks.
+/// Where an entry is written: entries of one destination share chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Destination {
     pub source: i32,
-    /// 0: a mark that the table was truncated.
+    /// 0: changes that are not recorded, as by TRUNCATE.
     pub layout: i32,
     pub buffer: pgrx::pg_sys::Oid,
     /// Entries may be moved by multiples of this.
     pub align: usize,
 }
 
-struct Chunk {
+/// Entries of one destination, packed one behind the other.
+pub struct Chunk {
     to: Destination,
     entries: i32,
     bytes: Vec<u8>,
@@ -47,8 +48,7 @@ struct Level {
     chunks: Vec<Chunk>,
 }
 
-/// All that is pending in this backend, and what its transaction has written so far.
-#[derive(Default)]
+/// The pending chunks of this backend, and what its transaction has written so far.
 pub struct Pending {
     /// Ascending by `nest`; levels with nothing pending are left out.
     levels: Vec<Level>,
@@ -64,8 +64,8 @@ impl Pending {
         Pending { levels: vec![], seq: 0, touched: vec![], spare: vec![] }
     }
 
-    /// Lets `pack` append so many entries, which stay together, at the end of the chunk for `to`, and writes
-    /// the chunk out when it is full. `pack` returns where the first of them starts.
+    /// Lets `pack` append this number of entries, which stay together, to the chunk for `to`, and writes the chunk when it is
+    /// full. `pack` returns where the first of them starts.
     #[inline]
     pub fn append(&mut self, to: &Destination, entries: i32, pack: impl FnOnce(&mut Vec<u8>) -> usize) -> Result<()> {
         let nest = xact::nest_level();
@@ -73,41 +73,18 @@ impl Pending {
             self.levels.push(Level { nest, chunks: vec![] });
         }
         let Some(level) = self.levels.last_mut() else { return Ok(()) };
-        let index =
-            match level.chunks.iter().position(|chunk| chunk.to.layout == to.layout && chunk.to.source == to.source) {
-                Some(index) => index,
-                None => {
-                    let bytes = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(2 * CAPACITY));
-                    level.chunks.push(Chunk::new(*to, bytes));
-                    level.chunks.len() - 1
-                }
-            };
-        let chunk = &mut level.chunks[index];
-        let start = pack(&mut chunk.bytes);
-        chunk.entries += entries;
-        if chunk.bytes.len() > CAPACITY { self.overflow(index, entries, start) } else { Ok(()) }
+        let is_same = |chunk: &Chunk| chunk.to.layout == to.layout && chunk.to.source == to.source;
+        let index = level.chunks.iter().position(is_same).unwrap_or_else(|| {
+            level.chunks.push(Chunk::reuse(*to, self.spare.pop()));
+            level.chunks.len() - 1
+        });
+        match level.chunks[index].append(entries, pack) {
+            None => Ok(()),
+            Some(mut full) => self.write(&mut full),
+        }
     }
 
-    /// The last entries of a chunk did not fit: writes those before, and these too if they are too long for any.
-    #[cold]
-    fn overflow(&mut self, index: usize, entries: i32, start: usize) -> Result<()> {
-        let Some(level) = self.levels.last_mut() else { return Ok(()) };
-        let chunk = &mut level.chunks[index];
-        let next = split(&mut chunk.bytes, start);
-        chunk.entries -= entries;
-        if chunk.entries > 0 {
-            write(&mut self.seq, &mut self.touched, chunk)?;
-        }
-        chunk.bytes = next;
-        chunk.entries = entries;
-        if chunk.bytes.len() > CAPACITY {
-            write(&mut self.seq, &mut self.touched, chunk)?;
-            level.chunks.swap_remove(index);
-        }
-        Ok(())
-    }
-
-    /// Writes everything pending, at all levels.
+    /// Writes everything pending, at all levels; whether there was anything.
     pub fn flush(&mut self) -> Result<bool> {
         let nest = xact::nest_level();
         let mut wrote = false;
@@ -118,24 +95,24 @@ impl Pending {
                 wrote = true;
             }
         }
-        self.settle(nest);
+        self.drop_written(nest);
         Ok(wrote)
     }
 
-    /// Writes one chunk of a source at once.
-    pub fn write_now(&mut self, to: Destination, entries: i32, bytes: Vec<u8>) -> Result<()> {
-        let mut chunk = Chunk { to, entries, bytes, written_by: None };
-        write(&mut self.seq, &mut self.touched, &mut chunk)
+    /// Writes a chunk at once, unless it is empty.
+    pub fn write(&mut self, chunk: &mut Chunk) -> Result<()> {
+        write(&mut self.seq, &mut self.touched, chunk)
     }
 
-    /// Writes a row that no prefix of this transaction's rows covers: only a later snapshot has seen it.
-    pub fn mark(&mut self, to: Destination) -> Result<()> {
-        let mut chunk = Chunk { to, entries: 1, bytes: start_chunk(), written_by: None };
+    /// Writes a row that stands for lost changes. Its number is behind all others, so that no frontier of this transaction
+    /// covers it.
+    pub fn write_loss(&mut self, to: Destination) -> Result<()> {
+        let mut chunk = Chunk { entries: 1, ..Chunk::new(to) };
         write(&mut (i32::MAX - 1), &mut self.touched, &mut chunk)
     }
 
-    /// Before a subtransaction commits: where its chunk and its parent's do not fit into one, the parent's
-    /// is written now, while writing is possible.
+    /// Before a subtransaction commits: a chunk of its parent that the subtransaction's chunk does not fit into is written
+    /// now, while writing is possible.
     pub fn before_sub_commit(&mut self, nest: i32) -> Result<()> {
         let [.., parent, child] = &mut self.levels[..] else { return Ok(()) };
         if child.nest != nest || parent.nest != nest - 1 {
@@ -151,14 +128,14 @@ impl Pending {
         Ok(())
     }
 
-    /// A subtransaction has committed: what was its own is its parent's.
+    /// A subtransaction has committed: its chunks and marks become its parent's.
     pub fn after_sub_commit(&mut self, nest: i32) {
         for chunk in self.levels.iter_mut().flat_map(|level| &mut level.chunks) {
             if chunk.written_by == Some(nest) {
                 chunk.written_by = Some(nest - 1);
             }
         }
-        self.settle(nest - 1);
+        self.drop_written(nest - 1);
         let Some(mut child) = self.levels.pop_if(|level| level.nest == nest) else { return };
         match self.levels.last_mut() {
             Some(parent) if parent.nest == nest - 1 => {
@@ -179,7 +156,7 @@ impl Pending {
         }
     }
 
-    /// A subtransaction has aborted: what it captured is void, and so is what it wrote for others.
+    /// A subtransaction has aborted: its chunks are dropped, and so are its marks on chunks of other levels.
     pub fn after_sub_abort(&mut self, nest: i32) {
         while let Some(level) = self.levels.pop_if(|level| level.nest >= nest) {
             for chunk in level.chunks {
@@ -193,8 +170,8 @@ impl Pending {
         }
     }
 
-    /// Drops the chunks of `level` that it has itself written.
-    fn settle(&mut self, nest: i32) {
+    /// Drops the chunks of a level that it has itself written.
+    fn drop_written(&mut self, nest: i32) {
         let Some(level) = self.levels.iter_mut().find(|level| level.nest == nest) else { return };
         for chunk in level.chunks.extract_if(.., |chunk| chunk.written_by == Some(nest)) {
             recycle(&mut self.spare, chunk);
@@ -209,7 +186,7 @@ impl Pending {
         std::mem::take(&mut self.touched)
     }
 
-    /// Whether there is nothing to write and nothing to forget.
+    /// Whether the transaction has captured nothing.
     pub fn is_idle(&self) -> bool {
         self.levels.is_empty() && self.seq == 0 && self.touched.is_empty()
     }
@@ -231,16 +208,38 @@ impl Pending {
 }
 
 impl Chunk {
-    fn new(to: Destination, bytes: Vec<u8>) -> Chunk {
-        let mut chunk = Chunk { to, entries: 0, bytes, written_by: None };
-        chunk.restart();
-        chunk
+    pub fn new(to: Destination) -> Chunk {
+        Chunk::reuse(to, None)
     }
 
-    fn restart(&mut self) {
-        self.entries = 0;
-        self.bytes.clear();
-        self.bytes.resize(PREFIX, 0);
+    fn reuse(to: Destination, spare: Option<Vec<u8>>) -> Chunk {
+        let mut bytes = spare.unwrap_or_else(|| Vec::with_capacity(2 * CAPACITY));
+        bytes.clear();
+        bytes.resize(PREFIX, 0);
+        Chunk { to, entries: 0, bytes, written_by: None }
+    }
+
+    /// Lets `pack` append this number of entries, which stay together, and returns where the first of them starts. Returns a
+    /// chunk to be written if they did not fit: of the entries before them, or of them alone if they fit into no chunk.
+    #[inline]
+    pub fn append(&mut self, entries: i32, pack: impl FnOnce(&mut Vec<u8>) -> usize) -> Option<Chunk> {
+        let start = pack(&mut self.bytes);
+        self.entries += entries;
+        (self.bytes.len() > CAPACITY).then(|| self.split(entries, start))
+    }
+
+    #[cold]
+    fn split(&mut self, entries: i32, start: usize) -> Chunk {
+        let mut next = Chunk::new(self.to);
+        if self.entries > entries {
+            // Entries move by a multiple of the largest alignment.
+            next.bytes.resize(PREFIX + start % PREFIX, 0);
+            next.bytes.extend_from_slice(&self.bytes[start..]);
+            next.entries = entries;
+            self.bytes.truncate(start);
+            self.entries -= entries;
+        }
+        std::mem::replace(self, next)
     }
 
     fn has_room_for(&self, other: &Chunk) -> bool {
@@ -254,33 +253,17 @@ impl Chunk {
     }
 }
 
-/// An empty chunk to pack entries into, for [`Pending::write_now`].
-pub fn start_chunk() -> Vec<u8> {
-    vec![0; PREFIX]
-}
-
-/// Takes what starts at `start` out of a chunk into one of its own, where it is aligned as it was.
-pub fn split(bytes: &mut Vec<u8>, start: usize) -> Vec<u8> {
-    let mut next = Vec::with_capacity(2 * CAPACITY);
-    next.resize(PREFIX + start % PREFIX, 0);
-    next.extend_from_slice(&bytes[start..]);
-    bytes.truncate(start);
-    next
-}
-
-/// Whether a chunk is full.
-pub fn is_full(bytes: &[u8]) -> bool {
-    bytes.len() > CAPACITY
-}
-
 fn recycle(spare: &mut Vec<Vec<u8>>, chunk: Chunk) {
     if spare.len() < SPARE && chunk.bytes.capacity() <= 4 * CAPACITY {
         spare.push(chunk.bytes);
     }
 }
 
-/// Appends a chunk to its buffer. A buffer that is gone had no readers left.
+/// Appends a chunk that is not empty to its buffer. A buffer that was dropped had no consumers left.
 fn write(seq: &mut i32, touched: &mut Vec<i32>, chunk: &mut Chunk) -> Result<()> {
+    if chunk.entries == 0 {
+        return Ok(());
+    }
     let Some(buffer) = Table::open(chunk.to.buffer, pgrx::pg_sys::RowExclusiveLock) else { return Ok(()) };
     *seq += 1;
     let stamp = Stamp { xid: xact::top_xid(), seq: *seq, layout: chunk.to.layout, entries: chunk.entries };
@@ -291,23 +274,27 @@ fn write(seq: &mut i32, touched: &mut Vec<i32>, chunk: &mut Chunk) -> Result<()>
     Ok(())
 }
 
-/// Appends the entries of a chunk with their stamp to a buffer.
-pub fn append(buffer: &Table, stamp: &Stamp, bytes: &mut Vec<u8>) {
-    let sealed = Sealed { end: bytes.len(), bytes };
-    stamp.append(sealed.bytes);
-    let header = long_header(sealed.bytes.len() - PREFIX + 4);
-    sealed.bytes[PREFIX - 4..PREFIX].copy_from_slice(&header);
-    buffer.append(&sealed.bytes[PREFIX - 4..]);
+/// Appends the sentinel to the buffer of an unlogged source.
+pub fn write_sentinel(buffer: &Table) {
+    append(buffer, &Stamp { xid: 0, seq: 0, layout: SENTINEL, entries: 0 }, &mut vec![0; PREFIX]);
 }
 
-/// A chunk with its stamp. The stamp is taken off again, also where the chunk could not be written: it may belong to a
-/// level that goes on.
-struct Sealed<'a> {
+/// Appends entries with their stamp to a buffer.
+fn append(buffer: &Table, stamp: &Stamp, bytes: &mut Vec<u8>) {
+    let stamped = Stamped { end: bytes.len(), bytes };
+    stamp.append(stamped.bytes);
+    let header = long_header(stamped.bytes.len() - PREFIX + 4);
+    stamped.bytes[PREFIX - 4..PREFIX].copy_from_slice(&header);
+    buffer.append(&stamped.bytes[PREFIX - 4..]);
+}
+
+/// A chunk with its stamp. Drop removes the stamp, also after an error: the chunk may belong to a level that continues.
+struct Stamped<'a> {
     end: usize,
     bytes: &'a mut Vec<u8>,
 }
 
-impl Drop for Sealed<'_> {
+impl Drop for Stamped<'_> {
     fn drop(&mut self) {
         self.bytes.truncate(self.end);
     }

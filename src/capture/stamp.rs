@@ -1,22 +1,27 @@
-//! Who wrote a chunk and what it holds: the last bytes of a row of a change buffer, behind the entries.
+//! The stamp of a chunk, which says what wrote it and what it holds: the last bytes of a row of a change buffer, behind the
+//! entries.
 //!
-//! A transaction that changes one row writes one chunk of one entry, and what goes with it in the WAL should
-//! not outweigh it: of a heap row's record 55 bytes are PostgreSQL's own, so ours are packed. Numbers
-//! are written in groups of seven bits, to be read from the end: entries keep their alignment that way.
+//! A transaction that changes one row writes one chunk of one entry. PostgreSQL's own part of its WAL record is 55 bytes; the
+//! stamp is packed so as not to add many. Its numbers are written in groups of seven bits and are read from the end, so that
+//! the entries before it keep their alignment.
 
 use crate::error::{Error, Result};
 use crate::pg::heap::{Table, Tuple};
 use crate::pg::row::Aligned;
 use crate::pg::snapshot::Snapshot;
 
-/// What is known of a chunk without its entries.
+/// The layout of a row without entries that is never pruned. A crash that empties an unlogged source also empties its buffer,
+/// unlogged as well, and with it this row.
+pub const SENTINEL: i32 = -1;
+
+/// A chunk without its entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// The top transaction that wrote it.
     pub xid: u64,
-    /// Which of that transaction's chunks it is, counted from 1.
+    /// Its number among that transaction's chunks, counted from 1.
     pub seq: i32,
-    /// How its entries are written; at least -1.
+    /// The layout of its entries. 0: one entry that stands for changes that were not recorded, as by TRUNCATE.
     pub layout: i32,
     pub entries: i32,
 }
@@ -46,7 +51,7 @@ impl Stamp {
     }
 }
 
-/// The byte read first is the last one and has the lowest bits; the highest bit says that more follow.
+/// Written so that reading starts at the last byte: it has the lowest bits, and its highest bit says that more follow.
 fn push(out: &mut Vec<u8>, number: u64) {
     let rest = number >> 7;
     if rest > 0 {
@@ -69,28 +74,28 @@ fn pop(bytes: &[u8], end: &mut usize) -> Option<u64> {
 }
 
 /// A chunk in a change buffer.
-pub struct Chunk<'a> {
+pub struct Stored<'a> {
     pub stamp: Stamp,
-    /// Bytes of the stamp.
-    sealed: usize,
+    /// The length of the stamp.
+    stamp_len: usize,
     pub row: &'a Tuple<'a>,
 }
 
-impl Chunk<'_> {
+impl Stored<'_> {
     /// Copies the entries.
     pub fn entries<'a>(&self, into: &'a mut Aligned) -> &'a [u8] {
         self.row.data(into);
         let bytes = into.bytes();
-        &bytes[..bytes.len() - self.sealed]
+        &bytes[..bytes.len() - self.stamp_len]
     }
 }
 
 /// Calls `f` for every chunk that `snapshot` sees.
-pub fn for_each(buffer: &Table, snapshot: &Snapshot, mut f: impl FnMut(&Chunk) -> Result<()>) -> Result<()> {
+pub fn for_each(buffer: &Table, snapshot: &Snapshot, mut f: impl FnMut(&Stored) -> Result<()>) -> Result<()> {
     buffer.for_each(snapshot, |row| {
         let mut room = [0; Stamp::LONGEST];
         let tail = row.tail(&mut room);
         let (stamp, start) = Stamp::read(tail)?;
-        f(&Chunk { stamp, sealed: tail.len() - start, row })
+        f(&Stored { stamp, stamp_len: tail.len() - start, row })
     })
 }

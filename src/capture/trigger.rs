@@ -1,4 +1,4 @@
-//! The capture trigger: what runs once per changed row of a source.
+//! The capture trigger, called once per changed row of a source.
 
 use std::cell::{Cell, RefCell};
 
@@ -13,12 +13,12 @@ use crate::pg::xact::{self, Sub, Top};
 
 thread_local! {
     static PENDING: RefCell<Pending> = const { RefCell::new(Pending::new()) };
-    static OBSERVING: Cell<bool> = const { Cell::new(false) };
+    static REGISTERED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What this backend has captured and not yet written.
+/// Calls `f` with the changes that this backend has captured and not yet written.
 pub fn with_pending<R>(f: impl FnOnce(&mut Pending) -> R) -> R {
-    if !OBSERVING.replace(true) {
+    if !REGISTERED.replace(true) {
         xact::observe(on_top, on_sub);
     }
     PENDING.with_borrow_mut(f)
@@ -29,7 +29,7 @@ pub extern "C-unwind" fn pg_trickle_capture(call: Call) -> pg_sys::Datum {
     enter(call, capture)
 }
 
-/// What the server asks of a C function before it calls it.
+/// The calling convention, which the server reads before the first call.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_finfo_pg_trickle_capture() -> &'static pg_sys::Pg_finfo_record {
     const V1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
@@ -106,7 +106,7 @@ fn on_sub(event: Sub) {
     });
 }
 
-/// Where there is no caller to return an error to.
+/// Raises an error where no caller takes a result.
 fn or_raise(result: Result<()>) {
     if let Err(error) = result {
         raise(error);

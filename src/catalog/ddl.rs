@@ -1,5 +1,5 @@
-//! The database objects that belong to a stream table: its definition, its tables, their guard. What holds text of a
-//! user's query is prepared and run as the owner; the rest has holes for names and types alone.
+//! The database objects of a stream table: its definition, its tables, their guards. Statements with text of a user's query
+//! are prepared and run as the owner; the others are templates filled with names and types.
 
 use ivm::sql::ident::{Ident, QName};
 use ivm::sql::index::{Index, Method};
@@ -12,19 +12,19 @@ use crate::pg::spi::{OwnerSession, Session, Statement};
 use crate::pg::template::Hole;
 use crate::pg::{guard, index, object, relation, trigger, xact};
 
-/// A user's query without what may end a statement.
+/// A user's query without a final semicolon.
 fn body(query: &str) -> &str {
     query.trim().trim_end_matches(';')
 }
 
-/// Runs a query as far as privileges and syntax go, for no rows.
+/// Checks the syntax and privileges of a query, by running it for no rows.
 pub fn probe(owner: &OwnerSession, query: &str) -> Result<()> {
     let statement = owner.prepare(&format!("select * from ({}\n) as q limit 0", body(query)), &[])?;
     owner.run(&statement, &[])?;
     Ok(())
 }
 
-/// The same for what a definition holds.
+/// The same for a table or view.
 pub fn probe_table(owner: &OwnerSession, name: &QName) -> Result<()> {
     let statement = owner.prepare(&format!("table {name} limit 0"), &[])?;
     owner.run(&statement, &[])?;
@@ -41,7 +41,7 @@ pub fn prepare_table(owner: &OwnerSession, name: &QName) -> Result<Statement> {
     owner.prepare(&format!("table {name}"), &[])
 }
 
-/// A delta of a table that is empty: its columns and a weight.
+/// An empty delta of a table: its columns and a weight.
 pub fn prepare_empty_delta(owner: &OwnerSession, name: &QName, weight: &Ident) -> Result<Statement> {
     owner.prepare(&format!("select *, 1::bigint as {weight} from {name} where false"), &[])
 }
@@ -52,12 +52,12 @@ pub fn create_stream_table(owner: &OwnerSession, name: &QName, definition: &QNam
     owner.catalog(|session| publishable(session, name))
 }
 
-/// Makes a stream table, or the table of a node, refuse writes that do not come from the refresh.
+/// Makes a stream table, or the table of a node, refuse writes that do not come from a refresh.
 pub fn guard(session: &Session, relid: Oid) -> Result<()> {
     if !shape::is_guarded(session, relid)? {
         relation::lock(relid, pg_sys::ShareRowExclusiveLock);
         shape::guards(session, relid)?.into_iter().for_each(trigger::drop);
-        let function = shape::guard_function(session)?.ok_or(Error::Bug("the guard is a function"))?;
+        let function = shape::guard_function(session)?;
         for (name, truncate) in [(shape::GUARD, false), (shape::TRUNCATE_GUARD, true)] {
             let definition = trigger::Definition { name, argument: None, function, before: true, truncate };
             trigger::create(relid, &definition)?;
@@ -67,15 +67,15 @@ pub fn guard(session: &Session, relid: Oid) -> Result<()> {
     Ok(())
 }
 
-/// Gives a part of a stream table to the owner of the table.
+/// Makes the owner of a stream table the owner of a part of it.
 pub fn give_to_owner_of(session: &Session, table: Oid, part: Oid, is_view: bool) -> Result<()> {
     let owner = relation::owner(table).ok_or(Error::Bug("the stream table exists"))?;
     let template = if is_view { "alter view {} owner to {}" } else { "alter table {} owner to {}" };
     session.define(template, &[Hole::Name(&object::name(part)), Hole::Role(owner)])
 }
 
-/// A publication of all tables, or of a schema, refuses updates of tables whose rows it could not tell apart. Columns are
-/// not declared NOT NULL, so no index of ours would serve.
+/// Lets a publication of all tables, or of a schema, identify updated rows; it would refuse the updates otherwise. Our
+/// indexes do not serve: their columns are not declared NOT NULL.
 fn publishable(session: &Session, name: &QName) -> Result<()> {
     session.define("alter table {} replica identity full", &[Hole::Name(name)])
 }
@@ -89,8 +89,8 @@ pub fn create_node(session: &Session, name: &QName, columns: &[NodeColumn], owne
     guard(session, object::oid(name)?)
 }
 
-/// Gives a table of ours these indexes and no others of ours. An index that is ours is an internal part of its table and
-/// is found by that, whatever it or the table is called. What users made is left alone.
+/// Creates these indexes on a table of ours, and drops others that we created. An index of ours is an internal part of its
+/// table, and is found by that, whatever its name. Indexes of users stay.
 pub fn settle_indexes(owner: &OwnerSession, table: &QName, wanted: &[Index]) -> Result<()> {
     let relid = object::oid(table)?;
     let present = owner.catalog(|session| {
@@ -105,8 +105,8 @@ pub fn settle_indexes(owner: &OwnerSession, table: &QName, wanted: &[Index]) -> 
     Ok(())
 }
 
-/// Drops those of our indexes on a table that are not wanted. One that serves again stays: foreign keys of users may rest
-/// on it.
+/// Drops our indexes on a table that are not wanted. A wanted one is not created anew: foreign keys of users may depend on
+/// it.
 pub fn drop_other_indexes(session: &Session, table: &QName, wanted: &[Index]) -> Result<()> {
     let present = own_indexes(session, object::oid(table)?)?;
     let stale = present.iter().filter(|present| !wanted.iter().any(|index| present.serves(index)));
@@ -114,7 +114,7 @@ pub fn drop_other_indexes(session: &Session, table: &QName, wanted: &[Index]) ->
     Ok(())
 }
 
-/// An index that we made on a table.
+/// An index that we created on a table.
 struct OwnIndex {
     relid: Oid,
     unique: bool,
@@ -130,7 +130,7 @@ impl OwnIndex {
     }
 }
 
-/// The indexes that we made on a table. One that a user has made a constraint of is the user's.
+/// The indexes that we created on a table. One that a user has turned into a constraint is the user's.
 fn own_indexes(session: &Session, table: Oid) -> Result<Vec<OwnIndex>> {
     guard::with_settings(&[("quote_all_identifiers", "off")], || own_indexes_as_printed(session, table))
 }
@@ -164,7 +164,7 @@ pub fn drop_table(owner: &OwnerSession, name: &QName, cascade: bool) -> Result<(
     Ok(())
 }
 
-/// The schemas of the session's path that its role may use.
+/// The schemas on the session's path that its role may use.
 pub fn path(owner: &OwnerSession) -> Result<Vec<String>> {
     let statement = owner.prepare("select pg_catalog.current_schemas(false)::pg_catalog.text[]", &[])?;
     owner.rows(&statement, &[], |row| row.require(1))?.pop().ok_or(Error::Bug("a path is a row"))
@@ -176,7 +176,7 @@ pub fn count(owner: &OwnerSession, name: &QName) -> Result<i64> {
     owner.rows(&statement, &[], |row| row.require(1))?.pop().ok_or(Error::Bug("a count is a row"))
 }
 
-/// Fresh statistics: cached plans are made from them.
+/// Updates the statistics of a table, from which cached plans are made.
 pub fn analyze(owner: &OwnerSession, name: &QName) -> Result<()> {
     owner.execute_once(&format!("analyze {name}"))?;
     Ok(())

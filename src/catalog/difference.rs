@@ -1,4 +1,4 @@
-//! Rows that a stream table and its query do not share.
+//! The difference between a stream table and its query.
 
 use ivm::sql::ident::Ident;
 use pgrx::JsonB;
@@ -6,10 +6,10 @@ use pgrx::JsonB;
 use crate::error::Result;
 use crate::pg::spi::OwnerSession;
 
-/// The name under which they are read.
+/// The name of the ephemeral relation that holds it, with weights.
 pub const NAME: &str = "pgtrickle_difference";
 
-/// Some of them, those that the table lacks first; `None` if there are none.
+/// Some rows of the difference, those missing in the table first; `None` if there are none.
 pub fn sample(session: &OwnerSession, weight: &str, most: i32) -> Result<Option<JsonB>> {
     let (weight, key) = (Ident::new(weight), weight.replace('\'', "''"));
     let statement = session.prepare(

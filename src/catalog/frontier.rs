@@ -1,8 +1,8 @@
-//! `pgt_frontiers`: what each stream table has seen, and how its refreshes fare.
+//! `pgt_frontiers`: what each stream table has seen, and how its refreshes go.
 //!
-//! A row moves with every tick, and while some transaction stays open all versions that it ever had are kept. Who
-//! searches it by its key meets each of them; a backend that knows its place goes there. What is found there under a
-//! snapshot is the row that a search would find, and whatever is not there is searched.
+//! Every refresh writes a new version of a row, and a long transaction retains all of them. A search by key reads each
+//! version, so a backend caches the place (`ctid`) of each row and reads there first. Under a snapshot that is the row that a
+//! search would find; rows that are not found there are searched by key.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,50 +14,50 @@ use pgrx::pg_sys::{ItemPointerData, Oid};
 
 use crate::catalog::dependency;
 use crate::error::{Error, Result};
-use crate::pg::spi::{Row, Session};
+use crate::pg::spi::{self, Row, Session};
 use crate::pg::{failures, guard, object, relation};
 
-/// One row: `None` means never filled.
+/// One row.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
+    /// `None`: the table was never filled.
     pub frontier: Option<Frontier>,
-    /// What time it was to the table's queries.
+    /// The data timestamp: the current time for the queries of the last refresh.
     pub moment: Option<TimestampWithTimeZone>,
-    /// Why the next refresh must start over.
+    /// Why the next refresh must recompute the table, if so.
     pub reinitialize: Option<String>,
-    /// The rows of the table are those of another definition.
+    /// The rows of the table are those of an earlier definition.
     pub replaces: bool,
 }
 
 pub fn insert(session: &Session, id: i32) -> Result<()> {
-    session.execute("insert into pgtrickle.pgt_frontiers (pgt_id) values ($1)", &[id.into()])?;
-    Ok(())
+    session.run("insert into pgtrickle.pgt_frontiers (pgt_id) values ($1)", &[id.into()])
 }
 
 thread_local! {
-    /// Where the rows were found last.
+    /// Where each row was last found.
     static PLACES: RefCell<BTreeMap<i32, ItemPointerData>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// Where the rows of some of these stream tables may be.
+/// The cached places of the rows of these stream tables.
 fn places(ids: &[i32]) -> Vec<ItemPointerData> {
     PLACES.with_borrow(|places| ids.iter().filter_map(|id| places.get(id)).copied().collect())
 }
 
-/// The stream table of a row of which this column and the next tell it and its place.
-fn placed(row: &Row, column: i32) -> Result<i32> {
+/// The id in this column; caches the place in the next one.
+fn cache_place(row: &Row, column: i32) -> Result<i32> {
     let (id, place) = (row.require(column)?, row.require(column + 1)?);
     PLACES.with_borrow_mut(|places| places.insert(id, place));
     Ok(id)
 }
 
-/// Runs `f`, whose statements go to known places. A plan may be older than the growth of a table that was tiny then.
+/// Runs `f`, whose statements read cached places. A generic plan from when the table was small might scan it.
 fn by_place<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     guard::with_settings(&[("enable_seqscan", "off")], f)
 }
 
-/// Makes room for later versions where the rows are.
-fn clear(places: &[ItemPointerData]) -> Result<()> {
+/// Prunes the pages of these places, so that new versions find room on them.
+fn prune(places: &[ItemPointerData]) -> Result<()> {
     let table = object::oid(&QName::qualified("pgtrickle", "pgt_frontiers"))?;
     relation::clear_pages(table, places);
     Ok(())
@@ -73,15 +73,15 @@ macro_rules! seen {
     };
 }
 
-/// What these stream tables have seen.
+/// The rows of these stream tables.
 pub fn get(session: &Session, ids: &[i32]) -> Result<BTreeMap<i32, Seen>> {
     let places = places(ids);
     let mut seen = BTreeMap::new();
     if !places.is_empty() {
-        clear(&places)?;
+        prune(&places)?;
         seen.extend(by_place(|| session.query(seen!("ctid = any ($1)"), &[places.into()], read))?);
     }
-    // In the place of a row that has moved there may be another.
+    // A cached place may hold another row by now.
     let wanted: BTreeSet<i32> = ids.iter().copied().collect();
     seen.retain(|id, _| wanted.contains(id));
     let rest: Vec<i32> = wanted.into_iter().filter(|id| !seen.contains_key(id)).collect();
@@ -95,14 +95,17 @@ fn read(row: &Row) -> Result<(i32, Seen)> {
     let own = row.get::<String>(2).and_then(|xid| xid.parse().ok()).zip(row.get::<i32>(3));
     let frontier = row.get::<String>(1).map(|text| Frontier::parse(&text)).transpose()?;
     let frontier = frontier.map(|frontier| frontier.with_own(own));
-    Ok((placed(row, 6)?, Seen { frontier, moment: row.get(5), reinitialize: row.get(4), replaces: row.require(8)? }))
+    Ok((
+        cache_place(row, 6)?,
+        Seen { frontier, moment: row.get(5), reinitialize: row.get(4), replaces: row.require(8)? },
+    ))
 }
 
 /// A stream table that reads some source.
 #[derive(Clone, Debug)]
 pub struct Consumer {
     pub id: i32,
-    /// `None`: it was never filled or must start over, so its next refresh needs no change rows.
+    /// `None`: its next refresh recomputes it, so it needs no change rows.
     pub follows: Option<Frontier>,
 }
 
@@ -113,12 +116,12 @@ pub fn of_source(session: &Session, source: i32) -> Result<Vec<Consumer>> {
     Ok(seen.into_iter().map(|(id, seen)| Consumer { id, follows: follows(seen) }).collect())
 }
 
-/// What refreshes took, as it was last written down.
+/// The recorded milliseconds per unit of the planner's cost.
 pub fn rates(session: &Session, id: i32) -> Result<Vec<Option<f64>>> {
-    let rows = session.query("select rates from pgtrickle.pgt_frontiers where pgt_id = $1", &[id.into()], |row| {
+    let found = session.first("select rates from pgtrickle.pgt_frontiers where pgt_id = $1", &[id.into()], |row| {
         Ok(row.get::<Vec<Option<f64>>>(1))
     })?;
-    Ok(rows.into_iter().next().flatten().unwrap_or_default())
+    Ok(found.flatten().unwrap_or_default())
 }
 
 macro_rules! advance {
@@ -136,8 +139,8 @@ macro_rules! advance {
     };
 }
 
-/// Moves the frontier of stream tables that refreshes have changed, each with the number of its changed rows. The data is
-/// as old as the snapshot, which was taken no earlier than `taken`, however long that took.
+/// Advances the frontier of refreshed stream tables, given with the numbers of their changed rows. `taken` becomes the data
+/// timestamp: a time before the snapshot was taken.
 pub fn advance(
     session: &Session,
     changed: &BTreeMap<i32, i64>,
@@ -156,12 +159,12 @@ pub fn advance(
             taken.into(),
         ];
         arguments.extend(places.map(Into::into));
-        session.query(statement, &arguments, |row| placed(row, 1))
+        session.query(statement, &arguments, |row| cache_place(row, 1))
     };
     let mut rest = changed.clone();
     let places = places(&changed.keys().copied().collect::<Vec<_>>());
     if !places.is_empty() {
-        // By a search for the place, not for the id: the planner would rather search by what is unique.
+        // Not by `pgt_id = any`: the planner would use its index instead of the place.
         let known = advance!("ctid = any ($7) and array_position($1, pgt_id) is not null");
         let moved = by_place(|| move_all(known, changed, Some(places)))?;
         moved.iter().for_each(|id| _ = rest.remove(id));
@@ -172,39 +175,31 @@ pub fn advance(
     Ok(())
 }
 
-/// Writes down what refreshes take.
+/// Records the milliseconds per unit of the planner's cost.
 pub fn set_rates(session: &Session, id: i32, rates: Vec<Option<f64>>) -> Result<()> {
-    session.execute("update pgtrickle.pgt_frontiers set rates = $2 where pgt_id = $1", &[id.into(), rates.into()])?;
-    Ok(())
+    session.run("update pgtrickle.pgt_frontiers set rates = $2 where pgt_id = $1", &[id.into(), rates.into()])
 }
 
-/// Says that nothing came or went until `moment`.
-pub fn stand_still(session: &Session, id: i32, moment: TimestampWithTimeZone) -> Result<()> {
-    session.execute(
-        "update pgtrickle.pgt_frontiers set data_timestamp = $2 where pgt_id = $1",
-        &[id.into(), moment.into()],
-    )?;
-    Ok(())
+/// Records that the table was unchanged until `moment`.
+pub fn advance_data_timestamp(session: &Session, id: i32, moment: TimestampWithTimeZone) -> Result<()> {
+    session.run("update pgtrickle.pgt_frontiers set data_timestamp = $2 where pgt_id = $1", &[id.into(), moment.into()])
 }
 
-/// Asks for a new start at the next refresh; the first reason stays. What refreshes took says nothing of what
-/// comes then.
+/// Makes the next refresh recompute the table; the first reason is retained. The recorded rates no longer apply.
 pub fn reinitialize(session: &Session, id: i32, reason: &str) -> Result<()> {
-    session.execute(
+    session.run(
         "update pgtrickle.pgt_frontiers set reinitialize = coalesce(reinitialize, $2), rates = null where pgt_id = $1",
         &[id.into(), reason.into()],
-    )?;
-    Ok(())
+    )
 }
 
-/// The same where also the rows of the table are not to be trusted: they are those of another definition.
-pub fn replace(session: &Session, id: i32, reason: &str) -> Result<()> {
+/// The same, where the rows of the table are those of an earlier definition.
+pub fn reinitialize_redefined(session: &Session, id: i32, reason: &str) -> Result<()> {
     reinitialize(session, id, reason)?;
-    session.execute("update pgtrickle.pgt_frontiers set replaces = true where pgt_id = $1", &[id.into()])?;
-    Ok(())
+    session.run("update pgtrickle.pgt_frontiers set replaces = true where pgt_id = $1", &[id.into()])
 }
 
-/// The stream tables that read `source` and follow its changes, but are not refreshed: they or what they read are
+/// The consumers of `source` that follow its changes but are not refreshed, because they or a stream table that they read is
 /// paused or suspended. With their relations.
 pub fn idle_of_source(session: &Session, source: i32) -> Result<Vec<(i32, Oid)>> {
     session.query(
@@ -228,9 +223,9 @@ pub fn idle_of_source(session: &Session, source: i32) -> Result<Vec<(i32, Oid)>>
     )
 }
 
-/// Asks for a new start of a table that follows changes, and shows the reason as an error. Never waits: false where
-/// somebody else is at work on the row, and where there is nothing to ask for.
-pub fn give_up(session: &Session, id: i32, reason: &str) -> Result<bool> {
+/// Makes the next refresh recompute a table that follows changes, and shows the reason as its last error. Never waits: false
+/// if another transaction has locked the row, or the table does not follow changes.
+pub fn try_reinitialize(session: &Session, id: i32, reason: &str) -> Result<bool> {
     let rows = session.execute(
         "update pgtrickle.pgt_frontiers f
             set reinitialize = $2, rates = null, last_error = concat_ws('; ', f.last_error, $2),
@@ -244,9 +239,9 @@ pub fn give_up(session: &Session, id: i32, reason: &str) -> Result<bool> {
     Ok(rows > 0)
 }
 
-/// Records a failure; the number of failures in a row that count towards suspension.
-pub fn failed(session: &Session, id: i32, error: &Error, counts: bool) -> Result<i32> {
-    let rows = session.query(
+/// Records a failure; returns the number of consecutive failures that count towards suspension.
+pub fn record_failure(session: &Session, id: i32, error: &Error, counts: bool) -> Result<i32> {
+    let found = session.first(
         "update pgtrickle.pgt_frontiers
             set consecutive_errors = consecutive_errors + $3, last_error = $2, last_sqlstate = $4,
                 last_error_at = clock_timestamp()
@@ -255,13 +250,13 @@ pub fn failed(session: &Session, id: i32, error: &Error, counts: bool) -> Result
         &[id.into(), error.in_full().into(), i32::from(counts).into(), error.sqlstate().into()],
         |row| row.require(1),
     )?;
-    Ok(rows.into_iter().next().unwrap_or(0))
+    Ok(found.unwrap_or(0))
 }
 
-/// The error that `id` has not got over since, as far as it concerns `role`: in full for the owner and for those who may
-/// read all statistics.
+/// The error of the last refresh, if it failed: the message for its owner and members of pg_read_all_stats, for other roles
+/// the SQLSTATE.
 pub fn last_error(session: &Session, id: i32, role: Oid) -> Result<Option<String>> {
-    let rows = session.query(
+    let found = session.first(
         "select case when f.last_sqlstate is null or pg_has_role($2, c.relowner, 'usage')
                        or pg_has_role($2, 'pg_read_all_stats', 'usage') then f.last_error
                      else 'SQLSTATE ' || f.last_sqlstate end
@@ -272,35 +267,35 @@ pub fn last_error(session: &Session, id: i32, role: Oid) -> Result<Option<String
         &[id.into(), role.into()],
         |row| Ok(row.get(1)),
     )?;
-    Ok(rows.into_iter().next().flatten())
+    Ok(found.flatten())
 }
 
-/// Whether `role` may read the messages of errors of this stream table, which may hold values of rows: as its owner, or as
-/// one who may read all statistics.
-pub fn shows_messages(session: &Session, table: Oid, role: Oid) -> Result<bool> {
-    let rows = session.query(
+/// Whether `role` may read the messages of errors of a stream table, which may hold values of rows: its owner and members of
+/// pg_read_all_stats may.
+pub fn shows_messages(session: &Session, id: i32, role: Oid) -> Result<bool> {
+    let found = session.first(
         "select pg_has_role($2, c.relowner, 'usage') or pg_has_role($2, 'pg_read_all_stats', 'usage')
-           from pg_class c where c.oid = $1",
-        &[table.into(), role.into()],
+           from pgtrickle.pgt_stream_tables s join pg_class c on c.oid = s.pgt_relid::oid
+          where s.pgt_id = $1",
+        &[id.into(), role.into()],
         |row| row.require(1),
     )?;
-    Ok(rows.into_iter().next().unwrap_or(false))
+    Ok(found.unwrap_or(false))
 }
 
-/// Starts counting failures anew.
+/// Resets the count of failures.
 pub fn clear_errors(session: &Session, id: i32) -> Result<()> {
     failures::forget(id);
-    session.execute(
+    session.run(
         "update pgtrickle.pgt_frontiers set consecutive_errors = 0, last_error = null, last_sqlstate = null where pgt_id = $1",
         &[id.into()],
-    )?;
-    Ok(())
+    )
 }
 
-/// Counts for each of these stream tables that a change became visible later than promised.
-pub fn missed(ids: &[i32]) -> Result<()> {
-    crate::pg::spi::connect(None, |session| {
+/// Counts a missed deadline for each of these stream tables: a change became visible later than its schedule allows.
+pub fn record_missed_deadlines(ids: &[i32]) -> Result<()> {
+    spi::connect(None, |session| {
         let update = "update pgtrickle.pgt_frontiers set missed = missed + 1 where pgt_id = any ($1)";
-        session.execute(update, &[ids.to_vec().into()]).map(|_| ())
+        session.run(update, &[ids.to_vec().into()])
     })
 }

@@ -8,8 +8,9 @@ use crate::error::{Error, Result};
 use crate::pg::spi::Session;
 
 /// What a refresh did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Action {
+    #[default]
     NoData,
     Full,
     Differential,
@@ -17,7 +18,7 @@ pub enum Action {
 }
 
 /// One attempt to refresh one stream table.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Refresh {
     pub id: i32,
     pub action: Action,
@@ -52,19 +53,7 @@ impl Action {
 impl Refresh {
     /// A refresh that found nothing to do. The history does not record it.
     pub fn unchanged(id: i32) -> Refresh {
-        Refresh {
-            id,
-            action: Action::NoData,
-            inserted: 0,
-            updated: 0,
-            deleted: 0,
-            delta_rows: 0,
-            duration_ms: 0.0,
-            choice: None,
-            consumed: vec![],
-            error: None,
-            skipped: false,
-        }
+        Refresh { id, ..Refresh::default() }
     }
 
     pub fn failed(id: i32, error: Error, took: Duration) -> Refresh {
@@ -87,14 +76,14 @@ impl Refresh {
     }
 }
 
-/// How many refreshes of each stream table are kept.
-const KEPT: i64 = 1000;
-/// Every so many rows the table that is refreshed is cleaned up; a prime, so that tables which take turns all
-/// come up.
-const BETWEEN: i64 = 499;
+/// How many rows of each stream table are retained.
+const RETAINED: i64 = 1000;
+/// After this many rows of the history, those of the table just refreshed are pruned; a prime, so that tables which are
+/// refreshed alternately are all pruned.
+const PRUNE_INTERVAL: i64 = 499;
 
 pub fn insert(session: &Session, refresh: &Refresh) -> Result<()> {
-    let ids = session.query(
+    let row = session.one(
         "insert into pgtrickle.pgt_refresh_history
                 (pgt_id, started_at, action, rows_inserted, rows_updated, rows_deleted, delta_rows, duration_ms, error,
                  delta_ms, full_ms, sqlstate)
@@ -115,15 +104,12 @@ pub fn insert(session: &Session, refresh: &Refresh) -> Result<()> {
         ],
         |row| row.require::<i64>(1),
     )?;
-    if ids.iter().any(|row| row % BETWEEN == 0) {
-        prune(session, refresh.id)?;
-    }
-    Ok(())
+    if row % PRUNE_INTERVAL == 0 { prune(session, refresh.id) } else { Ok(()) }
 }
 
 /// The choice of the last refresh of `id` that had one.
 pub fn last_choice(session: &Session, id: i32) -> Result<Option<Choice>> {
-    let rows = session.query(
+    session.first(
         "select action, delta_ms, full_ms from pgtrickle.pgt_refresh_history
           where pgt_id = $1 and delta_ms is not null
           order by refresh_id desc limit 1",
@@ -132,17 +118,16 @@ pub fn last_choice(session: &Session, id: i32) -> Result<Option<Choice>> {
             let way = if row.require::<String>(1)? == Action::Full.as_str() { Way::Full } else { Way::Delta };
             Ok(Choice { way, delta_ms: row.require(2)?, full_ms: row.require(3)? })
         },
-    )?;
-    Ok(rows.into_iter().next())
+    )
 }
 
-/// Keeps the newest rows of a stream table.
-fn prune(session: &Session, id: i32) -> Result<u64> {
-    session.execute(
+/// Deletes all but the newest rows of a stream table.
+fn prune(session: &Session, id: i32) -> Result<()> {
+    session.run(
         "delete from pgtrickle.pgt_refresh_history
           where pgt_id = $1
             and refresh_id <= (select h.refresh_id from pgtrickle.pgt_refresh_history h
                                 where h.pgt_id = $1 order by h.refresh_id desc offset $2 limit 1)",
-        &[id.into(), KEPT.into()],
+        &[id.into(), RETAINED.into()],
     )
 }

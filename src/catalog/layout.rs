@@ -13,8 +13,16 @@ pub struct Layout {
     pub attnums: Vec<i16>,
     /// Of the same length.
     pub types: Vec<Oid>,
-    /// Some consumer must hear of every change, whatever the column.
+    /// Some consumer needs to know of every change, whatever the column.
     pub touch: bool,
+}
+
+impl Layout {
+    /// For each column its position in `wanted`, which lists columns with their types.
+    pub fn positions_in(&self, wanted: &[(i16, Oid)]) -> Vec<Option<usize>> {
+        let columns = self.attnums.iter().copied().zip(self.types.iter().copied());
+        columns.map(|column| wanted.iter().position(|other| *other == column)).collect()
+    }
 }
 
 /// All layouts of a source, oldest first.
@@ -39,11 +47,10 @@ pub fn of(session: &Session, source: i32) -> Result<Vec<Layout>> {
 
 /// Adds a layout; its id is given by the catalog.
 pub fn insert(session: &Session, source: i32, layout: &Layout) -> Result<i32> {
-    let rows = session.query(
+    session.one(
         "insert into pgtrickle.pgt_layouts (source_id, attnums, types, touch)
          values ($1, $2, $3::regtype[], $4) returning layout",
         &[source.into(), layout.attnums.clone().into(), layout.types.clone().into(), layout.touch.into()],
         |row| row.require(1),
-    )?;
-    rows.into_iter().next().ok_or(Error::Bug("an insert returns its row"))
+    )
 }

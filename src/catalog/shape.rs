@@ -1,7 +1,6 @@
-//! What a stream table must stay for its refresh to write it: asked after every command that may have changed it, by
-//! whatever route.
+//! What a stream table must look like for its refresh to work: checked after every command that may have altered it.
 //!
-//! The catalogs are read, not the command: what counts is how the table is left.
+//! The checks read the catalogs, not the command: it is the result that counts.
 
 use pgrx::pg_sys::Oid;
 
@@ -9,39 +8,39 @@ use crate::catalog::stream_table::StreamTable;
 use crate::error::Result;
 use crate::pg::spi::Session;
 
-/// The triggers that keep everybody but the refresh from writing.
+/// The triggers that refuse all writes but those of a refresh.
 pub const GUARD: &str = "pgtrickle_guard";
 pub const TRUNCATE_GUARD: &str = "pgtrickle_guard_truncate";
 
-/// The relations that the command of an event trigger concerns, and those above and below them.
-pub fn touched(session: &Session) -> Result<Vec<Oid>> {
+/// The relations that the command of an event trigger altered, with their parents, children and referenced tables.
+pub fn altered(session: &Session) -> Result<Vec<Oid>> {
     session.query(
-        "with touched(oid) as (
+        "with altered(oid) as (
            select coalesce(case e.classid
                     when 'pg_class'::regclass then coalesce((select i.indrelid from pg_index i where i.indexrelid = e.objid), e.objid)
                     when 'pg_trigger'::regclass then (select t.tgrelid from pg_trigger t where t.oid = e.objid)
                     when 'pg_rewrite'::regclass then (select r.ev_class from pg_rewrite r where r.oid = e.objid)
                   end, 0::oid)
              from pg_event_trigger_ddl_commands() e)
-         select oid from touched where oid <> 0
-         union select i.inhrelid from touched t join pg_inherits i on i.inhparent = t.oid
-         union select i.inhparent from touched t join pg_inherits i on i.inhrelid = t.oid
-         union select k.confrelid from touched t join pg_constraint k on k.conrelid = t.oid and k.contype = 'f'",
+         select oid from altered where oid <> 0
+         union select i.inhrelid from altered t join pg_inherits i on i.inhparent = t.oid
+         union select i.inhparent from altered t join pg_inherits i on i.inhrelid = t.oid
+         union select k.confrelid from altered t join pg_constraint k on k.conrelid = t.oid and k.contype = 'f'",
         &[],
         |row| row.require(1),
     )
 }
 
-/// A stream table among some relations, or an internal part of one.
-pub struct Concerned {
+/// A stream table that a command altered.
+pub struct Affected {
     pub id: i32,
     pub relid: Oid,
-    /// Among the relations are internal parts of it: its definition, its nodes.
-    pub parts: bool,
+    /// The altered relation is an internal part of it: its definition, or a node.
+    pub by_part: bool,
 }
 
 /// The stream tables that these relations are, or are parts of.
-pub fn concerned(session: &Session, relations: &[Oid]) -> Result<Vec<Concerned>> {
+pub fn affected(session: &Session, relations: &[Oid]) -> Result<Vec<Affected>> {
     session.query(
         "select s.pgt_id, s.pgt_relid::oid, false from pgtrickle.pgt_stream_tables s where s.pgt_relid::oid = any ($1)
          union
@@ -52,74 +51,18 @@ pub fn concerned(session: &Session, relations: &[Oid]) -> Result<Vec<Concerned>>
           where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype = 'i'
             and d.objid = any ($1)",
         &[relations.to_vec().into()],
-        |row| Ok(Concerned { id: row.require(1)?, relid: row.require(2)?, parts: row.require(3)? }),
+        |row| Ok(Affected { id: row.require(1)?, relid: row.require(2)?, by_part: row.require(3)? }),
     )
 }
 
-/// Why a stream table cannot be kept as it is now, if so, and what to do instead.
+/// Why a stream table cannot be maintained as it is now, if so, and what to do instead.
 pub fn problem(session: &Session, id: i32) -> Result<Option<(String, String)>> {
-    let found = session.query(
-        "select p.what, p.instead
-           from pgtrickle.pgt_stream_tables s
-           join pg_class c on c.oid = s.pgt_relid::oid
-          cross join lateral (
-            select 'A crash would empty it, and nobody would notice.',
-                   'Stream tables are logged; make the sources unlogged if they may be lost.'
-             where c.relpersistence <> 'p'
-            union all
-            select 'Rows would come and go through other tables.', 'Read both in a view or in another stream table.'
-             where exists (select from pg_inherits i where i.inhrelid = c.oid or i.inhparent = c.oid)
-            union all
-            select format('Rule %I would do something else than its refresh asks for.', r.rulename),
-                   'Use an AFTER trigger.'
-              from pg_rewrite r where r.ev_class = c.oid
-            union all
-            select 'Its owner would not see all of its rows, and neither would its refresh.',
-                   'ENABLE ROW LEVEL SECURITY without FORCE hides rows from others.'
-             where c.relforcerowsecurity
-            union all
-            select format('Trigger %I could change a row, or keep it away.', t.tgname), 'Use an AFTER trigger.'
-              from pg_trigger t
-             where t.tgrelid = c.oid and not t.tgisinternal and t.tgtype & 3 = 3 and t.tgname <> $2
-            union all
-            select format('Trigger %I is all that keeps others from changing its rows.', g.name),
-                   'Name the triggers that are to be disabled or dropped.'
-              from unnest(array[$2, $3]) g(name)
-             where not exists (select from pg_trigger t
-                                where t.tgrelid = c.oid and t.tgname = g.name and t.tgenabled = 'A'
-                                  and t.tgfoid = 'pgtrickle.guard()'::regprocedure)
-            union all
-            select format('Column %I belongs to its query.', v.attname),
-                   'Change the query: pgtrickle.alter_stream_table() or pgtrickle.create_or_replace_stream_table().'
-              from pg_attribute v
-             where v.attrelid = s.definition::oid and v.attnum > 0
-               and not exists (select from pg_attribute a
-                                where a.attrelid = c.oid and a.attname = v.attname and not a.attisdropped
-                                  and (a.atttypid, a.atttypmod, a.attcollation)
-                                    = (v.atttypid, v.atttypmod, v.attcollation)
-                                  and a.attgenerated = '' and a.attidentity = '')
-            union all
-            select format('Column %I would be NULL in every row.', a.attname), 'Give it a default.'
-              from pg_attribute a
-             where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-               and a.attnotnull and not a.atthasdef and a.attidentity = ''
-               and not exists (select from pg_attribute v where v.attrelid = s.definition::oid and v.attname = a.attname)
-            union all
-            select 'A publication of it would stop its refresh.', 'Use REPLICA IDENTITY FULL, or that of a key.'
-             where case c.relreplident
-                     when 'n' then true
-                     when 'd' then not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)
-                     else false end
-          ) p(what, instead)
-          where s.pgt_id = $1
-          limit 1",
-        &[id.into(), GUARD.into(), TRUNCATE_GUARD.into()],
-        |row| Ok((row.require(1)?, row.require(2)?)),
-    )?;
-    Ok(found.into_iter().next())
+    session.first(include_str!("shape_problem.sql"), &[id.into(), GUARD.into(), TRUNCATE_GUARD.into()], |row| {
+        Ok((row.require(1)?, row.require(2)?))
+    })
 }
 
-/// Which of these columns belong to the query of a stream table.
+/// Which of these columns come from the query of a stream table.
 pub fn of_query(session: &Session, id: i32, columns: &[String]) -> Result<Vec<String>> {
     session.query(
         "select v.attname::text
@@ -131,50 +74,13 @@ pub fn of_query(session: &Session, id: i32, columns: &[String]) -> Result<Vec<St
     )
 }
 
-/// What this transaction has put on a stream table that its query may break, so that a refresh fails.
+/// The constraints that this transaction has put on a stream table and that a refresh may violate.
 pub fn risks(session: &Session, id: i32) -> Result<Vec<String>> {
-    session.query(
-        "select r.what
-           from pgtrickle.pgt_stream_tables s
-          cross join lateral (
-            select format('a refresh fails where its query yields NULL in column %I', a.attname)
-              from pg_attribute a
-             where a.attrelid = s.pgt_relid::oid and a.attnum > 0 and a.attnotnull and age(a.xmin) <= 0
-               and not a.attname::text = any (s.not_null)
-               and exists (select from pg_attribute v where v.attrelid = s.definition::oid and v.attname = a.attname)
-            union all
-            select format(case k.contype
-                            when 'c' then 'a refresh fails where a row of its query breaks constraint %I'
-                            when 'x' then 'a refresh fails where rows of its query break constraint %I'
-                            else 'a refresh fails where its query has a row without its partner in %2$s' end,
-                          k.conname, k.confrelid::regclass)
-              from pg_constraint k
-             where k.conrelid = s.pgt_relid::oid and k.contype in ('c', 'x', 'f') and age(k.xmin) <= 0
-            union all
-            select format('a refresh fails where its query no longer has a row that %s refers to', k.conrelid::regclass)
-              from pg_constraint k
-             where k.confrelid = s.pgt_relid::oid and k.contype = 'f' and k.confdeltype in ('a', 'r') and age(k.xmin) <= 0
-            union all
-            select format('a refresh fails where rows of its query are alike in unique index %I', i.relname)
-              from pg_index u
-              join pg_class i on i.oid = u.indexrelid
-             where u.indrelid = s.pgt_relid::oid and u.indisunique and age(i.xmin) <= 0
-               -- What has more columns than a key of ours is unique as well.
-               and not exists (
-                 select from pg_depend d
-                   join pg_index o on o.indexrelid = d.objid and o.indisunique
-                  where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
-                    and d.refobjid = u.indrelid and d.refobjsubid = 0 and d.deptype = 'i'
-                    and o.indkey::int2[] <@ u.indkey::int2[])
-          ) r(what)
-          where s.pgt_id = $1",
-        &[id.into()],
-        |row| row.require(1),
-    )
+    session.query(include_str!("shape_risks.sql"), &[id.into()], |row| row.require(1))
 }
 
-/// The definition and the nodes of a stream table that belong to somebody else than the table.
-pub fn strange_parts(session: &Session, id: i32) -> Result<Vec<(Oid, String)>> {
+/// The definition and the nodes of a stream table that have another owner than the table.
+pub fn parts_of_others(session: &Session, id: i32) -> Result<Vec<(Oid, String)>> {
     session.query(
         "select p.oid, p.relkind::text
            from pgtrickle.pgt_stream_tables s
@@ -188,12 +94,12 @@ pub fn strange_parts(session: &Session, id: i32) -> Result<Vec<(Oid, String)>> {
     )
 }
 
-/// Whether both guards of a stream table are there and fire always.
+/// Whether both guards of a table exist and always fire.
 pub fn is_guarded(session: &Session, relid: Oid) -> Result<bool> {
     are_guarded(session, relid, vec![])
 }
 
-/// Whether the same holds for a stream table and all of its internal nodes.
+/// The same for a stream table and all of its nodes.
 pub fn is_guarded_wholly(session: &Session, table: &StreamTable) -> Result<bool> {
     let nodes = (1..=table.node_count).map(|node| format!("n_{}_{node}", table.id));
     are_guarded(session, table.relid, nodes.collect())
@@ -214,7 +120,7 @@ fn are_guarded(session: &Session, relid: Oid, nodes: Vec<String>) -> Result<bool
     Ok(bare.is_empty())
 }
 
-/// The guards of a stream table, whatever became of them.
+/// The guards of a table, in whatever state.
 pub fn guards(session: &Session, relid: Oid) -> Result<Vec<Oid>> {
     session.query(
         "select t.oid from pg_trigger t where t.tgrelid = $1 and t.tgname::text = any ($2)",
@@ -224,7 +130,6 @@ pub fn guards(session: &Session, relid: Oid) -> Result<Vec<Oid>> {
 }
 
 /// The trigger function of the guards.
-pub fn guard_function(session: &Session) -> Result<Option<Oid>> {
-    let found = session.query("select 'pgtrickle.guard()'::regprocedure::oid", &[], |row| row.require(1))?;
-    Ok(found.into_iter().next())
+pub fn guard_function(session: &Session) -> Result<Oid> {
+    session.one("select 'pgtrickle.guard()'::regprocedure::oid", &[], |row| row.require(1))
 }

@@ -3,24 +3,31 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use pgrx::JsonB;
+use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INVALID_PARAMETER_VALUE, ERRCODE_UNDEFINED_TABLE};
 use pgrx::pg_sys::Oid;
-use pgrx::{JsonB, PgSqlErrorCode};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::pg::failures;
-use crate::pg::spi::{Row, Session};
+use crate::pg::spi::{self, Session};
 
-/// A stream table as the catalog knows it, with the names and owner that PostgreSQL knows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A stream table: its row, with the names and the owner that PostgreSQL has for its relation. Serde reads and writes the
+/// row, so that this is the one description of its columns.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamTable {
+    #[serde(rename = "pgt_id")]
     pub id: i32,
+    #[serde(rename = "pgt_relid")]
     pub relid: Oid,
+    /// The view that holds the defining query.
     pub definition: Oid,
     pub defining_query: String,
     pub canonical: String,
-    /// Of what the query depends on beside its text: another digest, another definition.
-    pub meaning: String,
+    /// Digest of the objects that the query depends on: another digest means another definition.
+    pub definition_digest: String,
     pub schedule: String,
+    #[serde(rename = "refresh_mode")]
     pub mode: Mode,
     pub status: Status,
     pub search_path: String,
@@ -28,38 +35,44 @@ pub struct StreamTable {
     pub full_reason: Option<String>,
     pub full_hint: Option<String>,
     pub node_count: i32,
-    /// Of the compiled view: another value means that its tables must be built anew.
+    /// Digest of the compiled view: another digest means that its tables must be created anew.
     pub fingerprint: String,
-    /// Its rows come and go as time passes.
+    /// Columns that the query proves never to be NULL. Readers may use them as keys, like columns declared NOT NULL.
+    pub not_null: Vec<String>,
+    /// Rows are inserted and deleted as time passes.
     pub temporal: bool,
-    /// What it reads whose changes cannot be captured: it is recomputed at every turn of its schedule.
+    /// Sources whose changes cannot be captured: the table is recomputed on its schedule.
     pub polled: Vec<Oid>,
-    /// How long a refresh may take, where it has a limit of its own; zero for none.
-    pub timeout: Option<Duration>,
+    /// Limit for a refresh in milliseconds, 0 for none; `None` for that of the setting.
+    pub refresh_timeout: Option<u32>,
     pub schema: String,
     pub name: String,
     pub owner: Oid,
 }
 
 /// How a stream table is refreshed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum Mode {
+    #[default]
     Auto,
     Differential,
     Full,
 }
 
-/// Whether the scheduler refreshes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether the scheduler refreshes a stream table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum Status {
+    #[default]
     Active,
-    /// By its owner.
+    /// Its owner paused it.
     Paused,
-    /// After too many errors.
+    /// It failed too often.
     Suspended,
 }
 
-/// What the scheduler needs to know of a stream table.
+/// A stream table as the scheduler needs it.
 #[derive(Clone, Debug)]
 pub struct Schedulable {
     pub id: i32,
@@ -68,36 +81,30 @@ pub struct Schedulable {
     pub active: bool,
     pub populated: bool,
     pub consecutive_errors: i32,
-    /// Source ids, base tables and stream tables alike.
+    /// Sources that it reads, base tables and stream tables alike.
     pub sources: Vec<i32>,
     /// Stream tables that it reads.
     pub upstream: Vec<i32>,
-    /// Its rows come and go as time passes.
+    /// Rows are inserted and deleted as time passes.
     pub temporal: bool,
-    /// It reads what cannot report its changes.
+    /// See [`StreamTable::polls`].
     pub polls: bool,
-    /// What its last refresh took, in milliseconds.
+    /// The duration of its last successful refresh, in milliseconds.
     pub took_ms: Option<f64>,
 }
 
 impl Mode {
     pub fn parse(text: &str) -> Result<Mode> {
-        match text.to_ascii_uppercase().as_str() {
-            "AUTO" => Ok(Mode::Auto),
-            "DIFFERENTIAL" => Ok(Mode::Differential),
-            "FULL" => Ok(Mode::Full),
-            "IMMEDIATE" => Err(Error::new(
-                PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-                "refresh mode IMMEDIATE is not supported yet",
-            )
-            .detail("Stream tables are maintained after the writing transaction has committed.")
-            .hint("Use AUTO with schedule '0s': changes become visible about a millisecond after commit.")),
-            _ => Err(Error::new(
-                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-                format!("invalid refresh mode \"{text}\""),
-            )
-            .hint("Use AUTO, DIFFERENTIAL or FULL.")),
-        }
+        let modes = [Mode::Auto, Mode::Differential, Mode::Full];
+        modes.into_iter().find(|mode| mode.as_str().eq_ignore_ascii_case(text)).ok_or_else(|| {
+            if text.eq_ignore_ascii_case("IMMEDIATE") {
+                return Error::new(ERRCODE_FEATURE_NOT_SUPPORTED, "refresh mode IMMEDIATE is not supported")
+                    .detail("Stream tables are refreshed after the writing transaction has committed.")
+                    .hint("Use AUTO with schedule '0s': changes become visible about a millisecond after commit.");
+            }
+            Error::new(ERRCODE_INVALID_PARAMETER_VALUE, format!("invalid refresh mode \"{text}\""))
+                .hint("Use AUTO, DIFFERENTIAL or FULL.")
+        })
     }
 
     pub fn as_str(self) -> &'static str {
@@ -111,13 +118,11 @@ impl Mode {
 
 impl Status {
     pub fn parse(text: &str) -> Result<Status> {
-        match text.to_ascii_uppercase().as_str() {
-            "ACTIVE" => Ok(Status::Active),
-            "PAUSED" => Ok(Status::Paused),
-            "SUSPENDED" => Ok(Status::Suspended),
-            _ => Err(Error::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, format!("invalid status \"{text}\""))
-                .hint("Use ACTIVE, PAUSED or SUSPENDED.")),
-        }
+        let statuses = [Status::Active, Status::Paused, Status::Suspended];
+        statuses.into_iter().find(|status| status.as_str().eq_ignore_ascii_case(text)).ok_or_else(|| {
+            Error::new(ERRCODE_INVALID_PARAMETER_VALUE, format!("invalid status \"{text}\""))
+                .hint("Use ACTIVE, PAUSED or SUSPENDED.")
+        })
     }
 
     pub fn as_str(self) -> &'static str {
@@ -135,132 +140,91 @@ impl StreamTable {
         format!("{}.{}", pgrx::spi::quote_identifier(&self.schema), pgrx::spi::quote_identifier(&self.name))
     }
 
-    /// Whether it is recomputed at every turn of its schedule, whatever its sources say: it reads what cannot tell of its
-    /// changes, or reads the clock in a way that its deltas do not follow.
+    /// Whether it is recomputed whenever its schedule is due, without regard to change buffers: changes of its sources cannot
+    /// be captured, or it reads the clock in a way that no delta follows.
     pub fn polls(&self) -> bool {
         !self.polled.is_empty() || self.temporal && self.full_reason.is_some()
     }
 
+    /// Its own limit for a refresh; zero for none.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.refresh_timeout.map(|limit| Duration::from_millis(limit.into()))
+    }
+
     /// The settings under which its queries run, search path included.
     pub fn evaluation(&self) -> Vec<(&str, &str)> {
-        // To compile what runs for milliseconds takes longer than to run it.
+        // JIT compilation takes longer than most of these queries run.
         let own = [("search_path", self.search_path.as_str()), ("standard_conforming_strings", "on"), ("jit", "off")];
         own.into_iter().chain(self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()))).collect()
     }
 }
 
-fn read(row: &Row) -> Result<StreamTable> {
-    let JsonB(settings) = row.require(10)?;
-    let settings = settings.as_object().into_iter().flatten();
-    Ok(StreamTable {
-        id: row.require(1)?,
-        relid: row.require(2)?,
-        definition: row.require(3)?,
-        defining_query: row.require(4)?,
-        canonical: row.require(5)?,
-        schedule: row.require(6)?,
-        mode: Mode::parse(&row.require::<String>(7)?)?,
-        status: Status::parse(&row.require::<String>(8)?)?,
-        search_path: row.require(9)?,
-        settings: settings.map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().to_owned())).collect(),
-        full_reason: row.get(11),
-        full_hint: row.get(12),
-        node_count: row.require(13)?,
-        fingerprint: row.require(17)?,
-        temporal: row.require(18)?,
-        polled: row.require(19)?,
-        meaning: row.require(20)?,
-        timeout: row.get::<i32>(21).map(|limit| Duration::from_millis(limit.max(0) as u64)),
-        schema: row.require(14)?,
-        name: row.require(15)?,
-        owner: row.require(16)?,
-    })
-}
-
 /// The stream table with this id, unless it was dropped.
 pub fn find(session: &Session, id: i32) -> Result<Option<StreamTable>> {
-    let rows = session.query(
-        "select s.pgt_id, s.pgt_relid::oid, s.definition::oid, s.defining_query, s.canonical, s.schedule,
-                s.refresh_mode, s.status, s.search_path, s.settings, s.full_reason, s.full_hint, s.node_count,
-                n.nspname::text, c.relname::text, c.relowner, s.fingerprint, s.temporal, s.polled::oid[], s.meaning,
-                s.refresh_timeout
+    session.first(
+        "select to_jsonb(s) || jsonb_build_object(
+                  'pgt_relid', s.pgt_relid::oid::bigint, 'definition', s.definition::oid::bigint,
+                  'polled', s.polled::oid[]::bigint[],
+                  'schema', n.nspname, 'name', c.relname, 'owner', c.relowner::bigint)
            from pgtrickle.pgt_stream_tables s
-           join pg_catalog.pg_class c on c.oid = s.pgt_relid::oid
-           join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+           join pg_class c on c.oid = s.pgt_relid::oid
+           join pg_namespace n on n.oid = c.relnamespace
           where s.pgt_id = $1",
         &[id.into()],
-        read,
-    )?;
-    Ok(rows.into_iter().next())
+        |row| {
+            let JsonB(table) = row.require(1)?;
+            serde_json::from_value(table).map_err(|_| Error::Bug("a stream table has the columns of its catalog table"))
+        },
+    )
 }
 
 /// The same; an error where it was dropped.
 pub fn get(session: &Session, id: i32) -> Result<StreamTable> {
-    let gone = || Error::new(PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE, "the stream table was dropped in the meantime");
-    find(session, id)?.ok_or_else(gone)
+    let dropped = || Error::new(ERRCODE_UNDEFINED_TABLE, "the stream table was dropped concurrently");
+    find(session, id)?.ok_or_else(dropped)
 }
 
 /// The id of the stream table that is this relation.
 pub fn id_of(session: &Session, relid: Oid) -> Result<Option<i32>> {
-    let rows = session.query(
-        "select pgt_id from pgtrickle.pgt_stream_tables where pgt_relid = $1",
-        &[relid.into()],
-        |row| row.require(1),
-    )?;
-    Ok(rows.into_iter().next())
+    let query = "select pgt_id from pgtrickle.pgt_stream_tables where pgt_relid = $1";
+    session.first(query, &[relid.into()], |row| row.require(1))
 }
 
-/// A fresh id.
+/// A new id.
 pub fn next_id(session: &Session) -> Result<i32> {
-    let rows = session.query(
-        "select nextval(pg_get_serial_sequence('pgtrickle.pgt_stream_tables', 'pgt_id'))::integer",
-        &[],
-        |row| row.require(1),
-    )?;
-    rows.into_iter().next().ok_or(Error::Bug("a sequence has a next value"))
+    let query = "select nextval(pg_get_serial_sequence('pgtrickle.pgt_stream_tables', 'pgt_id'))::integer";
+    session.one(query, &[], |row| row.require(1))
 }
 
-/// Writes the row of a new stream table, or the new definition of an old one, whose status is not part of it.
+macro_rules! definition_columns {
+    () => {
+        "pgt_relid, definition, defining_query, canonical, definition_digest, schedule, refresh_mode, search_path, settings,
+         full_reason, full_hint, node_count, fingerprint, not_null, temporal, polled"
+    };
+}
+
+/// Inserts a new stream table, or updates the definition of an existing one without its status and timeout.
 pub fn put(session: &Session, table: &StreamTable) -> Result<()> {
-    let settings: serde_json::Map<String, serde_json::Value> =
-        table.settings.iter().map(|(k, v)| (k.clone(), serde_json::Value::String(v.clone()))).collect();
-    session.execute(
-        "insert into pgtrickle.pgt_stream_tables
-                (pgt_id, pgt_relid, definition, defining_query, canonical, schedule, refresh_mode, status,
-                 search_path, settings, full_reason, full_hint, node_count, fingerprint, temporal, polled, meaning)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16::oid[]::regclass[], $17)
-         on conflict (pgt_id) do update
-            set (pgt_relid, definition, defining_query, canonical, schedule, refresh_mode, search_path, settings,
-                 full_reason, full_hint, node_count, fingerprint, temporal, polled, meaning)
-              = (excluded.pgt_relid, excluded.definition, excluded.defining_query, excluded.canonical,
-                 excluded.schedule, excluded.refresh_mode, excluded.search_path, excluded.settings,
-                 excluded.full_reason, excluded.full_hint, excluded.node_count, excluded.fingerprint,
-                 excluded.temporal, excluded.polled, excluded.meaning)",
-        &[
-            table.id.into(),
-            table.relid.into(),
-            table.definition.into(),
-            table.defining_query.as_str().into(),
-            table.canonical.as_str().into(),
-            table.schedule.as_str().into(),
-            table.mode.as_str().into(),
-            table.status.as_str().into(),
-            table.search_path.as_str().into(),
-            JsonB(serde_json::Value::Object(settings)).into(),
-            table.full_reason.as_deref().into(),
-            table.full_hint.as_deref().into(),
-            table.node_count.into(),
-            table.fingerprint.as_str().into(),
-            table.temporal.into(),
-            table.polled.clone().into(),
-            table.meaning.as_str().into(),
-        ],
-    )?;
-    Ok(())
+    let row = serde_json::to_value(table).map_err(|_| Error::Bug("a stream table is a JSON object"))?;
+    session.run(
+        concat!(
+            "with new as (select * from jsonb_populate_record(null::pgtrickle.pgt_stream_tables, $1))
+             insert into pgtrickle.pgt_stream_tables (pgt_id, status, refresh_timeout, ",
+            definition_columns!(),
+            ") select pgt_id, status, refresh_timeout, ",
+            definition_columns!(),
+            " from new on conflict (pgt_id) do update set (",
+            definition_columns!(),
+            ") = (select ",
+            definition_columns!(),
+            " from new)"
+        ),
+        &[JsonB(row).into()],
+    )
 }
 
 /// Stream tables whose relation was dropped.
-pub fn gone(session: &Session) -> Result<Vec<i32>> {
+pub fn dropped(session: &Session) -> Result<Vec<i32>> {
     session.query(
         "select s.pgt_id from pgtrickle.pgt_stream_tables s
           where not exists (select from pg_catalog.pg_class c where c.oid = s.pgt_relid::oid)",
@@ -271,40 +235,27 @@ pub fn gone(session: &Session) -> Result<Vec<i32>> {
 
 /// Removes a stream table from the catalog, frontier and dependencies with it.
 pub fn delete(session: &Session, id: i32) -> Result<()> {
-    session.execute("delete from pgtrickle.pgt_refresh_history where pgt_id = $1", &[id.into()])?;
-    session.execute("delete from pgtrickle.pgt_stream_tables where pgt_id = $1", &[id.into()])?;
+    session.run("delete from pgtrickle.pgt_refresh_history where pgt_id = $1", &[id.into()])?;
+    session.run("delete from pgtrickle.pgt_stream_tables where pgt_id = $1", &[id.into()])?;
     failures::forget(id);
     Ok(())
 }
 
 pub fn set_status(session: &Session, id: i32, status: Status) -> Result<()> {
-    session.execute(
-        "update pgtrickle.pgt_stream_tables set status = $2 where pgt_id = $1",
-        &[id.into(), status.as_str().into()],
-    )?;
-    Ok(())
+    let update = "update pgtrickle.pgt_stream_tables set status = $2 where pgt_id = $1";
+    session.run(update, &[id.into(), status.as_str().into()])
 }
 
-/// Gives a stream table a limit of its own for its refreshes, or takes it back.
+/// Sets the limit for refreshes of a stream table; `None` for that of the setting.
 pub fn set_timeout(session: &Session, id: i32, limit: Option<Duration>) -> Result<()> {
     let limit = limit.map(|limit| i32::try_from(limit.as_millis()).unwrap_or(i32::MAX));
-    session.execute(
-        "update pgtrickle.pgt_stream_tables set refresh_timeout = $2 where pgt_id = $1",
-        &[id.into(), limit.into()],
-    )?;
-    Ok(())
-}
-
-/// Writes down which columns of a stream table its query proves never to be NULL: to those who read it they are keys
-/// and partners as columns declared NOT NULL are.
-pub fn set_not_null(session: &Session, id: i32, columns: Vec<String>) -> Result<()> {
-    let update = "update pgtrickle.pgt_stream_tables set not_null = $2 where pgt_id = $1";
-    session.execute(update, &[id.into(), columns.into()]).map(|_| ())
+    let update = "update pgtrickle.pgt_stream_tables set refresh_timeout = $2 where pgt_id = $1";
+    session.run(update, &[id.into(), limit.into()])
 }
 
 /// Every stream table, for the scheduler.
 pub fn schedulable() -> Result<Vec<Schedulable>> {
-    crate::pg::spi::connect(None, |session| {
+    spi::connect(None, |session| {
         session.query(
             "with reads(pgt_id, ids) as (
                select d.pgt_id, array_agg(u.pgt_id order by u.pgt_id)
@@ -345,9 +296,9 @@ pub fn schedulable() -> Result<Vec<Schedulable>> {
     })
 }
 
-/// What these stream tables are called; those that are gone are left out.
+/// The names of these stream tables, without those that were dropped.
 pub fn names(ids: &[i32]) -> Result<BTreeMap<i32, String>> {
-    crate::pg::spi::connect(None, |session| {
+    spi::connect(None, |session| {
         let named = session.query(
             "select s.pgt_id, s.pgt_relid::text from pgtrickle.pgt_stream_tables s where s.pgt_id = any ($1)",
             &[ids.to_vec().into()],

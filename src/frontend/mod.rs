@@ -22,7 +22,7 @@ use crate::pg::{guard, query};
 
 pub use path::{Path, open_schemas};
 pub use server_catalog::ServerCatalog;
-pub use sources::{SourceTable, checked, sources};
+pub use sources::sources;
 
 /// What PostgreSQL makes of a defining query.
 pub struct Definition {

@@ -1,6 +1,7 @@
 //! Identity and settings for a stretch of code. Both are undone on return; after an ERROR the server's
 //! (sub)transaction abort has undone them already.
 
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 
 use pgrx::pg_sys;
@@ -123,13 +124,18 @@ pub fn setting(name: &str) -> Result<String> {
     }
 }
 
-/// Who is asking.
+/// The current role of this session.
 pub fn current_role() -> pg_sys::Oid {
     // SAFETY: plain state of this backend.
     unsafe { pg_sys::GetUserId() }
 }
 
-/// The names of the settings under which a stream table is evaluated: those of the session that created it.
+/// The settings under which a stream table is evaluated, with their current values: those of the session that creates it.
+pub fn evaluation_settings() -> Result<BTreeMap<String, String>> {
+    EVALUATION_SETTINGS.into_iter().map(|name| Ok((name.to_owned(), setting(name)?))).collect()
+}
+
+/// Their names.
 pub const EVALUATION_SETTINGS: [&str; 10] = [
     "TimeZone",
     "DateStyle",

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pgrx::itemptr::item_pointer_get_block_number_no_check;
-use pgrx::{pg_guard, pg_sys};
+use pgrx::pg_sys;
 
 use crate::error::Result;
 use crate::pg::spi::c_string;
@@ -208,24 +208,10 @@ pub fn try_lock_for_reading(oid: pg_sys::Oid) -> bool {
     lock(oid) && (Open::new(oid).is_none() || tree(oid, pg_sys::NoLock).into_iter().all(lock))
 }
 
-/// Learns what others have changed about relations.
-pub fn catch_up() {
-    // SAFETY: inside a transaction.
-    unsafe { pg_sys::AcceptInvalidationMessages() };
-}
-
 /// Tells every backend, when this transaction commits, that this relation is not what it was.
 pub fn invalidate(oid: pg_sys::Oid) {
     // SAFETY: an existing relation.
     unsafe { pg_sys::CacheInvalidateRelcacheByRelid(oid) };
-}
-
-/// The relation with this name in a schema of ours.
-pub fn find(schema: &str, name: &str) -> Result<Option<pg_sys::Oid>> {
-    let (schema, name) = (c_string(schema)?, c_string(name)?);
-    // SAFETY: both strings outlive the calls.
-    let oid = unsafe { pg_sys::get_relname_relid(name.as_ptr(), pg_sys::get_namespace_oid(schema.as_ptr(), true)) };
-    Ok((oid != pg_sys::InvalidOid).then_some(oid))
 }
 
 /// `schema.name`, quoted where needed; for messages.
@@ -246,20 +232,6 @@ pub fn display(oid: pg_sys::Oid) -> String {
 pub fn may(role: pg_sys::Oid, oid: pg_sys::Oid, privilege: u32) -> bool {
     // SAFETY: an existing relation.
     unsafe { pg_sys::pg_class_aclcheck(oid, role, privilege as pg_sys::AclMode) == pg_sys::AclResult::ACLCHECK_OK }
-}
-
-/// Calls `observer` whenever something about a relation changed: columns, triggers, inheritance. With
-/// `None` anything may have.
-pub fn observe(observer: fn(Option<pg_sys::Oid>)) {
-    // SAFETY: function pointers live forever; the trampoline gets back what was put in.
-    unsafe { pg_sys::CacheRegisterRelcacheCallback(Some(on_invalidation), (observer as usize).into()) };
-}
-
-#[pg_guard]
-unsafe extern "C-unwind" fn on_invalidation(argument: pg_sys::Datum, relation: pg_sys::Oid) {
-    // SAFETY: `observe` registered a `fn(Option<Oid>)` with this trampoline.
-    let observer = unsafe { std::mem::transmute::<usize, fn(Option<pg_sys::Oid>)>(argument.value()) };
-    observer((relation != pg_sys::InvalidOid).then_some(relation));
 }
 
 /// Makes a relation go when the extension is dropped, without being asked about.

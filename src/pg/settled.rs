@@ -16,14 +16,14 @@
 //! Pages may share a count, which then moves for nothing. Without shared memory every page is looked at. Who consumes the
 //! rows, and how far he is, does not come into it. See `storage/bufpage.h`, `access/heap/heapam_visibility.c`.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pgrx::pg_sys;
 
-use crate::pg::relation;
+use crate::pg::invalidation::Invalidation;
 use crate::pg::shmem::{STIRS, shared};
 use crate::pg::snapshot::Snapshot;
 
@@ -63,7 +63,6 @@ impl Counts {
 
 thread_local! {
     static KNOWN: RefCell<HashMap<pg_sys::Oid, Pages>> = RefCell::default();
-    static OBSERVING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Counts a row that came to a page: called after it is there, and before it can be committed.
@@ -97,9 +96,6 @@ pub unsafe fn note(table: pg_sys::Relation, snapshot: &Snapshot, pages: Range<u3
     // SAFETY: by contract.
     let id = unsafe { (*table).rd_id };
     let Some(counts) = Counts::of(id) else { return };
-    if !OBSERVING.replace(true) {
-        relation::observe(forget);
-    }
     KNOWN.with_borrow_mut(|known| {
         let known = known.entry(id).or_default();
         known.snapshot = known.snapshot.max(snapshot.number());
@@ -112,11 +108,12 @@ pub unsafe fn note(table: pg_sys::Relation, snapshot: &Snapshot, pages: Range<u3
     });
 }
 
-/// A table changed, and may be gone or shorter now: what is not known is looked at.
-fn forget(table: Option<pg_sys::Oid>) {
-    KNOWN.with_borrow_mut(|known| match table {
-        Some(table) => _ = known.remove(&table),
-        None => known.clear(),
+/// Evicts a table that changed: it may have been dropped, or have fewer pages.
+pub fn invalidate(what: Invalidation) {
+    KNOWN.with_borrow_mut(|known| match what {
+        Invalidation::Relation(Some(table)) => _ = known.remove(&table),
+        Invalidation::Relation(None) => known.clear(),
+        Invalidation::Row(_) => {}
     });
 }
 

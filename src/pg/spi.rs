@@ -217,6 +217,11 @@ impl Session {
     }
 
     /// Runs a constant statement (kept for the life of the backend).
+    pub fn run(&self, sql: &'static str, args: &[Arg]) -> Result<()> {
+        self.execute(sql, args).map(|_| ())
+    }
+
+    /// The same; the number of rows that it changed.
     pub fn execute(&self, sql: &'static str, args: &[Arg]) -> Result<u64> {
         let statement = self.kept(sql, args)?;
         self.connection.run(&statement, args)
@@ -234,6 +239,21 @@ impl Session {
     pub fn query<R>(&self, sql: &'static str, args: &[Arg], map: impl FnMut(&Row) -> Result<R>) -> Result<Vec<R>> {
         let statement = self.kept(sql, args)?;
         self.connection.rows(&statement, args, map)
+    }
+
+    /// The first row of a constant query, if there is one.
+    pub fn first<R>(&self, sql: &'static str, args: &[Arg], map: impl FnMut(&Row) -> Result<R>) -> Result<Option<R>> {
+        Ok(self.query(sql, args, map)?.into_iter().next())
+    }
+
+    /// Whether a constant query returns a row.
+    pub fn exists(&self, sql: &'static str, args: &[Arg]) -> Result<bool> {
+        Ok(self.first(sql, args, |_| Ok(()))?.is_some())
+    }
+
+    /// The row of a constant query that always returns one.
+    pub fn one<R>(&self, sql: &'static str, args: &[Arg], map: impl FnMut(&Row) -> Result<R>) -> Result<R> {
+        self.first(sql, args, map)?.ok_or(Error::Bug("a query returns no row"))
     }
 
     /// Opens a connection of `role` under the same snapshot.

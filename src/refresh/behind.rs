@@ -90,7 +90,7 @@ impl Wait {
             }
             let counts = dependency.stream_table.map_or(Some(asked), |upstream| self.shown.get(&upstream));
             complete &= match counts {
-                Some(counts) => !capture::is_behind(dependency.source, &frontier, now, counts)?,
+                Some(counts) => capture::unseen(dependency.source, &frontier, now, counts)? == Unseen::Nothing,
                 None => false,
             };
         }

@@ -38,7 +38,7 @@ fn give_up(source: i32, bytes: i64, most: i64) -> Result<bool> {
                     "change buffer pgtrickle_changes.changes_{source} has {bytes} bytes, more than pg_trickle.max_buffer_bytes ({most})"
                 );
                 // Its lock first: no refresh that has not seen the mark can be under way.
-                if object::try_lock_stream_table(id) && frontier::give_up(session, id, &reason)? {
+                if object::try_lock_stream_table(id) && frontier::try_reinitialize(session, id, &reason)? {
                     let name = relation::display(relid);
                     pgrx::log!("stream table {name} will be recomputed when it is refreshed again: {reason}");
                     any = true;

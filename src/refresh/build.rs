@@ -8,10 +8,11 @@ use ivm::view::{Node, View};
 use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INVALID_OBJECT_DEFINITION};
 
 use crate::capture;
+use crate::catalog::admission::SourceTable;
 use crate::catalog::stream_table::{self, Mode, StreamTable};
 use crate::catalog::{ddl, dependency, frontier, quietly, shape};
 use crate::error::{Error, Kind, Result};
-use crate::frontend::{self, Definition, Path, SourceTable};
+use crate::frontend::{self, Definition, Path};
 use crate::pg::spi::{self, OwnerSession, Session};
 use crate::pg::{guard, hooks, object, subxact, wake};
 use crate::refresh::loaded::{self, Loaded};
@@ -20,7 +21,7 @@ use crate::refresh::loaded::{self, Loaded};
 /// definition's facts are filled in here.
 pub fn build(session: &Session, mut table: StreamTable, definition: Definition) -> Result<StreamTable> {
     table.canonical = definition.canonical;
-    table.meaning = loaded::meaning(session, &table)?.digest;
+    table.definition_digest = loaded::definition_digest(session, &table)?.digest;
     let path = [guard::catalog_path()];
     let view = frontend::definition_view(table.id);
     let sources = session.as_owner(table.owner, &path, |owner| frontend::sources(owner, &view))?;
@@ -45,9 +46,9 @@ pub fn build(session: &Session, mut table: StreamTable, definition: Definition) 
     for node in &view.nodes {
         make_node(session, &table, node)?;
     }
-    stream_table::put(session, &table)?;
     let proven = view.nodes.last().into_iter().flat_map(|node| &node.columns).filter(|column| column.not_null);
-    stream_table::set_not_null(session, table.id, proven.map(|column| column.name.as_str().to_owned()).collect())?;
+    table.not_null = proven.map(|column| column.name.as_str().to_owned()).collect();
+    stream_table::put(session, &table)?;
     dependency::delete(session, table.id)?;
     for source in &captured {
         let columns = read_columns(&view, source);
@@ -122,7 +123,8 @@ fn under_path(
 /// Why a query that reads `source` is recomputed as a whole. To do that again and again, to find what changed, is
 /// for the user to ask.
 fn whole(table: &StreamTable, source: &SourceTable) -> Result<ivm::Error> {
-    let (what, name) = (source.uncaptured.unwrap_or_default(), QName::qualified(&source.schema, &source.name));
+    let (what, name) =
+        (source.uncaptured.as_deref().unwrap_or_default(), QName::qualified(&source.schema, &source.name));
     let copy = "Let a stream table with refresh mode FULL and a schedule of its own copy it, and read the copy, \
                 whose changes are followed.";
     if table.mode == Mode::Full {
@@ -215,7 +217,7 @@ fn rebuild_as(table: &StreamTable, reason: &str, whole: Option<ivm::Error>) -> R
                 put_under_guard(session, table)?;
                 take_down(table)?;
                 let built = build(session, table.clone(), definition)?;
-                frontier::replace(session, built.id, reason)?;
+                frontier::reinitialize_redefined(session, built.id, reason)?;
                 loaded::forget(table.id);
                 release_orphans(session)
             })

@@ -31,7 +31,7 @@ pub fn record_failure(refresh: &Refresh, error: &Error) -> Result<bool> {
     quietly(|| {
         spi::connect(None, |session| {
             let kind = error.kind();
-            let count = frontier::failed(session, id, error, kind != Kind::Transient)?;
+            let count = frontier::record_failure(session, id, error, kind != Kind::Transient)?;
             if matches!(kind, Kind::Schema | Kind::Bug) {
                 frontier::reinitialize(session, id, &error.in_full())?;
             }

@@ -13,14 +13,14 @@ use ivm::sql::print;
 use ivm::view::{Identity, NodeColumn, View};
 use pgrx::pg_sys::Oid;
 
+use crate::catalog::definition::{self, DefinitionDigest};
 use crate::catalog::dependency::{self, Dependency, Edge};
-use crate::catalog::meaning::{self, Meaning};
 use crate::catalog::stream_table::{self, StreamTable};
 use crate::catalog::{ddl, quietly, shape};
 use crate::error::{Error, Result};
+use crate::pg::invalidation::{self, Invalidation, RowKey};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi::{self, OwnerSession, Session};
-use crate::pg::syscache::{self, Cache};
 use crate::pg::{guard, object, relation, types};
 use crate::refresh::adaptive::Experience;
 use crate::refresh::planned::Programs;
@@ -78,11 +78,8 @@ thread_local! {
     /// Relations whose invalidation puts stream tables in doubt.
     static WATCHED: RefCell<HashMap<Oid, BTreeSet<i32>>> = RefCell::default();
     /// The same for the rows of other catalogs.
-    static WATCHED_ROWS: RefCell<HashMap<(Cache, u32), BTreeSet<i32>>> = RefCell::default();
+    static WATCHED_ROWS: RefCell<HashMap<RowKey, BTreeSet<i32>>> = RefCell::default();
     static DOUBTED: RefCell<BTreeSet<i32>> = const { RefCell::new(BTreeSet::new()) };
-    /// Counts invalidations.
-    static MOMENT: Cell<u64> = const { Cell::new(0) };
-    static OBSERVING: Cell<bool> = const { Cell::new(false) };
     /// How often a stream table was asked for.
     static TIMES: Cell<u64> = const { Cell::new(0) };
     /// How many statements were prepared when their memory was last looked at.
@@ -98,37 +95,27 @@ pub fn forget(id: i32) {
     LOADED.with_borrow_mut(|loaded| loaded.remove(&id));
 }
 
-/// The server's word that a relation changed. Only notes it: the catalog cannot be read here.
-fn invalidated(relation: Option<Oid>) {
-    MOMENT.set(MOMENT.get() + 1);
-    WATCHED.with_borrow(|watched| {
-        DOUBTED.with_borrow_mut(|doubted| match relation {
+/// Notes the stream tables that need revalidation.
+pub fn invalidate(what: Invalidation) {
+    DOUBTED.with_borrow_mut(|doubted| match what {
+        Invalidation::Relation(relation) => WATCHED.with_borrow(|watched| match relation {
             Some(oid) => doubted.extend(watched.get(&oid).into_iter().flatten()),
             None => doubted.extend(watched.values().flatten()),
-        });
+        }),
+        Invalidation::Row(key) => WATCHED_ROWS.with_borrow(|watched| {
+            doubted.extend(watched.iter().filter(|(of, _)| of.matches(key)).flat_map(|(_, ids)| ids));
+        }),
     });
-    if relation.is_none() || relation == GRAPH.get() {
+    if let Invalidation::Relation(relation) = what
+        && (relation.is_none() || relation == GRAPH.get())
+    {
         EDGES.with_borrow_mut(|edges| *edges = None);
         GRAPH.set(None);
     }
 }
 
-/// The same for a row of another catalog; hash 0 stands for any row, whichever side says it.
-fn row_invalidated(cache: Cache, hash: u32) {
-    MOMENT.set(MOMENT.get() + 1);
-    WATCHED_ROWS.with_borrow(|watched| {
-        let concerned =
-            watched.iter().filter(|((of, row), _)| *of == cache && (hash == 0 || *row == 0 || *row == hash));
-        DOUBTED.with_borrow_mut(|doubted| doubted.extend(concerned.flat_map(|(_, ids)| ids)));
-    });
-}
-
 fn accept_invalidations() -> Result<()> {
-    if !OBSERVING.replace(true) {
-        relation::observe(invalidated);
-        syscache::observe(row_invalidated);
-    }
-    relation::catch_up();
+    invalidation::accept();
     if GRAPH.get().is_none() {
         let graph = Some(object::oid(&QName::qualified("pgtrickle", "pgt_dependencies"))?);
         GRAPH.set(graph);
@@ -268,8 +255,8 @@ pub fn load(id: i32) -> Result<Ready> {
         return Ok(Ready::Yes(Rc::clone(found)));
     }
     let verification = Verification::begin(id);
-    let (table, dependencies, meaning) = watched(id)?;
-    let ready = latest(|session| verified(session, table, dependencies, &meaning, known))?;
+    let (table, dependencies, digest) = watched(id)?;
+    let ready = latest(|session| verified(session, table, dependencies, &digest, known))?;
     if let Ready::Yes(_) = ready {
         verification.succeed();
     }
@@ -284,22 +271,22 @@ fn latest<R>(f: impl FnOnce(&Session) -> Result<R>) -> Result<R> {
 
 /// The catalog's word on a stream table, all that it names being watched by now. What is watched becomes known as it is
 /// read, and an invalidation that comes before that passes unnoticed: then it is read once more.
-fn watched(id: i32) -> Result<(StreamTable, Vec<Dependency>, Meaning)> {
-    let mut seen: Option<Meaning> = None;
+fn watched(id: i32) -> Result<(StreamTable, Vec<Dependency>, DefinitionDigest)> {
+    let mut seen: Option<DefinitionDigest> = None;
     loop {
-        let moment = MOMENT.get();
-        let (table, dependencies, meaning) = latest(|session| {
+        let count = invalidation::count();
+        let (table, dependencies, digest) = latest(|session| {
             let table = stream_table::get(session, id)?;
             let dependencies = dependency::of(session, id)?;
-            let meaning = meaning(session, &table)?;
-            watch(session, &table, &dependencies, &meaning)?;
-            Ok((table, dependencies, meaning))
+            let digest = definition_digest(session, &table)?;
+            watch(session, &table, &dependencies, &digest)?;
+            Ok((table, dependencies, digest))
         })?;
-        relation::catch_up();
-        if MOMENT.get() == moment || seen.is_some_and(|seen| seen.objects == meaning.objects) {
-            return Ok((table, dependencies, meaning));
+        invalidation::accept();
+        if invalidation::count() == count || seen.is_some_and(|seen| seen.objects == digest.objects) {
+            return Ok((table, dependencies, digest));
         }
-        seen = Some(meaning);
+        seen = Some(digest);
     }
 }
 
@@ -307,14 +294,14 @@ fn verified(
     session: &Session,
     table: StreamTable,
     dependencies: Vec<Dependency>,
-    meaning: &Meaning,
+    digest: &DefinitionDigest,
     known: Option<Rc<Loaded>>,
 ) -> Result<Ready> {
     if !shape::is_guarded_wholly(session, &table)? {
         let reason = "its guard was disabled or dropped, and its rows may have been changed".to_owned();
         return Ok(Ready::Stale(Box::new(table), reason));
     }
-    if let Some(reason) = doubt(session, &table, &dependencies, meaning)? {
+    if let Some(reason) = doubt(session, &table, &dependencies, digest)? {
         return Ok(Ready::Stale(Box::new(table), reason));
     }
     require_rights(session, &table)?;
@@ -349,10 +336,10 @@ fn require_rights(session: &Session, table: &StreamTable) -> Result<()> {
 }
 
 /// What the definition of a stream table means beside its text.
-pub fn meaning(session: &Session, table: &StreamTable) -> Result<Meaning> {
+pub fn definition_digest(session: &Session, table: &StreamTable) -> Result<DefinitionDigest> {
     let searches = ["tsvector(", "tsquery(", "ts_headline("].iter().any(|call| table.canonical.contains(call));
     let configuration = table.settings.get("default_text_search_config").filter(|_| searches);
-    meaning::of(session, table.definition, configuration.map(String::as_str))
+    definition::digest(session, table.definition, configuration.map(String::as_str))
 }
 
 /// Forgets the half of the stream tables that was not refreshed for longest, where all of them need too much memory.
@@ -408,11 +395,11 @@ pub fn fingerprint(session: &Session, view: &View) -> Result<String> {
         };
         text += &format!("{kind} {}\n", key.iter().map(Ident::to_string).collect::<Vec<_>>().join(", "));
     }
-    meaning::digest(session, &text)
+    definition::sha256(session, &text)
 }
 
 /// Watches everything whose change may change the view: its table, its definition, and all that this reads.
-fn watch(session: &Session, table: &StreamTable, dependencies: &[Dependency], meaning: &Meaning) -> Result<()> {
+fn watch(session: &Session, table: &StreamTable, dependencies: &[Dependency], digest: &DefinitionDigest) -> Result<()> {
     let read = session.as_owner(table.owner, &[guard::catalog_path()], |owner| {
         ddl::prepare_table(owner, &frontend::definition_view(table.id))?.relations()
     })?;
@@ -422,8 +409,8 @@ fn watch(session: &Session, table: &StreamTable, dependencies: &[Dependency], me
             watched.entry(relation).or_default().insert(table.id);
         }
     });
-    let rows = meaning.objects.iter().flat_map(|(catalog, object)| syscache::places(*catalog, *object));
-    let rows = rows.chain(syscache::roles());
+    let rows = digest.objects.iter().flat_map(|(catalog, object)| invalidation::row_keys(*catalog, *object));
+    let rows = rows.chain(invalidation::ROLES);
     WATCHED_ROWS.with_borrow_mut(|watched| {
         for row in rows {
             watched.entry(row).or_default().insert(table.id);
@@ -437,18 +424,18 @@ fn doubt(
     session: &Session,
     table: &StreamTable,
     dependencies: &[Dependency],
-    meaning: &Meaning,
+    digest: &DefinitionDigest,
 ) -> Result<Option<String>> {
     let canonical = session
         .as_owner(table.owner, &[guard::catalog_path()], |owner| frontend::canonical(owner, table.definition))?;
     if canonical != table.canonical {
         return Ok(Some("the definition of the query changed".to_owned()));
     }
-    if meaning.digest != table.meaning {
+    if digest.digest != table.definition_digest {
         return Ok(Some("a function, type, collation or dictionary that the query depends on changed".to_owned()));
     }
     for dependency in dependencies {
-        if let Some(reason) = capture::members_changed(dependency.source)? {
+        if let Some(reason) = capture::lost_changes(dependency.source)? {
             return Ok(Some(reason));
         }
     }

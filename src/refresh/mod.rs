@@ -28,7 +28,7 @@ pub use build::{build, define, dismantle, give_up, rebuild};
 pub use claim::require_free;
 pub use conclude::{conclude, record_failure};
 pub use estimate::plan_deltas;
-pub use loaded::{Loaded, Ready, forget, load};
+pub use loaded::{Loaded, Ready, forget, invalidate, load};
 pub use planned::explain as explain_programs;
 pub use prune::prune;
 pub use recompute::recompute;

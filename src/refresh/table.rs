@@ -46,7 +46,7 @@ pub fn refresh(tick: &mut Tick, id: i32, restart: bool) -> Result<Refresh> {
             return Ok(Refresh::unchanged(id));
         }
     };
-    let limit = loaded.table.timeout.unwrap_or_else(guc::refresh_timeout);
+    let limit = loaded.table.timeout().unwrap_or_else(guc::refresh_timeout);
     let (place, members) = (tick.place, tick.members.len());
     let activity = || format!("refreshing {} ({place} of {members})", loaded.table.display());
     let brought = || limit::within(limit, || bring(tick, &loaded, &seen, restart));
@@ -94,6 +94,9 @@ pub fn pending(tick: &Tick, loaded: &Loaded, seen: &Frontier, enough: i64) -> Re
     for dependency in &loaded.dependencies {
         let name = &loaded.names[&dependency.source];
         let mut pending = capture::pending(dependency.source, (seen, &tick.snapshot), &dependency.columns, enough)?;
+        if pending.lost {
+            capture::record_loss(dependency.source)?;
+        }
         input.truncated |= pending.truncated;
         add_applied(tick, dependency, &mut pending, enough)?;
         if pending.rows > 0 {
@@ -141,7 +144,9 @@ fn rest(tick: &Tick, loaded: &Loaded, seen: &Frontier, mut deltas: Deltas) -> Re
 fn advance_data_timestamp(tick: &Tick, loaded: &Loaded, since: Option<TimestampWithTimeZone>) -> Result<()> {
     let moment = own_clock(loaded).unwrap_or(tick.taken);
     if since.is_none_or(|since| i64::from(moment) - i64::from(since) >= NOTED) {
-        spi::connect(Some(&tick.snapshot), |session| frontier::stand_still(session, loaded.table.id, moment))?;
+        spi::connect(Some(&tick.snapshot), |session| {
+            frontier::advance_data_timestamp(session, loaded.table.id, moment)
+        })?;
     }
     Ok(())
 }

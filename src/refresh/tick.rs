@@ -112,7 +112,7 @@ impl Tick {
         spi::connect(Some(&self.snapshot), |session| {
             frontier::advance(session, &changed, (&frontier, self.taken))?;
             let moments = self.moments.iter().filter(|(id, _)| changed.contains_key(id));
-            moments.into_iter().try_for_each(|(id, moment)| frontier::stand_still(session, *id, *moment))?;
+            moments.into_iter().try_for_each(|(id, moment)| frontier::advance_data_timestamp(session, *id, *moment))?;
             let rates = self.rates.iter().filter(|(id, _)| changed.contains_key(id));
             rates.into_iter().try_for_each(|(id, rates)| frontier::set_rates(session, *id, rates.clone()))
         })

@@ -302,7 +302,7 @@ impl Scheduler {
     /// Writes down that changes became visible later than promised.
     fn confess(&mut self, late: &[i32]) {
         if !late.is_empty() {
-            self.worker.aside(|| frontier::missed(late));
+            self.worker.aside(|| frontier::record_missed_deadlines(late));
         }
     }
 }

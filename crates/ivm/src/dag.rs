@@ -69,11 +69,6 @@ impl<K: Clone + Ord + ToString> Dag<K> {
         self.neighbours(table, Outgoing)
     }
 
-    /// The tables that nobody reads.
-    pub fn unread(&self) -> BTreeSet<K> {
-        self.graph.externals(Outgoing).map(|at| self.graph[at].clone()).collect()
-    }
-
     /// Some tables, each after all that it reads, directly or through others.
     pub fn order(&self, tables: &BTreeSet<K>) -> Vec<K> {
         self.all().into_iter().filter(|table| tables.contains(table)).collect()

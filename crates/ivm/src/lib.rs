@@ -25,7 +25,6 @@ pub mod memory;
 pub mod moments;
 pub mod nodes;
 mod operands;
-pub mod outline;
 pub mod plan;
 pub mod recursion;
 pub mod render;
