@@ -71,3 +71,49 @@ fn is_single(plan: &Plan, is_row: &dyn Fn(usize) -> bool) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::Expr as E;
+    use crate::plan::{Column, Ids, Scan};
+    use crate::sql::ident::{Ident, QName};
+
+    /// The roles of a join of a table of `v`, two rows of `a` and of `b`, and the clock, where `shown` is read above it.
+    fn assigned(predicate: impl Fn([Expr; 4]) -> Expr, shown: usize) -> Vec<Role> {
+        let ids = &mut Ids::default();
+        let mut scan = |relation, name: &str| {
+            let column = ids.column(name);
+            let plan = Plan::Scan(Scan { relation, columns: vec![(column.clone(), Ident::new(name))] });
+            (column, plan)
+        };
+        let table = Relation::Source(QName::qualified("public", "t"));
+        let scans = [(table, "v"), (Relation::Node(0), "a"), (Relation::Node(1), "b"), (Relation::Clock, clock::NOW)];
+        let (columns, inputs): (Vec<Column>, Vec<Plan>) =
+            scans.into_iter().map(|(relation, name)| scan(relation, name)).unzip();
+        let exprs = [0, 1, 2, 3].map(|at| columns[at].expr());
+        let plan = Plan::join(inputs, vec![predicate(exprs)]).project(vec![columns[shown].pass()]);
+        let Plan::Project(project) = bounds(plan, &|_| true) else { panic!("a projection stays one") };
+        let Plan::Join(join) = project.input else { panic!("a join stays one") };
+        join.roles
+    }
+
+    const UNREAD: Role = Role::Bound;
+
+    #[test]
+    fn row_that_only_comparisons_read_is_a_bound() {
+        let compared = |[v, a, ..]: [Expr; 4]| E::binary(">", v, a);
+        assert_eq!(assigned(compared, 0), [Role::Rows, Role::Bound, UNREAD, Role::Clock]);
+        assert_eq!(assigned(compared, 1), [Role::Rows, Role::Row, UNREAD, Role::Clock]);
+        assert_eq!(assigned(|[v, a, ..]| E::binary("<>", v, a), 0), [Role::Rows, Role::Row, UNREAD, Role::Clock]);
+        assert_eq!(assigned(|[_, a, _, now]| E::binary(">", now, a), 0), [Role::Rows, Role::Row, UNREAD, Role::Clock]);
+    }
+
+    #[test]
+    fn one_of_two_compared_rows_stays_a_bound() {
+        let sum = |[v, a, b, _]: [Expr; 4]| E::binary(">", E::binary("+", v, b), a);
+        assert_eq!(assigned(sum, 0), [Role::Rows, Role::Bound, Role::Row, Role::Clock]);
+        let bounded = |[v, a, b, _]: [Expr; 4]| E::binary(">", v, E::binary("+", a, b));
+        assert_eq!(assigned(bounded, 0), [Role::Rows, Role::Bound, Role::Bound, Role::Clock]);
+    }
+}
