@@ -52,19 +52,20 @@ pub fn create_stream_table(owner: &OwnerSession, name: &QName, definition: &QNam
     owner.catalog(|session| publishable(session, name))
 }
 
-/// Makes a stream table, or the table of a node, refuse writes that do not come from a refresh.
-pub fn guard(session: &Session, relid: Oid) -> Result<()> {
-    if !shape::is_guarded(session, relid)? {
-        relation::lock(relid, pg_sys::ShareRowExclusiveLock);
-        shape::guards(session, relid)?.into_iter().for_each(trigger::drop);
-        let function = shape::guard_function(session)?;
-        for (name, truncate) in [(shape::GUARD, false), (shape::TRUNCATE_GUARD, true)] {
-            let definition = trigger::Definition { name, argument: None, function, before: true, truncate };
-            trigger::create(relid, &definition)?;
-        }
-        xact::advance_command();
+/// Makes a stream table, or the table of a node, refuse writes that do not come from a refresh; whether it did not before.
+pub fn guard(session: &Session, relid: Oid) -> Result<bool> {
+    if shape::is_guarded(session, relid, vec![])? {
+        return Ok(false);
     }
-    Ok(())
+    relation::lock(relid, pg_sys::ShareRowExclusiveLock);
+    shape::guards(session, relid)?.into_iter().for_each(trigger::drop);
+    let function = shape::guard_function(session)?;
+    for (name, truncate) in [(shape::GUARD, false), (shape::TRUNCATE_GUARD, true)] {
+        let definition = trigger::Definition { name, argument: None, function, before: true, truncate };
+        trigger::create(relid, &definition)?;
+    }
+    xact::advance_command();
+    Ok(true)
 }
 
 /// Makes the owner of a stream table the owner of a part of it.
@@ -86,7 +87,7 @@ pub fn create_node(session: &Session, name: &QName, columns: &[NodeColumn], owne
     session.define("create table {} ({}) with (fillfactor = 80)", &[Hole::Name(name), Hole::Columns(&columns)])?;
     publishable(session, name)?;
     session.define("alter table {} owner to {}", &[Hole::Name(name), Hole::Role(owner)])?;
-    guard(session, object::oid(name)?)
+    guard(session, object::oid(name)?).map(|_| ())
 }
 
 /// Creates these indexes on a table of ours, and drops others that we created. An index of ours is an internal part of its

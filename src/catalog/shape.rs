@@ -94,19 +94,15 @@ pub fn parts_of_others(session: &Session, id: i32) -> Result<Vec<(Oid, String)>>
     )
 }
 
-/// Whether both guards of a table exist and always fire.
-pub fn is_guarded(session: &Session, relid: Oid) -> Result<bool> {
-    are_guarded(session, relid, vec![])
-}
-
-/// The same for a stream table and all of its nodes.
+/// Whether both guards of a stream table, and those of all its nodes, exist and always fire.
 pub fn is_guarded_wholly(session: &Session, table: &StreamTable) -> Result<bool> {
     let nodes = (1..=table.node_count).map(|node| format!("n_{}_{node}", table.id));
-    are_guarded(session, table.relid, nodes.collect())
+    is_guarded(session, table.relid, nodes.collect())
 }
 
-fn are_guarded(session: &Session, relid: Oid, nodes: Vec<String>) -> Result<bool> {
-    let bare = session.query(
+/// The same for one table and these nodes.
+pub fn is_guarded(session: &Session, relid: Oid, nodes: Vec<String>) -> Result<bool> {
+    let unguarded = session.exists(
         "select p.oid
            from (select $1 as oid union all
                  select c.oid from pg_class c
@@ -115,9 +111,8 @@ fn are_guarded(session: &Session, relid: Oid, nodes: Vec<String>) -> Result<bool
                        where t.tgrelid = p.oid and t.tgname::text = any ($3) and t.tgenabled = 'A'
                          and t.tgfoid = 'pgtrickle.guard()'::regprocedure)",
         &[relid.into(), nodes.into(), vec![GUARD.to_owned(), TRUNCATE_GUARD.to_owned()].into()],
-        |_| Ok(()),
     )?;
-    Ok(bare.is_empty())
+    Ok(!unguarded)
 }
 
 /// The guards of a table, in whatever state.

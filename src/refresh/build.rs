@@ -234,10 +234,9 @@ pub fn define(session: &Session, table: &StreamTable) -> Result<Definition> {
 
 /// Guards a stream table again whose guard is gone. What it shows now its readers have not seen as changes.
 fn put_under_guard(session: &Session, table: &StreamTable) -> Result<()> {
-    if shape::is_guarded(session, table.relid)? {
+    if !ddl::guard(session, table.relid)? {
         return Ok(());
     }
-    ddl::guard(session, table.relid)?;
     let reason = format!("stream table {}, which it reads, was not guarded", table.display());
     let edges = loaded::edges()?;
     let readers = edges.readers.get(&table.id).into_iter().flat_map(|readers| &readers.ids);

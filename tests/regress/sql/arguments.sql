@@ -42,6 +42,8 @@ select schedule, refresh_mode from pgtrickle.pgt_status();
 select pgtrickle.create_or_replace_stream_table('x', 'select id from t', '1h', 'AUTO');
 select schedule, refresh_mode from pgtrickle.pgt_status();
 select pgtrickle.drop_stream_table('x', null);
+-- A name without a stream table is an error, also where the catalog is empty.
+select call, outcome(call) from unnest(array['get_refresh_history(''x'')', 'dependency_tree(''x'')']) call;
 -- No function of the API is strict: a NULL would make it do nothing, silently.
 select p.oid::regprocedure from pg_proc p join pg_depend d on d.objid = p.oid and d.deptype = 'e' and d.classid = 'pg_proc'::regclass
  where p.pronamespace = 'pgtrickle'::regnamespace and p.proisstrict and p.prolang = (select oid from pg_language where lanname = 'c')
