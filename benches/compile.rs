@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use ivm::memory::MemoryCatalog;
 use ivm::plan::Relation;
 use ivm::sql::ident::QName;
 use ivm::sql::print;
+use ivm::testing::memory::MemoryCatalog;
 use ivm::view::{Mask, View};
 use ivm::{Result, apply, canon, compile, delta};
 

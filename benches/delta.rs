@@ -7,11 +7,11 @@ use std::fmt::Write;
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use ivm::bind;
 use ivm::dag::Dag;
-use ivm::memory::MemoryCatalog;
 use ivm::plan::{Ids, Plan, Relation};
 use ivm::rewrite::{restrict, simplify, unnest};
 use ivm::sql::ident::QName;
 use ivm::sql::print;
+use ivm::testing::memory::MemoryCatalog;
 use ivm::view::{Mask, View};
 use ivm::{Result, canon, compile, delta};
 

@@ -160,14 +160,21 @@ impl Error {
     }
 }
 
+/// A clause as a sentence.
+fn sentence(clause: &str) -> String {
+    let mut chars = clause.chars();
+    let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", chars.as_str().trim_end_matches('.'))
+}
+
 impl From<Error> for ErrorReport {
     #[track_caller]
     fn from(error: Error) -> ErrorReport {
         let code = error.code();
         let (detail, hint) = match &error {
-            Error::Query(ivm::Error::Unsupported { reason, hint, .. }) => (Some(reason.clone()), Some(hint.clone())),
+            Error::Query(ivm::Error::Unsupported { reason, hint, .. }) => (Some(sentence(reason)), Some(hint.clone())),
             Error::Query(ivm::Error::Schedule { reason, .. }) => (
-                Some(format!("{}{}.", reason[..1].to_uppercase(), &reason[1..])),
+                Some(sentence(reason)),
                 Some("Use a duration such as '1s' or '5m', a cron expression, '@hourly', or 'calculated'.".to_owned()),
             ),
             Error::Report(report) => (report.detail.clone(), report.hint.clone()),

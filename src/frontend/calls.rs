@@ -1,7 +1,8 @@
-//! What a defining query may call: whatever gives the same result for the same arguments while no source changes.
+//! The functions that a defining query may call: those that return the same result for the same arguments while no source
+//! changes.
 //!
-//! The whole rewritten query is asked, with the views that it reads, and what is behind its operators, casts,
-//! aggregates and domains. What is not known to be safe is refused by its name.
+//! The whole rewritten query is checked, with the views that it reads and the functions behind its operators, casts,
+//! aggregates and domains. A function that is not known to be safe is refused by its name.
 
 use pgrx::PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED;
 use pgrx::pg_sys::Oid;
@@ -11,16 +12,16 @@ use crate::pg::guard::EVALUATION_SETTINGS;
 use crate::pg::query::{Calls, LOCKING, locks_rows};
 use crate::pg::spi::Session;
 
-/// Functions and keywords that say what time it is. The compiler follows them in temporal filters.
+/// Functions and keywords that read the clock. Temporal filters may compare columns with them.
 const CLOCK_FUNCTIONS: [&str; 3] = ["now", "transaction_timestamp", "statement_timestamp"];
 const CLOCK_KEYWORDS: [&str; 3] = ["CURRENT_DATE", "CURRENT_TIMESTAMP", "LOCALTIMESTAMP"];
 
-/// STABLE functions of the server whose result depends on their arguments and on settings that a stream table keeps
-/// ([`EVALUATION_SETTINGS`]): the time zone and the formats of dates, intervals, numbers and money; the text search
+/// STABLE functions of the server that are immutable under fixed [`EVALUATION_SETTINGS`], which a stream table stores: the
+/// time zone and the formats of dates, intervals, numbers and money; the text search
 /// configuration; how XML and binary text are written. Labels of enums, rows and casts of elements change with DDL only,
 /// which is watched.
 #[rustfmt::skip]
-const STEADY: &[&str] = &[
+const IMMUTABLE_UNDER_SETTINGS: &[&str] = &[
     // Times with a time zone: casts, comparisons, arithmetic, parts.
     "age", "date", "date_cmp_timestamptz", "date_eq_timestamptz", "date_ge_timestamptz", "date_gt_timestamptz",
     "date_le_timestamptz", "date_lt_timestamptz", "date_ne_timestamptz", "date_part", "date_trunc", "extract",
@@ -57,15 +58,18 @@ const STEADY: &[&str] = &[
     "row_to_json", "to_json", "to_jsonb",
     // Full text search.
     "phraseto_tsquery", "plainto_tsquery", "to_tsquery", "to_tsvector", "ts_headline", "websearch_to_tsquery",
-    // Encodings of the database, which has one for life.
+    // Encodings: that of a database never changes.
     "convert", "convert_from", "convert_to", "length",
 ];
 
-/// Refuses calls whose result can change while no source does; whether the query reads the clock.
+/// Refuses calls whose result can change while no source does. Returns whether the query reads the clock.
+///
+/// # Errors
+/// `feature_not_supported`, with the name of the function or keyword.
 pub fn check(session: &Session, calls: &Calls) -> Result<bool> {
     let known = |name: &&String| EVALUATION_SETTINGS.iter().any(|setting| setting.eq_ignore_ascii_case(name));
     if let Some(setting) = calls.settings.iter().find(|name| !known(name)) {
-        return Err(unsteady(&format!("current_setting('{setting}')")));
+        return Err(session_dependent(&format!("current_setting('{setting}')")));
     }
     let (clock, others): (Vec<&str>, Vec<&str>) =
         calls.keywords.iter().copied().partition(|keyword| CLOCK_KEYWORDS.contains(keyword));
@@ -73,14 +77,14 @@ pub fn check(session: &Session, calls: &Calls) -> Result<bool> {
         return Err(locks_rows());
     }
     if let Some(keyword) = others.first() {
-        return Err(if *keyword == "TABLESAMPLE" { volatile(keyword) } else { unsteady(keyword) });
+        return Err(if *keyword == "TABLESAMPLE" { volatile(keyword) } else { session_dependent(keyword) });
     }
     let mut reads_clock = !clock.is_empty();
     for (name, own, is_volatile, is_clock) in unsafe_functions(session, calls)? {
         match (is_volatile, is_clock) {
             (_, true) => reads_clock = true,
             (true, _) => return Err(volatile(&name)),
-            (false, _) if own => return Err(unsteady(&name)),
+            (false, _) if own => return Err(session_dependent(&name)),
             (false, _) => return Err(stable(&name)),
         }
     }
@@ -88,7 +92,8 @@ pub fn check(session: &Session, calls: &Calls) -> Result<bool> {
 }
 
 /// The functions that are called, directly or by an aggregate or the check of a domain, and are neither immutable nor
-/// known to be steady: the name, whether it is the server's own, whether it is volatile, whether it is the clock.
+/// known to be so under fixed settings: the name, whether it is built in, whether it is volatile, whether it reads the
+/// clock.
 fn unsafe_functions(session: &Session, calls: &Calls) -> Result<Vec<(String, bool, bool, bool)>> {
     let functions: Vec<Oid> = calls.functions.keys().copied().map(Oid::from).collect();
     let domains: Vec<Oid> = calls.domains.iter().copied().map(Oid::from).collect();
@@ -117,7 +122,7 @@ fn unsafe_functions(session: &Session, calls: &Calls) -> Result<Vec<(String, boo
             and p.provolatile <> 'i' and p.prokind <> 'a'
             and not (own and p.provolatile = 's' and p.proname = any ($3) and not (p.proname = 'age' and p.pronargs = 1))
           order by p.provolatile desc, p.oid",
-        &[functions.into(), domains.into(), names(STEADY).into(), names(&CLOCK_FUNCTIONS).into()],
+        &[functions.into(), domains.into(), names(IMMUTABLE_UNDER_SETTINGS).into(), names(&CLOCK_FUNCTIONS).into()],
         |row| Ok((row.require(1)?, row.require(2)?, row.require(3)?, row.require(4)?)),
     )
 }
@@ -135,15 +140,15 @@ fn refused(what: &str, detail: &str, hint: &str) -> Error {
 fn volatile(name: &str) -> Error {
     refused(
         name,
-        "It can give another result at every call, so no table can stay equal to the query.",
+        "It can return another result at every call, so no stored result stays equal to the query.",
         "Compute the value when the source row is written, or use an immutable function.",
     )
 }
 
-fn unsteady(name: &str) -> Error {
+fn session_dependent(name: &str) -> Error {
     refused(
         name,
-        "Its result can change while no source changes, so the table would silently go stale.",
+        "Its result can change while no source changes, and no refresh would notice.",
         "Use it when reading the stream table, or store the value in a column.",
     )
 }
@@ -151,7 +156,7 @@ fn unsteady(name: &str) -> Error {
 fn stable(name: &str) -> Error {
     refused(
         &format!("stable function {name}"),
-        "A stable function may read tables or settings, whose changes would go unnoticed.",
-        "Declare it IMMUTABLE if its result depends on nothing but its arguments.",
+        "A stable function may read tables or settings, and no refresh would notice their changes.",
+        "Declare the function IMMUTABLE if its result depends on its arguments alone.",
     )
 }

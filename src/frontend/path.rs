@@ -1,7 +1,7 @@
 //! The search path under which the SQL of a stream table runs.
 //!
-//! **Invariant:** `pg_catalog` comes first and `pg_temp` last. In between are just the schemas whose operators the SQL
-//! names without a schema: those that the canonical text needs, and those of the equality of a column's type. Canonical
+//! **Invariant:** `pg_catalog` comes first and `pg_temp` last. In between are only the schemas whose operators the SQL
+//! names without a schema: those that the canonical text needs, and those with the equality of a column's type. Canonical
 //! text is printed for `pg_catalog` alone, so that every other relation, function, type and operator carries its schema.
 
 use std::collections::BTreeSet;
@@ -22,7 +22,7 @@ impl Path {
         Path(schemas.into_iter().filter(|schema| schema != "pg_catalog").collect())
     }
 
-    /// The path that [`text`](Path::text) gave this text, as it is, with more schemas.
+    /// The text of a path ([`Path::text`]) with more schemas.
     pub fn widened(text: &str, schemas: BTreeSet<String>) -> String {
         let more = schemas.into_iter().filter(|schema| schema != "pg_catalog");
         let more: String = more.map(|schema| format!(", {}", Ident::new(schema))).collect();
@@ -46,14 +46,14 @@ impl Path {
     }
 }
 
-/// The schemas of the session's path in which others than its role may create: an operator that one of them makes there
-/// could take the place of one that is named without a schema, and run with the rights of the role.
+/// The schemas of the session's path in which roles other than the session's may create objects: an operator created there
+/// could take the place of one that is named without a schema, and run with the rights of the session's role.
 pub fn open_schemas(owner: &OwnerSession) -> Result<Vec<String>> {
     let schemas = ddl::path(owner)?;
     owner.catalog(|session| created_in_by_others(session, schemas, owner.role()))
 }
 
-/// A superuser may do anything anyway, and whoever has the role's privileges acts with them.
+/// Superusers and roles that have the privileges of `role` are left out: they gain nothing.
 fn created_in_by_others(session: &Session, schemas: Vec<String>, role: Oid) -> Result<Vec<String>> {
     session.query(
         "select n.nspname::text

@@ -143,7 +143,7 @@ impl Catalog for ServerCatalog<'_> {
         Ok(match read().map_err(lower)?.first() {
             Some((_, _, _, true)) => {
                 return Err(ivm::Error::unsupported(
-                    &format!("the function {name}"),
+                    format_args!("the function {name}"),
                     "functions of one kind and aggregates, or functions that return sets, share this name",
                     "Give the aggregate, or the function that returns a set, a name of its own.",
                 ));

@@ -1,18 +1,18 @@
 //! What a defining query depends on: the tables it reads, and the schemas of its operators.
 
-use ivm::sql::ident::QName;
 use pgrx::pg_sys::Oid;
 
 use crate::catalog::admission::{self, SourceTable};
 use crate::error::Result;
+use crate::pg::query::Analysed;
 use crate::pg::spi::{OwnerSession, Session};
-use crate::pg::{object, query};
 
-/// The tables that `view` reads, directly or through other views, as its owner; an error for what cannot be
-/// a source.
-pub fn sources(owner: &OwnerSession, view: &QName) -> Result<Vec<SourceTable>> {
-    let own = object::oid(view)?;
-    let relations = query::of_view(owner, own)?.relations().into_iter().filter(|relid| *relid != own).collect();
+/// The tables that `query`, the definition in `view`, reads directly or through other views, as the owner.
+///
+/// # Errors
+/// A relation that cannot be a source.
+pub fn sources(owner: &OwnerSession, view: Oid, query: &Analysed) -> Result<Vec<SourceTable>> {
+    let relations = query.relations().into_iter().filter(|relid| *relid != view).collect();
     owner.catalog(|session| admission::check(session, relations, owner.role()))
 }
 

@@ -22,11 +22,9 @@ use crate::refresh::loaded::{self, Loaded};
 pub fn build(session: &Session, mut table: StreamTable, definition: Definition) -> Result<StreamTable> {
     table.canonical = definition.canonical;
     table.definition_digest = loaded::definition_digest(session, &table)?.digest;
-    let path = [guard::catalog_path()];
-    let view = frontend::definition_view(table.id);
-    let sources = session.as_owner(table.owner, &path, |owner| frontend::sources(owner, &view))?;
-    refuse_cycle(session, &table, &sources)?;
-    let (polled, captured): (Vec<_>, Vec<_>) = sources.into_iter().partition(|source| source.uncaptured.is_some());
+    refuse_cycle(session, &table, &definition.sources)?;
+    let (polled, captured): (Vec<_>, Vec<_>) =
+        definition.sources.into_iter().partition(|source| source.uncaptured.is_some());
     table.polled = polled.iter().map(|source| source.relid).collect();
     let ast = match polled.first() {
         Some(source) => Err(whole(&table, source)?),
@@ -129,7 +127,7 @@ fn whole(table: &StreamTable, source: &SourceTable) -> Result<ivm::Error> {
                 whose changes are followed.";
     if table.mode == Mode::Full {
         let reason = "its changes cannot be captured: on its schedule the query is run as a whole and compared";
-        return Ok(ivm::Error::unsupported(&format!("{what} {name}"), reason, copy));
+        return Ok(ivm::Error::unsupported(format_args!("{what} {name}"), reason, copy));
     }
     Err(Error::new(ERRCODE_FEATURE_NOT_SUPPORTED, format!("changes of {what} {name} cannot be followed"))
         .detail("It has no triggers that tell of every change.")

@@ -7,7 +7,7 @@ use std::ffi::CString;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ivm::schedule::{Event, Hands, Micros, Outcome};
+use ivm::schedule::{Event, Micros, Outcome, Workers};
 use pgrx::pg_sys::Datum;
 use pgrx::{pg_guard, pg_sys};
 
@@ -61,7 +61,7 @@ impl Pool {
         let busy = self.hands.iter().filter(|hand| hand.is_busy()).count();
         // A pool that has become smaller takes no more on than it may.
         let free = (self.hands.len() - busy + self.room(now)).min(self.most().saturating_sub(busy));
-        events.push(Event::Hands(Hands { free, busy }));
+        events.push(Event::Workers(Workers { free, busy }));
         events
     }
 

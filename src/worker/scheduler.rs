@@ -92,15 +92,15 @@ impl Scheduler {
     fn run(mut self) -> ! {
         loop {
             self.poll();
-            let Actions { tick, away, waiting, wake, late } = self.decide();
-            self.confess(&late);
+            let Actions { tick, pooled, waiting, wake, missed } = self.decide();
+            self.confess(&missed);
             // Said before it is asked: whoever drains sees the one or is seen, with all that he altered before.
             self.slot.ticking.store(true, Ordering::SeqCst);
             let drained = self.slot.drained.load(Ordering::SeqCst);
             let outdated = self.reload_at.is_none() && self.feed.stale().is_some();
-            let idle = drained || outdated || (tick.is_empty() && away.is_empty());
+            let idle = drained || outdated || (tick.is_empty() && pooled.is_empty());
             if !idle {
-                self.hand_over(away);
+                self.hand_over(pooled);
                 self.act(&tick);
             }
             self.worker.conclude(idle);
@@ -190,7 +190,7 @@ impl Scheduler {
         };
         let changed: Vec<i32> = self.events.iter().flat_map(changed).collect();
         let actions = self.step();
-        self.kept.extend(self.state.kept(&changed));
+        self.kept.extend(self.state.retained(&changed));
         actions
     }
 

@@ -1,10 +1,11 @@
-//! What the compiler asks PostgreSQL's catalog. The server answers in `src/`, tables of constants in tests.
+//! The interface to PostgreSQL's catalog. `src/frontend` implements it with the server, `testing::memory` in memory.
 
 use crate::error::Result;
 use crate::sql::ast::Query;
 use crate::sql::ident::{Ident, QName};
 
-/// The facts about relations, functions and types that compiling needs.
+/// The facts about relations, functions and types that the compiler needs. Every method fails with `Error::Catalog` where
+/// the object does not exist.
 pub trait Catalog {
     /// The columns of a relation, in order, without dropped ones.
     fn columns(&self, relation: &QName) -> Result<Vec<SourceColumn>>;
@@ -13,10 +14,10 @@ pub trait Catalog {
     /// indexes (no predicate, no expression, not deferrable, NULLs excluded by NOT NULL).
     fn keys(&self, relation: &QName) -> Result<Vec<Vec<Ident>>>;
 
-    /// Whether rows of a relation are found by this column alone: an index begins with it and has all rows.
+    /// Whether an index of the relation finds rows by this column alone: it begins with the column and has all rows.
     fn leads(&self, relation: &QName, column: &Ident) -> Result<bool>;
 
-    /// What a call of this name is.
+    /// The kind of the function of this name.
     fn function(&self, name: &QName) -> Result<FunctionKind>;
 
     /// The column types of a query that PostgreSQL can prepare.
@@ -42,7 +43,7 @@ pub enum FunctionKind {
     Window,
 }
 
-/// A type as far as maintenance cares.
+/// The properties of a type that maintenance depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ColumnType {
     /// `format_type(oid, typmod)`, qualified where needed: fit for DDL and casts.
@@ -58,7 +59,7 @@ pub struct ColumnType {
     pub sortable: bool,
 }
 
-/// How the type's `=` relates to what a user sees.
+/// How the type's `=` relates to the text of its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Equality {
     /// Equal values look alike (`integer`, `text` under a deterministic collation).

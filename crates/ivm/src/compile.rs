@@ -1,7 +1,7 @@
 //! From a query to a view: bound, simplified, cut into nodes, each with its identity and its sources.
 //!
-//! Everything here happens once, when a stream table is created or altered. What depends on which inputs
-//! changed is compiled later, per change mask, by `delta::program`.
+//! This happens once, when a stream table is created or altered. Programs are compiled later, for each change mask, by
+//! `delta::program`.
 
 use std::collections::BTreeSet;
 
@@ -18,6 +18,9 @@ use crate::view::{DELTA, Identity, Node, NodeColumn, Program, Source, View};
 use crate::{bind, feasible, recursion, render, rewrite};
 
 /// Compiles a query. `table` is the stream table, `state(k)` the table of its internal node `k`.
+///
+/// # Errors
+/// `Unsupported` for a query that cannot be maintained incrementally, `Catalog` for what the catalog does not know.
 pub fn compile(query: &Query, catalog: &dyn Catalog, table: &QName, state: &dyn Fn(usize) -> QName) -> Result<View> {
     let mut ids = Ids::default();
     let plan = bind::bind(query, catalog, &mut ids)?;
@@ -27,8 +30,8 @@ pub fn compile(query: &Query, catalog: &dyn Catalog, table: &QName, state: &dyn 
     Ok(naming(of_plan(plan, catalog, (table, state), ids)?, named))
 }
 
-/// The view with the sources that its query names and whose rows do not matter to it, as those below
-/// `EXISTS (SELECT max(x) …)`, which has a row always: no column of theirs is read.
+/// The view with the sources that its query names but does not read, such as those below `EXISTS (SELECT max(x) …)`, which
+/// always has a row: they have no columns.
 fn naming(mut view: View, named: BTreeSet<Relation>) -> View {
     for relation in named {
         let Relation::Source(name) = relation else { continue };
@@ -40,6 +43,9 @@ fn naming(mut view: View, named: BTreeSet<Relation>) -> View {
 }
 
 /// Compiles a plan that is bound and simplified; the tables as for [`compile`].
+///
+/// # Errors
+/// As for [`compile`].
 pub fn of_plan(plan: Plan, catalog: &dyn Catalog, tables: (&QName, &dyn Fn(usize) -> QName), ids: Ids) -> Result<View> {
     let mut ids = ids;
     plan.check()?;
@@ -60,8 +66,7 @@ pub fn of_plan(plan: Plan, catalog: &dyn Catalog, tables: (&QName, &dyn Fn(usize
     Ok(View { nodes, sources, ids })
 }
 
-/// The view of a query that is not understood: one node, refreshed in full, that reads `query`, a view
-/// with these columns.
+/// The view of a query that is recomputed: one node that reads `query`, a view with these columns.
 pub fn opaque(query: &QName, columns: Vec<NodeColumn>, table: &QName) -> View {
     let mut ids = Ids::default();
     let scanned = columns.iter().map(|column| (ids.column(column.name.as_str()), column.name.clone())).collect();
@@ -70,7 +75,10 @@ pub fn opaque(query: &QName, columns: Vec<NodeColumn>, table: &QName) -> View {
     View { nodes: vec![Node { inputs: BTreeSet::new(), ..node(table.clone(), cut) }], sources: vec![], ids }
 }
 
-/// The view of a query that is only compared with `table`: one node, not cut, so that it reads nothing but sources.
+/// The view of a query that is compared with `table`: one node, not cut, so that it reads sources alone.
+///
+/// # Errors
+/// As for [`compile`].
 pub fn whole(query: &Query, catalog: &dyn Catalog, table: &QName) -> Result<View> {
     let mut ids = Ids::default();
     let plan = bind::bind(query, catalog, &mut ids)?;
@@ -82,12 +90,18 @@ pub fn whole(query: &Query, catalog: &dyn Catalog, table: &QName) -> Result<View
     Ok(view)
 }
 
-/// The rows that a node must have, from the sources and the tables of earlier nodes.
+/// The query of a node's rows, from the sources and the tables of earlier nodes.
+///
+/// # Errors
+/// `Bug` where the plan is malformed.
 pub fn full_query(view: &View, index: usize) -> Result<Query> {
     render::query(&view.nodes[index].plan, &|relation| view.relation_name(relation))
 }
 
-/// The program whose delta is what a node's table lacks and what it has too much.
+/// The program whose delta is the difference between a node's query and its table.
+///
+/// # Errors
+/// `Bug` where the plan is malformed.
 pub fn full_program(view: &View, index: usize) -> Result<Program> {
     delta::rendered(view, index, vec![full_step(view, index)])
 }

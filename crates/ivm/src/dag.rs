@@ -1,4 +1,4 @@
-//! The graph of stream tables: an edge from each table to those that read it.
+//! The graph of stream tables: an edge from each table to its consumers.
 //!
 //! **Invariant:** it has no cycle; an edge that would close one is refused, with the path named.
 
@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::algo::{astar, toposort};
 use petgraph::graph::{DiGraph, NodeIndex};
-use petgraph::visit::{Bfs, Reversed};
+use petgraph::visit::{Bfs, IntoNeighbors, Reversed, VisitMap, Visitable};
 use petgraph::{Incoming, Outgoing};
 
 use crate::error::{Error, Result};
 
-/// Stream tables by an identifier `K` of the caller's.
+/// Stream tables, identified by `K`.
 #[derive(Clone, Debug)]
 pub struct Dag<K> {
     graph: DiGraph<K, ()>,
@@ -25,8 +25,10 @@ impl<K> Default for Dag<K> {
 }
 
 impl<K: Clone + Ord + ToString> Dag<K> {
-    /// Adds a table, or replaces what it reads. Tables that it reads are added where they are new. On a
-    /// cycle nothing changes.
+    /// Adds a table, or replaces its edges to the tables that it reads, which are added where they are new.
+    ///
+    /// # Errors
+    /// [`Error::Cycle`] with its path where an edge would close one; then nothing changes.
     pub fn put(&mut self, table: &K, reads: &[K]) -> Result<()> {
         for read in reads {
             if let Some(path) = self.path(table, read) {
@@ -59,12 +61,12 @@ impl<K: Clone + Ord + ToString> Dag<K> {
         self.places.contains_key(table)
     }
 
-    /// What a table reads, directly.
+    /// The tables that a table reads directly.
     pub fn reads(&self, table: &K) -> BTreeSet<K> {
         self.neighbours(table, Incoming)
     }
 
-    /// What reads a table, directly.
+    /// The tables that read a table directly.
     pub fn readers(&self, table: &K) -> BTreeSet<K> {
         self.neighbours(table, Outgoing)
     }
@@ -74,13 +76,25 @@ impl<K: Clone + Ord + ToString> Dag<K> {
         self.all().into_iter().filter(|table| tables.contains(table)).collect()
     }
 
-    /// Some tables and everything that they read, directly or through others.
+    /// Some tables and all tables that they read, directly or through others.
     pub fn upstream(&self, tables: &BTreeSet<K>) -> BTreeSet<K> {
-        let reversed = Reversed(&self.graph);
+        self.reached(Reversed(&self.graph), tables)
+    }
+
+    /// Some tables and all tables that read them, directly or through others.
+    pub fn downstream(&self, tables: &BTreeSet<K>) -> BTreeSet<K> {
+        self.reached(&self.graph, tables)
+    }
+
+    fn reached(
+        &self,
+        graph: impl IntoNeighbors<NodeId = NodeIndex> + Visitable<Map: VisitMap<NodeIndex>>,
+        tables: &BTreeSet<K>,
+    ) -> BTreeSet<K> {
         let mut found = tables.clone();
         for at in tables.iter().filter_map(|table| self.places.get(table)) {
-            let mut walk = Bfs::new(reversed, *at);
-            while let Some(at) = walk.next(reversed) {
+            let mut walk = Bfs::new(graph, *at);
+            while let Some(at) = walk.next(graph) {
                 found.insert(self.graph[at].clone());
             }
         }
@@ -92,19 +106,7 @@ impl<K: Clone + Ord + ToString> Dag<K> {
         toposort(&self.graph, None).unwrap_or_default().into_iter().map(|at| self.graph[at].clone()).collect()
     }
 
-    /// Some tables and everything that reads them, directly or through others.
-    pub fn downstream(&self, tables: &BTreeSet<K>) -> BTreeSet<K> {
-        let mut found = tables.clone();
-        for at in tables.iter().filter_map(|table| self.places.get(table)) {
-            let mut walk = Bfs::new(&self.graph, *at);
-            while let Some(at) = walk.next(&self.graph) {
-                found.insert(self.graph[at].clone());
-            }
-        }
-        found
-    }
-
-    /// Some tables in groups that share no edge: what can be refreshed apart.
+    /// Some tables in groups without an edge between them, which can be refreshed independently.
     pub fn components(&self, tables: &BTreeSet<K>) -> Vec<BTreeSet<K>> {
         let mut left = tables.clone();
         let mut components = vec![];
@@ -125,7 +127,7 @@ impl<K: Clone + Ord + ToString> Dag<K> {
         *self.places.entry(table.clone()).or_insert_with(|| graph.add_node(table.clone()))
     }
 
-    /// The tables along which `to` reads `from`; a table reads itself along itself.
+    /// The path on which `to` reads `from`; from a table to itself it is the table.
     fn path(&self, from: &K, to: &K) -> Option<Vec<K>> {
         if from == to {
             return Some(vec![from.clone()]);

@@ -1,4 +1,6 @@
-//! What can be wrong with a query, said so that a user can act on it.
+//! Errors of queries and of graphs of queries, with what a user needs to act on them.
+
+use std::fmt;
 
 /// An error about a query or a graph of queries.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -6,7 +8,7 @@ pub enum Error {
     /// The construct cannot be maintained by its delta: the stream table runs FULL, with this reason.
     #[error("{construct} cannot be maintained incrementally")]
     Unsupported { construct: String, reason: String, hint: String },
-    /// The canonical SQL could not be read.
+    /// The text is not canonical SQL.
     #[error("canonical SQL not understood: {0}")]
     Syntax(String),
     /// Stream tables would depend on each other in a circle; the names along it.
@@ -15,10 +17,11 @@ pub enum Error {
     /// A schedule that is neither a duration, nor cron, nor `calculated`.
     #[error("invalid schedule \"{text}\"")]
     Schedule { text: String, reason: String },
-    /// The catalog could not answer (a relation is gone, a statement did not prepare).
+    /// The catalog has no answer: a relation was dropped, a statement could not be prepared.
     #[error("{0}")]
     Catalog(String),
-    /// The reference evaluator does not know an operation, or the operation has no result.
+    /// The reference evaluator lacks an operation, or the operation has no result.
+    #[cfg(feature = "testing")]
     #[error("cannot evaluate: {0}")]
     Evaluation(String),
     /// A broken invariant of ours.
@@ -29,7 +32,8 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    pub fn unsupported(construct: &str, reason: &str, hint: &str) -> Error {
-        Error::Unsupported { construct: construct.to_owned(), reason: reason.to_owned(), hint: hint.to_owned() }
+    /// `reason` and `hint` say why, in a clause, and what to write instead, in a sentence.
+    pub fn unsupported(construct: impl fmt::Display, reason: &str, hint: &str) -> Error {
+        Error::Unsupported { construct: construct.to_string(), reason: reason.to_owned(), hint: hint.to_owned() }
     }
 }

@@ -1,4 +1,4 @@
-//! Plans and views as text for people: an indented tree, one operator a line, with the law of its delta.
+//! Plans and views as text for readers: an indented tree, one operator a line, with the law of its delta.
 
 use std::collections::BTreeMap;
 
@@ -67,7 +67,10 @@ fn indented(text: &str) -> String {
 
 fn tree(plan: &Plan, upkeep: &[Upkeep], relations: &dyn Fn(&Relation) -> QName) -> Result<String> {
     let mut names = Names::new();
-    collect(plan, &mut names);
+    // The name that a column has furthest up is the one that is shown.
+    plan.visit(&mut |plan| {
+        plan.columns().into_iter().for_each(|column| _ = names.entry(column.id).or_insert(column.name));
+    });
     let head = head(plan, upkeep, relations, &names)?;
     let mut text = format!("{head}  [{}]\n", law(plan));
     // The upkeep of a state table belongs to its aggregate, which a projection may reorder.
@@ -76,11 +79,6 @@ fn tree(plan: &Plan, upkeep: &[Upkeep], relations: &dyn Fn(&Relation) -> QName) 
         text.push_str(&indented(&tree(input, upkeep, relations)?));
     }
     Ok(text)
-}
-
-fn collect(plan: &Plan, names: &mut Names) {
-    plan.inputs().into_iter().for_each(|input| collect(input, names));
-    names.extend(plan.columns().into_iter().map(|column| (column.id, column.name)));
 }
 
 /// The line of one operator.
@@ -192,7 +190,7 @@ fn text(expr: &Expr, names: &Names) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::MemoryCatalog;
+    use crate::testing::memory::MemoryCatalog;
     use crate::{canon, compile};
 
     #[test]

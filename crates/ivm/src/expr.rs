@@ -30,8 +30,8 @@ pub enum Expr<C, Q> {
     Distinct(Box<Expr<C, Q>>, Box<Expr<C, Q>>),
     Case(Box<Case<C, Q>>),
     Call(Box<Call<C, Q>>),
-    /// Functions that SQL spells with keywords (`EXTRACT`, `TRIM`, …).
-    Special(Box<Special<C, Q>>),
+    /// A function that SQL spells with keywords (`EXTRACT`, `TRIM`, …), and its operands in reading order.
+    Special(Special, Vec<Expr<C, Q>>),
     /// `CURRENT_DATE` and its kin, with an optional precision.
     Keyword(Keyword, Option<u32>),
     Array(Vec<Expr<C, Q>>),
@@ -177,25 +177,25 @@ pub enum Bound<C, Q> {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Special<C, Q> {
+pub enum Special {
     /// `EXTRACT(field FROM value)`.
-    Extract(String, Expr<C, Q>),
+    Extract(Ident),
     /// `POSITION(needle IN haystack)`.
-    Position(Expr<C, Q>, Expr<C, Q>),
-    /// `SUBSTRING(value FROM start [FOR count])`.
-    Substring(Expr<C, Q>, Option<Expr<C, Q>>, Option<Expr<C, Q>>),
+    Position,
+    /// `SUBSTRING(value [FROM start] [FOR count])`; `from` says whether there is a start.
+    Substring { from: bool },
     /// `OVERLAY(value PLACING new FROM start [FOR count])`.
-    Overlay(Expr<C, Q>, Expr<C, Q>, Expr<C, Q>, Option<Expr<C, Q>>),
+    Overlay,
     /// `TRIM(side [what] FROM value)`.
-    Trim(TrimSide, Option<Expr<C, Q>>, Expr<C, Q>),
+    Trim(TrimSide),
     /// `(value AT TIME ZONE zone)`.
-    AtTimeZone(Expr<C, Q>, Expr<C, Q>),
+    AtTimeZone,
     /// `NORMALIZE(value [, form])`.
-    Normalize(Expr<C, Q>, Option<String>),
-    /// `value IS [NOT] form NORMALIZED`: value, form, negated.
-    IsNormalized(Expr<C, Q>, Option<String>, bool),
+    Normalize(Option<String>),
+    /// `value IS [NOT] form NORMALIZED`: form, negated.
+    IsNormalized(Option<String>, bool),
     /// `((start, end) OVERLAPS (start, end))`.
-    Overlaps([Expr<C, Q>; 2], [Expr<C, Q>; 2]),
+    Overlaps,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -205,22 +205,40 @@ pub enum TrimSide {
     Trailing,
 }
 
-/// Values of SQL that look like keywords. All depend on the clock or the session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Keyword {
-    CurrentDate,
-    CurrentTime,
-    CurrentTimestamp,
-    Localtime,
-    Localtimestamp,
-    CurrentRole,
-    CurrentUser,
-    /// `USER`.
-    User,
-    SessionUser,
-    SystemUser,
-    CurrentCatalog,
-    CurrentSchema,
+macro_rules! keywords {
+    ($($name:ident $text:literal,)*) => {
+        /// Values of SQL that look like keywords. All depend on the clock or the session.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Keyword {
+            $($name,)*
+        }
+
+        impl Keyword {
+            pub const ALL: &[Keyword] = &[$(Keyword::$name,)*];
+
+            /// The word itself.
+            pub fn text(self) -> &'static str {
+                match self {
+                    $(Keyword::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+keywords! {
+    CurrentDate "CURRENT_DATE",
+    CurrentTime "CURRENT_TIME",
+    CurrentTimestamp "CURRENT_TIMESTAMP",
+    Localtime "LOCALTIME",
+    Localtimestamp "LOCALTIMESTAMP",
+    CurrentRole "CURRENT_ROLE",
+    CurrentUser "CURRENT_USER",
+    User "USER",
+    SessionUser "SESSION_USER",
+    SystemUser "SYSTEM_USER",
+    CurrentCatalog "CURRENT_CATALOG",
+    CurrentSchema "CURRENT_SCHEMA",
 }
 
 /// One subscript: `[at]` or the slice `[from:to]`.

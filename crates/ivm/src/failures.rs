@@ -1,31 +1,31 @@
-//! Failures that could not be written down: what is last said of a stream table when its catalog cannot be written.
+//! Failures of refreshes that could not be recorded in the catalog, kept in shared memory.
 //!
-//! A fixed number of entries, made of atomics, to live in memory that processes share. A writer claims an entry by making
-//! its version odd; who reads meanwhile tries again, and leaves the entry out if the version still moves. Where all
-//! entries are taken the oldest gives way.
+//! A fixed number of entries, made of atomics. A writer acquires an entry by making its version odd; a reader retries where
+//! the version is odd or changed, and skips the entry if it keeps changing. Where all entries are in use the oldest is
+//! evicted.
 
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 
 use crate::schedule::Micros;
 
 const ENTRIES: usize = 128;
-/// Words of a text; what is longer is cut.
+/// Words of a text, which is truncated to them.
 const WORDS: usize = 40;
 const BYTES: usize = WORDS * 8;
-/// Attempts at an entry that others write at the same time.
+/// Attempts to read or write an entry that another process writes.
 const ATTEMPTS: usize = 100;
 
 /// All zero is empty.
 #[repr(C)]
 pub struct Failures {
-    /// Entries in use, so that nobody searches where there are none.
+    /// The number of entries in use: none are searched where it is zero.
     used: AtomicUsize,
     entries: [Entry; ENTRIES],
 }
 
 #[repr(C)]
 struct Entry {
-    /// Odd while it is written.
+    /// Odd while the entry is written.
     version: AtomicU64,
     /// Database and stream table; 0 for none.
     database: AtomicU32,
@@ -38,7 +38,7 @@ struct Entry {
     text: [AtomicU64; WORDS],
 }
 
-/// What failed, the last time, and how often in a row.
+/// The last failure of a stream table, and how many there were in a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
     pub table: i32,
@@ -64,7 +64,7 @@ impl Default for Failures {
 }
 
 impl Failures {
-    /// A refresh of stream table `table` of a database failed, and that could not be written down.
+    /// Records the failure of a refresh of stream table `table`, `at` in microseconds since the Unix epoch.
     pub fn note(&self, database: u32, table: i32, at: Micros, sqlstate: &str, message: &str) {
         for _ in 0..ATTEMPTS {
             let known = self.entries.iter().find(|entry| entry.is_of(database, table));
@@ -88,7 +88,7 @@ impl Failures {
         }
     }
 
-    /// The stream table was refreshed, or its failure was written down after all.
+    /// Removes the entry of a stream table that was refreshed, or whose failure is in the catalog.
     pub fn forget(&self, database: u32, table: i32) {
         if self.used.load(SeqCst) == 0 {
             return;
@@ -107,7 +107,7 @@ impl Failures {
         }
     }
 
-    /// What is known of the stream tables of a database.
+    /// The failures of the stream tables of a database.
     pub fn of(&self, database: u32) -> Vec<Failed> {
         match self.used.load(SeqCst) {
             0 => vec![],
@@ -125,7 +125,7 @@ impl Entry {
         self.database.load(SeqCst) == database && self.table.load(SeqCst) == table as u32
     }
 
-    /// Runs `f` as the only writer; false where there is another.
+    /// Runs `f` as the only writer; false where another process writes.
     fn write(&self, f: impl FnOnce(&Entry)) -> bool {
         let version = self.version.load(SeqCst);
         let free = version.is_multiple_of(2);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_failure_is_told_until_it_is_forgotten() {
+    fn the_last_failure_is_shown_until_it_is_removed() {
         let failures = Failures::default();
         assert_eq!(failures.of(7), []);
         failures.note(7, 1, 10, "53100", "disk full");
@@ -199,15 +199,15 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_are_cut_between_characters() {
+    fn long_texts_are_truncated_between_characters() {
         let failures = Failures::default();
         failures.note(7, 1, 10, "53100", &format!("x{}", "ü".repeat(BYTES)));
-        let told = failures.of(7).remove(0).message;
-        assert_eq!(told, format!("x{}", "ü".repeat((BYTES - 1) / 2)));
+        let shown = failures.of(7).remove(0).message;
+        assert_eq!(shown, format!("x{}", "ü".repeat((BYTES - 1) / 2)));
     }
 
     #[test]
-    fn the_oldest_gives_way() {
+    fn the_oldest_is_evicted() {
         let failures = Failures::default();
         for table in 0..ENTRIES as i32 + 1 {
             failures.note(7, table, 10 + i64::from(table), "53100", "disk full");
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn who_reads_while_others_write_reads_what_one_wrote() {
+    fn a_concurrent_read_returns_what_one_writer_wrote() {
         let failures = Failures::default();
         let texts = ["a".repeat(100), "b".repeat(50)];
         std::thread::scope(|scope| {
@@ -231,7 +231,7 @@ mod tests {
                 }
             });
         });
-        // Two may each have claimed an entry at the start.
+        // Both writers may have acquired an entry of their own at the start.
         assert!(!failures.of(7).is_empty());
     }
 }

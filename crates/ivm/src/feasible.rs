@@ -5,11 +5,11 @@
 //! joins, too.
 
 use crate::catalog::{ColumnType, Equality};
-use crate::error::{Error, Result};
-use crate::keys;
+use crate::error::Result;
 use crate::nodes::Cut;
 use crate::plan::{ColId, Plan};
 use crate::types::Types;
+use crate::{keys, refuse};
 
 /// Whether the server can group by columns of these types at once.
 pub fn group_together<'a>(types: impl Iterator<Item = &'a ColumnType> + Clone) -> bool {
@@ -28,11 +28,7 @@ pub fn check_groups(plan: &Plan, types: &Types) -> Result<()> {
     };
     let keys = keys.into_iter().map(|id| types.get(id)).collect::<Result<Vec<_>>>()?;
     if !group_together(keys.into_iter()) {
-        return Err(Error::unsupported(
-            "keys of types that can only be sorted together with others that can only be hashed",
-            "PostgreSQL cannot group by both together, which a delta requires",
-            "Cast one of them to text where it is compared or grouped by.",
-        ));
+        return Err(refuse::mixed_group_types());
     }
     plan.inputs().into_iter().try_for_each(|input| check_groups(input, types))
 }
@@ -45,11 +41,7 @@ fn compared(conditions: &[crate::plan::Expr]) -> Vec<ColId> {
 pub fn check_stored(nodes: &[Cut]) -> Result<()> {
     let internal = nodes.iter().rev().skip(1).flat_map(|node| &node.columns);
     match internal.into_iter().any(|column| matches!(column.ty.base.as_str(), "record" | "record[]")) {
-        true => Err(Error::unsupported(
-            "a row without a named type that must be stored",
-            "an internal table holds it, and PostgreSQL stores rows of named types only",
-            "Cast it to a composite type, or group by its columns.",
-        )),
+        true => Err(refuse::unnamed_row_type()),
         false => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! What a stream table has seen: a snapshot of the database, and of one unfinished transaction a prefix.
+//! The changes that a stream table has seen: a snapshot of the database, and a prefix of one unfinished transaction.
 //!
 //! **Law:** a change written by transaction `xid` as its `seq`-th is seen iff the snapshot sees `xid`, or
 //! `xid` is the transaction that took the snapshot and `seq` is in the prefix it had written by then.
@@ -20,7 +20,7 @@ pub struct Frontier {
 }
 
 impl Frontier {
-    /// Everything below `xmax` is seen except `xip`.
+    /// The frontier that sees every transaction below `xmax` except `xip`.
     pub fn new(xmax: u64, mut xip: Vec<u64>) -> Frontier {
         xip.retain(|xid| *xid < xmax);
         xip.sort_unstable();
@@ -29,6 +29,9 @@ impl Frontier {
     }
 
     /// Reads the text form of a `pg_snapshot`: `xmin:xmax:xip,…`.
+    ///
+    /// # Errors
+    /// `Catalog` for any other text.
     pub fn parse(text: &str) -> Result<Frontier> {
         let bad = || Error::Catalog(format!("not a snapshot: \"{text}\""));
         let number = |part: &str| part.parse::<u64>().map_err(|_| bad());

@@ -12,7 +12,6 @@ pub mod compile;
 pub mod dag;
 pub mod delta;
 pub mod error;
-pub mod eval;
 pub mod explain;
 pub mod expr;
 pub mod failures;
@@ -21,12 +20,12 @@ pub mod frontier;
 pub mod identity;
 pub mod keys;
 pub mod lookup;
-pub mod memory;
 pub mod moments;
 pub mod nodes;
 mod operands;
 pub mod plan;
 pub mod recursion;
+pub mod refuse;
 pub mod render;
 pub mod rewrite;
 pub mod schedule;
@@ -34,9 +33,8 @@ pub mod sql;
 pub mod target;
 pub mod types;
 pub mod view;
-pub mod zset;
 
-#[cfg(test)]
-mod testing;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use error::{Error, Result};

@@ -260,8 +260,8 @@ fn text(key: Expr, columns: &[(Column, crate::sql::ident::Ident)]) -> Result<Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::MemoryCatalog;
     use crate::sql::ident::QName;
+    use crate::testing::memory::MemoryCatalog;
     use crate::{canon, compile};
 
     fn table(name: &str) -> QName {

@@ -12,6 +12,7 @@ use crate::sql::ident::{Ident, QName};
 
 mod columns;
 mod formed;
+mod walk;
 
 pub use columns::{equality, reads, replaced};
 
@@ -19,7 +20,7 @@ pub use columns::{equality, reads, replaced};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ColId(pub u32);
 
-/// A column: its id and the name a reader knows it by. Names need not be unique, ids are.
+/// A column: its id, which is unique, and its name, which need not be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Column {
     pub id: ColId,
@@ -50,7 +51,7 @@ pub enum Plan {
     Fixpoint(Box<Fixpoint>),
 }
 
-/// What a scan reads.
+/// The relation of a scan.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Relation {
     /// A table of the user, or another stream table.
@@ -65,7 +66,7 @@ pub enum Relation {
     Step(Ident),
     /// The rows of the fixpoint with this number, inside of its own step.
     Recursion(u32),
-    /// What time it is: one row, described in `clock`.
+    /// The clock: one row, described in `clock`.
     Clock,
 }
 
@@ -217,7 +218,7 @@ pub struct Unnest {
     pub outer: bool,
 }
 
-/// μ: the rows of `base` and, again and again, those that `step` makes of the ones found last.
+/// μ: the rows of `base` and, round by round, those that `step` makes of the rows of the round before.
 ///
 /// Each column is fed by one of `base` and one of `step`, at the same place. Inside of `step` a scan of
 /// [`Relation::Recursion`] reads the rows, by the columns' names, made unique.
@@ -231,7 +232,7 @@ pub struct Fixpoint {
     pub all: bool,
 }
 
-/// Gives out column ids. One per view, so that ids never meet again.
+/// Allocates column ids, one allocator per view, so that they are unique in it.
 #[derive(Clone, Debug, Default)]
 pub struct Ids(u32);
 
@@ -251,31 +252,15 @@ impl Ids {
 impl Plan {
     /// The output columns, in order.
     pub fn columns(&self) -> Vec<Column> {
+        let listed = self.listed().into_iter().cloned();
         match self {
-            Plan::Scan(scan) => scan.columns.iter().map(|(column, _)| column.clone()).collect(),
-            Plan::Values(values) => values.columns.clone(),
-            Plan::Filter(filter) => filter.input.columns(),
-            Plan::Project(project) => project.columns.iter().map(|(column, _)| column.clone()).collect(),
-            Plan::Join(join) => join.inputs.iter().flat_map(Plan::columns).collect(),
-            Plan::Outer(outer) => [outer.left.columns(), outer.right.columns()].concat(),
-            Plan::UnionAll(union) => union.columns.clone(),
-            Plan::Aggregate(aggregate) => {
-                let calls = aggregate.calls.iter().map(|call| call.column.clone());
-                aggregate.keys.iter().cloned().chain(calls).collect()
+            Plan::Filter(_) | Plan::Distinct(_) | Plan::TopK(_) | Plan::Join(_) | Plan::Outer(_) => {
+                self.inputs().into_iter().flat_map(Plan::columns).collect()
             }
-            Plan::Distinct(distinct) => distinct.input.columns(),
             Plan::Semi(semi) => semi.left.columns(),
-            Plan::Window(window) => {
-                let calls = window.calls.iter().map(|(column, _)| column.clone());
-                window.input.columns().into_iter().chain(calls).collect()
-            }
-            Plan::TopK(top) => top.input.columns(),
-            Plan::Expand(expand) => expand.columns.iter().map(|(column, _)| column.clone()).collect(),
-            Plan::Unnest(unnest) => {
-                let returned = unnest.columns.iter().map(|(column, _)| column.clone());
-                unnest.input.columns().into_iter().chain(returned).collect()
-            }
-            Plan::Fixpoint(fixpoint) => fixpoint.columns.clone(),
+            Plan::Window(window) => window.input.columns().into_iter().chain(listed).collect(),
+            Plan::Unnest(unnest) => unnest.input.columns().into_iter().chain(listed).collect(),
+            _ => listed.collect(),
         }
     }
 
@@ -287,99 +272,6 @@ impl Plan {
     /// The output columns, passed through a projection.
     pub fn pass(&self) -> Vec<(Column, Expr)> {
         self.columns().iter().map(Column::pass).collect()
-    }
-
-    /// The inputs, left to right.
-    pub fn inputs(&self) -> Vec<&Plan> {
-        match self {
-            Plan::Scan(_) | Plan::Values(_) => vec![],
-            Plan::Filter(filter) => vec![&filter.input],
-            Plan::Project(project) => vec![&project.input],
-            Plan::Join(join) => join.inputs.iter().collect(),
-            Plan::Outer(outer) => vec![&outer.left, &outer.right],
-            Plan::UnionAll(union) => union.inputs.iter().map(|(input, _)| input).collect(),
-            Plan::Aggregate(aggregate) => vec![&aggregate.input],
-            Plan::Distinct(distinct) => vec![&distinct.input],
-            Plan::Semi(semi) => vec![&semi.left, &semi.right],
-            Plan::Window(window) => vec![&window.input],
-            Plan::TopK(top) => vec![&top.input],
-            Plan::Expand(expand) => vec![&expand.input],
-            Plan::Unnest(unnest) => vec![&unnest.input],
-            Plan::Fixpoint(fixpoint) => vec![&fixpoint.base.0, &fixpoint.step.0],
-        }
-    }
-
-    /// The same operator over other inputs, each made from the one it replaces, left to right.
-    pub fn try_map_inputs<E>(self, f: &mut impl FnMut(Plan) -> Result<Plan, E>) -> Result<Plan, E> {
-        Ok(match self {
-            Plan::Scan(_) | Plan::Values(_) => self,
-            Plan::Filter(x) => Plan::Filter(Box::new(Filter { input: f(x.input)?, ..*x })),
-            Plan::Project(x) => Plan::Project(Box::new(Project { input: f(x.input)?, ..*x })),
-            Plan::Join(x) => {
-                let inputs = x.inputs.into_iter().map(f).collect::<Result<_, E>>()?;
-                Plan::Join(Box::new(Join { inputs, ..*x }))
-            }
-            Plan::Outer(x) => Plan::Outer(Box::new(Outer { left: f(x.left)?, right: f(x.right)?, ..*x })),
-            Plan::Semi(x) => Plan::Semi(Box::new(Semi { left: f(x.left)?, right: f(x.right)?, ..*x })),
-            Plan::UnionAll(x) => {
-                let inputs = x.inputs.into_iter().map(|(input, ids)| Ok((f(input)?, ids)));
-                Plan::UnionAll(UnionAll { columns: x.columns, inputs: inputs.collect::<Result<_, E>>()? })
-            }
-            Plan::Aggregate(x) => Plan::Aggregate(Box::new(Aggregate { input: f(x.input)?, ..*x })),
-            Plan::Distinct(x) => Plan::Distinct(Box::new(Distinct { input: f(x.input)? })),
-            Plan::Window(x) => Plan::Window(Box::new(Window { input: f(x.input)?, ..*x })),
-            Plan::TopK(x) => Plan::TopK(Box::new(TopK { input: f(x.input)?, ..*x })),
-            Plan::Expand(x) => Plan::Expand(Box::new(Expand { input: f(x.input)?, ..*x })),
-            Plan::Unnest(x) => Plan::Unnest(Box::new(Unnest { input: f(x.input)?, ..*x })),
-            Plan::Fixpoint(x) => {
-                let Fixpoint { base, step, .. } = *x;
-                let (base, step) = ((f(base.0)?, base.1), (f(step.0)?, step.1));
-                Plan::Fixpoint(Box::new(Fixpoint { base, step, ..*x }))
-            }
-        })
-    }
-
-    /// As [`Plan::try_map_inputs`], where nothing can go wrong.
-    pub fn map_inputs(self, f: &mut impl FnMut(Plan) -> Plan) -> Plan {
-        let Ok(plan) = self.try_map_inputs(&mut |input| Ok::<Plan, std::convert::Infallible>(f(input)));
-        plan
-    }
-
-    /// The expressions of this operator, in reading order, without those of its inputs.
-    pub fn expressions(&self) -> Vec<&Expr> {
-        match self {
-            Plan::Scan(_) | Plan::UnionAll(_) | Plan::Distinct(_) | Plan::Fixpoint(_) => vec![],
-            Plan::Values(values) => values.rows.iter().flatten().collect(),
-            Plan::Filter(filter) => vec![&filter.predicate],
-            Plan::Project(project) => project.columns.iter().map(|(_, e)| e).collect(),
-            Plan::Join(join) => join.predicates.iter().collect(),
-            Plan::Outer(outer) => vec![&outer.on],
-            Plan::Semi(semi) => vec![&semi.on],
-            Plan::Aggregate(aggregate) => {
-                let orders = aggregate.calls.iter().flat_map(|call| call.order_by.iter().chain(&call.within_group));
-                orders.map(|order| &order.expr).collect()
-            }
-            Plan::Window(window) => window.calls.iter().map(|(_, e)| e).collect(),
-            Plan::TopK(top) => top.order.iter().map(|order| &order.expr).chain(&top.limit).chain(&top.offset).collect(),
-            Plan::Expand(expand) => expand.columns.iter().map(|(_, e)| e).collect(),
-            Plan::Unnest(unnest) => vec![&unnest.call],
-        }
-    }
-
-    /// Calls `f` for every scan, left to right.
-    pub fn scans<'a>(&'a self, f: &mut impl FnMut(&'a Scan)) {
-        match self {
-            Plan::Scan(scan) => f(scan),
-            other => other.inputs().into_iter().for_each(|input| input.scans(f)),
-        }
-    }
-
-    /// Whether a scan of the plan or of a subquery in its expressions reads this relation.
-    pub fn reads(&self, relation: &Relation) -> bool {
-        let subqueries = || self.expressions().into_iter().flat_map(|e| e.subqueries());
-        matches!(self, Plan::Scan(scan) if scan.relation == *relation)
-            || self.inputs().into_iter().any(|input| input.reads(relation))
-            || subqueries().any(|query| query.reads(relation))
     }
 
     pub fn filter(self, predicate: Expr) -> Plan {

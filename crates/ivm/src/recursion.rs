@@ -7,9 +7,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::bind::refuse;
 use crate::error::Result;
 use crate::plan::{ColId, Expr, Fixpoint, Plan, Relation, Scan, equality};
+use crate::refuse;
 use crate::render::unique;
 use crate::sql::ident::Ident;
 

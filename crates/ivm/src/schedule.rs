@@ -1,16 +1,18 @@
-//! When a stream table is due: what a schedule's text means, and the scheduler as a pure step function.
+//! When a stream table is due: the schedules, and the scheduler as a pure step function.
 //!
-//! A duration is a *freshness target*: a change that is committed at `t` is visible by `t + target`. A cron
-//! expression says when to look, and then only if something changed. Time is a plain number, microseconds
-//! since the Unix epoch; nothing here reads a clock.
+//! A duration is a *freshness target*: a change that is committed at `t` is visible by `t + target`. A cron expression says
+//! when to refresh, if a source changed. Time is a plain number, microseconds since the Unix epoch; nothing here reads a
+//! clock.
 
 mod cron;
 mod step;
+mod table;
 #[cfg(test)]
 mod tests;
 
 pub use cron::{Cron, Zone};
-pub use step::{Actions, Event, Hands, Outcome, State, Table};
+pub use step::{Actions, Event, State, Workers};
+pub use table::{Outcome, Table};
 
 use crate::error::{Error, Result};
 
@@ -20,7 +22,7 @@ pub type Micros = i64;
 const MILLISECOND: Micros = 1_000;
 const SECOND: Micros = 1_000 * MILLISECOND;
 
-/// How many digits a number in a duration may have: more cannot be meant.
+/// How many digits a number in a duration may have.
 const MAX_DIGITS: usize = 9;
 
 const UNITS: [(&str, Micros); 6] = [
@@ -35,16 +37,19 @@ const UNITS: [(&str, Micros); 6] = [
 /// A schedule as the user gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Schedule {
-    /// A freshness target; zero means as soon as a commit lands.
+    /// A freshness target in microseconds; zero is at once after a commit.
     Every(Micros),
-    /// At these times, if something changed.
+    /// At these times, if a source changed.
     Cron(Cron),
-    /// As fresh as the tightest consumer wants it.
+    /// The tightest schedule of its consumers.
     Calculated,
 }
 
 impl Schedule {
-    /// Reads `'0s'`, `'500ms'`, `'1h30m'`, five or six cron fields, `'@hourly'` and its kin, or `'calculated'`.
+    /// Reads `'0s'`, `'500ms'`, `'1h30m'`, five or six cron fields, `'@hourly'` and the like, or `'calculated'`.
+    ///
+    /// # Errors
+    /// [`Error::Schedule`] with what is wrong with the text.
     pub fn parse(text: &str) -> Result<Schedule> {
         let trimmed = text.trim();
         let parsed = match trimmed {
@@ -58,19 +63,22 @@ impl Schedule {
         parsed.map_err(|reason| Error::Schedule { text: text.to_owned(), reason })
     }
 
-    /// Reads a schedule that stands for itself: anything but `'calculated'`.
+    /// Reads a default schedule: any but `'calculated'`.
+    ///
+    /// # Errors
+    /// As for [`Schedule::parse`].
     pub fn parse_default(text: &str) -> Result<Schedule> {
         match Schedule::parse(text)? {
             Schedule::Calculated => Err(Error::Schedule {
                 text: text.to_owned(),
-                reason: "the default is what \"calculated\" stands for where nobody reads the stream table".to_owned(),
+                reason: "the default is the schedule of \"calculated\" stream tables that no other reads".to_owned(),
             }),
             schedule => Ok(schedule),
         }
     }
 
-    /// When a refresh that takes about `needed` has to start so that a change seen at `since` is visible in
-    /// time. `None`: never by itself.
+    /// When a refresh that takes about `needed` microseconds has to start so that a change known since `since` is visible in
+    /// time; `None` for no time of its own.
     pub fn start(&self, since: Micros, needed: Micros, zone: &dyn Zone) -> Option<Micros> {
         match self {
             Schedule::Every(target) => Some(since.saturating_add((target - needed).max(0))),
@@ -79,9 +87,9 @@ impl Schedule {
         }
     }
 
-    /// When to look what time has done since it was last looked at, at `since`: as often as a change should be
-    /// visible, but not more often than every second. `None`: never by itself.
-    fn tick(&self, since: Micros, zone: &dyn Zone) -> Option<Micros> {
+    /// When to refresh a table though no change is known, after the refresh at `since`: as often as its target says, but at
+    /// most once a second; `None` for no time of its own.
+    fn next_poll(&self, since: Micros, zone: &dyn Zone) -> Option<Micros> {
         match self {
             Schedule::Every(target) => Some(since.saturating_add((*target).max(SECOND))),
             other => other.start(since, 0, zone),

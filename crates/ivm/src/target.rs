@@ -1,8 +1,8 @@
-//! How fresh a stream table is to be kept.
+//! The schedules and the freshness target of each stream table.
 //!
-//! **Law:** a table goes by its own schedule; `'calculated'` stands for those of all that reads it, directly or through
-//! others, where what is calculated itself and read by nobody counts with the default. A duration promises itself and a
-//! cron expression nothing; several promise the least.
+//! **Law:** a table has its own schedule; a `'calculated'` table has those of all tables that read it, directly or through
+//! others, and the default for each of these that is calculated and has no consumer. Its target is the least duration
+//! among its schedules; a cron expression gives none.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::dag::Dag;
 use crate::error::Result;
 use crate::schedule::{Micros, Schedule};
 
-/// A stream table by its schedule and the stream tables that it reads.
+/// A stream table with its schedule and the stream tables that it reads.
 #[derive(Clone, Debug)]
 pub struct Scheduled<K> {
     pub table: K,
@@ -18,13 +18,13 @@ pub struct Scheduled<K> {
     pub reads: Vec<K>,
 }
 
-/// The schedules that each table goes by. `graph` holds all of them.
+/// The schedules of each table. `graph` holds all tables.
 pub fn schedules<K: Clone + Ord + ToString>(
     graph: &Dag<K>,
     own: &BTreeMap<K, &Schedule>,
     default: &Schedule,
 ) -> BTreeMap<K, Vec<Schedule>> {
-    let meant = |table: &K| match own.get(table)? {
+    let effective = |table: &K| match own.get(table)? {
         Schedule::Calculated if graph.readers(table).is_empty() => Some(default),
         Schedule::Calculated => None,
         schedule => Some(*schedule),
@@ -33,7 +33,7 @@ pub fn schedules<K: Clone + Ord + ToString>(
         let mut found = vec![];
         match schedule {
             Schedule::Calculated => {
-                for schedule in graph.downstream(&[table.clone()].into()).iter().filter_map(meant) {
+                for schedule in graph.downstream(&[table.clone()].into()).iter().filter_map(effective) {
                     if !found.contains(schedule) {
                         found.push(schedule.clone());
                     }
@@ -47,6 +47,9 @@ pub fn schedules<K: Clone + Ord + ToString>(
 }
 
 /// The freshness target of each table that has one, in microseconds.
+///
+/// # Errors
+/// `Cycle` where the tables read each other.
 pub fn targets<K: Clone + Ord + ToString>(tables: &[Scheduled<K>], default: &Schedule) -> Result<BTreeMap<K, Micros>> {
     let mut graph = Dag::default();
     for scheduled in tables {
@@ -69,7 +72,7 @@ mod tests {
     use super::*;
 
     /// Targets in milliseconds of tables given as name, schedule and what they read.
-    fn promised(tables: &[(&'static str, &str, &[&'static str])], default: &str) -> Vec<(&'static str, i64)> {
+    fn shown_targets(tables: &[(&'static str, &str, &[&'static str])], default: &str) -> Vec<(&'static str, i64)> {
         let tables: Vec<_> = tables
             .iter()
             .map(|(table, schedule, reads)| Scheduled {
@@ -83,15 +86,15 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_promises_itself_whoever_reads_it() {
+    fn a_duration_is_the_target_whatever_reads_it() {
         assert_eq!(
-            promised(&[("a", "5s", &[]), ("b", "1s", &["a"]), ("c", "@hourly", &["b"])], "1s"),
+            shown_targets(&[("a", "5s", &[]), ("b", "1s", &["a"]), ("c", "@hourly", &["b"])], "1s"),
             [("a", 5000), ("b", 1000)]
         );
     }
 
     #[test]
-    fn calculated_promises_the_least_of_all_that_reads_it() {
+    fn a_calculated_target_is_the_least_of_its_consumers() {
         let tables: [(_, _, &[&'static str]); 5] = [
             ("a", "calculated", &[]),
             ("b", "calculated", &["a"]),
@@ -99,15 +102,15 @@ mod tests {
             ("d", "2s", &["b"]),
             ("e", "@hourly", &["a"]),
         ];
-        assert_eq!(promised(&tables, "1s"), [("a", 2000), ("b", 2000), ("c", 5000), ("d", 2000)]);
+        assert_eq!(shown_targets(&tables, "1s"), [("a", 2000), ("b", 2000), ("c", 5000), ("d", 2000)]);
     }
 
     #[test]
-    fn the_default_counts_where_nobody_reads_a_calculated_table() {
+    fn a_calculated_table_without_consumers_has_the_default() {
         let tables: [(_, _, &[&'static str]); 3] =
             [("a", "calculated", &[]), ("b", "1m", &["a"]), ("c", "calculated", &["a"])];
-        assert_eq!(promised(&tables, "3s"), [("a", 3000), ("b", 60_000), ("c", 3000)]);
-        assert_eq!(promised(&tables, "@daily"), [("a", 60_000), ("b", 60_000)]);
-        assert_eq!(promised(&[("a", "calculated", &[]), ("b", "@daily", &["a"])], "1s"), []);
+        assert_eq!(shown_targets(&tables, "3s"), [("a", 3000), ("b", 60_000), ("c", 3000)]);
+        assert_eq!(shown_targets(&tables, "@daily"), [("a", 60_000), ("b", 60_000)]);
+        assert_eq!(shown_targets(&[("a", "calculated", &[]), ("b", "@daily", &["a"])], "1s"), []);
     }
 }

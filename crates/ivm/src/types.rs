@@ -1,6 +1,6 @@
 //! The type of every column of a plan: those of scans from the catalog, those of computed columns from
-//! PostgreSQL's own analysis of the query that the operator renders to. What a subquery reads of the queries around it
-//! must be known before: a NULL of its type stands for it.
+//! PostgreSQL's own analysis of the query that the operator renders to. The types of the outer columns that a subquery
+//! reads must be known before: a NULL of its type stands for each.
 
 use std::collections::BTreeMap;
 
@@ -17,20 +17,23 @@ use crate::{recursion, render};
 #[derive(Clone, Debug, Default)]
 pub struct Types {
     columns: BTreeMap<ColId, ColumnType>,
-    /// The row types of recursions, whose scans no catalog knows.
+    /// The row types of recursions, which no catalog has.
     recursions: BTreeMap<u32, Vec<(Ident, ColumnType)>>,
 }
 
 impl Types {
     /// The types of every column of every operator of a plan.
+    ///
+    /// # Errors
+    /// `Catalog` for a relation or expression that the catalog does not know.
     pub fn of(plan: &Plan, catalog: &dyn Catalog, names: &dyn Fn(&Relation) -> QName) -> Result<Types> {
         let mut types = Types::default();
         types.extend(plan, catalog, names)?;
         Ok(types)
     }
 
-    /// Adds the columns of another plan; columns that are known keep their type, so that a scan of a
-    /// relation that does not exist yet needs nothing of the catalog.
+    /// Adds the columns of another plan. Columns that are known keep their type, so that a scan of a relation that does not
+    /// exist yet needs no catalog.
     pub fn extend(&mut self, plan: &Plan, catalog: &dyn Catalog, names: &dyn Fn(&Relation) -> QName) -> Result<()> {
         if let Plan::Fixpoint(fixpoint) = plan {
             return self.extend_fixpoint(fixpoint, catalog, names);
@@ -73,7 +76,7 @@ impl Types {
         self.columns.insert(id, ty);
     }
 
-    /// Says what a scan of a recursion reads, before its step is looked at.
+    /// Adds the columns that a scan of a recursion reads, before its step.
     pub fn declare(&mut self, number: u32, columns: Vec<(Ident, ColumnType)>) {
         self.recursions.insert(number, columns);
     }
@@ -147,7 +150,7 @@ impl Types {
         query
     }
 
-    /// Asks for the types of all output columns unless they are known.
+    /// Loads the types of all output columns from the catalog unless they are known.
     fn describe(&mut self, plan: &Plan, catalog: &dyn Catalog, names: &dyn Fn(&Relation) -> QName) -> Result<()> {
         let columns = plan.columns();
         if let Plan::Project(project) = plan {
@@ -178,7 +181,7 @@ impl Types {
 fn nulls(name: Ident, columns: &[(Ident, ColumnType)]) -> Cte {
     let items = columns.iter().map(|(name, ty)| Item::named(typed_null(ty), name.as_str()));
     let query = Query::select(Select { items: items.collect(), ..Select::default() });
-    Cte { name, columns: vec![], materialized: None, query, comment: None }
+    Cte { name, columns: vec![], materialized: None, query }
 }
 
 /// NULL as a value of this type.
@@ -190,7 +193,7 @@ pub fn typed_null<C, Q>(ty: &ColumnType) -> Generic<C, Q> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{self, arb_plan, catalog};
+    use crate::testing::random::{self, arb_plan, catalog};
     use proptest::prelude::*;
 
     fn names(relation: &Relation) -> QName {
@@ -201,7 +204,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(testing::cases(200))]
+        #![proptest_config(random::cases(200))]
 
         #[test]
         fn law_every_column_has_a_type(plan in arb_plan(3)) {

@@ -6,9 +6,9 @@
 
 use std::path::{Path, PathBuf};
 
-use ivm::memory::MemoryCatalog;
 use ivm::plan::Relation;
 use ivm::sql::ident::QName;
+use ivm::testing::memory::MemoryCatalog;
 use ivm::view::{Mask, View};
 use ivm::{apply, canon, compile, delta, explain};
 

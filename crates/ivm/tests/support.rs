@@ -7,8 +7,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use ivm::error::Error;
-use ivm::memory::MemoryCatalog;
 use ivm::sql::ident::QName;
+use ivm::testing::memory::MemoryCatalog;
 use ivm::{canon, compile};
 
 /// What is maintained incrementally: the construct, and a query as PostgreSQL prints it.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use ivm::eval::{Table, Tables, Value, eval};
-use ivm::memory::MemoryCatalog;
 use ivm::plan::Relation;
 use ivm::sql::ident::{Ident, QName};
+use ivm::testing::eval::{Table, Tables, eval};
+use ivm::testing::memory::MemoryCatalog;
+use ivm::testing::value::{Row, Value};
+use ivm::testing::zset::Zset;
 use ivm::view::{DELTA, Mask, View};
-use ivm::zset::{Row, Zset};
 use ivm::{canon, compile, delta, explain};
 
 /// The rows of a source before and after the change.

@@ -64,9 +64,8 @@ fn at_places(node: &Node, from: Vec<From>, filter: Option<Expr>) -> Statement {
     Statement::Delete {
         table: node.table.clone(),
         alias: Ident::new("t"),
-        using: vec![From::derived(Query::select(chosen), "v")],
+        using: From::derived(Query::select(chosen), "v"),
         filter: Expr::equals(col("t", "ctid"), col("v", "place")),
-        with: None,
     }
 }
 

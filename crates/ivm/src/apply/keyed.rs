@@ -6,7 +6,7 @@
 
 use crate::catalog::Equality;
 use crate::identity;
-use crate::sql::ast::{Action, Arm, Expr, Merge, Statement};
+use crate::sql::ast::{Expr, Statement};
 use crate::sql::ident::Ident;
 use crate::view::{DELETES, Identity, Node, NodeColumn, UPDATES};
 
@@ -25,19 +25,13 @@ pub fn update(node: &Node) -> Option<Statement> {
     if changes.is_empty() {
         return None;
     }
-    Some(Statement::Merge(Box::new(Merge {
-        with: None,
-        table: node.table.clone(),
-        alias: Ident::new("t"),
-        source: part(UPDATES),
-        on: same(node),
-        arms: vec![Arm { matched: true, condition: None, action: Action::Update(changes) }],
-    })))
+    let (table, alias) = (node.table.clone(), Ident::new("t"));
+    Some(Statement::Update { table, alias, source: part(UPDATES), on: same(node), changes })
 }
 
 pub fn delete(node: &Node) -> Statement {
-    let (table, using) = (node.table.clone(), vec![part(DELETES)]);
-    Statement::Delete { table, alias: Ident::new("t"), using, filter: same(node), with: None }
+    let (table, using) = (node.table.clone(), part(DELETES));
+    Statement::Delete { table, alias: Ident::new("t"), using, filter: same(node) }
 }
 
 /// A row of the table and one of the delta have the same key.

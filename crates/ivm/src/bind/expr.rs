@@ -3,30 +3,31 @@
 use std::ops::ControlFlow;
 
 use super::scope::{Context, Place};
-use super::{Binder, refuse, temporal};
+use super::{Binder, temporal};
 use crate::catalog::FunctionKind;
 use crate::error::Result;
 use crate::expr::{Expr as Generic, Mapper, Step};
 use crate::plan::{ColId, Expr, Plan};
+use crate::refuse;
 use crate::sql::ast::{self, Name, Query};
 use crate::sql::ident::Ident;
 
 impl Binder<'_> {
     pub fn expr(&mut self, e: &ast::Expr, place: &Place) -> Result<Expr> {
-        e.clone().map_with(&mut Names { binder: self, place, timed: false })
+        e.clone().map_with(&mut Names { binder: self, place, on_clock: false })
     }
 
-    /// A condition, which may compare columns with the clock: it goes to `temporal::filter`.
+    /// A condition, which may compare columns with the clock, for `temporal::filter`.
     pub fn predicate(&mut self, e: &ast::Expr, place: &Place) -> Result<Expr> {
-        e.clone().map_with(&mut Names { binder: self, place, timed: true })
+        e.clone().map_with(&mut Names { binder: self, place, on_clock: true })
     }
 }
 
 struct Names<'a, 'b> {
     binder: &'a mut Binder<'b>,
     place: &'a Place<'a>,
-    /// Readings of the clock stay as they are.
-    timed: bool,
+    /// Whether calls of clock functions are allowed; they stay as they are.
+    on_clock: bool,
 }
 
 impl Mapper<Name, Query> for Names<'_, '_> {
@@ -47,7 +48,7 @@ impl Mapper<Name, Query> for Names<'_, '_> {
 
     fn node(&mut self, e: ast::Expr) -> Result<Step<Name, Query, ColId, Plan>> {
         if let Some(spelled) = temporal::reading(&e) {
-            return if self.timed { Ok(ControlFlow::Continue(e)) } else { Err(refuse::clock(&spelled)) };
+            return if self.on_clock { Ok(ControlFlow::Continue(e)) } else { Err(refuse::clock(&spelled)) };
         }
         match &e {
             Generic::ArrayOf(_) => Err(refuse::array_of_query()),

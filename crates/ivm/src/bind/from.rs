@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::arrival::{Arrival, Rows};
+use super::row_order::{RowOrder, Rows};
 use super::scope::{Context, Found, Place, Scope};
 use super::using::Merged;
-use super::{Binder, refuse, temporal};
+use super::{Binder, temporal};
 use crate::error::{Error, Result};
 use crate::plan::{ColId, Column, Expr, Plan, Relation, Scan, Unnest, Values, replaced};
+use crate::refuse;
 use crate::rewrite::unnest::lateral;
 use crate::sql::ast::{self, Alias, Cte, From, JoinKind, JoinOn};
 use crate::sql::ident::{Ident, QName};
@@ -20,14 +21,14 @@ impl Binder<'_> {
         for item in items {
             product = Some(match product {
                 None => self.from(item, context)?,
-                Some(left) => self.beside(left, item, context)?,
+                Some(left) => self.product_with(left, item, context)?,
             });
         }
         Ok(product.unwrap_or((Plan::Values(Values { columns: vec![], rows: vec![vec![]] }), Scope::default())))
     }
 
-    /// An item to the right of others, which it can refer to if it is LATERAL.
-    fn beside(&mut self, (left, scope): (Plan, Scope), item: &From, context: Context) -> Result<(Plan, Scope)> {
+    /// The product with an item to the right, which can refer to those on its left if it is LATERAL.
+    fn product_with(&mut self, (left, scope): (Plan, Scope), item: &From, context: Context) -> Result<(Plan, Scope)> {
         let place = Place { scope: &scope, context };
         let (right, own) = self.from(item, Context::at(&place))?;
         let plan = match right.free().is_disjoint(&ids(&left)) {
@@ -45,9 +46,9 @@ impl Binder<'_> {
                 None => self.table(name, alias.as_ref()),
             },
             From::Derived { query, alias, .. } => {
-                let Rows { plan, shown, arrival } = self.arriving(query, context)?;
+                let Rows { plan, shown, row_order } = self.ordered(query, context)?;
                 let columns = named_columns(&plan).into_iter().take(shown).collect();
-                Ok((plan, named(columns, Some(alias), &alias.name)?.arriving(arrival)))
+                Ok((plan, named(columns, Some(alias), &alias.name)?.with_row_order(row_order)))
             }
             From::Function { call, alias: Some(alias), ordinality, lateral: _ } => {
                 self.returned(call, alias, *ordinality, context)
@@ -63,7 +64,7 @@ impl Binder<'_> {
                     None => Ok((plan, scope)),
                     Some(alias) => {
                         let named = named(scope.columns(using)?, Some(alias), &alias.name)?;
-                        Ok((plan, named.arriving(scope.arrival)))
+                        Ok((plan, named.with_row_order(scope.row_order)))
                     }
                 }
             }
@@ -96,13 +97,13 @@ impl Binder<'_> {
     }
 
     fn cte(&mut self, cte: &Cte, context: Context, alias: Option<&Alias>) -> Result<(Plan, Scope)> {
-        let Rows { plan, shown, arrival } = match context.ctes.recursive {
-            true => Rows::new(self.recursive(cte, context)?, Arrival::Any),
-            false => self.arriving(&cte.query, context)?,
+        let Rows { plan, shown, row_order } = match context.ctes.recursive {
+            true => Rows::new(self.recursive(cte, context)?, RowOrder::Any),
+            false => self.ordered(&cte.query, context)?,
         };
         let columns = named_columns(&plan).into_iter().take(shown).collect();
         let columns = renamed(columns, cte.columns.iter())?;
-        Ok((plan, named(columns, alias, &cte.name)?.arriving(arrival)))
+        Ok((plan, named(columns, alias, &cte.name)?.with_row_order(row_order)))
     }
 
     fn lateral(&mut self, left: Plan, right: Plan, on: Option<Expr>) -> Result<Plan> {
@@ -120,8 +121,8 @@ impl Binder<'_> {
         let place = Place { scope: &scope, context };
         let (right, own) = self.from(right, Context::at(&place))?;
         let (on, merged) = self.condition((&left, &scope), (&right, &own), on, context)?;
-        let (timed, on): (Vec<Expr>, Vec<Expr>) = on.into_iter().partition(temporal::reads_clock);
-        let ((left, right), timed) = self.timed_side(kind, (left, right), timed)?;
+        let (on_clock, on): (Vec<Expr>, Vec<Expr>) = on.into_iter().partition(temporal::reads_clock);
+        let ((left, right), on_clock) = self.push_clock_conditions(kind, (left, right), on_clock)?;
         let dependent = !right.free().is_disjoint(&ids(&left));
         let scope = scope.and(own);
         let plan = match kind {
@@ -138,26 +139,26 @@ impl Binder<'_> {
             }
             JoinKind::Full => return self.full_join(left, right, on, scope, merged),
         };
-        let plan = if timed.is_empty() { plan } else { temporal::filter(plan, Expr::all(timed), self.ids)? };
+        let plan = if on_clock.is_empty() { plan } else { temporal::filter(plan, Expr::all(on_clock), self.ids)? };
         Ok(self.with_merged(plan, scope, merged.into_iter().map(|merged| merged.shown(kind)).collect()))
     }
 
-    /// What compares the clock in the condition of an outer join must be about the side that may have no match: it
-    /// says which of its rows there are to match. What is left is for the rows of the join.
-    fn timed_side(
+    /// Conditions on the clock, pushed to the side of an outer join that may have no match: there they say which rows can
+    /// match. Those that remain are conditions on the rows of the join.
+    fn push_clock_conditions(
         &mut self,
         kind: JoinKind,
         (left, right): (Plan, Plan),
-        timed: Vec<Expr>,
+        on_clock: Vec<Expr>,
     ) -> Result<((Plan, Plan), Vec<Expr>)> {
-        if timed.is_empty() {
-            return Ok(((left, right), timed));
+        if on_clock.is_empty() {
+            return Ok(((left, right), on_clock));
         }
         Ok(match kind {
-            JoinKind::Inner | JoinKind::Cross => ((left, right), timed),
-            JoinKind::Left => ((left, temporal::filter(right, Expr::all(timed), self.ids)?), vec![]),
-            JoinKind::Right => ((temporal::filter(left, Expr::all(timed), self.ids)?, right), vec![]),
-            JoinKind::Full => return Err(refuse::clock(&temporal::spelling(&timed))),
+            JoinKind::Inner | JoinKind::Cross => ((left, right), on_clock),
+            JoinKind::Left => ((left, temporal::filter(right, Expr::all(on_clock), self.ids)?), vec![]),
+            JoinKind::Right => ((temporal::filter(left, Expr::all(on_clock), self.ids)?, right), vec![]),
+            JoinKind::Full => return Err(refuse::clock(&temporal::spelling(&on_clock))),
         })
     }
 
@@ -175,7 +176,7 @@ impl Binder<'_> {
         let (r, more) = right.copied(self.ids);
         known.extend(more);
         let unmatched = r.semi_join(l, replaced(&on, &known), true);
-        self.learn_types(&left)?;
+        self.load_types(&left)?;
         let mut padded = vec![];
         for column in left.columns() {
             let null = typed_null(self.types.get(column.id)?);

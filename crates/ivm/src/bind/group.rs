@@ -1,21 +1,23 @@
 //! GROUP BY and aggregates: `π(σ(γ(π(input))))`.
 //!
-//! The projection below γ computes keys, arguments and filters; above it, whatever looks like a group key
-//! or is an aggregate becomes a column of γ. A column that is neither must be determined by the keys, and
-//! is made one of them: the groups stay the same.
+//! The projection below γ computes keys, arguments and filters; above it, every expression that equals a group key or is
+//! an aggregate becomes a column of γ. A column that is neither must be determined by the keys, and is made one of them:
+//! the groups stay the same.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use super::arrival::{Arrival, relies};
-use super::{Binder, refuse};
+use super::Binder;
+use super::row_order::{RowOrder, depends_on_order};
 use crate::catalog::{Equality, FunctionKind};
 use crate::error::{Error, Result};
 use crate::expr::{self, Case, Expr as Generic, Mapper, Step};
 use crate::keys;
 use crate::plan::{AggregateCall, ColId, Column, Expr, Order, Plan, as_value, reads};
+use crate::refuse;
+use crate::types::typed_null;
 
-/// An aggregate, and what the expressions above it became.
+/// An aggregate, and the expressions above it over its columns.
 pub struct Grouped {
     pub plan: Plan,
     pub outputs: Vec<Expr>,
@@ -26,13 +28,14 @@ pub struct Grouped {
 /// grouping set are NULL there.
 pub fn group(
     binder: &mut Binder,
-    (input, arrival): (Plan, Arrival),
+    (input, row_order): (Plan, RowOrder),
     (keys, absent): (Vec<Expr>, Vec<Expr>),
     (outputs, having): (Vec<Expr>, Option<Expr>),
 ) -> Result<Grouped> {
     let nulls = binder.nulls_like(&input, &absent)?;
-    let arrival = arrival.within_groups(&keys.iter().collect::<Vec<_>>());
-    let mut grouping = Grouping { binder, input, arrival, below: vec![], keys: vec![], absent: vec![], calls: vec![] };
+    let row_order = row_order.within_groups(&keys.iter().collect::<Vec<_>>());
+    let mut grouping =
+        Grouping { binder, input, row_order, below: vec![], keys: vec![], absent: vec![], calls: vec![] };
     for (key, null) in absent.into_iter().zip(nulls) {
         // A row is repeated as often as a key of any set has values for it.
         if grouping.binder.any_call(std::slice::from_ref(&key), FunctionKind::Set)? {
@@ -55,11 +58,24 @@ pub fn group(
     Ok(Grouped { plan: input.aggregate(keys, calls), outputs, having })
 }
 
+impl Binder<'_> {
+    /// NULLs of the types of these keys.
+    fn nulls_like(&mut self, input: &Plan, keys: &[Expr]) -> Result<Vec<Expr>> {
+        if keys.is_empty() {
+            return Ok(vec![]);
+        }
+        let columns: Vec<Column> = keys.iter().map(|_| self.ids.column("key")).collect();
+        let typed = self.projection(input.clone(), columns.iter().cloned().zip(keys.iter().cloned()).collect())?;
+        self.load_types(&typed)?;
+        columns.iter().map(|column| self.types.get(column.id).map(typed_null)).collect()
+    }
+}
+
 struct Grouping<'a, 'b> {
     binder: &'a mut Binder<'b>,
     input: Plan,
-    /// How the rows of a group arrive.
-    arrival: Arrival,
+    /// The order of the rows of a group.
+    row_order: RowOrder,
     /// The projection below the aggregate.
     below: Vec<(Column, Expr)>,
     keys: Vec<(Column, Expr)>,
@@ -88,8 +104,8 @@ impl Grouping<'_, '_> {
     /// The output column of an aggregate call; equal calls share one.
     fn call(&mut self, mut call: Call) -> Result<ColId> {
         self.refuse_outer(&call)?;
-        if relies(&call) {
-            call.order_by = self.arrival.told(&call.name.to_string())?;
+        if depends_on_order(&call) {
+            call.order_by = self.row_order.keys_for(&call.name.to_string())?;
         }
         let Call { name, args, star: _, distinct, order_by, within_group, filter, over: _ } = call;
         let variadic = args.last().is_some_and(|arg| arg.variadic);
@@ -101,11 +117,13 @@ impl Grouping<'_, '_> {
             if !within_group.is_empty() && (!arg.value.columns().is_empty() || !arg.value.subqueries().is_empty()) {
                 return Err(refuse::direct_argument(&name));
             }
-            ids.push(self.column_below(kept(arg.value, &filter), "arg").id);
+            ids.push(self.column_below(where_filtered(arg.value, &filter), "arg").id);
         }
         let mut orders = |keys: Vec<Order>| -> Vec<Order> {
-            let key =
-                |order: Order| Order { expr: self.column_below(kept(order.expr, &filter), "sort").expr(), ..order };
+            let key = |order: Order| Order {
+                expr: self.column_below(where_filtered(order.expr, &filter), "sort").expr(),
+                ..order
+            };
             keys.into_iter().map(key).collect()
         };
         let (order_by, within_group) = (orders(order_by), orders(within_group));
@@ -138,7 +156,7 @@ impl Grouping<'_, '_> {
         for e in keys {
             let present = self.keys.iter().any(|(_, key)| key == e);
             if !present && !self.absent.iter().any(|(key, _)| key == e) {
-                return Err(Error::Syntax("GROUPING of something that is not grouped by".to_owned()));
+                return Err(Error::Syntax("GROUPING of an expression that is no group key".to_owned()));
             }
             bits = bits * 2 + i64::from(!present);
         }
@@ -154,7 +172,7 @@ impl Grouping<'_, '_> {
         if !keys::determined(&self.input, &given, self.binder.catalog)?.contains(&id) {
             return Err(refuse::ungrouped(&column.name));
         }
-        self.binder.learn_types(&self.input)?;
+        self.binder.load_types(&self.input)?;
         if self.binder.types.get(id)?.equality == Equality::Missing {
             return Err(refuse::ungroupable(&column.name));
         }
@@ -164,9 +182,9 @@ impl Grouping<'_, '_> {
     }
 }
 
-/// What an aggregate is computed from, for the rows that its FILTER lets pass: `v / a` is not asked of a row where
-/// `FILTER (WHERE a > 0)` keeps it from division.
-pub fn kept(e: Expr, filter: &Option<Expr>) -> Expr {
+/// An argument of an aggregate, computed only for the rows that pass its FILTER: `FILTER (WHERE a > 0)` keeps `v / a` from
+/// dividing by zero.
+pub fn where_filtered(e: Expr, filter: &Option<Expr>) -> Expr {
     let computed = !matches!(e, Generic::Column(_) | Generic::Literal(_));
     match filter {
         Some(filter) if computed && !(e.columns().is_empty() && e.subqueries().is_empty()) => {

@@ -1,16 +1,14 @@
 //! Canonical SQL to a plan: names become column ids, clauses become operators.
 //!
-//! A CTE is a subquery with a name: every reference gets its own copy. What the laws do not cover is refused in
-//! `refuse`, each construct with the reason that its users read.
+//! A CTE is a subquery with a name: every reference gets its own copy. [`refuse`] has the constructs that no law covers.
 
-mod arrival;
 mod expr;
 mod from;
 mod group;
 mod grouping_sets;
 mod order;
 mod recursive;
-pub(crate) mod refuse;
+mod row_order;
 mod scope;
 mod select;
 mod set_operation;
@@ -24,11 +22,12 @@ use crate::catalog::{Catalog, ColumnType, FunctionKind};
 use crate::clock::CLOCK;
 use crate::error::{Error, Result};
 use crate::plan::{ColId, Column, Distinct, Expr, Ids, Plan, Relation, UnionAll, Values, as_value};
+use crate::refuse;
 use crate::sql::ast::{self, Body, Query, SetOp};
 use crate::sql::ident::QName;
 use crate::types::Types;
 
-use arrival::{Arrival, Rows};
+use row_order::{RowOrder, Rows};
 use scope::{Context, Place, Scope};
 
 /// The plan of a query; its output columns carry the query's output names, in order.
@@ -41,18 +40,18 @@ pub fn bind(query: &Query, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan>
 struct Binder<'a> {
     catalog: &'a dyn Catalog,
     ids: &'a mut Ids,
-    /// What the catalog said about functions.
+    /// The kinds of functions that the catalog was asked for.
     functions: BTreeMap<QName, FunctionKind>,
-    /// The types of columns that were asked for.
+    /// The types of columns, as far as they are loaded.
     types: Types,
 }
 
 impl Binder<'_> {
     fn query(&mut self, query: &Query, context: Context) -> Result<Plan> {
-        Ok(self.arriving(query, context)?.trimmed())
+        Ok(self.ordered(query, context)?.trimmed())
     }
 
-    /// A query whose rows nobody reads in an order, without an ORDER BY that decides nothing.
+    /// The outermost query, without an ORDER BY that selects no rows: a table has no order.
     fn unordered(&mut self, query: &Query) -> Result<Query> {
         let all = query.limit.is_none() && query.offset.is_none();
         let decides = matches!(&query.body, Body::Select(select) if matches!(select.distinct, ast::Distinct::On(_)));
@@ -63,33 +62,34 @@ impl Binder<'_> {
         Ok(query)
     }
 
-    /// The rows of a query, and in which order they arrive.
-    fn arriving(&mut self, query: &Query, context: Context) -> Result<Rows> {
+    /// The rows of a query, and their order.
+    fn ordered(&mut self, query: &Query, context: Context) -> Result<Rows> {
         let context = match &query.with {
             Some(with) => context.within(context.ctes.with(with)),
             None => context,
         };
         let top = self.top(query, context)?;
-        let (plan, arrival) = match &query.body {
+        let (plan, row_order) = match &query.body {
             Body::Select(select) => return self.select(select, &query.order_by, top, context),
-            Body::Values(rows) => (self.values(rows, context)?, Arrival::Any),
+            Body::Values(rows) => (self.values(rows, context)?, RowOrder::Any),
             Body::SetOp { op: SetOp::Union, all, left, right } => {
-                let (left, right) = (self.arriving(left, context)?, self.arriving(right, context)?);
-                let arrival = if *all { left.arrival.clone().mixed(right.arrival.clone()) } else { Arrival::Any };
-                (self.union(left.trimmed(), right.trimmed(), *all)?, arrival)
+                let (left, right) = (self.ordered(left, context)?, self.ordered(right, context)?);
+                let row_order =
+                    if *all { left.row_order.clone().mixed(right.row_order.clone()) } else { RowOrder::Any };
+                (self.union(left.trimmed(), right.trimmed(), *all)?, row_order)
             }
             Body::SetOp { op, all, left, right } => {
                 let (left, right) = (self.query(left, context)?, self.query(right, context)?);
-                (self.set_operation(*op, *all, left, right)?, Arrival::Any)
+                (self.set_operation(*op, *all, left, right)?, RowOrder::Any)
             }
         };
-        let arrival = match query.order_by.is_empty() {
-            true => arrival,
-            false => Arrival::Sorted(order::by_output(&query.order_by, &plan)?),
+        let row_order = match query.order_by.is_empty() {
+            true => row_order,
+            false => RowOrder::Sorted(order::by_output(&query.order_by, &plan)?),
         };
-        let Some(top) = top else { return Ok(Rows::new(plan, arrival)) };
-        let order = arrival.told("LIMIT")?;
-        Ok(Rows::new(order::limited(plan, order, top), arrival))
+        let Some(top) = top else { return Ok(Rows::new(plan, row_order)) };
+        let order = row_order.keys_for("LIMIT")?;
+        Ok(Rows::new(order::limited(plan, order, top), row_order))
     }
 
     fn values(&mut self, rows: &[Vec<ast::Expr>], context: Context) -> Result<Plan> {
@@ -102,7 +102,7 @@ impl Binder<'_> {
             .map(|row| row.iter().map(|e| self.expr(e, &place).map(as_value)).collect::<Result<Vec<Expr>>>());
         let rows = rows.collect::<Result<Vec<_>>>()?;
         if rows.iter().any(|row| row.len() != width) {
-            return Err(Error::Syntax("rows of VALUES differ in length".to_owned()));
+            return Err(Error::Syntax("lists of VALUES with different lengths".to_owned()));
         }
         Ok(Plan::Values(Values { columns, rows }))
     }
@@ -112,19 +112,19 @@ impl Binder<'_> {
         Ok(if all { union } else { Plan::Distinct(Box::new(Distinct { input: union })) })
     }
 
-    /// Both arms with the types of the union: it is PostgreSQL that finds them, and each arm must have
-    /// them on its own, because a delta may consist of one arm only.
+    /// Both arms, converted to the types that PostgreSQL gives the union: each arm must have them on its own, because a
+    /// delta may consist of one arm.
     fn union_all(&mut self, left: Plan, right: Plan) -> Result<Plan> {
         let (from_left, from_right) = (left.columns(), right.columns());
         if from_left.len() != from_right.len() {
-            return Err(Error::Syntax("arms of UNION differ in length".to_owned()));
+            return Err(Error::Syntax("arms of UNION with different numbers of columns".to_owned()));
         }
         let columns: Vec<Column> = from_left.iter().map(|column| self.ids.column(column.name.as_str())).collect();
         let ids = |columns: &[Column]| columns.iter().map(|column| column.id).collect::<Vec<ColId>>();
         let inputs = vec![(left, ids(&from_left)), (right, ids(&from_right))];
         let union = UnionAll { columns: columns.clone(), inputs };
         let plan = Plan::UnionAll(union.clone());
-        self.learn_types(&plan)?;
+        self.load_types(&plan)?;
         let inputs = union.inputs.into_iter().map(|(input, ids)| self.converted(input, ids, &columns));
         let inputs = inputs.collect::<Result<_>>()?;
         Ok(Plan::UnionAll(UnionAll { columns, inputs }))
@@ -153,7 +153,7 @@ impl Binder<'_> {
         Ok((arm.project(output), ids))
     }
 
-    fn learn_types(&mut self, plan: &Plan) -> Result<()> {
+    fn load_types(&mut self, plan: &Plan) -> Result<()> {
         if !plan.free().into_iter().all(|id| self.types.knows(id)) {
             return Err(refuse::correlated());
         }

@@ -1,15 +1,14 @@
 //! ORDER BY with LIMIT, OFFSET or FETCH FIRST … WITH TIES, and DISTINCT ON: which rows of an order are shown.
-//!
-//! The order of a table's rows means nothing, so that an ORDER BY that decides nothing is dropped.
 
+use super::Binder;
 use super::scope::{Context, Place, Scope};
-use super::{Binder, refuse};
 use crate::error::{Error, Result};
 use crate::expr::{Expr as Generic, Literal, Order};
 use crate::plan::{ColId, Column, Expr, Plan, TopK};
+use crate::refuse;
 use crate::sql::ast::{self, Query};
 
-/// How many rows a query shows, and of which.
+/// Which rows of an order a query shows.
 pub struct Top {
     limit: Option<Expr>,
     offset: Option<Expr>,
@@ -17,7 +16,7 @@ pub struct Top {
 }
 
 impl Binder<'_> {
-    /// What LIMIT and OFFSET say; `None` for all rows.
+    /// LIMIT and OFFSET; `None` for all rows.
     pub fn top(&mut self, query: &Query, context: Context) -> Result<Option<Top>> {
         let count = query.limit.as_ref().and_then(|limit| limit.count.as_ref());
         let limit = self.rows(count, context)?;
@@ -26,7 +25,7 @@ impl Binder<'_> {
         Ok((limit.is_some() || offset.is_some()).then_some(Top { limit, offset, ties }))
     }
 
-    /// A number of rows, which must be the same in every refresh; NULL is none.
+    /// A number of rows, which must be constant; NULL is no number.
     fn rows(&mut self, count: Option<&ast::Expr>, context: Context) -> Result<Option<Expr>> {
         let Some(count) = count else { return Ok(None) };
         let scope = Scope::default();
@@ -49,7 +48,7 @@ pub fn by_output(order_by: &[ast::Order], plan: &Plan) -> Result<Vec<Order<ColId
             Generic::Column(name) => columns.iter().find(|column| column.name == name.column),
             e => position(e).and_then(|at| columns.get(at)),
         };
-        found.ok_or_else(|| Error::Syntax("ORDER BY of something that is not shown".to_owned()))
+        found.ok_or_else(|| Error::Syntax("ORDER BY of an expression that is no output column".to_owned()))
     };
     order_by.iter().map(|order| Ok(sorted(order, column(&order.expr)?.expr()))).collect()
 }
@@ -59,7 +58,7 @@ pub fn sorted(order: &ast::Order, expr: Expr) -> Order<ColId, Plan> {
     Order { expr, direction: order.direction.clone(), nulls_first: order.nulls_first }
 }
 
-/// The place in the select list that a bare number means.
+/// The place in the select list that a bare number names.
 pub fn position(e: &ast::Expr) -> Option<usize> {
     match e {
         Generic::Literal(Literal::Number(digits)) => digits.parse::<usize>().ok()?.checked_sub(1),

@@ -32,9 +32,9 @@ impl Binder<'_> {
         }
     }
 
-    /// The rows of the first arm give the recursion its columns and their types, as in PostgreSQL.
+    /// The recursion, with the columns and types of its first arm, as in PostgreSQL.
     fn recursion(&mut self, cte: &Cte, base: &Plan) -> Result<Recursion> {
-        self.learn_types(base)?;
+        self.load_types(base)?;
         let number = self.ids.recursion();
         let columns: Vec<Column> = renamed(named_columns(base), cte.columns.iter())?
             .into_iter()
@@ -59,14 +59,14 @@ impl Binder<'_> {
     fn fixpoint(&mut self, own: Recursion, base: Plan, step: Plan, all: bool) -> Result<Plan> {
         let (from_base, from_step) = (base.columns(), step.columns());
         if from_base.len() != from_step.len() {
-            return Err(Error::Syntax("arms of UNION differ in length".to_owned()));
+            return Err(Error::Syntax("arms of UNION with different numbers of columns".to_owned()));
         }
         let columns: Vec<Column> = own.columns.iter().map(|(name, _)| self.ids.column(name.as_str())).collect();
         for (column, base) in columns.iter().zip(&from_base) {
             let ty = self.types.get(base.id)?.clone();
             self.types.insert(column.id, ty);
         }
-        self.learn_types(&step)?;
+        self.load_types(&step)?;
         let ids = |columns: &[Column]| columns.iter().map(|column| column.id).collect::<Vec<ColId>>();
         let step = self.converted(step, ids(&from_step), &columns)?;
         let fixpoint = Fixpoint { number: own.number, columns, base: (base, ids(&from_base)), step, all };

@@ -1,15 +1,15 @@
-//! What names mean at one place of a query.
+//! Name resolution at one place of a query.
 
 use std::cell::Cell;
 
-use super::arrival::Arrival;
-use super::refuse;
+use super::row_order::RowOrder;
 use crate::error::{Error, Result};
 use crate::plan::ColId;
+use crate::refuse;
 use crate::sql::ast::{Cte, Name, With};
 use crate::sql::ident::{Ident, QName};
 
-/// What a query can refer to beside its own FROM clause.
+/// What a query can refer to, its own FROM clause excepted.
 #[derive(Clone, Copy, Default)]
 pub struct Context<'a> {
     pub ctes: Ctes<'a>,
@@ -52,8 +52,8 @@ pub struct Scope {
     items: Vec<Item>,
     /// The columns that USING merged, by their bare names.
     merged: Vec<(Ident, ColId)>,
-    /// How its rows arrive.
-    pub arrival: Arrival,
+    /// The order of its rows.
+    pub row_order: RowOrder,
 }
 
 #[derive(Clone)]
@@ -67,20 +67,20 @@ const SYSTEM_COLUMNS: [&str; 6] = ["cmax", "cmin", "ctid", "tableoid", "xmax", "
 impl Scope {
     /// One FROM item.
     pub fn item(name: Ident, columns: Vec<(Ident, ColId)>) -> Scope {
-        Scope { items: vec![Item { name, columns }], merged: vec![], arrival: Arrival::Any }
+        Scope { items: vec![Item { name, columns }], merged: vec![], row_order: RowOrder::Any }
     }
 
-    /// Both FROM clauses side by side.
+    /// The names of both FROM clauses.
     pub fn and(mut self, other: Scope) -> Scope {
         self.items.extend(other.items);
         self.merged.extend(other.merged);
-        self.arrival = self.arrival.mixed(other.arrival);
+        self.row_order = self.row_order.mixed(other.row_order);
         self
     }
 
-    /// The same names for rows that arrive so.
-    pub fn arriving(self, arrival: Arrival) -> Scope {
-        Scope { arrival, ..self }
+    /// The same names, for rows in this order.
+    pub fn with_row_order(self, row_order: RowOrder) -> Scope {
+        Scope { row_order, ..self }
     }
 
     /// The same names for other columns.
@@ -140,14 +140,14 @@ fn shown(name: &Name) -> String {
 pub struct Ctes<'a> {
     outer: Option<&'a Ctes<'a>>,
     visible: &'a [Cte],
-    /// Those of WITH RECURSIVE that are not complete where this is: a reference is a recursion.
+    /// Those of WITH RECURSIVE that are not complete here: a reference is a recursion.
     open: &'a [Cte],
-    /// The recursive CTE in whose second arm this is.
+    /// The recursive CTE whose second arm is being bound.
     own: Option<&'a Recursion>,
     pub recursive: bool,
 }
 
-/// A recursive CTE while its second arm is bound.
+/// A recursive CTE whose second arm is being bound.
 pub struct Recursion {
     pub name: Ident,
     pub number: u32,

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use super::arrival::{Arrival, Rows};
 use super::group::{self, Grouped};
-use super::grouping_sets::Set;
+use super::grouping_sets::{self, Set};
 use super::order::Top;
+use super::row_order::{RowOrder, Rows};
 use super::scope::{Context, Place};
-use super::{Binder, order, refuse, temporal, window};
+use super::{Binder, order, temporal, window};
 use crate::catalog::FunctionKind;
 use crate::error::{Error, Result};
 use crate::expr::Expr as Generic;
 use crate::plan::{ColId, Column, Distinct, Expand, Expr, Order, Plan, as_value};
+use crate::refuse;
 use crate::sql::ast::{self, Item, Select};
 use crate::sql::ident::{Ident, QName};
 
@@ -23,38 +24,58 @@ impl Binder<'_> {
         top: Option<Top>,
         context: Context,
     ) -> Result<Rows> {
-        let wanted = Wanted::of(select, order_by)?;
-        let (plan, mut arrival) = self.every_set(select, &wanted, context)?;
-        let mut told = vec![];
+        let list = SelectList::of(select, order_by)?;
+        let (plan, mut row_order) = self.select_sets(select, &list, context)?;
+        let mut implied = vec![];
         match select.distinct {
-            ast::Distinct::On(_) if order_by.is_empty() && !arrival.is_any() => {
-                return Err(refuse::arrival("DISTINCT ON"));
+            ast::Distinct::On(_) if order_by.is_empty() && !row_order.is_any() => {
+                return Err(refuse::row_order("DISTINCT ON"));
             }
-            ast::Distinct::No if order_by.is_empty() && top.is_some() => told = arrival.told("LIMIT")?,
+            ast::Distinct::No if order_by.is_empty() && top.is_some() => implied = row_order.keys_for("LIMIT")?,
             ast::Distinct::No => {}
-            ast::Distinct::Rows | ast::Distinct::On(_) => arrival = Arrival::Any,
+            ast::Distinct::Rows | ast::Distinct::On(_) => row_order = RowOrder::Any,
         }
         if !order_by.is_empty() {
-            arrival = Arrival::Sorted(wanted.sorted(&plan.columns()));
+            row_order = RowOrder::Sorted(list.sorted(&plan.columns()));
         }
-        Ok(Rows { shown: wanted.shown, plan: wanted.rows(plan, top, told), arrival })
+        Ok(Rows { shown: list.shown, plan: list.rows(plan, top, implied), row_order })
     }
 
-    /// Whether a sort key makes several rows of one.
+    /// The rows of a SELECT without its DISTINCT and its LIMIT: the union of those of its grouping sets.
+    fn select_sets(&mut self, select: &Select, list: &SelectList, context: Context) -> Result<(Plan, RowOrder)> {
+        let mut plan: Option<(Plan, RowOrder)> = None;
+        let sets = grouping_sets::sets(&select.group_by, select.group_once)?;
+        if sets.len() > 1 && list.windows() {
+            return Err(refuse::window_over_sets());
+        }
+        if sets.len() > 1 && sets.iter().flat_map(|set| &set.present).any(grouping_sets::is_constant) {
+            return Err(refuse::constant_among_sets());
+        }
+        for set in sets {
+            let arm = self.select_set(select, list, &set, context)?;
+            plan = Some(match plan {
+                None => arm,
+                Some((others, _)) => (self.union_all(others, arm.0)?, RowOrder::Any),
+            });
+        }
+        plan.ok_or(Error::Bug("a GROUP BY without a grouping set"))
+    }
+
+    /// Whether a sort key calls a set-returning function.
     pub fn returns_set(&mut self, order_by: &[ast::Order]) -> Result<bool> {
         let mut names = vec![];
         order_by.iter().for_each(|key| key.expr.visit(&mut |e| names.extend(called(e))));
         names.into_iter().try_fold(false, |found, name| Ok(found || self.function(name)? == FunctionKind::Set))
     }
 
-    /// The rows of a SELECT that is grouped, if it is, by one set of keys.
-    pub fn one_set(
+    /// The rows of a SELECT, grouped by one set of keys if it is grouped.
+    fn select_set(
         &mut self,
         select: &Select,
-        wanted: &Wanted,
+        list: &SelectList,
         set: &Set,
         context: Context,
-    ) -> Result<(Plan, Arrival)> {
+    ) -> Result<(Plan, RowOrder)> {
         let Select { distinct: _, items: _, from, filter, group_once: _, group_by, having, windows: _ } = select;
         let (mut plan, scope) = self.product(from, context)?;
         let place = &Place { scope: &scope, context };
@@ -62,20 +83,20 @@ impl Binder<'_> {
             let filter = self.predicate(filter, place)?;
             plan = temporal::filter(plan, filter, self.ids)?;
         }
-        let outputs = wanted.exprs.iter().map(|e| self.expr(e, place)).collect::<Result<Vec<Expr>>>()?;
+        let outputs = list.exprs.iter().map(|e| self.expr(e, place)).collect::<Result<Vec<Expr>>>()?;
         let having = having.as_ref().map(|having| self.predicate(having, place)).transpose()?;
         let keys = set.present.iter().map(|key| self.expr(key, place)).collect::<Result<Vec<Expr>>>()?;
         let absent = set.absent.iter().map(|key| self.expr(key, place)).collect::<Result<Vec<Expr>>>()?;
         let grouped = !group_by.is_empty() || having.is_some() || self.any_call(&outputs, FunctionKind::Aggregate)?;
-        let mut arrival = scope.arrival.clone();
+        let mut row_order = scope.row_order.clone();
         let (plan, outputs) = match grouped {
             false => (plan, outputs),
             true => {
                 let computed: Vec<Expr> = outputs.iter().chain(&having).cloned().collect();
-                let arriving = self.arrival_at_aggregates(std::mem::take(&mut arrival), &computed)?;
-                let arriving = if absent.is_empty() { arriving } else { arriving.mixed(Arrival::Any) };
+                let order_below = self.order_at_aggregates(std::mem::take(&mut row_order), &computed)?;
+                let order_below = if absent.is_empty() { order_below } else { order_below.mixed(RowOrder::Any) };
                 let Grouped { plan, outputs, having } =
-                    group::group(self, (plan, arriving), (keys, absent), (outputs, having))?;
+                    group::group(self, (plan, order_below), (keys, absent), (outputs, having))?;
                 let plan = match having {
                     Some(having) => temporal::filter(plan, having, self.ids)?,
                     None => plan,
@@ -83,19 +104,19 @@ impl Binder<'_> {
                 (plan, outputs)
             }
         };
-        self.check_windows(&arrival, &outputs)?;
-        if wanted.windows() {
-            arrival = arrival.mixed(Arrival::Any);
+        self.check_windows(&row_order, &outputs)?;
+        if list.windows() {
+            row_order = row_order.mixed(RowOrder::Any);
         }
         let (plan, outputs) = window::lift(self, plan, outputs)?;
         let hidden = std::iter::repeat(Ident::new("sort"));
         let named = select.items.iter().map(output_name).chain(hidden).zip(outputs).collect();
         let mut outputs = self.outputs(&plan, named);
-        let arrival = match select.distinct {
-            ast::Distinct::No => arrival.projected(&plan, &mut outputs),
-            ast::Distinct::Rows | ast::Distinct::On(_) => arrival.mixed(Arrival::Any),
+        let row_order = match select.distinct {
+            ast::Distinct::No => row_order.projected(&plan, &mut outputs),
+            ast::Distinct::Rows | ast::Distinct::On(_) => row_order.mixed(RowOrder::Any),
         };
-        Ok((self.projection(plan, outputs)?, arrival))
+        Ok((self.projection(plan, outputs)?, row_order))
     }
 
     /// π, or π* where a call returns a set.
@@ -136,8 +157,8 @@ impl Binder<'_> {
     }
 }
 
-/// The expressions that a SELECT computes: those that it shows, then those that only order its rows.
-pub struct Wanted<'a> {
+/// The expressions that a SELECT computes: those that it shows, then further sort keys.
+struct SelectList<'a> {
     exprs: Vec<ast::Expr>,
     shown: usize,
     distinct: &'a ast::Distinct,
@@ -148,19 +169,21 @@ pub struct Wanted<'a> {
     order: Vec<usize>,
 }
 
-impl<'a> Wanted<'a> {
-    fn of(select: &'a Select, order_by: &'a [ast::Order]) -> Result<Wanted<'a>> {
+impl<'a> SelectList<'a> {
+    fn of(select: &'a Select, order_by: &'a [ast::Order]) -> Result<SelectList<'a>> {
         let spelled_out = |e| window::spelled_out(e, &select.windows);
         let exprs = select.items.iter().map(|item| spelled_out(&item.expr)).collect::<Result<Vec<_>>>()?;
         let (shown, distinct) = (exprs.len(), &select.distinct);
-        let mut wanted = Wanted { exprs, shown, distinct, on: vec![], order_by, order: vec![] };
+        let mut list = SelectList { exprs, shown, distinct, on: vec![], order_by, order: vec![] };
         if let ast::Distinct::On(keys) = distinct {
-            wanted.on = keys.iter().map(|key| Ok(wanted.place(spelled_out(key)?))).collect::<Result<_>>()?;
+            list.on = keys.iter().map(|key| Ok(list.place(spelled_out(key)?))).collect::<Result<_>>()?;
         }
-        wanted.order = order_by.iter().map(|key| Ok(wanted.place(spelled_out(&key.expr)?))).collect::<Result<_>>()?;
-        match (distinct, wanted.exprs.len() > shown) {
-            (ast::Distinct::Rows, true) => Err(Error::Syntax("DISTINCT ordered by what it does not show".to_owned())),
-            _ => Ok(wanted),
+        list.order = order_by.iter().map(|key| Ok(list.place(spelled_out(&key.expr)?))).collect::<Result<_>>()?;
+        match (distinct, list.exprs.len() > shown) {
+            (ast::Distinct::Rows, true) => {
+                Err(Error::Syntax("DISTINCT ordered by an expression that is not shown".to_owned()))
+            }
+            _ => Ok(list),
         }
     }
 
@@ -174,7 +197,7 @@ impl<'a> Wanted<'a> {
     }
 
     /// Whether an expression has a window call.
-    pub fn windows(&self) -> bool {
+    fn windows(&self) -> bool {
         let windowed = |e: &ast::Expr| matches!(e, Generic::Call(call) if call.over.is_some());
         self.exprs.iter().any(|e| e.any(&mut { windowed }))
     }
@@ -184,10 +207,10 @@ impl<'a> Wanted<'a> {
         keys.map(|(key, at)| order::sorted(key, columns[*at].expr())).collect()
     }
 
-    /// The rows of a plan that are shown; `told` is the order where the query says none.
-    fn rows(self, mut plan: Plan, top: Option<Top>, told: Vec<Order>) -> Plan {
+    /// The rows of a plan that DISTINCT and LIMIT leave; `implied` is their order where the query has no ORDER BY.
+    fn rows(self, mut plan: Plan, top: Option<Top>, implied: Vec<Order>) -> Plan {
         let columns = plan.columns();
-        let order = if self.order_by.is_empty() { told } else { self.sorted(&columns) };
+        let order = if self.order_by.is_empty() { implied } else { self.sorted(&columns) };
         plan = match self.distinct {
             ast::Distinct::No => plan,
             ast::Distinct::Rows => Plan::Distinct(Box::new(Distinct { input: plan })),
@@ -203,7 +226,7 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// The name of the function that an expression is a call of, windows aside.
+/// The name of the function that an expression calls, unless it is a window call.
 fn called<C, Q>(e: &Generic<C, Q>) -> Option<&QName> {
     match e {
         Generic::Call(call) if call.over.is_none() => Some(&call.name),
@@ -211,7 +234,7 @@ fn called<C, Q>(e: &Generic<C, Q>) -> Option<&QName> {
     }
 }
 
-/// The name that PostgreSQL's deparser left out: it prints any that is not the column's own.
+/// The name of an output column. The deparser prints no alias that equals the column's own name.
 fn output_name(item: &Item) -> Ident {
     match (&item.alias, &item.expr) {
         (Some(alias), _) => alias.clone(),

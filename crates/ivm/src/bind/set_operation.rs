@@ -8,10 +8,11 @@
 //! | INTERSECT | where `l > 0` and `r > 0` | `least(l, r)` times |
 //! | EXCEPT | where `l > 0` and `r = 0` | `l - r` times |
 
-use super::{Binder, refuse};
+use super::Binder;
 use crate::error::{Error, Result};
 use crate::expr::Expr as Generic;
 use crate::plan::{AggregateCall, ColId, Column, Expr, Plan, UnionAll, Unnest};
+use crate::refuse;
 use crate::sql::ast::SetOp;
 
 impl Binder<'_> {

@@ -1,42 +1,42 @@
 //! Temporal filters: conditions that compare a column with the clock, `created_at > now() - interval '1 day'`.
 //!
 //! Such a condition is `e op f`, where `e` reads columns and no clock, and `f` is an *offset*: the clock, moved and
-//! rounded by constants. It becomes the predicate of a join with the clock, whose columns nobody else reads. An offset
-//! is strict, so it is NULL always or never: time alone cannot make it so.
+//! rounded by constants. It becomes the predicate of a join with the clock, whose columns no other operator reads. An
+//! offset is strict, so it is NULL at all times or at none.
 
 use std::ops::ControlFlow;
 
-use super::refuse;
 use crate::clock;
 use crate::error::Result;
 use crate::expr::{Call, Expr as Generic, Keyword, Op, Special, Step, TypeName};
 use crate::plan::{ColId, Column, Expr, Ids, Plan, reads};
+use crate::refuse;
 
-/// The operators that a row crosses at a bound, each with the one that says the same of swapped sides.
+/// The operators whose result time changes once a row, each with its commutator.
 const COMPARISONS: [(&str, &str); 5] = [("<", ">"), ("<=", ">="), (">", "<"), (">=", "<="), ("=", "=")];
 
-/// Functions that move or round a time by constants, and are NULL for NULLs only.
+/// Strict functions that move or round a time by constants.
 const OFFSETS: [&str; 4] = ["date_trunc", "date_bin", "make_interval", "timezone"];
 
-/// σ, where what is compared with the clock becomes a join with it.
+/// σ; conditions on the clock become a join with it.
 pub fn filter(plan: Plan, predicate: Expr, ids: &mut Ids) -> Result<Plan> {
-    let (timed, plain): (Vec<Expr>, Vec<Expr>) = predicate.clone().conjuncts().into_iter().partition(reads_clock);
-    if timed.is_empty() {
+    let (on_clock, plain): (Vec<Expr>, Vec<Expr>) = predicate.clone().conjuncts().into_iter().partition(reads_clock);
+    if on_clock.is_empty() {
         return Ok(plan.filter(predicate));
     }
     let columns = plan.columns();
     let (clock, now) = clock::scan(ids);
-    let predicates = timed.into_iter().map(|e| compared(e, &columns, &now)).collect::<Result<_>>()?;
+    let predicates = on_clock.into_iter().map(|e| compared(e, &columns, &now)).collect::<Result<_>>()?;
     let plan = if plain.is_empty() { plan } else { plan.filter(Expr::all(plain)) };
     Ok(Plan::join(vec![plan, clock], predicates).project(columns.iter().map(Column::pass).collect()))
 }
 
-/// Whether an expression asks what time it is, outside of its subqueries.
+/// Whether an expression reads the clock, outside of its subqueries.
 pub fn reads_clock(e: &Expr) -> bool {
     e.any(&mut |e| reading(e).is_some())
 }
 
-/// The spelling of a reading of the clock.
+/// How an expression that reads the clock is spelled; `None` for any other.
 pub fn reading<C, Q>(e: &Generic<C, Q>) -> Option<String> {
     match e {
         Generic::Keyword(keyword, _) if type_of(*keyword).is_some() => Some(keyword.text().to_owned()),
@@ -50,7 +50,7 @@ fn is_now<C, Q>(call: &Call<C, Q>) -> bool {
     call.name.schema.is_none() && names.contains(&call.name.name.as_str())
 }
 
-/// The type of the keyword's value, where that is a time which moves in one direction.
+/// The type of the keyword's value, where that is a time that never decreases.
 fn type_of(keyword: Keyword) -> Option<&'static str> {
     match keyword {
         Keyword::CurrentTimestamp => Some(clock::TYPE),
@@ -73,17 +73,17 @@ fn compared(condition: Expr, columns: &[Column], now: &Column) -> Result<Expr> {
     if !of_row || reads_clock(&e) || !e.subqueries().is_empty() || !is_offset(&f) {
         return Err(refused());
     }
-    Ok(Generic::Binary(Op::plain(symbol), e, Box::new(f.try_replace(&mut |e| Ok(standing(e, now)))?)))
+    Ok(Generic::Binary(Op::plain(symbol), e, Box::new(f.try_replace(&mut |e| Ok(with_clock_column(e, now)))?)))
 }
 
-/// How the first reading of the clock among these expressions is spelled.
+/// How the first clock function in these expressions is spelled.
 pub fn spelling(exprs: &[Expr]) -> String {
     let mut found = None;
     exprs.iter().for_each(|e| e.visit(&mut |e| found = found.take().or_else(|| reading(e))));
     found.unwrap_or_default()
 }
 
-/// Whether an expression is made of the clock and constants by what is NULL for NULLs only.
+/// Whether an expression is made of the clock and constants by strict operators and functions.
 fn is_offset(e: &Expr) -> bool {
     if reading(e).is_some() {
         return true;
@@ -100,28 +100,24 @@ fn is_offset(e: &Expr) -> bool {
             let known = call.name.schema.is_none() && OFFSETS.contains(&call.name.name.as_str());
             known && call.args.iter().all(|arg| !arg.variadic && is_offset(&arg.value))
         }
-        Generic::Special(special) => match special.as_ref() {
-            Special::AtTimeZone(e, zone) => is_offset(e) && is_offset(zone),
-            Special::Extract(_, e) => is_offset(e),
-            _ => false,
-        },
+        Generic::Special(Special::AtTimeZone | Special::Extract(_), operands) => operands.iter().all(is_offset),
         _ => false,
     }
 }
 
-/// Types that are ordered in one way: the least of two texts depends on who asks.
+/// Types with one order; that of texts depends on their collation.
 fn is_quantity(ty: &TypeName) -> bool {
     let known = ["date", "time", "interval", "numeric", "integer", "bigint", "double precision", "real"];
     known.iter().any(|known| ty.0.starts_with(known)) && is_built_in(ty)
 }
 
-/// Types of users are printed with their schema.
+/// User-defined types are printed with their schema.
 fn is_built_in(ty: &TypeName) -> bool {
     !ty.0.contains('.')
 }
 
-/// The clock's column, in the place of a reading of the clock.
-fn standing(e: Expr, now: &Column) -> Step<ColId, Plan, ColId, Plan> {
+/// The clock's column in place of a clock function.
+fn with_clock_column(e: Expr, now: &Column) -> Step<ColId, Plan, ColId, Plan> {
     let now = now.expr();
     match &e {
         Generic::Keyword(keyword, precision) => match (type_of(*keyword), precision) {
@@ -139,10 +135,10 @@ fn standing(e: Expr, now: &Column) -> Step<ColId, Plan, ColId, Plan> {
 mod tests {
     use super::*;
     use crate::error::Error;
-    use crate::memory::MemoryCatalog;
     use crate::plan::Relation;
     use crate::sql::ident::QName;
     use crate::sql::print;
+    use crate::testing::memory::MemoryCatalog;
     use crate::{bind, canon, render, rewrite};
 
     fn bound(condition: &str) -> Result<Plan> {

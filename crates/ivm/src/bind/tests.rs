@@ -1,8 +1,8 @@
 //! What queries become, shown as the SQL of their simplified plans; and what is refused.
 
 use super::*;
-use crate::memory::MemoryCatalog;
 use crate::sql::print;
+use crate::testing::memory::MemoryCatalog;
 use crate::{canon, render, rewrite};
 
 fn catalog() -> MemoryCatalog {
@@ -216,7 +216,7 @@ fn limits_order_by_what_is_not_shown() {
          ORDER BY orders.amount DESC, orders.cid\n    FETCH FIRST (3) ROWS WITH TIES\n  ) AS t1"
     );
     assert_eq!(
-        simple("(SELECT id FROM public.big UNION ALL SELECT id FROM public.big) ORDER BY 1 LIMIT 2 OFFSET 1"),
+        simple("(SELECT id FROM public.big UNION ALL SELECT id FROM public.big) ORDER BY 1 OFFSET 1 LIMIT 2"),
         "SELECT t1.id\n\
          FROM (\n    SELECT big.id\n    FROM public.big AS big\n    UNION ALL\n    \
          SELECT big_2.id\n    FROM public.big AS big_2\n  ) AS t1\nORDER BY t1.id\nOFFSET 1\nLIMIT 2"

@@ -18,7 +18,7 @@ pub struct Merged {
 }
 
 impl Merged {
-    /// What a join of this kind shows: of an inner join, the side that needs no cast.
+    /// The column as a join of this kind shows it: for an inner join, the side that needs no cast.
     pub fn shown(self, kind: JoinKind) -> (Ident, Expr) {
         let Merged { name, left, right } = self;
         let shown = match kind {
@@ -50,8 +50,8 @@ impl Binder<'_> {
             }
             JoinOn::Using(names) => names,
         };
-        self.learn_types(left)?;
-        self.learn_types(right)?;
+        self.load_types(left)?;
+        self.load_types(right)?;
         let (mut predicates, mut merged) = (vec![], vec![]);
         for name in names {
             let bare = Name { relation: None, column: name.clone() };
@@ -66,7 +66,7 @@ impl Binder<'_> {
         Ok((predicates, merged))
     }
 
-    /// A join with its merged columns, which are computed where they are none of its own.
+    /// A join with its merged columns, computed where they are no columns of either side.
     pub fn with_merged(&mut self, plan: Plan, mut scope: Scope, merged: Vec<(Ident, Expr)>) -> (Plan, Scope) {
         let mut columns: Vec<(Column, Expr)> = plan.columns().iter().map(Column::pass).collect();
         let own = columns.len();

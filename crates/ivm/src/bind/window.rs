@@ -5,11 +5,12 @@
 
 use std::ops::ControlFlow;
 
-use super::group::kept;
-use super::{Binder, refuse};
+use super::Binder;
+use super::group::where_filtered;
 use crate::error::{Error, Result};
 use crate::expr::{self, Expr as Generic, Order, Over, Step};
 use crate::plan::{ColId, Column, Expr, Plan, Window};
+use crate::refuse;
 use crate::sql::ast::{self, Name, Query};
 use crate::sql::ident::Ident;
 
@@ -73,7 +74,7 @@ struct Windows<'a, 'b> {
     binder: &'a mut Binder<'b>,
     /// The columns of the input.
     own: Vec<Column>,
-    /// What the projection adds to them.
+    /// The columns that the projection adds.
     below: Vec<(Column, Expr)>,
     partitions: Vec<Partition>,
 }
@@ -86,7 +87,7 @@ impl Windows<'_, '_> {
         e.subqueries().is_empty() && e.columns().into_iter().all(|id| self.own.iter().all(|column| column.id != *id))
     }
 
-    /// A column of the input that has this value; a constant stays what it is.
+    /// A column of the input with this value; a constant stays as it is.
     fn computed(&mut self, e: Expr, name: &str) -> Expr {
         if matches!(e, Generic::Column(_)) || self.is_constant(&e) {
             return e;
@@ -115,7 +116,9 @@ impl Windows<'_, '_> {
             }
         }
         let filter = call.filter.clone();
-        call.args.iter_mut().for_each(|arg| arg.value = self.computed(kept(arg.value.clone(), &filter), "arg"));
+        call.args
+            .iter_mut()
+            .for_each(|arg| arg.value = self.computed(where_filtered(arg.value.clone(), &filter), "arg"));
         call.filter = call.filter.map(|filter| self.computed(filter, "filter"));
         let sorted = |order: Order<ColId, Plan>| Order { expr: self.computed(order.expr, "sort"), ..order };
         let order_by = window.order_by.into_iter().map(sorted).collect();

@@ -1,209 +1,205 @@
-//! Calls: functions, aggregates and windows, and the constructs that look like calls.
+//! Calls with their windows, and the constructs that begin with a keyword.
 
-use sqlparser::ast;
-
-use super::expr::{boxed, expr, operator, orders, window};
-use super::names::{ident, parts, qname, syntax};
-use super::query::{absent, query};
-use super::tokens::CALL;
-use crate::error::{Error, Result};
-use crate::expr::{Argument, Call, Expr as Generic, Keyword, Literal, Over, Special, TrimSide};
-use crate::sql::ast::{Expr, Name, Order, Query};
-use crate::sql::ident::QName;
+use super::lexer::Token;
+use super::parser::{Parser, syntax};
+use crate::error::Result;
+use crate::expr::{
+    Argument, Bound, Call, Expr as Generic, Frame, FrameUnit, Keyword, Literal, Over, Special, TrimSide, Window,
+};
+use crate::refuse;
+use crate::sql::ast::{self, Expr, Name, Query};
+use crate::sql::ident::{Ident, QName};
 use crate::sql::print::is_keyword_call;
 
-/// The arguments, and whether they are a lone `*`.
-pub fn arguments(args: Vec<ast::FunctionArg>) -> Result<(Vec<Argument<Name, Query>>, bool)> {
-    use ast::{FunctionArg, FunctionArgExpr, FunctionArgOperator};
-    if let [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)] = &args[..] {
-        return Ok((vec![], true));
-    }
-    let argument = |arg| match arg {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => {
-            let (value, variadic) = variadic(e)?;
-            Ok(Argument { name: None, variadic, value })
+impl Parser {
+    /// The call of a function, after its name.
+    pub fn call_of(&mut self, name: QName) -> Result<Expr> {
+        // It would print as the construct of the grammar.
+        if is_keyword_call(&name) {
+            return Err(refuse::keyword_name(&name));
         }
-        FunctionArg::Named { name, arg: FunctionArgExpr::Expr(e), operator: FunctionArgOperator::RightArrow } => {
-            Ok(Argument { name: Some(ident(name)?), variadic: false, value: expr(e)? })
+        let mut call: ast::Call = Call::new(name, vec![]);
+        self.enclosed(|p| {
+            call.distinct = p.take_word("DISTINCT");
+            call.star = p.take_star();
+            if !call.star && !p.at_mark(")") {
+                call.args = p.list(Self::argument)?;
+            }
+            call.order_by = p.orders()?;
+            Ok(())
+        })?;
+        if self.take_words(&["WITHIN", "GROUP"]) {
+            call.within_group = self.enclosed(Self::orders)?;
         }
-        other => syntax(other),
-    };
-    Ok((args.into_iter().map(argument).collect::<Result<_>>()?, false))
-}
-
-fn variadic(e: ast::Expr) -> Result<(Expr, bool)> {
-    match e {
-        ast::Expr::Function(function) if mark(&function) == Some("variadic") => {
-            let mut values = marked_arguments(function)?;
-            Ok((expr(values.remove(0))?, true))
+        if self.take_word("FILTER") {
+            call.filter = Some(self.enclosed(|p| {
+                p.expect_word("WHERE")?;
+                p.expr()
+            })?);
         }
-        other => Ok((expr(other)?, false)),
-    }
-}
-
-/// The name of a marked call.
-pub fn mark(function: &ast::Function) -> Option<&str> {
-    match &function.name.0[..] {
-        [ast::ObjectNamePart::Identifier(name)] if name.quote_style == Some(CALL) => Some(&name.value),
-        _ => None,
-    }
-}
-
-/// The arguments of a marked call; the dialect made it, with at least one.
-pub fn marked_arguments(function: ast::Function) -> Result<Vec<ast::Expr>> {
-    let ast::FunctionArguments::List(list) = function.args else { return syntax("call") };
-    let argument = |arg| match arg {
-        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(e)) => Ok(e),
-        other => syntax(other),
-    };
-    list.args.into_iter().map(argument).collect()
-}
-
-pub fn call(function: ast::Function) -> Result<Expr> {
-    if let Some(mark) = mark(&function) {
-        let mark = mark.to_owned();
-        return marked(&mark, marked_arguments(function)?);
-    }
-    let ast::Function { name, uses_odbc_syntax, parameters, args, within_group, filter, null_treatment, over } =
-        function;
-    let plain = !uses_odbc_syntax && matches!(parameters, ast::FunctionArguments::None) && null_treatment.is_none();
-    absent(plain, "word after a call")?;
-    let bare = within_group.is_empty() && filter.is_none() && over.is_none();
-    if let [ast::Ident { value, quote_style: None, span: _ }] = &parts(name.clone())?[..] {
-        absent(bare, "word after a call")?;
-        return construct(value, args);
-    }
-    let name = function_name(name)?;
-    let ast::FunctionArguments::List(list) = args else { return syntax(name) };
-    let ast::FunctionArgumentList { duplicate_treatment, args, clauses } = list;
-    let distinct = match duplicate_treatment {
-        None => false,
-        Some(ast::DuplicateTreatment::Distinct) => true,
-        Some(ast::DuplicateTreatment::All) => return syntax("ALL"),
-    };
-    let (args, star) = arguments(args)?;
-    Ok(Generic::Call(Box::new(Call {
-        name,
-        args,
-        star,
-        distinct,
-        order_by: argument_order(clauses)?,
-        within_group: orders(within_group)?,
-        filter: filter.map(|e| expr(*e)).transpose()?,
-        over: over.map(window_of).transpose()?,
-    })))
-}
-
-/// A function named like a construct of the grammar would print as that construct.
-fn function_name(name: ast::ObjectName) -> Result<QName> {
-    let name = qname(name)?;
-    if is_keyword_call(&name) {
-        return Err(Error::unsupported(
-            &format!("a function named {name}"),
-            "its name is a construct of SQL",
-            "Rename the function.",
-        ));
-    }
-    Ok(name)
-}
-
-fn argument_order(clauses: Vec<ast::FunctionArgumentClause>) -> Result<Vec<Order>> {
-    match <[ast::FunctionArgumentClause; 1]>::try_from(clauses) {
-        Ok([ast::FunctionArgumentClause::OrderBy(keys)]) => orders(keys),
-        Ok([other]) => syntax(other),
-        Err(none) if none.is_empty() => Ok(vec![]),
-        Err(_) => syntax("clause of a call"),
-    }
-}
-
-fn window_of(over: ast::WindowType) -> Result<Over<Name, Query>> {
-    Ok(match over {
-        ast::WindowType::NamedWindow(name) => Over::Named(ident(name)?),
-        ast::WindowType::WindowSpec(spec) => Over::Window(window(spec)?),
-    })
-}
-
-/// What keywords in the place of a function's name mean.
-fn construct(word: &str, args: ast::FunctionArguments) -> Result<Expr> {
-    let list = match args {
-        ast::FunctionArguments::Subquery(subquery) if word == "ARRAY" => {
-            return Ok(Generic::ArrayOf(Box::new(query(*subquery)?)));
+        if self.take_word("OVER") {
+            let named = matches!(self.peek(), Some(Token::Name { .. }));
+            call.over = Some(if named { Over::Named(self.name()?) } else { Over::Window(self.window()?) });
         }
-        ast::FunctionArguments::None => vec![],
-        ast::FunctionArguments::List(ast::FunctionArgumentList { duplicate_treatment: None, args, clauses })
-            if clauses.is_empty() =>
-        {
-            args
+        Ok(Generic::Call(Box::new(call)))
+    }
+
+    fn take_star(&mut self) -> bool {
+        let star = matches!(self.rest(0), [Token::Operator(symbol), Token::Mark(")"), ..] if symbol == "*");
+        if star {
+            self.next();
         }
-        _ => return syntax(word),
-    };
-    let (args, star) = arguments(list)?;
-    absent(!star && args.iter().all(|arg| arg.name.is_none() && !arg.variadic), word)?;
-    let mut values: Vec<Expr> = args.into_iter().map(|arg| arg.value).collect();
-    Ok(match word {
-        "ROW" if values.iter().any(|value| matches!(value, Generic::WholeRow(_))) => return syntax("*"),
-        "ROW" => Generic::Row(values),
-        "GROUPING" => Generic::Grouping(values),
-        "COALESCE" | "GREATEST" | "LEAST" | "NULLIF" => Expr::call(&word.to_ascii_lowercase(), values),
-        _ => match (keyword(word), values.pop(), values.is_empty()) {
-            (Some(keyword), None, true) => Generic::Keyword(keyword, None),
-            (Some(keyword), Some(Generic::Literal(Literal::Number(digits))), true) => {
-                Generic::Keyword(keyword, Some(digits.parse().or_else(|_| syntax(digits))?))
+        star
+    }
+
+    fn orders(&mut self) -> Result<Vec<ast::Order>> {
+        if self.take_words(&["ORDER", "BY"]) { self.list(Self::order) } else { Ok(vec![]) }
+    }
+
+    fn argument(&mut self) -> Result<Argument<Name, Query>> {
+        let mut name: Option<Ident> = None;
+        if let [Token::Name { .. }, Token::Mark("=>"), ..] = self.rest(0) {
+            name = Some(self.name()?);
+            self.expect_mark("=>")?;
+        }
+        let variadic = self.take_word("VARIADIC");
+        Ok(Argument { name, variadic, value: self.expr()? })
+    }
+
+    pub fn window(&mut self) -> Result<ast::Window> {
+        self.enclosed(|p| {
+            let base = if matches!(p.peek(), Some(Token::Name { .. })) { Some(p.name()?) } else { None };
+            let partition_by = if p.take_words(&["PARTITION", "BY"]) { p.list(Self::expr)? } else { vec![] };
+            let order_by = p.orders()?;
+            Ok(Window { base, partition_by, order_by, frame: p.frame()? })
+        })
+    }
+
+    fn frame(&mut self) -> Result<Option<Frame<Name, Query>>> {
+        let units = [("ROWS", FrameUnit::Rows), ("RANGE", FrameUnit::Range), ("GROUPS", FrameUnit::Groups)];
+        let Some((_, unit)) = units.into_iter().find(|(word, _)| self.take_word(word)) else { return Ok(None) };
+        if !self.take_word("BETWEEN") {
+            return Ok(Some(Frame { unit, start: self.bound()?, end: None }));
+        }
+        let start = self.bound()?;
+        self.expect_word("AND")?;
+        Ok(Some(Frame { unit, start, end: Some(self.bound()?) }))
+    }
+
+    fn bound(&mut self) -> Result<Bound<Name, Query>> {
+        if self.take_words(&["CURRENT", "ROW"]) {
+            return Ok(Bound::CurrentRow);
+        }
+        let offset = if self.take_word("UNBOUNDED") { None } else { Some(self.plain_operand()?) };
+        let precedes = self.take_word("PRECEDING");
+        if !precedes {
+            self.expect_word("FOLLOWING")?;
+        }
+        Ok(match (offset, precedes) {
+            (None, true) => Bound::UnboundedPreceding,
+            (None, false) => Bound::UnboundedFollowing,
+            (Some(offset), true) => Bound::Preceding(offset),
+            (Some(offset), false) => Bound::Following(offset),
+        })
+    }
+
+    /// What begins with this keyword.
+    pub fn keyword(&mut self, word: &str) -> Result<Expr> {
+        Ok(match word {
+            "NULL" => Expr::null(),
+            "true" | "TRUE" => Expr::bool(true),
+            "false" | "FALSE" => Expr::bool(false),
+            "CASE" => self.case()?,
+            "EXISTS" => Generic::Exists(Box::new(self.enclosed(Self::query)?)),
+            "ARRAY" if self.at_mark("(") => Generic::ArrayOf(Box::new(self.enclosed(Self::query)?)),
+            "ARRAY" => {
+                self.expect_mark("[")?;
+                let items = if self.at_mark("]") { vec![] } else { self.list(Self::expr)? };
+                self.expect_mark("]")?;
+                Generic::Array(items)
+            }
+            "ROW" => Generic::Row(self.tuple(Self::value)?),
+            "GROUPING" => Generic::Grouping(self.tuple(Self::expr)?),
+            "COALESCE" | "GREATEST" | "LEAST" | "NULLIF" => {
+                Expr::call(&word.to_ascii_lowercase(), self.tuple(Self::expr)?)
+            }
+            "EXTRACT" | "POSITION" | "SUBSTRING" | "OVERLAY" | "TRIM" | "NORMALIZE" => {
+                self.enclosed(|p| p.special(word))?
+            }
+            _ => match Keyword::ALL.iter().find(|keyword| keyword.text() == word) {
+                Some(keyword) => Generic::Keyword(*keyword, self.precision()?),
+                None if self.at_mark("(") => return Err(refuse::unknown(word)),
+                None => return syntax(word),
+            },
+        })
+    }
+
+    fn precision(&mut self) -> Result<Option<u32>> {
+        if !self.at_mark("(") {
+            return Ok(None);
+        }
+        match self.enclosed(Self::expr)? {
+            Generic::Literal(Literal::Number(digits)) => digits.parse().map(Some).or_else(|_| syntax(digits)),
+            _ => syntax("precision"),
+        }
+    }
+
+    /// A function that separates its operands by keywords, after its opening parenthesis.
+    fn special(&mut self, word: &str) -> Result<Expr> {
+        let mut operands = vec![];
+        let special = match word {
+            "EXTRACT" => {
+                let field = self.name()?;
+                self.operand_after("FROM", &mut operands)?;
+                Special::Extract(field)
+            }
+            "POSITION" => {
+                operands.push(self.plain_operand()?);
+                self.expect_word("IN")?;
+                operands.push(self.plain_operand()?);
+                Special::Position
+            }
+            "SUBSTRING" => {
+                operands.push(self.expr()?);
+                let from = self.at_word("FROM");
+                for word in ["FROM", "FOR"].into_iter().skip(usize::from(!from)) {
+                    if self.at_word(word) {
+                        self.operand_after(word, &mut operands)?;
+                    }
+                }
+                Special::Substring { from }
+            }
+            "OVERLAY" => {
+                operands.push(self.expr()?);
+                self.operand_after("PLACING", &mut operands)?;
+                self.operand_after("FROM", &mut operands)?;
+                if self.at_word("FOR") {
+                    self.operand_after("FOR", &mut operands)?;
+                }
+                Special::Overlay
+            }
+            "TRIM" => {
+                let sides = [TrimSide::Both, TrimSide::Leading, TrimSide::Trailing];
+                let Some(side) = sides.into_iter().find(|side| self.take_word(side.text())) else {
+                    return self.unexpected();
+                };
+                if !self.at_word("FROM") {
+                    operands.push(self.expr()?);
+                }
+                self.operand_after("FROM", &mut operands)?;
+                Special::Trim(side)
             }
             _ => {
-                return Err(Error::unsupported(
-                    word,
-                    "the incremental compiler does not know this construct",
-                    "Use a function of the same meaning.",
-                ));
+                operands.push(self.expr()?);
+                Special::Normalize(if self.take_mark(",") { self.normal_form() } else { None })
             }
-        },
-    })
-}
-
-pub fn keyword(word: &str) -> Option<Keyword> {
-    Keyword::ALL.into_iter().find(|keyword| keyword.text() == word)
-}
-
-fn marked(name: &str, args: Vec<ast::Expr>) -> Result<Expr> {
-    let mut args = args.into_iter();
-    let mut next = || args.next().map_or_else(|| syntax(name), Ok);
-    let special = match name {
-        "unary" => return Ok(Generic::Unary(operator(&text(next()?)?), boxed(next()?)?)),
-        "EXTRACT" => Special::Extract(text(next()?)?, expr(next()?)?),
-        "POSITION" => Special::Position(expr(next()?)?, expr(next()?)?),
-        "SUBSTRING" => Special::Substring(expr(next()?)?, optional(next()?)?, optional(next()?)?),
-        "OVERLAY" => Special::Overlay(expr(next()?)?, expr(next()?)?, expr(next()?)?, optional(next()?)?),
-        "TRIM" => {
-            let side = match text(next()?)?.as_str() {
-                "BOTH" => TrimSide::Both,
-                "LEADING" => TrimSide::Leading,
-                "TRAILING" => TrimSide::Trailing,
-                other => return syntax(other),
-            };
-            Special::Trim(side, optional(next()?)?, expr(next()?)?)
-        }
-        "NORMALIZE" => {
-            let value = expr(next()?)?;
-            let form = next()?;
-            let form = if form == ast::Expr::Tuple(vec![]) { None } else { Some(text(form)?) };
-            Special::Normalize(value, form)
-        }
-        other => return syntax(other),
-    };
-    Ok(Generic::Special(Box::new(special)))
-}
-
-fn optional(e: ast::Expr) -> Result<Option<Expr>> {
-    match e {
-        ast::Expr::Tuple(items) if items.is_empty() => Ok(None),
-        other => Ok(Some(expr(other)?)),
+        };
+        Ok(Generic::Special(special, operands))
     }
-}
 
-fn text(e: ast::Expr) -> Result<String> {
-    match e {
-        ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::SingleQuotedString(text), span: _ }) => Ok(text),
-        other => syntax(other),
+    fn operand_after(&mut self, word: &str, operands: &mut Vec<Expr>) -> Result<()> {
+        self.expect_word(word)?;
+        operands.push(self.expr()?);
+        Ok(())
     }
 }

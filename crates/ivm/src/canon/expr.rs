@@ -1,287 +1,306 @@
-//! Expressions: the parser's tree taken apart, variant by variant.
+//! Expressions. At most one operator stands on a level of parentheses, AND and OR of several conditions apart.
 
-use sqlparser::ast;
-
-use super::call::{call, keyword};
-use super::from::type_name;
-use super::names::{ident, qname, syntax};
-use super::query::{absent, query};
-use super::tokens::{QUOTED, ROW, SCHEMA_END};
+use super::lexer::Token;
+use super::parser::{Parser, syntax};
 use crate::error::Result;
-use crate::expr::{
-    Bound, Case, Direction, Expr as Generic, Frame, FrameUnit, Index, IsTest, Literal, Op, Quantified, Special, Window,
-};
-use crate::sql::ast::{self as own, Expr, Group, Name, Order, Query};
-use crate::sql::ident::Ident;
+use crate::expr::{Case, Direction, Expr as Generic, Index, IsTest, Literal, Op, Quantified, Special};
+use crate::sql::ast::{Expr, Name, Order, Query};
+use crate::sql::ident::QName;
 
-pub fn exprs(list: Vec<ast::Expr>) -> Result<Vec<Expr>> {
-    list.into_iter().map(expr).collect()
-}
+const TESTS: [(&[&str], IsTest); 8] = [
+    (&["NULL"], IsTest::Null),
+    (&["NOT", "NULL"], IsTest::NotNull),
+    (&["TRUE"], IsTest::True),
+    (&["NOT", "TRUE"], IsTest::NotTrue),
+    (&["FALSE"], IsTest::False),
+    (&["NOT", "FALSE"], IsTest::NotFalse),
+    (&["UNKNOWN"], IsTest::Unknown),
+    (&["NOT", "UNKNOWN"], IsTest::NotUnknown),
+];
 
-/// The items of a list in which `t.*` would be all columns of `t`: there it is no value, and PostgreSQL
-/// prints whole rows with a cast.
-pub fn columns(list: Vec<ast::Expr>) -> Result<Vec<Expr>> {
-    let items = exprs(list)?;
-    match items.iter().any(|item| matches!(item, Generic::WholeRow(_))) {
-        true => syntax("*"),
-        false => Ok(items),
+/// The forms of Unicode normalization.
+const FORMS: [&str; 4] = ["NFC", "NFD", "NFKC", "NFKD"];
+
+impl Parser {
+    pub fn expr(&mut self) -> Result<Expr> {
+        match self.expr_or_tuple()? {
+            (_, true) => syntax("list in parentheses"),
+            (e, false) => Ok(e),
+        }
     }
-}
 
-pub fn boxed(e: ast::Expr) -> Result<Box<Expr>> {
-    Ok(Box::new(expr(e)?))
-}
-
-pub fn expr(e: ast::Expr) -> Result<Expr> {
-    use ast::Expr as S;
-    Ok(match e {
-        S::Nested(e) => expr(*e)?,
-        S::Identifier(name) => word(name)?,
-        S::CompoundIdentifier(parts) => match <[ast::Ident; 2]>::try_from(parts) {
-            Ok([relation, column]) => {
-                Generic::Column(Name { relation: Some(ident(relation)?), column: ident(column)? })
-            }
-            Err(_) => return syntax("column name of three parts"),
-        },
-        S::CompoundFieldAccess { root, access_chain } => access(*root, access_chain)?,
-        S::Value(value) => Generic::Literal(literal(value.value)?),
-        S::Cast { kind: ast::CastKind::DoubleColon, expr: e, data_type, format: None } => {
-            Generic::Cast(boxed(*e)?, type_name(data_type)?)
+    /// An expression that is not a whole row: in a list, `t.*` would be all columns of `t`, and PostgreSQL prints whole
+    /// rows with a cast there.
+    pub fn value(&mut self) -> Result<Expr> {
+        match self.expr()? {
+            Generic::WholeRow(_) => syntax("*"),
+            e => Ok(e),
         }
-        S::IsNull(e) => is(*e, IsTest::Null)?,
-        S::IsNotNull(e) => is(*e, IsTest::NotNull)?,
-        S::IsTrue(e) => is(*e, IsTest::True)?,
-        S::IsNotTrue(e) => is(*e, IsTest::NotTrue)?,
-        S::IsFalse(e) => is(*e, IsTest::False)?,
-        S::IsNotFalse(e) => is(*e, IsTest::NotFalse)?,
-        S::IsUnknown(e) => is(*e, IsTest::Unknown)?,
-        S::IsNotUnknown(e) => is(*e, IsTest::NotUnknown)?,
-        S::IsDistinctFrom(l, r) => Generic::Distinct(boxed(*l)?, boxed(*r)?),
-        S::IsNotDistinctFrom(l, r) => Expr::not_distinct(expr(*l)?, expr(*r)?),
-        S::IsNormalized { expr: e, form, negated } => {
-            let form = form.map(|form| form.to_string());
-            Generic::Special(Box::new(Special::IsNormalized(expr(*e)?, form, negated)))
-        }
-        S::UnaryOp { op: ast::UnaryOperator::Not, expr: e } => Generic::Not(boxed(*e)?),
-        S::BinaryOp { left, op, right } => binary(*left, op, *right)?,
-        S::AnyOp { left, compare_op, right, is_some: false } => quantified(*left, compare_op, false, *right)?,
-        S::AllOp { left, compare_op, right } => quantified(*left, compare_op, true, *right)?,
-        S::InSubquery { expr: e, subquery, negated: false } => {
-            Generic::InQuery(Box::new(operand(*e)?), Box::new(query(*subquery)?))
-        }
-        S::Exists { subquery, negated } => match negated {
-            false => Generic::Exists(Box::new(query(*subquery)?)),
-            true => Generic::Not(Box::new(Generic::Exists(Box::new(query(*subquery)?)))),
-        },
-        S::Subquery(subquery) => Generic::Scalar(Box::new(query(*subquery)?)),
-        S::AtTimeZone { timestamp, time_zone } => {
-            Generic::Special(Box::new(Special::AtTimeZone(expr(*timestamp)?, expr(*time_zone)?)))
-        }
-        S::Collate { expr: e, collation } => Generic::Collate(boxed(*e)?, qname(collation)?),
-        S::Case { case_token: _, end_token: _, operand, conditions, else_result } => {
-            let arm = |ast::CaseWhen { condition, result }| Ok((expr(condition)?, expr(result)?));
-            Generic::Case(Box::new(Case {
-                operand: operand.map(|e| expr(*e)).transpose()?,
-                arms: conditions.into_iter().map(arm).collect::<Result<_>>()?,
-                otherwise: else_result.map(|e| expr(*e)).transpose()?,
-            }))
-        }
-        S::Array(ast::Array { elem, named: true }) => Generic::Array(exprs(elem)?),
-        S::Function(function) => call(function)?,
-        other => return syntax(other),
-    })
-}
-
-fn word(name: ast::Ident) -> Result<Expr> {
-    match name.quote_style {
-        Some(QUOTED) => Ok(Generic::Column(Name { relation: None, column: ident(name)? })),
-        Some(ROW) => Ok(Generic::WholeRow(Ident(name.value))),
-        None if let Some(keyword) = keyword(&name.value) => Ok(Generic::Keyword(keyword, None)),
-        _ => syntax(name.value),
     }
-}
 
-fn is(e: ast::Expr, test: IsTest) -> Result<Expr> {
-    Ok(expr(e)?.is(test))
-}
-
-fn literal(value: ast::Value) -> Result<Literal> {
-    use ast::Value;
-    Ok(match value {
-        Value::Null => Literal::Null,
-        Value::Boolean(value) => Literal::Bool(value),
-        Value::Number(digits, false) => Literal::Number(digits),
-        Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => Literal::String(text),
-        Value::SingleQuotedByteStringLiteral(digits) => Literal::Bits('B', digits),
-        Value::HexStringLiteral(digits) => Literal::Bits('X', digits),
-        other => return syntax(other),
-    })
-}
-
-/// An operator token: its symbol, after its schema if it has one.
-pub fn operator(text: &str) -> Op {
-    match text.split_once(SCHEMA_END) {
-        Some((schema, symbol)) => Op { schema: Some(Ident::new(schema)), symbol: symbol.to_owned() },
-        None => Op::plain(text),
-    }
-}
-
-fn binary(left: ast::Expr, op: ast::BinaryOperator, right: ast::Expr) -> Result<Expr> {
-    use ast::BinaryOperator as B;
-    Ok(match op {
-        B::And => Generic::And(chain(B::And, left, right)?),
-        B::Or => Generic::Or(chain(B::Or, left, right)?),
-        B::Overlaps => Generic::Special(Box::new(Special::Overlaps(pair(left)?, pair(right)?))),
-        B::Custom(text) => {
-            let left = if matches!(right, ast::Expr::Subquery(_)) { operand(left)? } else { expr(left)? };
-            Generic::Binary(operator(&text), Box::new(left), boxed(right)?)
-        }
-        other => return syntax(other),
-    })
-}
-
-/// The parts of `a AND b AND c`, which the parser nests to the left; without recursion, for there may be many.
-fn chain(op: ast::BinaryOperator, left: ast::Expr, right: ast::Expr) -> Result<Vec<Expr>> {
-    let (mut rest, mut parts) = (left, vec![expr(right)?]);
-    loop {
-        match rest {
-            ast::Expr::BinaryOp { left, op: inner, right } if inner == op => {
-                parts.push(expr(*right)?);
-                rest = *left;
-            }
-            first => {
-                parts.push(expr(first)?);
-                parts.reverse();
-                return Ok(parts);
+    /// An expression, or `(a, b)` as a row and whether it was one: that is a row only where it is compared with a subquery.
+    pub fn expr_or_tuple(&mut self) -> Result<(Expr, bool)> {
+        let (first, is_tuple) = self.condition_term()?;
+        for (word, make) in [("AND", Generic::And as fn(Vec<Expr>) -> Expr), ("OR", Generic::Or)] {
+            if !is_tuple && self.at_word(word) {
+                let mut parts = vec![first];
+                while self.take_word(word) {
+                    match self.condition_term()? {
+                        (part, false) => parts.push(part),
+                        _ => return syntax("list in parentheses"),
+                    }
+                }
+                return Ok((make(parts), false));
             }
         }
+        Ok((first, is_tuple))
     }
-}
 
-fn pair(e: ast::Expr) -> Result<[Expr; 2]> {
-    let ast::Expr::Tuple(items) = e else { return syntax(e) };
-    <[Expr; 2]>::try_from(exprs(items)?).or_else(|_| syntax("OVERLAPS"))
-}
-
-/// The left side of a comparison with a subquery: only here is `(a, b)` a row.
-fn operand(e: ast::Expr) -> Result<Expr> {
-    match e {
-        ast::Expr::Tuple(items) if !items.is_empty() => Ok(Generic::Row(columns(items)?)),
-        other => expr(other),
+    fn condition_term(&mut self) -> Result<(Expr, bool)> {
+        if self.take_word("NOT") {
+            return match self.condition_term()? {
+                (e, false) => Ok((Generic::Not(Box::new(e)), false)),
+                _ => syntax("list in parentheses"),
+            };
+        }
+        let (left, is_tuple) = self.operand()?;
+        self.infix(left, is_tuple)
     }
-}
 
-fn quantified(left: ast::Expr, op: ast::BinaryOperator, all: bool, right: ast::Expr) -> Result<Expr> {
-    let ast::BinaryOperator::Custom(text) = op else { return syntax(op) };
-    let op = operator(&text);
-    Ok(match right {
-        ast::Expr::Subquery(subquery) => {
-            let right: Query = query(*subquery)?;
-            Generic::QuantifiedQuery(Box::new(Quantified { left: operand(left)?, op, all, right }))
+    /// What follows an operand: an operator with its other operand, or nothing.
+    fn infix(&mut self, left: Expr, is_tuple: bool) -> Result<(Expr, bool)> {
+        if let Some(op) = self.operator()? {
+            return Ok((self.binary(left, is_tuple, op)?, false));
         }
-        right => Generic::Quantified(Box::new(Quantified { left: expr(left)?, op, all, right: expr(right)? })),
-    })
-}
-
-/// `root.field[1].field`: a column if the root is a name, then fields and subscripts.
-fn access(root: ast::Expr, chain: Vec<ast::AccessExpr>) -> Result<Expr> {
-    let mut chain = chain.into_iter().peekable();
-    let mut e = match (root, chain.peek()) {
-        (ast::Expr::Identifier(relation), Some(ast::AccessExpr::Dot(ast::Expr::Identifier(column)))) => {
-            let column = ident(column.clone())?;
-            chain.next();
-            Generic::Column(Name { relation: Some(ident(relation)?), column })
+        if self.take_word("IN") {
+            return match self.opens_query(0) {
+                true => Ok((Generic::InQuery(Box::new(left), Box::new(self.enclosed(Self::query)?)), false)),
+                false => self.unexpected(),
+            };
         }
-        (root, _) => expr(root)?,
-    };
-    // Adjacent subscripts are one: `a[1:2][1]` is a slice of both dimensions, `(a[1:2])[1]` is not.
-    let mut subscripts = vec![];
-    for step in chain {
-        match step {
-            ast::AccessExpr::Subscript(subscript) => subscripts.push(index(subscript)?),
-            ast::AccessExpr::Dot(ast::Expr::Identifier(field)) => {
-                e = Generic::Field(Box::new(subscripted(e, &mut subscripts)), ident(field)?);
+        if is_tuple {
+            return match (left, self.take_word("OVERLAPS")) {
+                (Generic::Row(from), true) => match self.operand()? {
+                    (Generic::Row(to), true) if from.len() == 2 && to.len() == 2 => {
+                        Ok((Generic::Special(Special::Overlaps, [from, to].concat()), false))
+                    }
+                    _ => syntax("OVERLAPS"),
+                },
+                (left, _) => Ok((left, true)),
+            };
+        }
+        let e = match () {
+            () if self.take_word("IS") => self.test(left)?,
+            () if self.take_words(&["AT", "TIME", "ZONE"]) => {
+                Generic::Special(Special::AtTimeZone, vec![left, self.plain_operand()?])
             }
-            ast::AccessExpr::Dot(other) => return syntax(other),
+            () if self.take_word("COLLATE") => Generic::Collate(Box::new(left), self.qname()?),
+            () => left,
+        };
+        Ok((e, false))
+    }
+
+    fn test(&mut self, left: Expr) -> Result<Expr> {
+        if let Some((_, test)) = TESTS.into_iter().find(|(words, _)| self.take_words(words)) {
+            return Ok(left.is(test));
+        }
+        if self.take_words(&["DISTINCT", "FROM"]) {
+            return Ok(Generic::Distinct(Box::new(left), Box::new(self.plain_operand()?)));
+        }
+        if self.take_words(&["NOT", "DISTINCT", "FROM"]) {
+            return Ok(Expr::not_distinct(left, self.plain_operand()?));
+        }
+        let negated = self.take_word("NOT");
+        let form = self.normal_form();
+        self.expect_word("NORMALIZED")?;
+        Ok(Generic::Special(Special::IsNormalized(form, negated), vec![left]))
+    }
+
+    pub fn normal_form(&mut self) -> Option<String> {
+        FORMS.into_iter().find(|form| self.take_word(form)).map(str::to_owned)
+    }
+
+    /// `left op right`, `left op ANY (…)`, `left op ALL (…)`; a tuple is compared with a subquery only.
+    fn binary(&mut self, left: Expr, is_tuple: bool, op: Op) -> Result<Expr> {
+        let all = self.take_word("ALL");
+        let quantified = all || self.take_word("ANY");
+        let is_query = self.opens_query(0);
+        if is_tuple && !is_query {
+            return syntax("list in parentheses");
+        }
+        Ok(match (quantified, is_query) {
+            (true, true) => {
+                let right = self.enclosed(Self::query)?;
+                Generic::QuantifiedQuery(Box::new(Quantified { left, op, all, right }))
+            }
+            (true, false) => {
+                let right = self.enclosed(Self::expr)?;
+                Generic::Quantified(Box::new(Quantified { left, op, all, right }))
+            }
+            (false, _) => Generic::Binary(op, Box::new(left), Box::new(self.plain_operand()?)),
+        })
+    }
+
+    /// An operator, `OPERATOR(schema.symbol)` where it is not found by its symbol alone.
+    pub fn operator(&mut self) -> Result<Option<Op>> {
+        if let Some(Token::Operator(symbol)) = self.peek() {
+            let op = Op::plain(symbol);
+            self.next();
+            return Ok(Some(op));
+        }
+        if !self.take_word("OPERATOR") {
+            return Ok(None);
+        }
+        self.enclosed(|p| {
+            let schema = p.name()?;
+            p.expect_mark(".")?;
+            match p.next() {
+                Some(Token::Operator(symbol)) => Ok(Some(Op { schema: Some(schema), symbol })),
+                _ => p.unexpected(),
+            }
+        })
+    }
+
+    /// An operand that is one value.
+    pub fn plain_operand(&mut self) -> Result<Expr> {
+        match self.operand()? {
+            (e, false) => Ok(e),
+            _ => syntax("list in parentheses"),
         }
     }
-    Ok(subscripted(e, &mut subscripts))
-}
 
-fn subscripted(e: Expr, subscripts: &mut Vec<Index<Name, Query>>) -> Expr {
-    match subscripts.is_empty() {
-        true => e,
-        false => Generic::Subscript(Box::new(e), std::mem::take(subscripts)),
+    /// A primary with its casts, subscripts and fields, after its prefix operator.
+    fn operand(&mut self) -> Result<(Expr, bool)> {
+        self.deeper(|p| {
+            if let Some(op) = p.operator()? {
+                return Ok((Generic::Unary(op, Box::new(p.plain_operand()?)), false));
+            }
+            let in_parentheses = p.at_mark("(");
+            let (mut e, is_tuple) = p.primary()?;
+            if is_tuple {
+                return Ok((e, true));
+            }
+            let mut has_fields = in_parentheses;
+            loop {
+                // Adjacent subscripts are one: `a[1:2][1]` is a slice of both dimensions, `(a[1:2])[1]` is not.
+                let mut subscripts = vec![];
+                while p.at_mark("[") {
+                    subscripts.push(p.subscript()?);
+                }
+                if !subscripts.is_empty() {
+                    e = Generic::Subscript(Box::new(e), subscripts);
+                    has_fields = true;
+                } else if has_fields && p.take_mark(".") {
+                    e = Generic::Field(Box::new(e), p.name()?);
+                } else {
+                    break;
+                }
+            }
+            while p.take_mark("::") {
+                e = Generic::Cast(Box::new(e), p.type_name()?);
+            }
+            Ok((e, false))
+        })
     }
-}
 
-fn index(subscript: ast::Subscript) -> Result<Index<Name, Query>> {
-    Ok(match subscript {
-        ast::Subscript::Index { index } => Index::At(expr(index)?),
-        ast::Subscript::Slice { lower_bound, upper_bound, stride: None } => {
-            Index::Slice(lower_bound.map(expr).transpose()?, upper_bound.map(expr).transpose()?)
+    fn subscript(&mut self) -> Result<Index<Name, Query>> {
+        self.expect_mark("[")?;
+        let from = if self.at_mark(":") { None } else { Some(self.expr()?) };
+        let index = match from {
+            Some(at) if !self.at_mark(":") => Index::At(at),
+            from => {
+                self.expect_mark(":")?;
+                Index::Slice(from, if self.at_mark("]") { None } else { Some(self.expr()?) })
+            }
+        };
+        self.expect_mark("]")?;
+        Ok(index)
+    }
+
+    fn primary(&mut self) -> Result<(Expr, bool)> {
+        if self.opens_query(0) {
+            return Ok((Generic::Scalar(Box::new(self.enclosed(Self::query)?)), false));
         }
-        other => return syntax(other),
-    })
-}
+        if self.at_mark("(") {
+            let mut items = self.enclosed(|p| p.list(Self::expr))?;
+            return Ok(match items.len() {
+                1 => (items.remove(0), false),
+                _ if items.iter().any(|item| matches!(item, Generic::WholeRow(_))) => return syntax("*"),
+                _ => (Generic::Row(items), true),
+            });
+        }
+        let e = match self.peek() {
+            Some(Token::Name { .. }) => self.named()?,
+            Some(Token::Keyword(word)) => {
+                let word = word.clone();
+                self.next();
+                self.keyword(&word)?
+            }
+            Some(_) => Generic::Literal(self.literal()?),
+            None => return self.unexpected(),
+        };
+        Ok((e, false))
+    }
 
-pub fn orders(keys: Vec<ast::OrderByExpr>) -> Result<Vec<Order>> {
-    keys.into_iter().map(order).collect()
-}
+    fn literal(&mut self) -> Result<Literal> {
+        let literal = match self.peek() {
+            Some(Token::Number(digits)) => Literal::Number(digits.clone()),
+            Some(Token::String(text)) => Literal::String(text.clone()),
+            Some(Token::Bits(prefix, digits)) => Literal::Bits(*prefix, digits.clone()),
+            _ => return self.unexpected(),
+        };
+        self.next();
+        Ok(literal)
+    }
 
-fn order(key: ast::OrderByExpr) -> Result<Order> {
-    let ast::OrderByExpr { expr: e, options: ast::OrderByOptions { sort, nulls_first }, with_fill } = key;
-    absent(with_fill.is_none(), "WITH FILL")?;
-    let direction = match sort {
-        None => Direction::Ascending,
-        Some(ast::OrderBySort::Desc) => Direction::Descending,
-        Some(ast::OrderBySort::Using(name)) => match &name.0[..] {
-            [ast::ObjectNamePart::Identifier(symbol)] => Direction::Using(operator(&symbol.value)),
-            _ => return syntax(name),
-        },
-        Some(ast::OrderBySort::Asc) => return syntax("ASC"),
-    };
-    Ok(Order { expr: expr(e)?, direction, nulls_first })
-}
+    /// A column, a whole row or a call.
+    fn named(&mut self) -> Result<Expr> {
+        let first = self.name()?;
+        if self.take_mark(".") {
+            if self.peek() == Some(&Token::Operator("*".to_owned())) {
+                self.next();
+                return Ok(Generic::WholeRow(first));
+            }
+            let second = self.name()?;
+            return match self.at_mark("(") {
+                true => self.call_of(QName { schema: Some(first), name: second }),
+                false => Ok(Generic::Column(Name { relation: Some(first), column: second })),
+            };
+        }
+        match self.at_mark("(") {
+            true => self.call_of(QName { schema: None, name: first }),
+            false => Ok(Generic::Column(Name { relation: None, column: first })),
+        }
+    }
 
-pub fn group(key: ast::Expr) -> Result<Group> {
-    let sets = |sets: Vec<Vec<ast::Expr>>| sets.into_iter().map(exprs).collect::<Result<Vec<_>>>();
-    Ok(match key {
-        ast::Expr::Rollup(list) => Group::Rollup(sets(list)?),
-        ast::Expr::Cube(list) => Group::Cube(sets(list)?),
-        ast::Expr::GroupingSets(list) => Group::Sets(sets(list)?),
-        ast::Expr::Tuple(list) if list.is_empty() => Group::Empty,
-        other => Group::Expr(expr(other)?),
-    })
-}
+    /// CASE, after its first word.
+    pub fn case(&mut self) -> Result<Expr> {
+        let operand = if self.at_word("WHEN") { None } else { Some(self.expr()?) };
+        let mut arms = vec![];
+        while self.take_word("WHEN") {
+            let when = self.expr()?;
+            self.expect_word("THEN")?;
+            arms.push((when, self.expr()?));
+        }
+        let otherwise = if self.take_word("ELSE") { Some(self.expr()?) } else { None };
+        self.expect_word("END")?;
+        Ok(Generic::Case(Box::new(Case { operand, arms, otherwise })))
+    }
 
-pub fn window(spec: ast::WindowSpec) -> Result<own::Window> {
-    let ast::WindowSpec { window_name, partition_by, order_by, window_frame } = spec;
-    Ok(Window {
-        base: window_name.map(ident).transpose()?,
-        partition_by: exprs(partition_by)?,
-        order_by: orders(order_by)?,
-        frame: window_frame.map(frame).transpose()?,
-    })
-}
-
-fn frame(frame: ast::WindowFrame) -> Result<Frame<Name, Query>> {
-    let ast::WindowFrame { units, start_bound, end_bound } = frame;
-    let unit = match units {
-        ast::WindowFrameUnits::Rows => FrameUnit::Rows,
-        ast::WindowFrameUnits::Range => FrameUnit::Range,
-        ast::WindowFrameUnits::Groups => FrameUnit::Groups,
-    };
-    Ok(Frame { unit, start: bound(start_bound)?, end: end_bound.map(bound).transpose()? })
-}
-
-fn bound(bound: ast::WindowFrameBound) -> Result<Bound<Name, Query>> {
-    use ast::WindowFrameBound as B;
-    Ok(match bound {
-        B::CurrentRow => Bound::CurrentRow,
-        B::Preceding(None) => Bound::UnboundedPreceding,
-        B::Following(None) => Bound::UnboundedFollowing,
-        B::Preceding(Some(offset)) => Bound::Preceding(expr(*offset)?),
-        B::Following(Some(offset)) => Bound::Following(expr(*offset)?),
-    })
+    pub fn order(&mut self) -> Result<Order> {
+        let expr = self.expr()?;
+        let direction = match () {
+            () if self.take_word("DESC") => Direction::Descending,
+            () if self.take_word("USING") => match self.operator()? {
+                Some(op) => Direction::Using(op),
+                None => return self.unexpected(),
+            },
+            () => Direction::Ascending,
+        };
+        let nulls_first = match self.take_words(&["NULLS", "FIRST"]) {
+            true => Some(true),
+            false => self.take_words(&["NULLS", "LAST"]).then_some(false),
+        };
+        Ok(Order { expr, direction, nulls_first })
+    }
 }

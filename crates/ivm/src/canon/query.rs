@@ -1,227 +1,169 @@
-//! Queries: the parser's tree taken apart, field by field.
+//! Queries: WITH, set operations, SELECT and the clauses after it.
 
-use sqlparser::ast;
-
-use super::call::{mark, marked_arguments};
-use super::expr::{columns, expr, exprs, group, orders, window};
-use super::from::{alias_columns, from_list};
-use super::names::{ident, syntax};
-use super::tokens::{GROUPED_ONCE, TIES};
-use super::{DEPTH, too_deep};
+use super::lexer::Token;
+use super::parser::{DEPTH, Parser, syntax};
 use crate::error::Result;
-use crate::expr::Literal;
-use crate::sql::ast::{Body, Cte, Distinct, Expr, Item, Limit, Order, Query, Select, SetOp, Window, With};
-use crate::sql::ident::Ident;
+use crate::expr::{Expr as Generic, Literal};
+use crate::refuse;
+use crate::sql::ast::{Body, Cte, Distinct, Expr, Group, Item, Limit, Query, Select, SetOp, With};
 
-/// Refuses a clause that no canonical SQL has.
-pub fn absent(is_absent: bool, what: &str) -> Result<()> {
-    if is_absent { Ok(()) } else { syntax(what) }
-}
-
-pub fn query(query: ast::Query) -> Result<Query> {
-    let ast::Query {
-        with: ctes,
-        body: set,
-        order_by,
-        limit_clause,
-        fetch,
-        locks,
-        for_clause,
-        settings,
-        format_clause,
-        pipe_operators,
-    } = query;
-    absent(fetch.is_none(), "FETCH")?;
-    absent(locks.is_empty() && for_clause.is_none(), "FOR")?;
-    absent(settings.is_none() && format_clause.is_none() && pipe_operators.is_empty(), "SETTINGS")?;
-    let (limit, offset) = limit_clause.map_or(Ok((None, None)), limits)?;
-    let own = Query {
-        with: ctes.map(with).transpose()?,
-        body: Body::Values(vec![]),
-        order_by: ordering(order_by)?,
-        limit,
-        offset,
-    };
-    let inner = set_expr(*set)?;
-    if own.with.is_none() && own.order_by.is_empty() && own.limit.is_none() && own.offset.is_none() {
-        return Ok(inner);
-    }
-    // `(query) ORDER BY …`: the parentheses hold clauses of their own.
-    absent(inner.with.is_none() && inner.order_by.is_empty() && inner.limit.is_none() && inner.offset.is_none(), "(")?;
-    Ok(Query { body: inner.body, ..own })
-}
-
-fn ordering(order_by: Option<ast::OrderBy>) -> Result<Vec<Order>> {
-    match order_by {
-        None => Ok(vec![]),
-        Some(ast::OrderBy { kind: ast::OrderByKind::Expressions(keys), interpolate: None }) => orders(keys),
-        Some(other) => syntax(other),
-    }
-}
-
-fn limits(clause: ast::LimitClause) -> Result<(Option<Limit>, Option<Expr>)> {
-    let ast::LimitClause::LimitOffset { limit, offset, limit_by } = clause else { return syntax("LIMIT with a comma") };
-    absent(limit_by.is_empty(), "LIMIT BY")?;
-    let offset = match offset {
-        None => None,
-        Some(ast::Offset { value, rows: ast::OffsetRows::None }) => Some(expr(value)?),
-        Some(other) => return syntax(other),
-    };
-    Ok((limit.map(limited).transpose()?, offset))
-}
-
-fn limited(count: ast::Expr) -> Result<Limit> {
-    if let ast::Expr::Function(function) = &count
-        && mark(function) == Some(TIES)
-    {
-        let mut counts = marked_arguments(function.clone())?;
-        return Ok(Limit { count: counts.pop().map(expr).transpose()?, with_ties: true });
-    }
-    let count = expr(count)?;
-    let all = count == Expr::Literal(Literal::Null);
-    Ok(Limit { count: (!all).then_some(count), with_ties: false })
-}
-
-fn with(with: ast::With) -> Result<With> {
-    let ast::With { with_token: _, recursive, cte_tables } = with;
-    Ok(With { recursive, ctes: cte_tables.into_iter().map(cte).collect::<Result<_>>()? })
-}
-
-fn cte(cte: ast::Cte) -> Result<Cte> {
-    let ast::Cte { alias, query: inner, from, materialized, closing_paren_token: _ } = cte;
-    let ast::TableAlias { explicit: _, name, columns, at } = alias;
-    absent(from.is_none() && at.is_none(), "clause after WITH")?;
-    let columns = alias_columns(columns)?.into_iter().map(|(name, ty)| match ty {
-        None => Ok(name),
-        Some(ty) => syntax(ty),
-    });
-    Ok(Cte {
-        name: ident(name)?,
-        columns: columns.collect::<Result<_>>()?,
-        materialized: materialized.map(|choice| match choice {
-            ast::CteAsMaterialized::Materialized => true,
-            ast::CteAsMaterialized::NotMaterialized => false,
-        }),
-        query: query(*inner)?,
-        comment: None,
-    })
-}
-
-fn bare(body: Body) -> Query {
-    Query { with: None, body, order_by: vec![], limit: None, offset: None }
-}
-
-fn set_expr(set: ast::SetExpr) -> Result<Query> {
-    match set {
-        ast::SetExpr::Select(inner) => Ok(bare(Body::Select(Box::new(select(*inner)?)))),
-        ast::SetExpr::Query(inner) => query(*inner),
-        ast::SetExpr::SetOperation { left, op, set_quantifier, right } => {
-            if operands(&left) >= DEPTH {
-                return Err(too_deep());
+impl Parser {
+    pub fn query(&mut self) -> Result<Query> {
+        self.deeper(|p| {
+            let with = if p.at_word("WITH") { Some(p.with()?) } else { None };
+            let inner = p.set_operation()?;
+            let order_by = if p.take_words(&["ORDER", "BY"]) { p.list(Self::order)? } else { vec![] };
+            let offset = if p.take_word("OFFSET") { Some(p.expr()?) } else { None };
+            let limit = p.limit()?;
+            if with.is_none() && order_by.is_empty() && limit.is_none() && offset.is_none() {
+                return Ok(inner);
             }
-            let op = match op {
-                ast::SetOperator::Union => SetOp::Union,
-                ast::SetOperator::Intersect => SetOp::Intersect,
-                ast::SetOperator::Except => SetOp::Except,
-                ast::SetOperator::Minus => return syntax("MINUS"),
+            // `(query) ORDER BY …`: the parentheses hold clauses of their own.
+            match inner {
+                Query { with: None, body, order_by: own, limit: None, offset: None } if own.is_empty() => {
+                    Ok(Query { with, body, order_by, limit, offset })
+                }
+                _ => syntax("clause after a query in parentheses"),
+            }
+        })
+    }
+
+    fn with(&mut self) -> Result<With> {
+        self.expect_word("WITH")?;
+        let recursive = self.take_word("RECURSIVE");
+        let ctes = self.list(|p| {
+            let name = p.name()?;
+            let columns = if p.at_mark("(") { p.tuple(Self::name)? } else { vec![] };
+            p.expect_word("AS")?;
+            let materialized = match p.take_words(&["NOT", "MATERIALIZED"]) {
+                true => Some(false),
+                false => p.take_word("MATERIALIZED").then_some(true),
             };
-            let all = match set_quantifier {
-                ast::SetQuantifier::All => true,
-                ast::SetQuantifier::None => false,
-                other => return syntax(other),
+            Ok(Cte { name, columns, materialized, query: p.enclosed(Self::query)? })
+        });
+        Ok(With { recursive, ctes: ctes? })
+    }
+
+    fn limit(&mut self) -> Result<Option<Limit>> {
+        if self.take_words(&["FETCH", "FIRST"]) {
+            let count = Some(self.expr()?);
+            return match self.take_words(&["ROWS", "WITH", "TIES"]) {
+                true => Ok(Some(Limit { count, with_ties: true })),
+                false => self.unexpected(),
             };
-            let (left, right) = (Box::new(set_expr(*left)?), Box::new(set_expr(*right)?));
-            Ok(bare(Body::SetOp { op, all, left, right }))
         }
-        ast::SetExpr::Values(ast::Values { explicit_row: false, value_keyword: false, rows }) => {
-            let rows = rows.into_iter().map(|row| columns(row.content));
-            Ok(bare(Body::Values(rows.collect::<Result<_>>()?)))
+        if !self.take_word("LIMIT") {
+            return Ok(None);
         }
-        other => syntax(other),
+        let count = if self.take_word("ALL") { Expr::null() } else { self.expr()? };
+        let all = count == Generic::Literal(Literal::Null);
+        Ok(Some(Limit { count: (!all).then_some(count), with_ties: false }))
     }
-}
 
-/// How many queries a chain of set operations combines.
-fn operands(mut set: &ast::SetExpr) -> usize {
-    let mut count = 1;
-    while let ast::SetExpr::SetOperation { left, .. } = set {
-        (set, count) = (left, count + 1);
+    /// Operands of one operation, from left to right: those of another stand in parentheses.
+    fn set_operation(&mut self) -> Result<Query> {
+        let mut query = self.operand_of_set()?;
+        let Some((op, all)) = self.take_set_operator() else { return Ok(query) };
+        let mut operands = 1;
+        loop {
+            operands += 1;
+            if operands > DEPTH {
+                return Err(refuse::too_deep(DEPTH));
+            }
+            let (left, right) = (Box::new(query), Box::new(self.operand_of_set()?));
+            query = Query::of(Body::SetOp { op, all, left, right });
+            match self.take_set_operator() {
+                None => return Ok(query),
+                Some(next) if next == (op, all) => {}
+                Some(_) => return syntax("set operation of another kind"),
+            }
+        }
     }
-    count
-}
 
-fn select(select: ast::Select) -> Result<Select> {
-    let ast::Select {
-        select_token: _,
-        optimizer_hints: _,
-        distinct: duplicates,
-        select_modifiers,
-        top,
-        top_before_distinct: _,
-        projection,
-        exclude,
-        into,
-        from,
-        lateral_views,
-        prewhere,
-        selection,
-        connect_by,
-        group_by,
-        cluster_by,
-        distribute_by,
-        sort_by,
-        having,
-        named_window,
-        qualify,
-        window_before_qualify: _,
-        value_table_mode,
-        flavor,
-    } = select;
-    absent(select_modifiers.is_none() && top.is_none() && value_table_mode.is_none(), "word after SELECT")?;
-    absent(exclude.is_none() && into.is_none() && flavor == ast::SelectFlavor::Standard, "word before FROM")?;
-    absent(lateral_views.is_empty() && prewhere.is_none() && connect_by.is_empty(), "word before WHERE")?;
-    absent(cluster_by.is_empty() && distribute_by.is_empty() && sort_by.is_empty(), "word after GROUP BY")?;
-    absent(qualify.is_none(), "QUALIFY")?;
-    let ast::GroupByExpr::Expressions(mut keys, modifiers) = group_by else { return syntax("GROUP BY ALL") };
-    let once = |key: &ast::Expr| matches!(key, ast::Expr::Function(call) if mark(call) == Some(GROUPED_ONCE));
-    let group_once = keys.first().is_some_and(once);
-    if group_once {
-        keys.remove(0);
+    fn take_set_operator(&mut self) -> Option<(SetOp, bool)> {
+        let operators = [("UNION", SetOp::Union), ("INTERSECT", SetOp::Intersect), ("EXCEPT", SetOp::Except)];
+        let (_, op) = operators.into_iter().find(|(word, _)| self.take_word(word))?;
+        Some((op, self.take_word("ALL")))
     }
-    absent(modifiers.is_empty(), "WITH after GROUP BY")?;
-    Ok(Select {
-        distinct: distinct(duplicates)?,
-        items: projection.into_iter().map(item).collect::<Result<_>>()?,
-        from: from_list(from)?,
-        filter: selection.map(expr).transpose()?,
-        group_once,
-        group_by: keys.into_iter().map(group).collect::<Result<_>>()?,
-        having: having.map(expr).transpose()?,
-        windows: named_window.into_iter().map(named).collect::<Result<_>>()?,
-    })
-}
 
-fn distinct(distinct: Option<ast::Distinct>) -> Result<Distinct> {
-    match distinct {
-        None => Ok(Distinct::No),
-        Some(ast::Distinct::Distinct) => Ok(Distinct::Rows),
-        Some(ast::Distinct::On(keys)) => Ok(Distinct::On(exprs(keys)?)),
-        Some(ast::Distinct::All) => syntax("SELECT ALL"),
+    fn operand_of_set(&mut self) -> Result<Query> {
+        if self.at_mark("(") {
+            return self.enclosed(Self::query);
+        }
+        if self.take_word("VALUES") {
+            return Ok(Query::of(Body::Values(self.list(|p| p.tuple(Self::value))?)));
+        }
+        Ok(Query::select(self.select()?))
     }
-}
 
-fn item(item: ast::SelectItem) -> Result<Item> {
-    match item {
-        ast::SelectItem::UnnamedExpr(e) => Ok(Item { expr: columns(vec![e])?.remove(0), alias: None }),
-        ast::SelectItem::ExprWithAlias { expr: e, alias } => Ok(Item { expr: expr(e)?, alias: Some(ident(alias)?) }),
-        other => syntax(other),
+    fn select(&mut self) -> Result<Select> {
+        self.expect_word("SELECT")?;
+        let distinct = match self.take_word("DISTINCT") {
+            false => Distinct::No,
+            true if self.take_word("ON") => Distinct::On(self.tuple(Self::expr)?),
+            true => Distinct::Rows,
+        };
+        let items = match () {
+            () if self.at_word("FROM") => vec![],
+            () if self.at_end_of_list() => return Err(refuse::no_columns()),
+            () => self.list(Self::item)?,
+        };
+        let from = if self.take_word("FROM") { self.list(Self::from)? } else { vec![] };
+        let filter = self.condition("WHERE")?;
+        let groups = self.take_words(&["GROUP", "BY"]);
+        let group_once = groups && self.take_word("DISTINCT");
+        let group_by = if groups { self.list(Self::group)? } else { vec![] };
+        let having = self.condition("HAVING")?;
+        let windows = match self.take_word("WINDOW") {
+            true => self.list(|p| {
+                let name = p.name()?;
+                p.expect_word("AS")?;
+                Ok((name, p.window()?))
+            })?,
+            false => vec![],
+        };
+        Ok(Select { distinct, items, from, filter, group_once, group_by, having, windows })
     }
-}
 
-fn named(definition: ast::NamedWindowDefinition) -> Result<(Ident, Window)> {
-    let ast::NamedWindowDefinition(name, definition) = definition;
-    match definition {
-        ast::NamedWindowExpr::WindowSpec(spec) => Ok((ident(name)?, window(spec)?)),
-        ast::NamedWindowExpr::NamedWindow(other) => syntax(other),
+    /// Whether a clause follows that is not FROM, or nothing.
+    fn at_end_of_list(&self) -> bool {
+        const CLAUSES: [&str; 11] =
+            ["WHERE", "GROUP", "HAVING", "WINDOW", "UNION", "INTERSECT", "EXCEPT", "ORDER", "OFFSET", "LIMIT", "FETCH"];
+        self.peek()
+            .is_none_or(|next| *next == Token::Mark(")") || CLAUSES.into_iter().any(|word| next.is_keyword(word)))
+    }
+
+    fn condition(&mut self, word: &str) -> Result<Option<Expr>> {
+        if self.take_word(word) { self.expr().map(Some) } else { Ok(None) }
+    }
+
+    fn item(&mut self) -> Result<Item> {
+        let expr = self.value()?;
+        let alias = if self.take_word("AS") { Some(self.name()?) } else { None };
+        Ok(Item { expr, alias })
+    }
+
+    fn group(&mut self) -> Result<Group> {
+        if let [Token::Mark("("), Token::Mark(")"), ..] = self.rest(0) {
+            self.tuple(Self::expr)?;
+            return Ok(Group::Empty);
+        }
+        Ok(match () {
+            () if self.take_word("ROLLUP") => Group::Rollup(self.tuple(Self::grouping_set)?),
+            () if self.take_word("CUBE") => Group::Cube(self.tuple(Self::grouping_set)?),
+            () if self.take_words(&["GROUPING", "SETS"]) => Group::Sets(self.tuple(Self::grouping_set)?),
+            () => Group::Expr(self.expr()?),
+        })
+    }
+
+    /// `(a, b)`, `()` or one expression, which may begin with a parenthesis of its own.
+    fn grouping_set(&mut self) -> Result<Vec<Expr>> {
+        if let [Token::Mark("("), Token::Mark(")"), ..] = self.rest(0) {
+            return self.tuple(Self::expr);
+        }
+        Ok(match self.expr_or_tuple()? {
+            (Generic::Row(items), true) => items,
+            (e, _) => vec![e],
+        })
     }
 }

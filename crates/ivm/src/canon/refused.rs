@@ -1,9 +1,8 @@
-//! Constructs that no stream table can follow incrementally, found by their keywords.
+//! Constructs that cannot be maintained incrementally, found by their keywords.
 
-use sqlparser::tokenizer::Token;
-
-use super::tokens::{is_keyword, starts_with};
+use super::lexer::{Token, starts_with};
 use crate::error::{Error, Result};
+use crate::refuse::UNKNOWN;
 
 struct Refused {
     /// Any of these keyword sequences.
@@ -35,13 +34,13 @@ const REFUSED: &[Refused] = &[
     Refused {
         keywords: &[&["ONLY"]],
         construct: "ONLY",
-        reason: "changes of inherited tables are captured together with those of their children",
+        reason: "the changes of inherited tables are captured together with those of their children",
         hint: "Read the table without ONLY, or filter by tableoid.",
     },
     Refused {
         keywords: &[&["ROWS", "FROM"]],
         construct: "ROWS FROM",
-        reason: "its rows are paired by position, which a delta does not know",
+        reason: "its rows are paired by position, which a delta does not have",
         hint: "Use unnest with several arrays, or one function.",
     },
     Refused {
@@ -65,7 +64,7 @@ const REFUSED: &[Refused] = &[
     Refused {
         keywords: &[&["SIMILAR"]],
         construct: "SUBSTRING with SIMILAR",
-        reason: "the incremental compiler does not know this construct",
+        reason: UNKNOWN,
         hint: "Use substring(text from pattern) with a POSIX regular expression.",
     },
     Refused {
@@ -77,13 +76,13 @@ const REFUSED: &[Refused] = &[
     Refused {
         keywords: &[&["IS", "DOCUMENT"], &["IS", "NOT", "DOCUMENT"]],
         construct: "IS DOCUMENT",
-        reason: "the incremental compiler does not know this construct",
+        reason: UNKNOWN,
         hint: "Use xml_is_well_formed_document(text).",
     },
     Refused {
         keywords: &[&["IS", "JSON"], &["IS", "NOT", "JSON"]],
         construct: "IS JSON",
-        reason: "the incremental compiler does not know this construct",
+        reason: UNKNOWN,
         hint: "Use a function that tests the text.",
     },
 ];
@@ -92,58 +91,22 @@ const XML: &str = "XML functions of the SQL standard";
 const JSON: &str = "JSON functions of the SQL standard";
 const KEYWORD_SYNTAX: &str = "the incremental compiler does not know their keyword arguments";
 
-/// The reason why these tokens cannot be followed, if there is one.
+/// Refuses tokens among which are those of such a construct.
 pub fn check(tokens: &[Token]) -> Result<()> {
     for at in 0..tokens.len() {
         let rest = &tokens[at..];
-        if !is_keyword(&tokens[at]) {
-            continue;
-        }
+        let Token::Keyword(word) = &tokens[at] else { continue };
         let known = |refused: &&Refused| refused.keywords.iter().any(|words| starts_with(rest, words));
         if let Some(refused) = REFUSED.iter().find(known) {
             return Err(Error::unsupported(refused.construct, refused.reason, refused.hint));
         }
-        match rest {
-            [Token::Word(word), Token::LParen, ..] if word.value.starts_with("XML") => {
-                return Err(Error::unsupported(XML, KEYWORD_SYNTAX, "Use functions such as xpath()."));
-            }
-            [Token::Word(word), Token::LParen, ..] if word.value.starts_with("JSON") => {
-                return Err(Error::unsupported(JSON, KEYWORD_SYNTAX, "Use functions such as jsonb_build_object()."));
-            }
-            _ => {}
+        let calls = rest.get(1) == Some(&Token::Mark("("));
+        if calls && word.starts_with("XML") {
+            return Err(Error::unsupported(XML, KEYWORD_SYNTAX, "Use functions such as xpath()."));
         }
-        if starts_with(rest, &["SELECT"]) && has_no_columns(&rest[1..]) {
-            return Err(no_columns());
-        }
-        if starts_with(rest, &["USING"]) && has_alias(&rest[1..]) {
-            let hint = "Name the columns by the joined tables.";
-            return Err(Error::unsupported(
-                "JOIN USING with an alias",
-                "the incremental compiler does not know this construct",
-                hint,
-            ));
+        if calls && word.starts_with("JSON") {
+            return Err(Error::unsupported(JSON, KEYWORD_SYNTAX, "Use functions such as jsonb_build_object()."));
         }
     }
     Ok(())
-}
-
-/// A query without columns; with a FROM clause it is still good enough for EXISTS.
-pub fn no_columns() -> Error {
-    Error::unsupported("a select list without columns", "its rows hold nothing to store", "Select at least one column.")
-}
-
-/// Whether a clause other than FROM, or the end, follows the word SELECT.
-fn has_no_columns(after: &[Token]) -> bool {
-    const CLAUSES: [&str; 11] =
-        ["WHERE", "GROUP", "HAVING", "WINDOW", "UNION", "INTERSECT", "EXCEPT", "ORDER", "OFFSET", "LIMIT", "FETCH"];
-    match after.first() {
-        None | Some(Token::RParen) => true,
-        Some(_) => CLAUSES.iter().any(|clause| starts_with(after, &[clause])),
-    }
-}
-
-/// Whether `(column, …) AS` follows the word USING.
-fn has_alias(after: &[Token]) -> bool {
-    let close = after.iter().position(|token| *token == Token::RParen);
-    after.first() == Some(&Token::LParen) && close.is_some_and(|close| starts_with(&after[close + 1..], &["AS"]))
 }

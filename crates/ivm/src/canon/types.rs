@@ -1,135 +1,89 @@
 //! Type names as `format_type` prints them: multi-word names, modifiers, array brackets.
 
-use sqlparser::tokenizer::Token;
-
-use crate::sql::ident::Ident;
+use super::lexer::Token;
+use super::parser::Parser;
+use crate::error::Result;
+use crate::expr::TypeName;
 
 /// The fields of an interval, the longer before those that they start with.
+#[rustfmt::skip]
 const INTERVAL: [&[&str]; 13] = [
-    &["year", "to", "month"],
-    &["day", "to", "hour"],
-    &["day", "to", "minute"],
-    &["day", "to", "second"],
-    &["hour", "to", "minute"],
-    &["hour", "to", "second"],
-    &["minute", "to", "second"],
-    &["year"],
-    &["month"],
-    &["day"],
-    &["hour"],
-    &["minute"],
-    &["second"],
+    &["year", "to", "month"], &["day", "to", "hour"], &["day", "to", "minute"], &["day", "to", "second"],
+    &["hour", "to", "minute"], &["hour", "to", "second"], &["minute", "to", "second"],
+    &["year"], &["month"], &["day"], &["hour"], &["minute"], &["second"],
 ];
 
-/// The type name that the tokens start with, and how many of them it takes.
-pub fn type_name(tokens: &[Token]) -> Option<(String, usize)> {
-    let mut reader = Reader { tokens, at: 0, text: String::new() };
-    reader.type_name()?;
-    Some((reader.text, reader.at))
-}
-
-struct Reader<'a> {
-    tokens: &'a [Token],
-    at: usize,
-    text: String,
-}
-
-impl Reader<'_> {
-    fn type_name(&mut self) -> Option<()> {
-        let first = self.bare().unwrap_or_default().to_owned();
-        self.word()?;
+impl Parser {
+    pub fn type_name(&mut self) -> Result<TypeName> {
+        let first = self.bare_word().unwrap_or_default().to_owned();
+        let mut text = self.type_word()?;
         match first.as_str() {
-            "double" => self.words(&["precision"]) || self.qualified()?,
-            "character" | "bit" => self.words(&["varying"]),
-            "interval" => INTERVAL.iter().any(|fields| self.words(fields)),
+            "double" if self.words(&["precision"], &mut text) => {}
+            "character" | "bit" => _ = self.words(&["varying"], &mut text),
+            "interval" => _ = INTERVAL.iter().any(|fields| self.words(fields, &mut text)),
             "time" | "timestamp" => {
-                self.modifier()?;
-                self.words(&["with", "time", "zone"]) || self.words(&["without", "time", "zone"])
+                self.modifier(&mut text)?;
+                _ = self.words(&["with", "time", "zone"], &mut text)
+                    || self.words(&["without", "time", "zone"], &mut text);
             }
-            _ => self.qualified()?,
-        };
-        self.modifier()?;
-        while self.tokens[self.at..].starts_with(&[Token::LBracket, Token::RBracket]) {
-            self.at += 2;
-            self.text.push_str("[]");
+            _ if self.take_mark(".") => text = format!("{text}.{}", self.type_word()?),
+            _ => {}
         }
-        Some(())
+        self.modifier(&mut text)?;
+        while let [Token::Mark("["), Token::Mark("]"), ..] = self.rest(0) {
+            self.take_mark("[");
+            self.take_mark("]");
+            text.push_str("[]");
+        }
+        Ok(TypeName(text))
     }
 
-    fn peek(&self) -> Option<&Token> {
-        self.tokens.get(self.at)
-    }
-
-    fn take(&mut self, token: &Token) -> bool {
-        let found = self.peek() == Some(token);
-        self.at += usize::from(found);
-        found
-    }
-
-    /// The next token when it is an unquoted word.
-    fn bare(&self) -> Option<&str> {
+    /// The next token when it is an unquoted name.
+    fn bare_word(&self) -> Option<&str> {
         match self.peek() {
-            Some(Token::Word(word)) if word.quote_style.is_none() => Some(&word.value),
+            Some(Token::Name { name, quoted: false }) => Some(name.as_str()),
             _ => None,
         }
     }
 
-    /// Takes one word of a name, as it was spelled.
-    fn word(&mut self) -> Option<()> {
-        let Some(Token::Word(word)) = self.peek() else { return None };
-        match word.quote_style {
-            None if word.value.chars().any(|c| c.is_ascii_uppercase()) => return None,
-            None => self.text.push_str(&word.value.clone()),
-            Some(_) => self.text.push_str(&Ident::new(&word.value).to_string()),
-        }
-        self.at += 1;
-        Some(())
-    }
-
-    /// Takes `.name` if it follows.
-    fn qualified(&mut self) -> Option<bool> {
-        let qualified = self.take(&Token::Period);
-        if qualified {
-            self.text.push('.');
-            self.word()?;
-        }
-        Some(qualified)
+    /// One word of a name, as it was spelled.
+    fn type_word(&mut self) -> Result<String> {
+        let bare = self.bare_word().map(str::to_owned);
+        let name = self.name()?;
+        Ok(bare.unwrap_or_else(|| name.to_string()))
     }
 
     /// Takes these words, or nothing.
-    fn words(&mut self, words: &[&str]) -> bool {
-        let start = self.at;
-        for word in words {
-            if self.bare() != Some(word) {
-                self.at = start;
-                return false;
-            }
-            self.at += 1;
+    fn words(&mut self, words: &[&str], text: &mut String) -> bool {
+        let is = |(token, word): (&Token, &&str)| matches!(token, Token::Name { name, quoted: false } if name.as_str() == *word);
+        let next = self.rest(0);
+        if next.len() < words.len() || !next.iter().zip(words).all(is) {
+            return false;
         }
-        self.text.push(' ');
-        self.text.push_str(&words.join(" "));
+        for word in words {
+            self.next();
+            text.push(' ');
+            text.push_str(word);
+        }
         true
     }
 
-    /// A modifier in parentheses, which for a user's type may hold words and strings.
-    fn modifier(&mut self) -> Option<()> {
-        if !self.take(&Token::LParen) {
-            return Some(());
+    /// A modifier in parentheses, which for a user's type may hold words.
+    fn modifier(&mut self, text: &mut String) -> Result<()> {
+        if !self.at_mark("(") {
+            return Ok(());
         }
-        self.text.push('(');
         loop {
-            let token = self.peek()?;
-            let text = match token {
-                Token::RParen | Token::Comma | Token::Number(..) => token.to_string(),
-                Token::Word(word) if word.quote_style.is_none() => word.value.clone(),
-                Token::CustomBinaryOperator(sign) if sign == "-" => sign.clone(),
-                _ => return None,
-            };
-            let end = *token == Token::RParen;
-            self.text.push_str(&text);
-            self.at += 1;
-            if end {
-                return Some(());
+            match self.peek() {
+                Some(token @ (Token::Mark("(" | ")" | ",") | Token::Number(_) | Token::Keyword(_))) => {
+                    text.push_str(&token.to_string());
+                }
+                Some(Token::Name { name, quoted: false }) => text.push_str(name.as_str()),
+                Some(Token::Operator(sign)) if sign == "-" => text.push('-'),
+                _ => return self.unexpected(),
+            }
+            if self.next() == Some(Token::Mark(")")) {
+                return Ok(());
             }
         }
     }

@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{Argument, Bound, Call, Case, Direction, Expr, Frame, Index, Op, Order, Over, Quantified, Special, Window};
+use super::{Argument, Bound, Call, Case, Direction, Expr, Frame, Index, Op, Order, Over, Quantified, Window};
 use crate::error::Result;
 use crate::sql::ident::Ident;
 
@@ -110,7 +110,7 @@ impl<C, Q> Expr<C, Q> {
             Expr::Distinct(l, r) => Expr::Distinct(boxed(l, m)?, boxed(r, m)?),
             Expr::Case(case) => Expr::Case(Box::new(case.map_with(m)?)),
             Expr::Call(call) => Expr::Call(Box::new(call.map_with(m)?)),
-            Expr::Special(special) => Expr::Special(Box::new(special.map_with(m)?)),
+            Expr::Special(special, operands) => Expr::Special(special, list(operands, m)?),
             Expr::Keyword(keyword, precision) => Expr::Keyword(keyword, precision),
             Expr::Array(items) => Expr::Array(list(items, m)?),
             Expr::Row(items) => Expr::Row(list(items, m)?),
@@ -152,10 +152,11 @@ impl<C, Q> Expr<C, Q> {
             | Expr::InQuery(e, _) => vec![e],
             Expr::Binary(_, l, r) | Expr::Distinct(l, r) => vec![l, r],
             Expr::And(parts) | Expr::Or(parts) => parts.iter().collect(),
-            Expr::Array(items) | Expr::Row(items) | Expr::Grouping(items) => items.iter().collect(),
+            Expr::Special(_, items) | Expr::Array(items) | Expr::Row(items) | Expr::Grouping(items) => {
+                items.iter().collect()
+            }
             Expr::Case(case) => case.children(),
             Expr::Call(call) => call.children(),
-            Expr::Special(special) => special.children(),
             Expr::Subscript(e, indexes) => {
                 let parts = indexes.iter().flat_map(|i| match i {
                     Index::At(at) => vec![at],
@@ -300,40 +301,6 @@ impl<C, Q> Bound<C, Q> {
         match self {
             Bound::Preceding(e) | Bound::Following(e) => Some(e),
             Bound::UnboundedPreceding | Bound::CurrentRow | Bound::UnboundedFollowing => None,
-        }
-    }
-}
-
-impl<C, Q> Special<C, Q> {
-    fn map_with<M: Mapper<C, Q>>(self, m: &mut M) -> Result<Special<M::C2, M::Q2>> {
-        Ok(match self {
-            Special::Extract(field, e) => Special::Extract(field, e.map_with(m)?),
-            Special::Position(needle, hay) => Special::Position(needle.map_with(m)?, hay.map_with(m)?),
-            Special::Substring(e, from, count) => {
-                Special::Substring(e.map_with(m)?, option(from, m)?, option(count, m)?)
-            }
-            Special::Overlay(e, new, from, count) => {
-                Special::Overlay(e.map_with(m)?, new.map_with(m)?, from.map_with(m)?, option(count, m)?)
-            }
-            Special::Trim(side, what, e) => Special::Trim(side, option(what, m)?, e.map_with(m)?),
-            Special::AtTimeZone(e, zone) => Special::AtTimeZone(e.map_with(m)?, zone.map_with(m)?),
-            Special::Normalize(e, form) => Special::Normalize(e.map_with(m)?, form),
-            Special::IsNormalized(e, form, not) => Special::IsNormalized(e.map_with(m)?, form, not),
-            Special::Overlaps([a, b], [c, d]) => {
-                let left = [a.map_with(m)?, b.map_with(m)?];
-                Special::Overlaps(left, [c.map_with(m)?, d.map_with(m)?])
-            }
-        })
-    }
-
-    fn children(&self) -> Vec<&Expr<C, Q>> {
-        match self {
-            Special::Extract(_, e) | Special::Normalize(e, _) | Special::IsNormalized(e, _, _) => vec![e],
-            Special::Position(l, r) | Special::AtTimeZone(l, r) => vec![l, r],
-            Special::Substring(e, from, count) => [e].into_iter().chain(from).chain(count).collect(),
-            Special::Overlay(e, new, from, count) => [e, new, from].into_iter().chain(count).collect(),
-            Special::Trim(_, what, e) => what.iter().chain([e]).collect(),
-            Special::Overlaps(left, right) => left.iter().chain(right).collect(),
         }
     }
 }

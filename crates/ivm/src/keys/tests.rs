@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::eval::eval;
-use crate::testing::{self, arb_plan, arb_tables, catalog};
+use crate::testing::eval::eval;
+use crate::testing::random::{self, arb_plan, arb_tables, catalog};
 
 proptest! {
-    #![proptest_config(testing::cases(1000))]
+    #![proptest_config(random::cases(1000))]
 
     #[test]
     fn law_facts_hold(plan in arb_plan(4), tables in arb_tables()) {
@@ -21,7 +21,7 @@ proptest! {
         }
         for key in &facts.keys {
             prop_assert!(key.iter().all(|id| columns.contains(id)));
-            let own = |row: &Vec<crate::eval::Value>| {
+            let own = |row: &Vec<crate::testing::value::Value>| {
                 let values = columns.iter().zip(row).filter(|(id, _)| key.contains(id));
                 values.map(|(_, value)| value.canonical()).collect::<Vec<_>>()
             };

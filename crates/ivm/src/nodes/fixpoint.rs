@@ -1,11 +1,11 @@
 //! A fixpoint's node: its table holds the rows of the recursion.
 
 use super::{Cut, Cutter};
-use crate::bind::refuse;
 use crate::catalog::Equality;
 use crate::error::Result;
 use crate::plan::{Fixpoint, Plan};
 use crate::recursion;
+use crate::refuse;
 use crate::view::Part;
 
 impl Cutter<'_> {
@@ -17,7 +17,7 @@ impl Cutter<'_> {
         let whole = Plan::Fixpoint(Box::new(fixpoint.clone()));
         let (columns, identity) = self.described(&whole)?;
         if let Some(loose) = columns.iter().find(|known| !fixpoint.all && known.ty.equality != Equality::Image) {
-            return Err(refuse::recursion_looks(&loose.name));
+            return Err(refuse::recursion_image(&loose.name));
         }
         let lookup = recursion::lookup(&fixpoint).into_iter().map(|at| fixpoint.columns[at].id).collect();
         let parts = fixpoint.parts().into_iter().map(|part| self.part(part)).collect::<Result<Vec<_>>>()?;

@@ -1,10 +1,10 @@
 //! Windows and top-k: their table holds the columns that the query shows, and those by which programs look rows up.
 
-use crate::bind::refuse;
 use crate::error::Result;
 use crate::expr::Expr as E;
 use crate::plan::{ColId, Column, Expr, Order, Plan};
 use crate::recursion;
+use crate::refuse;
 
 use super::{Cut, Cutter};
 

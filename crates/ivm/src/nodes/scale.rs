@@ -103,10 +103,9 @@ fn of_expr(expr: &Expr, input: &Plan, cx: &Cutter) -> Option<u32> {
             same(arms.filter(|arm| !is_null(arm)).map(|arm| of_expr(arm, input, cx)))
         }
         Expr::Call(call) => of_call(call, input, cx),
-        Expr::Special(special) => match &**special {
-            Special::Extract(field, _) => WHOLE_FIELDS.split(' ').any(|known| known == field).then_some(0),
-            _ => None,
-        },
+        Expr::Special(Special::Extract(field), _) => {
+            WHOLE_FIELDS.split(' ').any(|known| known == field.as_str()).then_some(0)
+        }
         _ => None,
     }
 }

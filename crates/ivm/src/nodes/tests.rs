@@ -2,8 +2,8 @@
 
 use crate::canon;
 use crate::compile::compile;
-use crate::memory::MemoryCatalog;
 use crate::sql::ident::{Ident, QName};
+use crate::testing::memory::MemoryCatalog;
 use crate::view::{Identity, View};
 
 fn view(sql: &str) -> View {

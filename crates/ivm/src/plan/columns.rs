@@ -1,50 +1,28 @@
-//! Columns and relations across a whole plan: those that it reads, and copies with ids of their own.
+//! Columns across a whole plan: those that it reads, and copies with ids of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    Aggregate, AggregateCall, ColId, Column, Expand, Expr, Filter, Ids, Join, Order, Outer, Plan, Project, Relation,
-    Scan,
-};
-use super::{Semi, TopK, UnionAll, Unnest, Values, Window};
+use super::{ColId, Column, Expr, Ids, Plan};
 
 impl Plan {
     /// The columns that the plan reads and does not have: those of the queries around it.
     pub fn free(&self) -> BTreeSet<ColId> {
-        let mut own = BTreeSet::new();
-        let mut free = BTreeSet::new();
+        let (mut own, mut free) = (BTreeSet::new(), BTreeSet::new());
         for input in self.inputs() {
-            own.extend(input.columns().iter().map(|column| column.id));
+            own.extend(input.ids());
             free.extend(input.free());
         }
         free.extend(self.expressions().into_iter().flat_map(reads).filter(|id| !own.contains(id)));
         free
     }
 
-    /// The relations that the plan reads, and the subqueries in its expressions.
-    pub fn relations(&self) -> BTreeSet<Relation> {
-        let mut all: BTreeSet<Relation> = self.inputs().into_iter().flat_map(Plan::relations).collect();
-        all.extend(self.expressions().into_iter().flat_map(|e| e.subqueries()).flat_map(Plan::relations));
-        if let Plan::Scan(scan) = self {
-            all.insert(scan.relation.clone());
-        }
-        all
-    }
-
-    /// The columns of its inputs that the operator names outside of expressions.
+    /// The columns of its inputs that the operator reads outside of expressions.
     pub fn named_columns(&self) -> Vec<ColId> {
+        let named = self.named().into_iter().copied();
         match self {
-            Plan::UnionAll(union) => union.inputs.iter().flat_map(|(_, ids)| ids.clone()).collect(),
-            Plan::Distinct(distinct) => distinct.input.columns().iter().map(|column| column.id).collect(),
-            Plan::Aggregate(aggregate) => {
-                let of_calls = aggregate.calls.iter().flat_map(|call| call.args.iter().chain(&call.filter)).copied();
-                aggregate.keys.iter().map(|key| key.id).chain(of_calls).collect()
-            }
-            Plan::Window(window) => window.partition.clone(),
-            Plan::TopK(top) => top.partition.clone(),
-            Plan::Fixpoint(fixpoint) => [fixpoint.base.1.clone(), fixpoint.step.1.clone()].concat(),
-            Plan::Scan(_) | Plan::Values(_) | Plan::Filter(_) | Plan::Project(_) | Plan::Join(_) => vec![],
-            Plan::Outer(_) | Plan::Semi(_) | Plan::Expand(_) | Plan::Unnest(_) => vec![],
+            Plan::Distinct(distinct) => distinct.input.ids().into_iter().collect(),
+            Plan::Aggregate(aggregate) => named.chain(aggregate.keys.iter().map(|key| key.id)).collect(),
+            _ => named.collect(),
         }
     }
 
@@ -89,127 +67,30 @@ struct Copier<'a> {
 }
 
 impl Copier<'_> {
-    fn column(&mut self, column: Column) -> Column {
-        let Column { id, name } = column;
-        let ids = &mut *self.ids;
-        let id = *self.known.entry(id).or_insert_with(|| ids.column(name.as_str()).id);
-        Column { id, name }
-    }
-
-    fn id(&self, id: ColId) -> ColId {
-        self.known.get(&id).copied().unwrap_or(id)
-    }
-
     fn expr(&mut self, e: Expr) -> Expr {
         let known = self.known.clone();
         let mut column = |id: ColId| Ok(Expr::Column(known.get(&id).copied().unwrap_or(id)));
         let copies_subqueries = self.copies_subqueries;
         let mut query = |plan: Plan| {
             let mut within = Copier { ids: self.ids, known: known.clone(), copies_subqueries };
-            Ok(if copies_subqueries { within.plan(plan) } else { within.outside(plan) })
+            Ok(within.plan(plan))
         };
         let mapped = e.clone().try_map(&mut column, &mut query);
         // Neither of the mappers fails.
         mapped.unwrap_or(e)
     }
 
-    /// A plan whose own columns keep their ids.
-    fn outside(&mut self, plan: Plan) -> Plan {
-        let plan = plan.map_inputs(&mut |input| self.outside(input));
-        self.expressions(plan)
-    }
-
-    fn orders(&mut self, orders: Vec<Order>) -> Vec<Order> {
-        orders.into_iter().map(|order| Order { expr: self.expr(order.expr), ..order }).collect()
-    }
-
-    /// The operator with its expressions mapped, its own columns as they are.
-    fn expressions(&mut self, plan: Plan) -> Plan {
-        match plan {
-            Plan::Filter(x) => Plan::Filter(Box::new(Filter { predicate: self.expr(x.predicate), ..*x })),
-            Plan::Project(x) => {
-                let columns = x.columns.into_iter().map(|(column, e)| (column, self.expr(e))).collect();
-                Plan::Project(Box::new(Project { columns, ..*x }))
-            }
-            Plan::Values(Values { columns, rows }) => {
-                let rows = rows.into_iter().map(|row| row.into_iter().map(|e| self.expr(e)).collect()).collect();
-                Plan::Values(Values { columns, rows })
-            }
-            Plan::Join(x) => {
-                let predicates = x.predicates.into_iter().map(|e| self.expr(e)).collect();
-                Plan::Join(Box::new(Join { predicates, ..*x }))
-            }
-            Plan::Outer(x) => Plan::Outer(Box::new(Outer { on: self.expr(x.on), ..*x })),
-            Plan::Semi(x) => Plan::Semi(Box::new(Semi { on: self.expr(x.on), ..*x })),
-            Plan::Window(x) => {
-                let calls = x.calls.into_iter().map(|(column, e)| (column, self.expr(e))).collect();
-                Plan::Window(Box::new(Window { calls, ..*x }))
-            }
-            Plan::TopK(x) => {
-                let (order, limit) = (self.orders(x.order), x.limit.map(|e| self.expr(e)));
-                let offset = x.offset.map(|e| self.expr(e));
-                Plan::TopK(Box::new(TopK {
-                    order,
-                    limit,
-                    offset,
-                    input: x.input,
-                    partition: x.partition,
-                    ties: x.ties,
-                }))
-            }
-            Plan::Expand(x) => {
-                let columns = x.columns.into_iter().map(|(column, e)| (column, self.expr(e))).collect();
-                Plan::Expand(Box::new(Expand { columns, ..*x }))
-            }
-            Plan::Unnest(x) => Plan::Unnest(Box::new(Unnest { call: self.expr(x.call), ..*x })),
-            Plan::Scan(_) | Plan::UnionAll(_) | Plan::Aggregate(_) | Plan::Distinct(_) | Plan::Fixpoint(_) => plan,
+    fn plan(&mut self, mut plan: Plan) -> Plan {
+        plan.inputs_mut().into_iter().for_each(|input| *input = self.plan(input.take()));
+        for e in plan.expressions_mut() {
+            *e = self.expr(std::mem::replace(e, Expr::null()));
         }
-    }
-
-    fn plan(&mut self, plan: Plan) -> Plan {
-        let plan = plan.map_inputs(&mut |input| self.plan(input));
-        let mut plan = self.expressions(plan);
-        match &mut plan {
-            Plan::Scan(Scan { columns, .. }) => {
-                columns.iter_mut().for_each(|(column, _)| *column = self.column(column.clone()));
+        if self.copies_subqueries {
+            plan.named_mut().into_iter().for_each(|id| *id = self.known.get(id).copied().unwrap_or(*id));
+            for Column { id, name } in plan.listed_mut() {
+                *id = *self.known.entry(*id).or_insert_with(|| self.ids.column(name.as_str()).id);
             }
-            Plan::Values(Values { columns, .. }) => {
-                columns.iter_mut().for_each(|column| *column = self.column(column.clone()));
-            }
-            Plan::Project(x) => x.columns = self.named(std::mem::take(&mut x.columns)),
-            Plan::Expand(x) => x.columns = self.named(std::mem::take(&mut x.columns)),
-            Plan::UnionAll(UnionAll { columns, inputs }) => {
-                inputs.iter_mut().flat_map(|(_, ids)| ids).for_each(|id| *id = self.id(*id));
-                columns.iter_mut().for_each(|column| *column = self.column(column.clone()));
-            }
-            Plan::Aggregate(x) => self.aggregate(x),
-            Plan::Window(x) => {
-                x.partition.iter_mut().for_each(|id| *id = self.id(*id));
-                x.calls = self.named(std::mem::take(&mut x.calls));
-            }
-            Plan::TopK(x) => x.partition.iter_mut().for_each(|id| *id = self.id(*id)),
-            Plan::Fixpoint(x) => {
-                x.base.1.iter_mut().chain(&mut x.step.1).for_each(|id| *id = self.id(*id));
-                x.columns.iter_mut().for_each(|column| *column = self.column(column.clone()));
-            }
-            Plan::Unnest(x) => x.columns.iter_mut().for_each(|(column, _)| *column = self.column(column.clone())),
-            Plan::Filter(_) | Plan::Join(_) | Plan::Outer(_) | Plan::Semi(_) | Plan::Distinct(_) => {}
         }
         plan
-    }
-
-    fn named(&mut self, columns: Vec<(Column, Expr)>) -> Vec<(Column, Expr)> {
-        columns.into_iter().map(|(column, e)| (self.column(column), e)).collect()
-    }
-
-    fn aggregate(&mut self, aggregate: &mut Aggregate) {
-        aggregate.keys.iter_mut().for_each(|key| *key = self.column(key.clone()));
-        for call in &mut aggregate.calls {
-            let AggregateCall { column, args, order_by, within_group, filter, .. } = call;
-            args.iter_mut().chain(filter).for_each(|id| *id = self.id(*id));
-            *order_by = self.orders(std::mem::take(order_by));
-            *within_group = self.orders(std::mem::take(within_group));
-            *column = self.column(column.clone());
-        }
     }
 }

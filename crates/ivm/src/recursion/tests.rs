@@ -1,8 +1,8 @@
 //! Which steps are linear, and by which columns they look up their own rows.
 
 use crate::error::{Error, Result};
-use crate::memory::MemoryCatalog;
 use crate::sql::ident::{Ident, QName};
+use crate::testing::memory::MemoryCatalog;
 use crate::view::{Identity, View};
 use crate::{canon, compile};
 

@@ -3,11 +3,12 @@
 //! **Invariant:** a grouped block takes no more joins and no more grouping; its filters are HAVING.
 
 use super::expr::Columns;
-use super::window::is_windowed;
 use super::{Renderer, item};
 use crate::error::{Error, Result};
 use crate::expr::Argument;
-use crate::plan::{self, Aggregate, AggregateCall, ColId, Column, Join, Outer, Plan, Project, Relation, Scan, Values};
+use crate::plan::{
+    self, Aggregate, AggregateCall, ColId, Column, Join, Outer, Plan, Project, Relation, Scan, Values, Window,
+};
 use crate::sql::ast::{Call, Distinct, Expr, From, Group, JoinKind, JoinOn, Order, Query, Select, col};
 use crate::sql::ident::Ident;
 
@@ -31,7 +32,7 @@ impl Block {
     pub fn select(self, ids: &[ColId], names: &[Ident], distinct: Distinct) -> Result<Query> {
         let mut items = vec![];
         for (id, name) in ids.iter().zip(names) {
-            let expr = self.columns.get(id).cloned().ok_or(Error::Bug("a query lacks a column that it should show"))?;
+            let expr = self.columns.get(id).cloned().ok_or(Error::Bug("a query lacks one of its output columns"))?;
             items.push(item(expr, name));
         }
         let Block { from, filter, grouping, .. } = self;
@@ -49,7 +50,7 @@ impl Block {
         Ok(Query::select(select))
     }
 
-    fn keep(&mut self, conditions: Vec<Expr>) {
+    fn add_conditions(&mut self, conditions: Vec<Expr>) {
         match &mut self.grouping {
             Some(grouping) => grouping.having.extend(conditions),
             None => self.filter.extend(conditions),
@@ -76,7 +77,7 @@ impl Renderer<'_> {
             Plan::Semi(semi) => {
                 let mut block = self.flat(&semi.left)?;
                 let condition = self.expr(&semi.condition(), &block.columns)?;
-                block.keep(vec![condition]);
+                block.add_conditions(vec![condition]);
                 Ok(block)
             }
             Plan::Unnest(unnest) => self.unnest(unnest),
@@ -84,10 +85,10 @@ impl Renderer<'_> {
             Plan::Filter(filter) => {
                 let mut block = match is_windowed(&filter.input) {
                     true => self.subquery(&filter.input)?,
-                    false => self.asked(&filter.input, &[&filter.predicate])?,
+                    false => self.below_expressions(&filter.input, &[&filter.predicate])?,
                 };
                 let conditions = self.conjuncts(std::slice::from_ref(&filter.predicate), &block.columns)?;
-                block.keep(conditions);
+                block.add_conditions(conditions);
                 Ok(block)
             }
             Plan::Project(project) => self.project(project),
@@ -120,7 +121,7 @@ impl Renderer<'_> {
 
     /// The plan as a SELECT for these expressions: an aggregate that one of their subqueries refers to would be
     /// taken for an aggregate of the subquery, so that it has to be a column.
-    fn asked(&mut self, plan: &Plan, expressions: &[&plan::Expr]) -> Result<Block> {
+    fn below_expressions(&mut self, plan: &Plan, expressions: &[&plan::Expr]) -> Result<Block> {
         match expressions.iter().any(|e| !e.subqueries().is_empty()) {
             true => self.flat(plan),
             false => self.block(plan),
@@ -165,7 +166,7 @@ impl Renderer<'_> {
     fn project(&mut self, project: &Project) -> Result<Block> {
         let aliases = self.aliases.clone();
         let asking: Vec<&plan::Expr> = project.columns.iter().map(|(_, e)| e).collect();
-        let mut block = self.asked(&project.input, &asking)?;
+        let mut block = self.below_expressions(&project.input, &asking)?;
         let mut columns = self.computed(&project.columns, &block.columns)?;
         // Each projection may repeat what the one below computes: without a stop, text doubles each time.
         if matches!(project.input, Plan::Project(_)) && columns.values().any(|e| size(e) > SIZE) {
@@ -203,6 +204,17 @@ impl Renderer<'_> {
         Ok(block)
     }
 
+    /// Window calls are expressions of the select list, computed after WHERE and grouping: what reads their values, or
+    /// fewer rows than they do, stands around a subquery.
+    fn window(&mut self, window: &Window) -> Result<Block> {
+        let mut block = self.flat(&window.input)?;
+        for (column, call) in &window.calls {
+            let call = self.expr(call, &block.columns)?;
+            block.columns.insert(column.id, call);
+        }
+        Ok(block)
+    }
+
     /// Conditions on the left commute with the join; those on the right decide what matches.
     fn left_join(&mut self, outer: &Outer) -> Result<Block> {
         let mut left = self.flat_if(&outer.left, |block| !block.from.is_empty())?;
@@ -229,7 +241,7 @@ impl Renderer<'_> {
         let mut columns = Columns::new();
         let mut keys = vec![];
         for key in &aggregate.keys {
-            let e = block.columns.get(&key.id).cloned().ok_or(Error::Bug("a group key that the input has not"))?;
+            let e = block.columns.get(&key.id).cloned().ok_or(Error::Bug("the input has no such group key"))?;
             if !keys.contains(&e) {
                 keys.push(e.clone());
             }
@@ -247,7 +259,7 @@ impl Renderer<'_> {
     }
 
     fn call(&mut self, call: &AggregateCall, columns: &Columns, input: &Plan) -> Result<Expr> {
-        let known = |id: &ColId| columns.get(id).cloned().ok_or(Error::Bug("an argument that the input has not"));
+        let known = |id: &ColId| columns.get(id).cloned().ok_or(Error::Bug("the input has no such argument"));
         let mut args = vec![];
         for id in &call.args {
             // A direct argument of an ordered-set aggregate must not be a column of the input.
@@ -280,9 +292,9 @@ impl Renderer<'_> {
     }
 }
 
-/// Of more relations than these the server does not look for the best order of joins if they are written one after the
-/// other (`join_collapse_limit`). After a delta come those that are linked to it: for a few rows that is a good order, and
-/// to look for a better one, among 50 relations, takes a thousand times what the join does.
+/// For more relations than these the server does not search for the best order of joins that are written as explicit joins
+/// (`join_collapse_limit`). They are written in the order in which they are linked to the delta: good for a few rows, and
+/// searching for a better order, among 50 relations, takes a thousand times as long as the join.
 const WIDE: usize = 8;
 
 /// Relations one after the other.
@@ -290,7 +302,7 @@ fn crossed(from: Vec<From>) -> Option<From> {
     from.into_iter().reduce(|l, r| joined(JoinKind::Cross, l, r, JoinOn::None))
 }
 
-/// Whether a plan reads what changed, and nothing else.
+/// Whether a plan reads deltas and steps alone.
 fn is_delta(plan: &Plan) -> bool {
     match plan {
         Plan::Scan(scan) => {
@@ -322,6 +334,17 @@ fn is_grouped(plan: &Plan) -> bool {
         Plan::Filter(filter) => filter.predicate.subqueries().is_empty() && is_grouped(&filter.input),
         Plan::Project(project) => {
             project.columns.iter().all(|(_, e)| e.subqueries().is_empty()) && is_grouped(&project.input)
+        }
+        _ => false,
+    }
+}
+
+/// Whether the plan's block shows window calls.
+fn is_windowed(plan: &Plan) -> bool {
+    match plan {
+        Plan::Window(_) => true,
+        Plan::Project(project) => {
+            project.columns.iter().all(|(_, e)| e.subqueries().is_empty()) && is_windowed(&project.input)
         }
         _ => false,
     }

@@ -26,7 +26,7 @@ impl Renderer<'_> {
         });
         let items = items.collect();
         let from = vec![From::Table { name: QName { schema: None, name: cte.clone() }, alias: None }];
-        let ctes = vec![Cte { name: cte, columns: own, materialized: None, query, comment: None }];
+        let ctes = vec![Cte { name: cte, columns: own, materialized: None, query }];
         let shown = Query::select(Select { items, from, ..Select::default() });
         Ok(Query { with: Some(With { recursive: true, ctes }), ..shown })
     }

@@ -1,8 +1,8 @@
 //! A plan as one SQL query.
 //!
 //! Filters, projections, joins and an aggregate over scans are collected in a [`block::Block`] and become one
-//! flat SELECT: PostgreSQL plans its joins in any order. Only what SQL cannot say in the same SELECT (a
-//! union or an aggregate below a join, a DISTINCT below anything) becomes a subquery in FROM.
+//! flat SELECT, whose joins PostgreSQL plans in any order. Only an operator that cannot be part of the same SELECT (a union
+//! or an aggregate below a join, a DISTINCT below any operator) becomes a subquery in FROM.
 
 mod block;
 mod expr;
@@ -10,7 +10,6 @@ mod fixpoint;
 mod names;
 mod top_k;
 mod unnest;
-mod window;
 
 use std::collections::BTreeMap;
 
@@ -23,16 +22,25 @@ use names::Aliases;
 pub use names::unique;
 
 /// The query of a plan; its output columns are the plan's, their names made unique.
+///
+/// # Errors
+/// `Bug` where the plan reads a column that its input does not have.
 pub fn query(plan: &Plan, names: &dyn Fn(&Relation) -> QName) -> Result<Query> {
     Renderer { names, aliases: Aliases::default(), outer: vec![], recursions: BTreeMap::new() }.query(plan)
 }
 
-/// The query of a plan, where `around` says what it reads of the queries around it.
+/// As [`query`], with the expressions in `around` for the outer columns that the plan reads.
+///
+/// # Errors
+/// As for [`query`].
 pub fn query_within(plan: &Plan, names: &dyn Fn(&Relation) -> QName, around: BTreeMap<ColId, Expr>) -> Result<Query> {
     Renderer { names, aliases: Aliases::default(), outer: vec![around], recursions: BTreeMap::new() }.query(plan)
 }
 
-/// The query of a plan that reads no table, where `around` says what it reads of the row around it.
+/// As [`query_within`], for a plan that reads no table.
+///
+/// # Errors
+/// As for [`query`].
 pub fn of_row(plan: &Plan, around: BTreeMap<ColId, Expr>) -> Result<Query> {
     query_within(plan, &|_: &Relation| QName::bare("none"), around)
 }

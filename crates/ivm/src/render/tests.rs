@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::eval::eval;
 use crate::plan::{AggregateCall, Column, Distinct, Expr, Ids, Scan};
 use crate::sql::print;
-use crate::testing::{self, arb_plan, arb_tables, catalog, source};
+use crate::testing::eval::eval;
+use crate::testing::random::{self, arb_plan, arb_tables, catalog, source};
 use crate::{bind, canon};
 
 fn name(relation: &Relation) -> QName {
@@ -22,7 +22,7 @@ fn text(plan: &Plan) -> String {
 }
 
 proptest! {
-    #![proptest_config(testing::cases(500))]
+    #![proptest_config(random::cases(500))]
 
     #[test]
     fn law_the_query_means_the_plan(plan in arb_plan(4), tables in arb_tables()) {

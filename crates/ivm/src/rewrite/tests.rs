@@ -4,13 +4,13 @@ use proptest::prelude::*;
 
 use super::restrict::restrict;
 use super::simplify;
-use crate::eval::eval;
 use crate::plan::{AggregateCall, Column, Expr, Ids, Plan, Scan};
 use crate::sql::ident::Ident;
-use crate::testing::{self, arb_plan, arb_tables};
+use crate::testing::eval::eval;
+use crate::testing::random::{self, arb_plan, arb_tables};
 
 proptest! {
-    #![proptest_config(testing::cases(400))]
+    #![proptest_config(random::cases(400))]
 
     #[test]
     fn law_simplify_retains_rows_and_columns(plan in arb_plan(4), tables in arb_tables()) {
@@ -31,7 +31,7 @@ fn restrictable(table: &str, key: &str, (wide, few): (bool, bool), ids: &mut Ids
     let mut scan = |table: &str, names: &[&str]| -> (Vec<Column>, Plan) {
         let columns: Vec<(Column, Ident)> = names.iter().map(|name| (ids.column(*name), Ident::new(*name))).collect();
         let own = columns.iter().map(|(column, _)| column.clone()).collect();
-        (own, Plan::Scan(Scan { relation: testing::source(table), columns }))
+        (own, Plan::Scan(Scan { relation: random::source(table), columns }))
     };
     let ((grouped, rows), (again, more)) = (scan(table, &["a"]), scan("s", &["a", "d"]));
     let (keys, u) = scan("u", &["id", "e"]);
@@ -49,7 +49,7 @@ fn restrictable(table: &str, key: &str, (wide, few): (bool, bool), ids: &mut Ids
 }
 
 proptest! {
-    #![proptest_config(testing::cases(200))]
+    #![proptest_config(random::cases(200))]
 
     #[test]
     fn law_restricted_aggregate_has_equal_rows(
@@ -60,7 +60,7 @@ proptest! {
         let columns = plan.columns();
         if third {
             let other = ids.column("a");
-            let s = Plan::Scan(Scan { relation: testing::source("s"), columns: vec![(other.clone(), Ident::new("a"))] });
+            let s = Plan::Scan(Scan { relation: random::source("s"), columns: vec![(other.clone(), Ident::new("a"))] });
             plan = Plan::join(vec![plan, s], vec![Expr::equals(columns[2].expr(), other.expr())]);
         }
         // All columns, or those that the groups have too, or a number.
@@ -70,10 +70,10 @@ proptest! {
             _ => plan.project(vec![columns[1].pass()]),
         };
         let simple = simplify(plan.clone());
-        let restricted = restrict(simple.clone(), &testing::catalog(), ids).unwrap();
+        let restricted = restrict(simple.clone(), &random::catalog(), ids).unwrap();
         prop_assert_ne!(&restricted, &simple);
         let mut u = 0;
-        restricted.scans(&mut |scan| u += usize::from(scan.relation == testing::source("u")));
+        restricted.scans(&mut |scan| u += usize::from(scan.relation == random::source("u")));
         prop_assert_eq!(u, if read == 0 { 2 } else { 1 });
         for rewritten in [simplify(restricted.clone()), restricted] {
             prop_assert_eq!(rewritten.columns(), plan.columns());
@@ -87,7 +87,7 @@ fn no_restriction_without_index_or_key() {
     let ids = &mut Ids::default();
     for (table, key) in [("s", "id"), ("r", "e")] {
         let plan = restrictable(table, key, (false, true), ids);
-        assert_eq!(restrict(plan.clone(), &testing::catalog(), ids).unwrap(), plan, "{table} by {key}");
+        assert_eq!(restrict(plan.clone(), &random::catalog(), ids).unwrap(), plan, "{table} by {key}");
     }
 }
 
@@ -97,7 +97,7 @@ fn condition_over_large_projections_is_correct() {
     let ids = &mut Ids::default();
     let input = |ids: &mut Ids| {
         let a = ids.column("a");
-        let scan = Plan::Scan(Scan { relation: testing::source("s"), columns: vec![(a.clone(), Ident::new("a"))] });
+        let scan = Plan::Scan(Scan { relation: random::source("s"), columns: vec![(a.clone(), Ident::new("a"))] });
         let many = Expr::call("coalesce", vec![a.expr(); 400]);
         scan.project(vec![(ids.column("x"), many)])
     };
@@ -105,7 +105,7 @@ fn condition_over_large_projections_is_correct() {
     let total = inputs.iter().map(|input| input.columns()[0].expr()).reduce(|l, r| Expr::binary("+", l, r)).unwrap();
     let plan = Plan::join(inputs, vec![Expr::binary(">", total, Expr::number(0))]);
     let row = |a: i32| vec![a.into()];
-    let table = crate::eval::Table { columns: vec![Ident::new("a")], rows: vec![row(1), row(-900)] };
-    let tables = [(testing::source("s"), table)].into();
+    let table = crate::testing::eval::Table { columns: vec![Ident::new("a")], rows: vec![row(1), row(-900)] };
+    let tables = [(random::source("s"), table)].into();
     assert_eq!(eval(&simplify(plan.clone()), &tables).unwrap(), eval(&plan, &tables).unwrap());
 }

@@ -1,78 +1,39 @@
-//! The scheduler as a pure function: what happened and what time it is, to what to refresh and when to look
-//! again.
+//! The scheduler as a pure function: from events and the time to the tables to refresh and the time to wake. A *tick* is
+//! one refresh of several tables, each after those that it reads.
 //!
-//! **Fresh:** a change that becomes known at `t` is in a tick that starts at `t + target` less what the
-//! refresh needs, or after the tick that runs at that moment and the rest that it takes.
-//! **Writers come first:** where changes come in faster than ticks take them, ticks keep to a small part of a
-//! processor, and each takes the more. A change that comes while nothing runs is not made to wait.
-//! **Idle is free:** while nothing is dirty nothing is ticked, and there is no next time to wake; but time that
-//! passes is a change to those whose rows come and go with it, and to whoever reads them.
+//! **Freshness:** a change that becomes known at `t` is in a tick that starts at `t + target`, less the duration of the
+//! refresh, or after the tick that runs at that moment and its idle time.
+//! **Writers come first:** where changes arrive faster than ticks consume them, ticks use a small part of a processor, and
+//! each consumes more. A change that arrives while no tick runs does not wait.
+//! **Idle is free:** while no table is dirty there is no tick, and no time to wake; but to tables whose rows depend on the
+//! clock, and to their consumers, the passing of time is a change.
 //!
-//! A table is dirty when something that it reads changed, directly or through the stream tables it reads. So
-//! the changes that a tick itself makes are never news: whoever reads them was dirty already.
+//! A table is dirty when a source that it reads changed, directly or through the stream tables that it reads. So the
+//! changes that a tick itself makes are no events: their consumers were dirty already.
 //!
-//! **The slow leave a place:** whatever takes long, or goes on for long, has at most all but one of the workers, where
-//! there are several, so that runaway refreshes do not starve the rest of the database.
+//! **Slow refreshes leave a worker:** refreshes that take long, or have run for long, occupy at most all but one of the
+//! workers, where there are several, so that runpooled refreshes do not starve the rest of the database.
 //!
-//! **The small does not wait for the large:** tables that are due form groups without an edge between them. The
-//! scheduler itself does what takes it no time, in one tick; other groups go to the pool, the ones that have waited
-//! longest first, and where no worker is free they wait for one.
+//! **Small groups do not wait for large ones:** tables that are due form groups without an edge between them. The scheduler
+//! itself refreshes groups of negligible cost, in one tick; other groups go to the pool, the longest waiting first, and
+//! wait there for a free worker.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::table::{Attempt, Entry, Outcome, Table};
 use super::{MILLISECOND, Micros, SECOND, Schedule, Zone};
 use crate::dag::Dag;
 use crate::target;
 
-/// Start this much before the deadline even if the refresh takes no time.
-const MARGIN: Micros = 50 * MILLISECOND;
-/// A tick takes along what is due within this part of its own target …
-const GATHER_PART: Micros = 10;
-/// … and within this time, so that tables of one target keep moving together.
-const GATHER_MOST: Micros = 100 * MILLISECOND;
-/// What the scheduler does itself takes no longer than this, and so does what a worker is given at a time, unless it
-/// is one group.
+/// What the scheduler refreshes itself takes no longer than this in all, and so does what a worker is given at a time,
+/// unless it is one group.
 const SMALL: Micros = 10 * MILLISECOND;
-/// What takes longer than this is slow.
+/// A refresh that takes longer than this is slow.
 const SLOW: Micros = SECOND;
-/// Who is to be fresh at once rests, where changes came in during its tick, so many times as long as that took …
-const REST_TIMES: Micros = 4;
-/// … but of no more than this.
-const LONGEST_REST: Micros = 100 * MILLISECOND;
-/// A promise of "at once" is broken after this time.
-const PATIENCE: Micros = SECOND;
-/// Pauses after failures double from the first to the longest.
-const FIRST_PAUSE: Micros = 100 * MILLISECOND;
-const FIRST_PAUSE_COUNTED: Micros = SECOND;
-const LONGEST_PAUSE: Micros = 60 * SECOND;
-const LONGEST_HELD_UP: Micros = SECOND;
 
-/// A stream table as the catalog describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Table {
-    pub id: i32,
-    pub schedule: Schedule,
-    /// Neither paused nor suspended.
-    pub active: bool,
-    /// Filled at least once.
-    pub populated: bool,
-    /// Errors in a row, as the catalog counts them.
-    pub errors: i32,
-    /// Sources that it reads.
-    pub sources: Vec<i32>,
-    /// Stream tables that it reads.
-    pub upstream: Vec<i32>,
-    /// Its rows come and go as time passes.
-    pub temporal: bool,
-    /// It reads what cannot report its changes, and looks whenever its schedule says.
-    pub polls: bool,
-    /// How long its last refresh took, where there was one.
-    pub took: Option<Micros>,
-}
-
-/// The workers of the pool: those that could take a tick now, and those that have one.
+/// The workers of the pool: those that are free for a tick, and those that run one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Hands {
+pub struct Workers {
     pub free: usize,
     pub busy: usize,
 }
@@ -80,32 +41,16 @@ pub struct Hands {
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// What the catalog holds, and what `'calculated'` means where nobody reads the table.
+    /// The stream tables of the catalog, and the schedule of `'calculated'` tables that no other reads.
     Tables { tables: Vec<Table>, default: Schedule },
     /// Sources that changed, at `since` at the earliest.
     Changed { since: Micros, sources: Vec<i32> },
-    /// A tick of these tables started: it sees every change made known before.
+    /// A tick of these tables started: it sees every change that was known before.
     Started { at: Micros, ids: Vec<i32> },
-    /// One table of a tick is through with it; its own refresh took so long.
+    /// The refresh of one table of a tick ended; it took so long by itself.
     Finished { at: Micros, id: i32, outcome: Outcome, took: Micros },
-    /// The pool is another one now.
-    Hands(Hands),
-}
-
-/// How the refresh of a table in a tick ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    Refreshed,
-    /// There was nothing to do: tells nothing about how long a refresh takes.
-    Unchanged,
-    /// What it reads was not refreshed, or others have it locked: tried again within a second of the end of that.
-    Skipped,
-    /// It failed, by what goes away by itself: tried again after a short pause.
-    Postponed,
-    /// Counted towards suspension; tried again after a pause.
-    Failed,
-    /// Left alone until the catalog says otherwise.
-    Suspended,
+    /// The workers of the pool changed.
+    Workers(Workers),
 }
 
 /// What to do.
@@ -113,28 +58,28 @@ pub enum Outcome {
 pub struct Actions {
     /// Refresh these together, each after those that it reads.
     pub tick: Vec<i32>,
-    /// Before that, give each of these to a free worker of the pool, to do the same.
-    pub away: Vec<Vec<i32>>,
-    /// More workers would have something to do.
+    /// Before that, give each of these ticks to a free worker of the pool.
+    pub pooled: Vec<Vec<i32>>,
+    /// More workers would have a tick to run.
     pub waiting: bool,
-    /// Then look again at this time, or only when something happens.
+    /// Step again at this time, or only at an event.
     pub wake: Option<Micros>,
-    /// Changes became visible in these later than was promised.
-    pub late: Vec<i32>,
+    /// Tables in which changes became visible after their deadline.
+    pub missed: Vec<i32>,
 }
 
-/// What the scheduler knows.
+/// The state of the scheduler of a database.
 #[derive(Debug, Default)]
 pub struct State {
     now: Micros,
     entries: BTreeMap<i32, Entry>,
-    /// What reads what, of the tables that there are.
+    /// The edges between the tables.
     graph: Dag<i32>,
-    hands: Hands,
+    workers: Workers,
     /// How many ticks were started.
     ticks: u64,
-    /// To be told of with the next actions.
-    late: Vec<i32>,
+    /// For the next actions.
+    missed: Vec<i32>,
 }
 
 /// Due tables with an edge between them, or with one to what all of them read.
@@ -145,41 +90,9 @@ struct Group {
     cost: Micros,
 }
 
-#[derive(Debug)]
-struct Entry {
-    table: Table,
-    /// The schedule, or those of the consumers that it stands for.
-    schedules: Vec<Schedule>,
-    /// Stream tables that it reads, directly or not.
-    ancestors: BTreeSet<i32>,
-    /// Sources of it and of its ancestors.
-    reads: BTreeSet<i32>,
-    /// The time of the oldest change that it may not show.
-    dirty: Option<Micros>,
-    /// Where it polls, or its rows or those of an ancestor come and go as time passes: when it last looked.
-    ticking: Option<Micros>,
-    running: Option<Attempt>,
-    /// When its last tick ended, and until when what came in during that waits.
-    ended: Micros,
-    rest: Micros,
-    /// How long its own refresh takes.
-    took: Micros,
-    failures: u32,
-    retry: Option<Micros>,
-}
-
-/// A refresh under way: when it began, and what was dirty then.
-#[derive(Clone, Copy, Debug)]
-struct Attempt {
-    /// The number of its tick.
-    tick: u64,
-    began: Micros,
-    dirty: Option<Micros>,
-}
-
 impl State {
-    /// Takes in what happened and decides. `now` is a wall clock; where it steps back, everything that waits
-    /// steps back with it.
+    /// Applies events and decides. `now` is wall clock time in microseconds; where it steps back, all times of the state
+    /// step back with it.
     pub fn step(&mut self, now: Micros, events: Vec<Event>, zone: &dyn Zone) -> Actions {
         if now < self.now {
             self.shift(now - self.now);
@@ -199,11 +112,12 @@ impl State {
         ids.iter().filter_map(|id| self.entries.get(id)).flat_map(|entry| entry.reads.iter().copied()).collect()
     }
 
-    /// Those of the sources whose changes somebody keeps who is not refreshed, because it or what it reads is inactive.
-    pub fn kept(&self, sources: &[i32]) -> BTreeSet<i32> {
+    /// Those of the sources whose changes are retained for a table that is not refreshed, because it or one that it reads is
+    /// inactive.
+    pub fn retained(&self, sources: &[i32]) -> BTreeSet<i32> {
         let inactive = |id: &i32| self.entries.get(id).is_some_and(|entry| !entry.table.active);
-        let resting = self.entries.iter().filter(|(id, entry)| entry.ancestors.iter().chain([*id]).any(inactive));
-        let read: BTreeSet<i32> = resting.flat_map(|(_, entry)| entry.table.sources.iter().copied()).collect();
+        let idle = self.entries.iter().filter(|(id, entry)| entry.ancestors.iter().chain([*id]).any(inactive));
+        let read: BTreeSet<i32> = idle.flat_map(|(_, entry)| entry.table.sources.iter().copied()).collect();
         sources.iter().copied().filter(|source| read.contains(source)).collect()
     }
 
@@ -211,9 +125,9 @@ impl State {
         for entry in self.entries.values_mut() {
             let attempt = entry.running.as_mut();
             let began = attempt.map(|attempt| [Some(&mut attempt.began), attempt.dirty.as_mut()]);
-            let waiting = [entry.dirty.as_mut(), entry.ticking.as_mut(), entry.retry.as_mut()];
-            let rest = [Some(&mut entry.ended), Some(&mut entry.rest)];
-            let all = began.into_iter().flatten().chain(waiting).chain(rest).flatten();
+            let waiting = [entry.dirty.as_mut(), entry.polled.as_mut(), entry.retry.as_mut()];
+            let idle = [Some(&mut entry.ended), Some(&mut entry.idle_until)];
+            let all = began.into_iter().flatten().chain(waiting).chain(idle).flatten();
             all.for_each(|time| *time = time.saturating_add(by));
         }
     }
@@ -223,7 +137,7 @@ impl State {
             Event::Tables { tables, default } => self.replace(tables, &default),
             Event::Changed { since, sources } => {
                 let concerned = |entry: &&mut Entry| sources.iter().any(|source| entry.reads.contains(source));
-                self.entries.values_mut().filter(concerned).for_each(|entry| entry.taint(since));
+                self.entries.values_mut().filter(concerned).for_each(|entry| entry.mark_dirty(since));
             }
             Event::Started { at, ids } => {
                 self.ticks += 1;
@@ -235,21 +149,21 @@ impl State {
             }
             Event::Finished { at, id, outcome, took } => {
                 if let Some(entry) = self.entries.get_mut(&id) {
-                    let late = entry.finish(at, outcome, took);
-                    self.late.extend(late.then_some(id));
+                    let missed = entry.finish(at, outcome, took);
+                    self.missed.extend(missed.then_some(id));
                 }
             }
-            Event::Hands(hands) => self.hands = hands,
+            Event::Workers(workers) => self.workers = workers,
         }
     }
 
-    /// Takes over the catalog. What is new or came back to life may have missed changes: it is dirty.
+    /// Takes the tables over from the catalog. A table that is new or was resumed may have missed changes: it is dirty.
     fn replace(&mut self, tables: Vec<Table>, default: &Schedule) {
         let mut known = std::mem::take(&mut self.entries);
         for table in tables {
             let id = table.id;
             let entry = match known.remove(&id) {
-                Some(entry) if entry.continues(&table) => Entry { table, ..entry },
+                Some(entry) if entry.is_valid_for(&table) => Entry { table, ..entry },
                 Some(entry) => {
                     Entry { table, retry: None, failures: 0, dirty: entry.dirty.or(Some(self.now)), ..entry }
                 }
@@ -260,13 +174,13 @@ impl State {
         self.link(default);
     }
 
-    /// Follows the edges: ancestors, what is read in all, and which schedules a table goes by.
+    /// Follows the edges: the ancestors of each table, the sources of all of them, its schedules.
     fn link(&mut self, default: &Schedule) {
         self.graph = Dag::default();
         for (id, entry) in &self.entries {
             let known = entry.table.upstream.iter().copied().filter(|up| self.entries.contains_key(up));
             let known: Vec<i32> = known.collect();
-            // Were there a circle, the tick would say so.
+            // A circle is the refresh's error to report.
             if self.graph.put(id, &known).is_err() {
                 _ = self.graph.put(id, &[]);
             }
@@ -280,7 +194,7 @@ impl State {
             let temporal = with_itself().any(|entry| entry.table.temporal);
             let Some(entry) = self.entries.get_mut(&id) else { continue };
             ancestors.remove(&id);
-            entry.ticking = (temporal || entry.table.polls).then(|| entry.ticking.unwrap_or(self.now));
+            entry.polled = (temporal || entry.table.polls).then(|| entry.polled.unwrap_or(self.now));
             entry.schedules = schedules.remove(&id).unwrap_or_default();
             (entry.ancestors, entry.reads) = (ancestors, reads);
         }
@@ -299,12 +213,12 @@ impl State {
             }
         }
         let wake = starts.iter().filter(|(id, _)| !due.contains(id)).map(|(_, start)| *start).min();
-        let late = std::mem::take(&mut self.late);
+        let missed = std::mem::take(&mut self.missed);
         let groups = self.graph.components(&due).into_iter().map(|group| self.group(group, &starts));
-        Actions { wake, late, ..self.place(groups.collect()) }
+        Actions { wake, missed, ..self.place(groups.collect()) }
     }
 
-    /// Whether a table is looked at by its own schedule alone: to recompute it for others would cost what they save.
+    /// Whether a table is refreshed by its own schedule alone: to recompute it for its consumers would cost what they save.
     fn polls(&self, id: &i32) -> bool {
         self.entries.get(id).is_some_and(|entry| entry.table.polls)
     }
@@ -322,7 +236,7 @@ impl State {
         ids
     }
 
-    /// How many of the ticks under way are slow: known to be, or by now.
+    /// How many of the ticks under way are slow: by their expected cost, or by now.
     fn slow(&self) -> usize {
         let slow = |entry: &Entry| {
             let attempt = entry.running?;
@@ -331,9 +245,9 @@ impl State {
         self.entries.values().filter_map(slow).collect::<BTreeSet<u64>>().len()
     }
 
-    /// What the scheduler does itself, and what each free worker does.
+    /// Divides the groups between the scheduler and the free workers.
     fn place(&self, mut groups: Vec<Group>) -> Actions {
-        let Hands { free, busy } = self.hands;
+        let Workers { free, busy } = self.workers;
         groups.sort_by_key(|group| (group.cost, group.start));
         let mut spent: Micros = 0;
         let mut is_large = |group: &Group| {
@@ -346,11 +260,11 @@ impl State {
         let mut large = if alone { vec![] } else { groups.split_off(small) };
         large.sort_by_key(|group| (group.start, group.ids.first().copied()));
         let mut large = large.into_iter().peekable();
-        let mut away = vec![];
+        let mut pooled = vec![];
         let mut slow = self.slow();
-        // One worker alone takes what comes.
+        // A single worker takes slow groups, too.
         let most_slow = (free + busy).saturating_sub(1).max(1);
-        while away.len() < free {
+        while pooled.len() < free {
             let Some(first) = large.next() else { break };
             let Group { mut ids, mut cost, .. } = first;
             if cost > SLOW && slow >= most_slow {
@@ -362,137 +276,25 @@ impl State {
                 ids.extend(next.ids);
                 cost += next.cost;
             }
-            away.push(ids);
+            pooled.push(ids);
         }
         waiting |= large.peek().is_some();
         let tick = self.ordered(groups.into_iter().flat_map(|group| group.ids).collect());
-        Actions { tick, away, waiting, ..Actions::default() }
+        Actions { tick, pooled, waiting, ..Actions::default() }
     }
 
-    /// When a tick with this table should start, if there is a reason and no obstacle.
+    /// When a tick with this table should start; `None` where it has no reason, or cannot.
     fn start(&self, entry: &Entry, zone: &dyn Zone) -> Option<Micros> {
         let ancestors = || entry.ancestors.iter().filter_map(|id| self.entries.get(id));
         let needed = || ancestors().chain([entry]).map(|it| it.took).sum();
-        let wanted = match (entry.table.populated, entry.due(needed, zone), entry.tick(zone)) {
+        let wanted = match (entry.table.populated, entry.due(needed, zone), entry.next_poll(zone)) {
             (false, _, _) => Some(self.now),
             (true, Some(due), Some(tick)) => Some(due.min(tick)),
             (true, due, tick) => due.or(tick),
         }?;
         let blocked = std::iter::once(entry).chain(ancestors()).any(|it| !it.table.active || it.running.is_some());
         let pauses = std::iter::once(entry).chain(ancestors()).filter_map(|it| it.retry);
-        let start = pauses.chain(entry.rest()).fold(wanted, Micros::max);
+        let start = pauses.chain(entry.idle_until()).fold(wanted, Micros::max);
         (!blocked).then_some(start)
-    }
-}
-
-impl Entry {
-    fn new(table: Table, now: Micros) -> Entry {
-        Entry {
-            took: table.took.unwrap_or(0),
-            table,
-            schedules: vec![],
-            ancestors: BTreeSet::new(),
-            reads: BTreeSet::new(),
-            dirty: Some(now),
-            ticking: None,
-            running: None,
-            ended: Micros::MIN,
-            rest: Micros::MIN,
-            failures: 0,
-            retry: None,
-        }
-    }
-
-    /// Whether what is known of the table still holds for what the catalog says.
-    fn continues(&self, table: &Table) -> bool {
-        let woken = table.active && !self.table.active;
-        let forgiven = table.errors < self.table.errors;
-        !woken && !forgiven && table.sources == self.table.sources && table.upstream == self.table.upstream
-    }
-
-    /// When a refresh should start so that the oldest change is visible in time; a tick with it takes as long as `needed`.
-    fn due(&self, needed: impl FnOnce() -> Micros, zone: &dyn Zone) -> Option<Micros> {
-        let (since, needed) = (self.dirty?, needed().max(MARGIN));
-        self.schedules.iter().filter_map(|schedule| schedule.start(since, needed, zone)).min()
-    }
-
-    /// Until when the changes wait that came in during its last tick. Who has a target keeps to that.
-    fn rest(&self) -> Option<Micros> {
-        let at_once = self.schedules.contains(&Schedule::Every(0));
-        self.dirty.filter(|since| at_once && *since < self.ended).map(|_| self.rest)
-    }
-
-    /// When to look again what time has done.
-    fn tick(&self, zone: &dyn Zone) -> Option<Micros> {
-        let since = self.ticking?;
-        self.schedules.iter().filter_map(|schedule| schedule.tick(since, zone)).min()
-    }
-
-    fn taint(&mut self, since: Micros) {
-        self.dirty = Some(self.dirty.map_or(since, |dirty| dirty.min(since)));
-    }
-
-    /// What a tick with it costs beside others: to fill a table may take any time.
-    fn cost(&self) -> Micros {
-        if self.table.populated { self.took } else { Micros::MAX }
-    }
-
-    /// Takes note of how it fared; true when a change became visible later than promised.
-    fn finish(&mut self, at: Micros, outcome: Outcome, took: Micros) -> bool {
-        let Some(attempt) = self.running.take() else { return false };
-        self.ended = at;
-        self.rest = at + (REST_TIMES * (at - attempt.began)).min(LONGEST_REST);
-        match outcome {
-            Outcome::Refreshed | Outcome::Unchanged => {
-                self.failures = 0;
-                self.retry = None;
-                self.table.errors = 0;
-                self.table.populated = true;
-                self.ticking = self.ticking.map(|_| at);
-                if outcome == Outcome::Refreshed {
-                    self.learn(took);
-                }
-            }
-            Outcome::Skipped => self.pause(at, attempt, FIRST_PAUSE, LONGEST_HELD_UP),
-            Outcome::Postponed => self.pause(at, attempt, FIRST_PAUSE, LONGEST_PAUSE),
-            Outcome::Failed | Outcome::Suspended => {
-                self.pause(at, attempt, FIRST_PAUSE_COUNTED, LONGEST_PAUSE);
-                self.table.errors += 1;
-                self.table.active &= outcome == Outcome::Failed;
-            }
-        }
-        let promised = self.promise().zip(attempt.dirty).map(|(promise, since)| since.saturating_add(promise));
-        outcome == Outcome::Refreshed && promised.is_some_and(|promised| at > promised)
-    }
-
-    /// After what time a change should be visible, beyond doubt; `None` where that is not promised.
-    fn promise(&self) -> Option<Micros> {
-        let targets = self.schedules.iter().filter_map(|schedule| match schedule {
-            Schedule::Every(0) => Some(PATIENCE),
-            Schedule::Every(target) => Some(target.saturating_add((target / GATHER_PART).max(GATHER_MOST))),
-            Schedule::Cron(_) | Schedule::Calculated => None,
-        });
-        targets.min()
-    }
-
-    /// A slower refresh counts at once, a faster one little by little: being late is worse than being early.
-    fn learn(&mut self, took: Micros) {
-        self.took = if took > self.took { took } else { (3 * self.took + took) / 4 };
-    }
-
-    fn pause(&mut self, at: Micros, attempt: Attempt, first: Micros, longest: Micros) {
-        self.taint(attempt.dirty.unwrap_or(attempt.began));
-        let doubled = first.checked_shl(self.failures).filter(|pause| (0..longest).contains(pause));
-        self.retry = Some(at + doubled.unwrap_or(longest));
-        self.failures = (self.failures + 1).min(32);
-    }
-
-    /// How far ahead of its time a tick may take this table along.
-    fn gather(&self) -> Micros {
-        let targets = self.schedules.iter().map(|schedule| match schedule {
-            Schedule::Every(target) => target / GATHER_PART,
-            Schedule::Cron(_) | Schedule::Calculated => 0,
-        });
-        targets.min().unwrap_or(0).min(GATHER_MOST)
     }
 }

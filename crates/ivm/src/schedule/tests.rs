@@ -239,7 +239,7 @@ fn failures_pause_longer_and_longer() {
     }
     assert_eq!(state.step(at, done(at, &[1], Postponed), &()).wake, Some(at + 60 * S));
     let last = state.step(at, done(at, &[1], Refreshed), &());
-    assert_eq!(last, Actions { late: vec![1], ..Actions::default() });
+    assert_eq!(last, Actions { missed: vec![1], ..Actions::default() });
 }
 
 #[test]
@@ -277,8 +277,8 @@ fn who_rests_keeps_changes_and_so_does_who_reads_it() {
     let resting = Table { active: false, ..table(1, "0s", &[10], &[]) };
     let list = [resting, table(2, "0s", &[11], &[1]), table(3, "0s", &[10, 11, 12], &[])];
     let state = settled(&list);
-    assert_eq!(state.kept(&[10, 11, 12, 13]), BTreeSet::from([10, 11]));
-    assert_eq!(settled(&list[2..]).kept(&[10, 11]), BTreeSet::new());
+    assert_eq!(state.retained(&[10, 11, 12, 13]), BTreeSet::from([10, 11]));
+    assert_eq!(settled(&list[2..]).retained(&[10, 11]), BTreeSet::new());
 }
 
 #[test]
@@ -346,8 +346,8 @@ struct Simulation<'a> {
     invisible: Vec<(i32, Micros)>,
     /// Every table is looked at once in the beginning.
     unknown: BTreeSet<i32>,
-    /// How late each change was for each table beyond its target.
-    late: Vec<Micros>,
+    /// How long after its target each change was visible in each table.
+    delays: Vec<Micros>,
     ticks: usize,
     refreshes: usize,
 }
@@ -369,7 +369,7 @@ impl Simulation<'_> {
             coming: changes.collect(),
             invisible: vec![],
             unknown: run.tables.iter().map(|table| table.id).collect(),
-            late: vec![],
+            delays: vec![],
             ticks: 0,
             refreshes: 0,
         }
@@ -388,7 +388,7 @@ impl Simulation<'_> {
             let next = actions.wake.into_iter().chain(self.coming.first().map(|(at, _)| *at)).min();
             match next {
                 Some(next) => self.now = next,
-                None => return (self.invisible.is_empty() && self.unknown.is_empty()).then_some(self.late),
+                None => return (self.invisible.is_empty() && self.unknown.is_empty()).then_some(self.delays),
             }
         }
         None
@@ -441,7 +441,7 @@ impl Simulation<'_> {
         self.unknown.remove(&id);
         let target = target(&self.run.tables, id);
         let shown = self.invisible.extract_if(.., |(waiting, at)| *waiting == id && *at <= began);
-        self.late.extend(shown.map(|(_, at)| self.now - at - target));
+        self.delays.extend(shown.map(|(_, at)| self.now - at - target));
     }
 }
 

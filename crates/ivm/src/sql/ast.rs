@@ -1,4 +1,4 @@
-//! The SQL we read and write: PostgreSQL's canonical queries and the statements of a refresh.
+//! The SQL that we read and write: PostgreSQL's canonical queries and the statements of a refresh.
 //!
 //! It holds only what PostgreSQL's deparser prints for a query we can maintain and what our own
 //! generator emits; `print` is its only way to become text.
@@ -39,8 +39,6 @@ pub struct Cte {
     pub columns: Vec<Ident>,
     pub materialized: Option<bool>,
     pub query: Query,
-    /// Printed before the CTE: the law it follows.
-    pub comment: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -136,36 +134,25 @@ pub struct Alias {
 /// A statement that changes a table.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Statement {
-    Query(Query),
-    Insert { table: QName, columns: Vec<Ident>, query: Query },
-    Delete { table: QName, alias: Ident, using: Vec<From>, filter: Expr, with: Option<With> },
-    Merge(Box<Merge>),
-}
-
-/// `MERGE INTO table alias USING source ON on` and its arms, tried in order.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Merge {
-    pub with: Option<With>,
-    pub table: QName,
-    pub alias: Ident,
-    pub source: From,
-    pub on: Expr,
-    pub arms: Vec<Arm>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Arm {
-    pub matched: bool,
-    pub condition: Option<Expr>,
-    pub action: Action,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    Update(Vec<(Ident, Expr)>),
-    Delete,
-    Insert(Vec<Ident>, Vec<Expr>),
-    Nothing,
+    Insert {
+        table: QName,
+        columns: Vec<Ident>,
+        query: Query,
+    },
+    Delete {
+        table: QName,
+        alias: Ident,
+        using: From,
+        filter: Expr,
+    },
+    /// `MERGE INTO table AS alias USING source ON on WHEN MATCHED THEN UPDATE SET …`.
+    Update {
+        table: QName,
+        alias: Ident,
+        source: From,
+        on: Expr,
+        changes: Vec<(Ident, Expr)>,
+    },
 }
 
 impl Query {

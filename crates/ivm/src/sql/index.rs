@@ -4,7 +4,7 @@ use crate::sql::ast::Expr;
 use crate::sql::ident::{Ident, QName};
 use crate::sql::print;
 
-/// What an index is for, as its name tells.
+/// The purpose of an index, which ends its name.
 pub const IDENTITY: &str = "identity";
 pub const LOOKUP: &str = "lookup";
 
@@ -15,7 +15,7 @@ pub enum Method {
     Hash,
 }
 
-/// An index over expressions of a table. It has no name of its own: the names of indexes are the server's to give.
+/// An index over expressions of a table. The server chooses its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
     pub table: QName,
@@ -39,7 +39,7 @@ impl Index {
         format!("create {unique}index {name} on {} {using}({})", self.table, self.keys.join(", "))
     }
 
-    /// What it would be called if no relation had that name: after its table, within PostgreSQL's 63 bytes.
+    /// Its name if no relation has that name: after its table, within PostgreSQL's 63 bytes.
     pub fn usual_name(&self) -> Ident {
         let mut stem = self.table.name.as_str().to_owned();
         while stem.len() > 48 {

@@ -1,7 +1,7 @@
 //! The three tables as a catalog.
 
-use ivm::memory::MemoryCatalog;
 use ivm::sql::ident::QName;
+use ivm::testing::memory::MemoryCatalog;
 
 use crate::plans::{Declared, TABLES};
 

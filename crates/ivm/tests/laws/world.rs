@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use ivm::clock::{self, BEFORE, NOW};
 use ivm::delta::{self, PlanStep};
-use ivm::eval::{NULL, Numeric, Table, Tables, Value, eval};
 use ivm::plan::{Expr, Ids, Plan, Relation, UnionAll, Values};
 use ivm::sql::ident::{Ident, QName};
+use ivm::testing::eval::{Table, Tables, eval};
+use ivm::testing::number::Numeric;
+use ivm::testing::value::{NULL, Row, Value};
+use ivm::testing::zset::Zset;
 use ivm::view::{DELTA, Identity, Mask, Node, View};
-use ivm::zset::{Row, Zset};
 use ivm::{Error, compile, rewrite};
 
 use crate::plans::{TABLES, Ty};

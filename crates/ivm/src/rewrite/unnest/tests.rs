@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use super::unnest;
-use crate::eval::{Tables, eval};
 use crate::plan::Ids;
 use crate::rewrite::simplify;
-use crate::testing::{self, arb_tables, catalog};
+use crate::testing::eval::{Tables, eval};
+use crate::testing::random::{self, arb_tables, catalog};
 use crate::{bind, canon};
 
 /// Over `r(a, b, t, x)`, `s(a, d not null)` and `u(id key, e)`, as PostgreSQL prints them.
@@ -75,7 +75,7 @@ const PASSED: [[&str; 2]; 4] = [
 
 #[test]
 fn what_a_lateral_query_passes_on_is_a_column_of_its_own() {
-    let mut runner = proptest::test_runner::TestRunner::new(testing::cases(100));
+    let mut runner = proptest::test_runner::TestRunner::new(random::cases(100));
     let bound = |sql: &str| {
         let mut ids = Ids::default();
         let plan = bind::bind(&canon::parse(sql).unwrap(), &catalog(), &mut ids).unwrap();
@@ -104,7 +104,7 @@ fn check(tables: &Tables) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(testing::cases(200))]
+    #![proptest_config(random::cases(200))]
 
     #[test]
     fn law_subqueries_are_joins(tables in arb_tables()) {

@@ -40,7 +40,7 @@ impl Unnester<'_> {
                     Generic::Binary(op, l, r) if !COMPARISONS.iter().any(|known| op.is(known)) => {
                         fails |= [l, r].iter().any(|side| !reads(side).is_disjoint(&outer));
                     }
-                    Generic::Call(_) | Generic::Special(_) | Generic::Subscript(..) | Generic::Unary(..) => {
+                    Generic::Call(_) | Generic::Special(..) | Generic::Subscript(..) | Generic::Unary(..) => {
                         fails |= !reads(e).is_disjoint(&outer);
                     }
                     _ => {}

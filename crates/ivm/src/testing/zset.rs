@@ -5,11 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use super::value::{Row, Value};
 use crate::error::{Error, Result};
-use crate::eval::Value;
-
-/// The values of one row.
-pub type Row = Vec<Value>;
 
 /// Rows and their weights; no row has weight zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,14 +101,14 @@ impl FromIterator<(Row, i64)> for Zset {
 /// A row literal: `row![1, "a", NULL]`.
 #[macro_export]
 macro_rules! row {
-    ($($value:expr),* $(,)?) => { vec![$($crate::eval::Value::from($value)),*] };
+    ($($value:expr),* $(,)?) => { vec![$($crate::testing::value::Value::from($value)),*] };
 }
 
 /// A Z-set literal: `zset! { (1, "a") => 2, (NULL, "b") => -1 }`.
 #[macro_export]
 macro_rules! zset {
     ($(($($value:expr),* $(,)?) => $weight:expr),* $(,)?) => {
-        <$crate::zset::Zset as ::std::iter::FromIterator<($crate::zset::Row, i64)>>::from_iter([
+        <$crate::testing::zset::Zset as ::std::iter::FromIterator<($crate::testing::value::Row, i64)>>::from_iter([
             $(($crate::row![$($value),*], $weight)),*
         ])
     };
@@ -119,8 +116,8 @@ macro_rules! zset {
 
 #[cfg(test)]
 mod tests {
+    use super::super::value::NULL;
     use super::*;
-    use crate::eval::NULL;
 
     #[test]
     fn a_row_whose_weights_cancel_is_gone() {

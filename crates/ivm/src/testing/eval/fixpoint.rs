@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Scope, Table, canonical};
 use crate::error::{Error, Result};
 use crate::plan::{ColId, Fixpoint, Plan, Relation};
-use crate::zset::Row;
+use crate::testing::value::Row;
 
 /// A recursion with more rounds or rows than this does not end.
 const ROUNDS: usize = 60;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Row, Rows, Scope, Value, aggregate, canonical, expr, rows};
+use super::{Rows, Scope, aggregate, canonical, expr, rows};
 use crate::error::{Error, Result};
 use crate::plan::{Expr, TopK};
+use crate::testing::value::{Row, Value};
 
 pub fn eval(top: &TopK, scope: &Scope) -> Result<Vec<Row>> {
     let input = rows(&top.input, scope)?;

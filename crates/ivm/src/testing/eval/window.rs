@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{NULL, Row, Rows, Scope, Value, aggregate, canonical, expr, rows};
+use super::{Rows, Scope, aggregate, canonical, expr, rows};
 use crate::error::{Error, Result};
 use crate::expr::{self as generic, Bound, FrameUnit, Over};
 use crate::plan::{AggregateCall, ColId, Column, Expr, Plan, Window};
 use crate::sql::ident::Ident;
+use crate::testing::value::{NULL, Row, Value};
 
 type Call = generic::Call<ColId, Plan>;
 type Spec = generic::Window<ColId, Plan>;

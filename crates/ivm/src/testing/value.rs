@@ -22,6 +22,9 @@ pub enum Value {
 /// SQL's NULL.
 pub const NULL: Value = Value::Null;
 
+/// The values of one row.
+pub type Row = Vec<Value>;
+
 impl Value {
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)

@@ -2,10 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use super::{NULL, Row, Rows, Scope, Value, expr, rows};
+use super::{Rows, Scope, expr, rows};
 use crate::error::{Error, Result};
 use crate::expr::{Expr as Generic, Step};
 use crate::plan::{ColId, Expand, Expr, Plan, Unnest};
+use crate::testing::value::{NULL, Row, Value};
 
 /// Every row of the input with each row of the function.
 pub fn unnest(unnest: &Unnest, scope: &Scope) -> Result<Vec<Row>> {

@@ -60,12 +60,12 @@ pub fn infer(e: &Expr, scope: &Scope) -> Result<String> {
             common(arms.map(of).collect::<Result<_>>()?)
         }
         Generic::Call(call) => self::call(call, scope)?,
-        Generic::Special(special) => match &**special {
-            Special::Extract(..) => "numeric",
-            Special::Position(..) => "integer",
-            Special::IsNormalized(..) | Special::Overlaps(..) => "boolean",
-            Special::AtTimeZone(..) => "timestamp without time zone",
-            Special::Substring(..) | Special::Overlay(..) | Special::Trim(..) | Special::Normalize(..) => "text",
+        Generic::Special(special, _) => match special {
+            Special::Extract(_) => "numeric",
+            Special::Position => "integer",
+            Special::IsNormalized(..) | Special::Overlaps => "boolean",
+            Special::AtTimeZone => "timestamp without time zone",
+            Special::Substring { .. } | Special::Overlay | Special::Trim(_) | Special::Normalize(_) => "text",
         }
         .to_owned(),
         Generic::Keyword(keyword, _) => match keyword {

@@ -1,11 +1,11 @@
 //! Scalar expressions in three-valued logic: a condition is true, false or null.
 
-use super::number::Numeric;
-use super::{NULL, Scope, Value, function, rows};
+use super::{Scope, function, rows};
 use crate::error::{Error, Result};
 use crate::expr::{Case, Expr as Generic, IsTest, Literal, Quantified, TypeName};
 use crate::plan::{ColId, Expr, Plan};
-use crate::zset::Row;
+use crate::testing::number::Numeric;
+use crate::testing::value::{NULL, Row, Value};
 
 /// The value of an expression for one row.
 pub fn eval(e: &Expr, scope: &Scope) -> Result<Value> {
@@ -67,7 +67,7 @@ pub fn eval(e: &Expr, scope: &Scope) -> Result<Value> {
         },
         Generic::ArrayOf(query) => Value::Array(column(query, scope)?),
         Generic::WholeRow(_)
-        | Generic::Special(_)
+        | Generic::Special(..)
         | Generic::Keyword(..)
         | Generic::Subscript(..)
         | Generic::Field(..)

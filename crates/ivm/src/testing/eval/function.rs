@@ -2,9 +2,9 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::number::Numeric;
-use super::{NULL, Value};
 use crate::error::{Error, Result};
+use crate::testing::number::Numeric;
+use crate::testing::value::{NULL, Value};
 
 /// A binary operator; all are strict.
 pub fn operator(symbol: &str, left: &Value, right: &Value) -> Result<Value> {

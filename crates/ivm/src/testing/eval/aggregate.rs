@@ -3,12 +3,12 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use super::number::Numeric;
-use super::{NULL, Scope, Value, canonical, expr, function};
+use super::{Scope, canonical, expr, function};
 use crate::error::{Error, Result};
 use crate::expr::Direction;
 use crate::plan::{AggregateCall, ColId, Order};
-use crate::zset::Row;
+use crate::testing::number::Numeric;
+use crate::testing::value::{NULL, Row, Value};
 
 /// The value of a call over a group.
 pub fn eval(call: &AggregateCall, columns: &[ColId], members: &[Row], scope: &Scope) -> Result<Value> {

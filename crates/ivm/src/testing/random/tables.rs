@@ -4,9 +4,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{TABLES, source};
-use crate::eval::{NULL, Numeric, Table, Tables, Value};
 use crate::sql::ident::Ident;
-use crate::zset::Row;
+use crate::testing::eval::{Table, Tables};
+use crate::testing::number::Numeric;
+use crate::testing::value::{NULL, Row, Value};
 
 /// A random database.
 pub fn arb_tables() -> impl Strategy<Value = Tables> {

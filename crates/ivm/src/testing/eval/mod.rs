@@ -7,10 +7,8 @@ mod aggregate;
 mod expr;
 mod fixpoint;
 mod function;
-mod number;
 mod set;
 mod top_k;
-mod value;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,10 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::error::{Error, Result};
 use crate::plan::{Aggregate, ColId, Expr, Join, Outer, Plan, Relation, Scan, UnionAll};
 use crate::sql::ident::Ident;
-use crate::zset::{Row, Zset};
-
-pub use number::Numeric;
-pub use value::{NULL, Value};
+use crate::testing::value::{NULL, Row, Value};
+use crate::testing::zset::Zset;
 
 /// A relation's rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
