@@ -121,7 +121,7 @@ set role rights_eve;
 select error from pgtrickle.get_refresh_history('bob.s', 1);
 select count(*) from pgtrickle.get_refresh_history('bob.s', 100) where error like '%secret%';
 -- The views behind these functions hide them as well.
-select distinct error from pgtrickle.refresh_history where error is not null;
+select distinct error from pgtrickle.refresh_history where error is not null order by 1;
 select last_error from pgtrickle.stream_table_status;
 -- expect-error
 select error from pgtrickle.pgt_refresh_history;
