@@ -148,7 +148,7 @@ impl Churn {
         Ok(Churn { session, round: 0 })
     }
 
-    /// Three statements in one transaction. A row's turn comes by its number, and what happens to it by its
+    /// Three statements in one transaction. A row is chosen by its number, and the change of it by its
     /// hundred, so that rows which are neighbours fare differently and the table keeps its size.
     async fn apply(&mut self, share: u32) -> Result<()> {
         let round = self.round;

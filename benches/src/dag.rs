@@ -82,9 +82,9 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
         sleep(Duration::from_secs(1)).await;
         let (writer, reader) = (server.session(dataset.schema).await?, server.session(dataset.schema).await?);
         let mut visible = Sample::default();
-        play(&graph, dataset, (&writer, &reader), WARM_UP, &mut visible).await?;
+        measure(&graph, dataset, (&writer, &reader), WARM_UP, &mut visible).await?;
         visible = Sample::default();
-        play(&graph, dataset, (&writer, &reader), rounds, &mut visible).await?;
+        measure(&graph, dataset, (&writer, &reader), rounds, &mut visible).await?;
         for (name, query) in &graph.tables {
             owner.equal(name, query).await?;
         }
@@ -104,7 +104,7 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
 }
 
 /// Commits one change after the other and waits for each to arrive.
-async fn play(
+async fn measure(
     graph: &Graph,
     dataset: Dataset,
     (writer, reader): (&Session, &Session),

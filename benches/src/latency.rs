@@ -51,9 +51,9 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
     server.outside.batch_execute("checkpoint").await?;
     sleep(Duration::from_secs(1)).await;
 
-    play(&mut writers, &reader, &counters, WARM_UP).await?;
+    measure(&mut writers, &reader, &counters, WARM_UP).await?;
     writers.iter_mut().for_each(|(_, _, series)| *series = Series::default());
-    play(&mut writers, &reader, &counters, rounds).await?;
+    measure(&mut writers, &reader, &counters, rounds).await?;
     owner.exact(&table).await?;
 
     let poll = poll(&reader, &counters).await?;
@@ -73,7 +73,7 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
 }
 
 /// The writers take turns, one commit in flight.
-async fn play(
+async fn measure(
     writers: &mut [(Commit, Writer, Series)],
     reader: &Reader,
     counters: &[Counter],

@@ -121,9 +121,9 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report, questi
         Side::set_up(server, Dataset::new("large", rows)?, &question).await?,
     ];
     server.outside.batch_execute("checkpoint").await?;
-    play(&mut sides, WARM_UP).await?;
+    measure(&mut sides, WARM_UP).await?;
     sides.iter_mut().for_each(Side::forget);
-    play(&mut sides, rounds).await?;
+    measure(&mut sides, rounds).await?;
     for side in &sides {
         side.verify(rounds).await?;
     }
@@ -131,7 +131,7 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report, questi
     Ok(())
 }
 
-async fn play(sides: &mut [Side; 2], rounds: u32) -> Result<()> {
+async fn measure(sides: &mut [Side; 2], rounds: u32) -> Result<()> {
     for round in 0..rounds {
         let commit = Commit::BOTH[round as usize % 2];
         for change in 0..Change::ALL.len() {

@@ -116,7 +116,7 @@ async fn observe(
         while let Ok(committed) = heard.try_recv() {
             unseen.push_back(committed);
         }
-        // The answer to a commit may still be under way when its effect is read: its turn comes.
+        // The answer to a commit may arrive after its effect was read: then it is handled in the next iteration.
         while seen < visible
             && let Some(committed) = unseen.pop_front()
         {

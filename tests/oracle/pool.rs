@@ -143,7 +143,7 @@ async fn drained_database_stays_idle_until_undrained() {
 
 #[tokio::test]
 async fn missed_deadlines_are_counted() {
-    let (database, session) = known("promise").await;
+    let (database, session) = known("missed").await;
     session.run("select pgtrickle.alter_stream_table('slow_copy', schedule => '50ms')").await;
     let missed = "select missed from pgtrickle.pgt_status() where name = 'public.slow_copy'";
     let before = session.number(missed).await;

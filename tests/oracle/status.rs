@@ -16,7 +16,7 @@ async fn settle(session: &Session, table: &str) {
 }
 
 /// Waits until the contents of `table` are those of its query: where no row changed there is nothing to wait for.
-async fn reach(session: &Session, table: &str) {
+async fn reaches_query(session: &Session, table: &str) {
     let definition = exact::definition(session, table).await;
     let equal = format!("select not exists ({})", exact::differing(table, &definition, Equality::Text));
     session.wait_until(&equal).await;
@@ -75,12 +75,12 @@ async fn workers_rebuild_after_definition_change() {
         )
         .await;
     session.run("create or replace function f(int) returns int language sql immutable as 'select $1 % 3'").await;
-    reach(&session, "calls").await;
-    reach(&session, "reads").await;
+    reaches_query(&session, "calls").await;
+    reaches_query(&session, "reads").await;
     session.run("delete from t where id < 5").await;
     settle(&session, "reads").await;
     session.run("alter type mood rename value 'sad' to 'blue'").await;
-    reach(&session, "moods").await;
+    reaches_query(&session, "moods").await;
     for table in ["calls", "reads", "moods"] {
         let (state, errors, error) = status(&session, table).await;
         assert_eq!((state.as_str(), errors, error.as_str()), ("ACTIVE", 0, ""), "{table}");
@@ -119,7 +119,7 @@ async fn failed_rebuild_is_recorded() {
     session.run("create or replace view v3 as select id, v + 1 as v from t; alter function f(int) immutable").await;
     for table in ["through", "calls"] {
         session.run(&format!("select pgtrickle.resume_stream_table('{table}')")).await;
-        reach(&session, table).await;
+        reaches_query(&session, table).await;
         let recovered = format!(
             "select status = 'ACTIVE' and last_error is null from pgtrickle.pgt_status() where name like '%{table}'"
         );

@@ -282,7 +282,7 @@ impl<'a, 'b> Generator<'a, 'b> {
 
     fn distinct(&mut self, depth: usize) -> Plan {
         let input = self.project(depth);
-        // Equal numerics may look different; which of them a DISTINCT shows is nobody's promise.
+        // Equal numerics may look different; which of them a DISTINCT shows is left open.
         let values = input.columns().into_iter().map(|column| match self.types[&column.id] {
             Ty::Numeric => (self.column("text", Ty::Text), column.expr().cast("text")),
             _ => column.pass(),
@@ -302,7 +302,7 @@ impl<'a, 'b> Generator<'a, 'b> {
         let mut keys: Vec<Column> = vec![];
         for _ in 0..self.tape.pick(3) {
             let key = self.tape.of(&columns);
-            // A numeric key has more than one look; which one a group shows is nobody's promise.
+            // A numeric key has more than one text; which one a group shows is left open.
             if !keys.contains(&key) && self.types[&key.id] != Ty::Numeric {
                 keys.push(key);
             }
