@@ -167,6 +167,12 @@ fn sentence(clause: &str) -> String {
     format!("{first}{}.", chars.as_str().trim_end_matches('.'))
 }
 
+impl From<chunk::Damaged> for Error {
+    fn from(_: chunk::Damaged) -> Error {
+        Error::Bug("a chunk ends in the middle of an entry")
+    }
+}
+
 impl From<Error> for ErrorReport {
     #[track_caller]
     fn from(error: Error) -> ErrorReport {

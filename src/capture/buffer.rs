@@ -7,11 +7,11 @@
 use std::ops::Range;
 use std::rc::Rc;
 
+use chunk::{Columns, Entry, Target};
 use ivm::frontier::Frontier;
 use pgrx::pg_sys::{self, AccessShareLock, RowExclusiveLock};
 
 use crate::capture::cache::{self, SourceInfo};
-use crate::capture::format::Entry;
 use crate::capture::integrity::lost_changes;
 use crate::capture::pending::Chunk;
 use crate::capture::stamp::{self, SENTINEL, Stamp, Stored};

@@ -8,10 +8,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use chunk::Format;
 use pgrx::PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN;
 use pgrx::pg_sys::Oid;
 
-use crate::capture::format::Format;
 use crate::capture::pending::Destination;
 use crate::catalog;
 use crate::catalog::layout::{self, Layout};

@@ -1,12 +1,12 @@
 //! Pending changes as rows: a set-returning function, and a view per source.
 
+use chunk::{Entry, Target};
 use ivm::catalog::ColumnType;
 use ivm::sql::ident::{Ident, QName};
 use pgrx::PgSqlErrorCode::{ERRCODE_DATATYPE_MISMATCH, ERRCODE_INSUFFICIENT_PRIVILEGE, ERRCODE_UNDEFINED_OBJECT};
 use pgrx::pg_sys::{self, Oid};
 
 use crate::capture::cache;
-use crate::capture::format::Entry;
 use crate::capture::stamp;
 use crate::catalog::source::Source;
 use crate::error::{Error, Result};

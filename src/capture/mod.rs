@@ -3,7 +3,6 @@
 //! | file | what it is |
 //! |---|---|
 //! | `trigger` | the capture trigger, called once per changed row |
-//! | `format` | how entries are packed |
 //! | `stamp` | the transaction, layout and number of entries of a chunk |
 //! | `pending` | chunks not yet written, by subtransaction level |
 //! | `cache` | descriptions of sources and triggers, kept by each backend |
@@ -14,7 +13,6 @@
 
 mod buffer;
 mod cache;
-mod format;
 mod inspect;
 mod integrity;
 mod pending;

@@ -9,11 +9,11 @@
 //!   K. If K aborts, the written copy aborts with it and the mark is removed; if K commits, the mark moves to K's parent; a
 //!   chunk of L that L itself has written is dropped.
 
-use crate::capture::format::pad;
+use chunk::{long_header, pad};
+
 use crate::capture::stamp::{SENTINEL, Stamp};
 use crate::error::Result;
 use crate::pg::heap::Table;
-use crate::pg::row::long_header;
 use crate::pg::xact;
 
 /// A chunk starts with room for the length word of a `bytea`, placed so that entries are aligned.

@@ -8,10 +8,11 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
+use chunk::{Columns, Shape};
 use pgrx::pg_sys::RTEKind;
 use pgrx::{pg_guard, pg_sys};
 
-use crate::pg::row::{self, Shape};
+use crate::pg::row;
 use crate::pg::tuplestore::{Handle, Slot, Tuplestore};
 
 /// How a statement reads tables, which decides the cost of a page; by default as the settings say.

@@ -4,19 +4,8 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
+use chunk::{Columns, Header, Shape, Target};
 use pgrx::pg_sys;
-
-/// How values of a type lie in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// Bytes; -1 for a varlena.
-    pub len: i16,
-    pub by_value: bool,
-    /// 1, 2, 4 or 8.
-    pub align: usize,
-    /// A varlena that may carry a one-byte header.
-    pub packable: bool,
-}
 
 /// A row whose columns have been taken apart. Column `i` has the shape that the row's descriptor says.
 #[derive(Clone, Copy)]
@@ -52,21 +41,6 @@ impl<'a> Row<'a> {
         }
     }
 
-    #[inline]
-    pub fn is_null(&self, i: usize) -> bool {
-        debug_assert!(i < self.width);
-        // SAFETY: callers stay below the width they asked for.
-        unsafe { *self.nulls.add(i) }
-    }
-
-    /// The datum itself: the value of a by-value type.
-    #[inline]
-    pub fn word(&self, i: usize) -> usize {
-        debug_assert!(i < self.width);
-        // SAFETY: as above.
-        unsafe { (*self.values.add(i)).value() }
-    }
-
     /// The datum of the last column.
     #[inline]
     pub fn last(&self) -> usize {
@@ -86,11 +60,28 @@ impl<'a> Row<'a> {
             (null, other) => null && other,
         })
     }
+}
+
+impl Columns for Row<'_> {
+    #[inline]
+    fn is_null(&self, i: usize) -> bool {
+        debug_assert!(i < self.width);
+        // SAFETY: callers stay below the width they asked for.
+        unsafe { *self.nulls.add(i) }
+    }
+
+    /// The datum itself: the value of a by-value type.
+    #[inline]
+    fn word(&self, i: usize) -> usize {
+        debug_assert!(i < self.width);
+        // SAFETY: as above.
+        unsafe { (*self.values.add(i)).value() }
+    }
 
     /// The bytes of a by-reference value; of a varlena with its header, be it short, compressed or a
     /// pointer to a TOAST table.
     #[inline]
-    pub fn bytes(&self, i: usize, shape: &Shape) -> &'a [u8] {
+    fn bytes(&self, i: usize, shape: &Shape) -> &[u8] {
         let start = self.word(i) as *const u8;
         // SAFETY: a non-null value of this shape lies there, as long as the row.
         unsafe {
@@ -101,33 +92,9 @@ impl<'a> Row<'a> {
             std::slice::from_raw_parts(start, len)
         }
     }
-}
 
-// Varlena headers are read and written in their little-endian form, as on every platform that pgrx supports.
-const _: () = assert!(cfg!(target_endian = "little"));
-
-/// What the first byte of a varlena says about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Header {
-    /// Not here: a pointer to a TOAST table.
-    External,
-    /// One byte.
-    Short,
-    /// Four bytes, plain.
-    Long,
-    /// Four bytes, compressed.
-    Compressed,
-}
-
-impl Header {
-    #[inline]
-    pub fn of(value: &[u8]) -> Header {
-        match value[0] {
-            0x01 => Header::External,
-            head if head & 0x01 == 0x01 => Header::Short,
-            head if head & 0x03 == 0x02 => Header::Compressed,
-            _ => Header::Long,
-        }
+    fn fetch(&self, value: &[u8]) -> Vec<u8> {
+        inline(value, pg_sys::detoast_external_attr)
     }
 }
 
@@ -159,33 +126,6 @@ unsafe fn varlena_size(start: *const u8) -> usize {
             _ => (start.cast::<u32>().read_unaligned() >> 2) as usize,
         }
     }
-}
-
-/// Bytes of the inline varlena that `bytes` starts with; `None` if not even its header is there.
-#[inline]
-pub fn inline_size(bytes: &[u8]) -> Option<usize> {
-    match bytes {
-        [head, ..] if head & 0x01 == 0x01 => Some((head >> 1) as usize),
-        [a, b, c, d, ..] => Some((u32::from_le_bytes([*a, *b, *c, *d]) >> 2) as usize),
-        _ => None,
-    }
-}
-
-/// The one-byte header of a varlena of `size` bytes, header included; at most 127.
-#[inline]
-pub fn short_header(size: usize) -> u8 {
-    ((size as u8) << 1) | 0x01
-}
-
-/// The four-byte header of a plain varlena of `size` bytes, header included.
-#[inline]
-pub fn long_header(size: usize) -> [u8; 4] {
-    ((size as u32) << 2).to_le_bytes()
-}
-
-/// The whole value behind an external pointer, in a form that can be stored inline.
-pub fn fetch_external(value: &[u8]) -> Vec<u8> {
-    inline(value, pg_sys::detoast_external_attr)
 }
 
 fn inline(value: &[u8], detoast: unsafe fn(*mut pg_sys::varlena) -> *mut pg_sys::varlena) -> Vec<u8> {
@@ -257,21 +197,23 @@ impl Values {
     pub fn new(width: usize) -> Values {
         Values { datums: vec![pg_sys::Datum::from(0); width], nulls: vec![true; width] }
     }
+}
 
+impl Target for Values {
     #[inline]
-    pub fn set_null(&mut self, i: usize) {
+    fn set_null(&mut self, i: usize) {
         self.nulls[i] = true;
     }
 
     #[inline]
-    pub fn set_word(&mut self, i: usize, word: usize) {
+    fn set_word(&mut self, i: usize, word: usize) {
         self.datums[i] = pg_sys::Datum::from(word);
         self.nulls[i] = false;
     }
 
     /// A by-reference value that starts where `bytes` does.
     #[inline]
-    pub fn set_bytes(&mut self, i: usize, bytes: &[u8]) {
+    fn set_bytes(&mut self, i: usize, bytes: &[u8]) {
         self.set_word(i, bytes.as_ptr() as usize);
     }
 }

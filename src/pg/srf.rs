@@ -1,9 +1,9 @@
 //! A set-returning function that answers with a tuplestore. See `utils/fmgr/README`, "Functions Returning Sets".
 
+use chunk::long_header;
 use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
-use crate::pg::row::long_header;
 use crate::pg::trigger::{Call, guarded};
 use crate::pg::tuplestore::{Desc, Tuplestore};
 

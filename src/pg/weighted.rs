@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use chunk::Shape;
 use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
-use crate::pg::row::{self, Aligned, Shape};
+use crate::pg::row::{self, Aligned};
 use crate::pg::tuplestore::{Slot, Tuplestore};
 
 /// A delta in parts.

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** a table equals its query with `now()` being the time of its frontier.
 
+use chunk::Target;
 use ivm::clock::{BEFORE, CLOCK, NOW};
 use pgrx::IntoDatum;
 use pgrx::datum::TimestampWithTimeZone;

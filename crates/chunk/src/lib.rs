@@ -7,8 +7,36 @@
 //! **Invariant:** bytes of padding are zero, flags are not: a reader tells padding from an entry and from a short header.
 //! **Invariant:** an entry with [`SAME`] is in one chunk with the entry before it, which has values.
 
-use crate::error::{Error, Result};
-use crate::pg::row::{Header, Row, Shape, Values, fetch_external, inline_size, long_header, short_header};
+#![forbid(unsafe_code)]
+
+mod value;
+
+pub use value::{Header, Shape, inline_size, long_header, short_header};
+
+pub type Result<T> = std::result::Result<T, Damaged>;
+
+/// A chunk ends in the middle of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damaged;
+
+/// A row to encode. Values are read only of columns that are not NULL.
+pub trait Columns {
+    fn is_null(&self, i: usize) -> bool;
+    /// The value of a by-value type.
+    fn word(&self, i: usize) -> usize;
+    /// The bytes of a by-reference value; a varlena with its header.
+    fn bytes(&self, i: usize, shape: &Shape) -> &[u8];
+    /// The whole value behind an external pointer, in a form that can be stored inline.
+    fn fetch(&self, value: &[u8]) -> Vec<u8>;
+}
+
+/// A row to decode into.
+pub trait Target {
+    fn set_null(&mut self, i: usize);
+    fn set_word(&mut self, i: usize, word: usize);
+    /// A by-reference value that starts where `bytes` does.
+    fn set_bytes(&mut self, i: usize, bytes: &[u8]);
+}
 
 /// The weight is 1.
 const PLUS: u8 = 1;
@@ -54,17 +82,19 @@ impl Format {
         Format { shapes: shapes.into(), align }
     }
 
+    #[inline]
     pub fn align(&self) -> usize {
         self.align
     }
 
+    #[inline]
     pub fn width(&self) -> usize {
         self.shapes.len()
     }
 
     /// Appends an entry with the columns of `row` at `positions`. Returns where it starts.
     #[inline]
-    pub fn append(&self, out: &mut Vec<u8>, row: &Row, positions: &[usize], weight: i64) -> usize {
+    pub fn append(&self, out: &mut Vec<u8>, row: &impl Columns, positions: &[usize], weight: i64) -> usize {
         let start = out.len();
         let nulls = if has_nulls(row, positions) { NULLS } else { 0 };
         match weight {
@@ -88,7 +118,7 @@ impl Format {
 
     /// Appends two entries: `old` with weight -1, and `new` with weight 1 and only the values that differ. Returns where the
     /// first starts.
-    pub fn append_update(&self, out: &mut Vec<u8>, old: &Row, new: &Row, positions: &[usize]) -> usize {
+    pub fn append_update<R: Columns>(&self, out: &mut Vec<u8>, old: &R, new: &R, positions: &[usize]) -> usize {
         let start = self.append(out, old, positions, -1);
         let nulls = if has_nulls(new, positions) { NULLS } else { 0 };
         out.push(nulls | SAME | PLUS);
@@ -108,6 +138,7 @@ impl Format {
     }
 
     /// Appends an entry for a change of columns that are not captured. Returns where it starts.
+    #[inline]
     pub fn append_touch(&self, out: &mut Vec<u8>) -> usize {
         let start = out.len();
         out.push(TOUCH);
@@ -117,10 +148,11 @@ impl Format {
     /// Whether two rows hold the same bytes in the columns at `positions`. Values in a TOAST table are compared by their
     /// pointers: an update of other columns keeps the pointer.
     #[inline]
-    pub fn same(&self, a: &Row, b: &Row, positions: &[usize]) -> bool {
+    pub fn same<R: Columns>(&self, a: &R, b: &R, positions: &[usize]) -> bool {
         self.shapes.iter().zip(positions).all(|(shape, &i)| same(a, b, i, shape))
     }
 
+    #[inline]
     pub fn read<'a>(&'a self, bytes: &'a [u8]) -> Reader<'a> {
         Reader { format: self, bytes, at: 0 }
     }
@@ -133,12 +165,12 @@ pub fn pad(out: &mut Vec<u8>, align: usize) {
 }
 
 #[inline]
-fn has_nulls(row: &Row, positions: &[usize]) -> bool {
+fn has_nulls(row: &impl Columns, positions: &[usize]) -> bool {
     positions.iter().any(|i| row.is_null(*i))
 }
 
 #[inline]
-fn same(a: &Row, b: &Row, i: usize, shape: &Shape) -> bool {
+fn same<R: Columns>(a: &R, b: &R, i: usize, shape: &Shape) -> bool {
     match (a.is_null(i), b.is_null(i)) {
         (false, false) if shape.by_value => a.word(i) == b.word(i),
         (false, false) => a.bytes(i, shape) == b.bytes(i, shape),
@@ -159,7 +191,7 @@ fn has(bitmap: &[u8], column: usize) -> bool {
 }
 
 #[inline]
-fn append_value(out: &mut Vec<u8>, row: &Row, i: usize, shape: &Shape) {
+fn append_value(out: &mut Vec<u8>, row: &impl Columns, i: usize, shape: &Shape) {
     if shape.by_value {
         let word = (row.word(i) as u64).to_le_bytes();
         match shape.len {
@@ -168,7 +200,7 @@ fn append_value(out: &mut Vec<u8>, row: &Row, i: usize, shape: &Shape) {
             len => out.extend_from_slice(&word[..len as usize]),
         }
     } else if shape.len == -1 {
-        append_varlena(out, row.bytes(i, shape), shape);
+        append_varlena(out, row, row.bytes(i, shape), shape);
     } else {
         pad(out, shape.align);
         out.extend_from_slice(row.bytes(i, shape));
@@ -176,7 +208,7 @@ fn append_value(out: &mut Vec<u8>, row: &Row, i: usize, shape: &Shape) {
 }
 
 #[inline]
-fn append_varlena(out: &mut Vec<u8>, value: &[u8], shape: &Shape) {
+fn append_varlena(out: &mut Vec<u8>, row: &impl Columns, value: &[u8], shape: &Shape) {
     match Header::of(value) {
         Header::Short if shape.packable => out.extend_from_slice(value),
         Header::Short => {
@@ -192,14 +224,14 @@ fn append_varlena(out: &mut Vec<u8>, value: &[u8], shape: &Shape) {
             pad(out, shape.align);
             out.extend_from_slice(value);
         }
-        Header::External => append_varlena(out, &fetch_external(value), shape),
+        Header::External => append_varlena(out, row, &row.fetch(value), shape),
     }
 }
 
 impl<'a> Reader<'a> {
     /// The next entry. Stores its values in `values` at `targets`, for the columns that have one. They point into the chunk,
     /// and must stay there until the next entry is read.
-    pub fn next(&mut self, values: &mut Values, targets: &[Option<usize>]) -> Result<Option<Entry>> {
+    pub fn next(&mut self, values: &mut impl Target, targets: &[Option<usize>]) -> Result<Option<Entry>> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let Some(padding) = rest.iter().position(|byte| *byte != 0) else { return Ok(None) };
         self.at += padding;
@@ -226,7 +258,7 @@ impl<'a> Reader<'a> {
 
     /// Skips the next entry if it inserts the row that the entry before it deletes: an update that changed no column with a
     /// target. The two cancel.
-    pub fn skip_same(&mut self, values: &mut Values, targets: &[Option<usize>]) -> Result<bool> {
+    pub fn skip_same(&mut self, values: &mut impl Target, targets: &[Option<usize>]) -> Result<bool> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let [flags, bitmaps @ ..] = rest else { return Ok(false) };
         if flags & SAME == 0 {
@@ -248,7 +280,7 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn value(&mut self, column: usize, values: &mut Values, target: Option<usize>) -> Result<()> {
+    fn value(&mut self, column: usize, values: &mut impl Target, target: Option<usize>) -> Result<()> {
         let shape = self.format.shapes[column];
         let is_short = |head: &u8| shape.len == -1 && head & 0x01 != 0;
         let packed = shape.by_value || self.bytes.get(self.at).is_some_and(is_short);
@@ -256,7 +288,7 @@ impl<'a> Reader<'a> {
             self.at = self.at.next_multiple_of(shape.align);
         }
         let len = match shape.len {
-            -1 => inline_size(self.bytes.get(self.at..).unwrap_or_default()).ok_or_else(damaged)?,
+            -1 => inline_size(self.bytes.get(self.at..).unwrap_or_default()).ok_or(Damaged)?,
             fixed => fixed as usize,
         };
         let bytes = self.slice(len)?;
@@ -269,21 +301,18 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    #[inline]
     fn take<const N: usize>(&mut self) -> Result<[u8; N]> {
-        self.slice(N)?.try_into().map_err(|_| damaged())
+        self.slice(N)?.try_into().map_err(|_| Damaged)
     }
 
     #[inline]
     fn slice(&mut self, len: usize) -> Result<&'a [u8]> {
-        let end = self.at.checked_add(len).ok_or_else(damaged)?;
-        let slice = self.bytes.get(self.at..end).ok_or_else(damaged)?;
+        let end = self.at.checked_add(len).ok_or(Damaged)?;
+        let slice = self.bytes.get(self.at..end).ok_or(Damaged)?;
         self.at = end;
         Ok(slice)
     }
-}
-
-fn damaged() -> Error {
-    Error::Bug("a chunk ends in the middle of an entry")
 }
 
 /// A by-value value as the server passes it: sign-extended.
@@ -298,3 +327,6 @@ fn word(bytes: &[u8]) -> usize {
     };
     value as usize
 }
+
+#[cfg(test)]
+mod tests;
