@@ -1,4 +1,4 @@
-//! Columns of subqueries, views and CTEs that nothing reads: what they call cannot change any row of the query.
+//! Columns of subqueries, views and CTEs that the query does not read: the functions that they call cannot change its rows.
 //!
 //! The planner leaves such columns out as well (`remove_unused_subquery_outputs` of `optimizer/path/allpaths.c`), but for
 //! volatile ones, which it keeps for their side effects.
@@ -14,26 +14,26 @@ use crate::pg::list::pointers;
 
 type Entry = *mut pg_sys::TargetEntry;
 
-/// What is known on the way through a query.
+/// The state of a walk through a query.
 #[derive(Default)]
 struct Reading {
-    /// Columns that nothing was seen to read yet.
+    /// Columns of which no read was found yet.
     unread: HashSet<Entry>,
-    /// The queries around the node that is visited, the outermost first.
+    /// The queries around the visited node, the outermost first.
     around: Vec<*mut pg_sys::Query>,
 }
 
-/// Columns that nothing reads compute nothing: they are NULL.
+/// Replaces columns that are not read by NULL.
 ///
 /// # Safety
 /// `query` is a private tree that was analysed and rewritten.
 pub unsafe fn prune(query: *mut pg_sys::Query) {
     let mut reading = Reading::default();
     let context = (&raw mut reading).cast::<c_void>();
-    // SAFETY: the walkers know their contexts; what is replaced is a part of the private tree.
+    // SAFETY: the walkers know their contexts; the replaced expressions are parts of the private tree.
     unsafe {
         collect(query.cast(), context);
-        // What a column reads counts as read once the column does: until nothing more is found.
+        // The columns that a column reads are read once that column is: repeat until no more are found.
         let mut left = usize::MAX;
         while reading.unread.len() < left {
             left = reading.unread.len();
@@ -104,7 +104,7 @@ unsafe fn free_columns(query: *mut pg_sys::Query, depth: usize) -> impl Iterator
     }
 }
 
-/// Visits what is read, and takes the columns that it reads from the unread ones.
+/// Visits the nodes that are read, and removes the columns that they read from the unread ones.
 #[pg_guard]
 unsafe extern "C-unwind" fn read(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
     if node.is_null() {
@@ -130,7 +130,7 @@ unsafe extern "C-unwind" fn read(node: *mut pg_sys::Node, context: *mut c_void) 
     }
 }
 
-/// Marks what a column stands for; the whole row is all of its columns.
+/// Marks the columns that a variable refers to: for a whole row, all of them.
 unsafe fn read_column(var: *mut pg_sys::Var, context: *mut c_void) {
     // SAFETY: analysis gave the column an entry of the range table of the query so many levels up.
     unsafe {
@@ -140,10 +140,10 @@ unsafe fn read_column(var: *mut pg_sys::Var, context: *mut c_void) {
         let Some(table) = pointers::<pg_sys::RangeTblEntry>((*query).rtable).nth((*var).varno as usize - 1) else {
             return;
         };
-        let meant = |number: usize| (*var).varattno == 0 || (*var).varattno as usize == number;
+        let is_read = |number: usize| (*var).varattno == 0 || (*var).varattno as usize == number;
         let mut mark = |query: *mut pg_sys::Query| {
             for entry in pointers::<pg_sys::TargetEntry>((*query).targetList) {
-                if meant((*entry).resno as usize) {
+                if is_read((*entry).resno as usize) {
                     reading.unread.remove(&entry);
                 }
             }
@@ -161,7 +161,7 @@ unsafe fn read_column(var: *mut pg_sys::Var, context: *mut c_void) {
             RTE_JOIN => {
                 let inner = reading.around.split_off(level);
                 for (at, alias) in pointers::<pg_sys::Node>((*table).joinaliasvars).enumerate() {
-                    if meant(at + 1) {
+                    if is_read(at + 1) {
                         read(alias, context);
                     }
                 }
