@@ -39,7 +39,6 @@ NESTED = [
 # To be untied.
 NESTED += [
     {"pg::event", "pg::guard", "pg::object", "pg::query", "pg::relation", "pg::spi", "pg::planner", "pg::template", "pg::trigger", "pg::tuplestore"},
-    {"refresh::adaptive", "refresh::estimate", "refresh::loaded", "refresh::planned", "refresh::program"},
     {"refresh::table", "refresh::tick"},
 ]
 

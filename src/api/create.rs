@@ -140,7 +140,7 @@ fn create(request: &Request) -> Result<()> {
         refresh_now(&[id])?;
     }
     if let Err(error) = advise(&built) {
-        refresh::give_up(&built, error)?;
+        refresh::recompute_from_now_on(&built, error)?;
         if request.initialize {
             refresh_now(&[id])?;
         }
@@ -165,11 +165,11 @@ fn report_full_refresh(table: &StreamTable) {
 
 /// Tells the user which indexes would make small deltas cheap.
 fn advise(table: &StreamTable) -> Result<()> {
-    let refresh::Ready::Yes(loaded) = refresh::load(table.id)? else {
+    let refresh::Ready::Yes(prepared) = refresh::load(table.id)? else {
         return Ok(());
     };
-    refresh::plan_deltas(&loaded)?;
-    for missing in refresh::missing_indexes(&loaded)? {
+    refresh::plan_deltas(&prepared)?;
+    for missing in refresh::missing_indexes(&prepared.loaded)? {
         let message = format!("stream table {} needs an index on {missing}", table.display());
         let detail = "Without it a refresh reads the whole table for a few changed rows.";
         notice(message, detail, Some(&format!("{};", missing.statement())));

@@ -30,7 +30,7 @@ pub fn drop_table(table: &StreamTable, cascade: bool) -> Result<()> {
 fn delete_dropped_tables() -> Result<()> {
     spi::connect(None, |session| {
         for id in stream_table::dropped(session)? {
-            refresh::dismantle(session, id)?;
+            refresh::delete(session, id)?;
             wake::catalog_changed();
         }
         Ok(())

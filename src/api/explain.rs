@@ -9,8 +9,8 @@ use crate::api::{given, named, rights, shows_messages, without_message};
 use crate::catalog::history::{self, Action};
 use crate::catalog::stream_table::StreamTable;
 use crate::error::Result;
+use crate::pg::spi;
 use crate::pg::subxact::subtransaction;
-use crate::pg::{guard, spi};
 use crate::refresh;
 
 /// The plan, nodes and identities of a stream table, the law of each operator, the SQL that one changed
@@ -36,8 +36,8 @@ fn explained(table: &StreamTable) -> Result<String> {
         table.mode.as_str(),
         table.schedule
     );
-    let loaded = match ready {
-        refresh::Ready::Yes(loaded) => loaded,
+    let prepared = match ready {
+        refresh::Ready::Yes(prepared) => prepared,
         refresh::Ready::Stale(_, reason) => {
             return Ok(text + &format!("will be built anew by the next refresh: {reason}\n"));
         }
@@ -58,11 +58,9 @@ fn explained(table: &StreamTable) -> Result<String> {
         }
         None => {
             text += &last_choice(table)?;
-            text += &ivm::explain::view(&loaded.view)?;
-            let settings = table.evaluation();
-            let programs = guard::with_settings(&settings, || refresh::explain_programs(&loaded))?;
-            text += &programs.join("\n");
-            text += &advice(&loaded)?;
+            text += &ivm::explain::view(&prepared.loaded.view)?;
+            text += &ivm::explain::programs(&prepared.loaded.view)?;
+            text += &advice(&prepared.loaded)?;
         }
     }
     Ok(text)

@@ -43,7 +43,7 @@ fn wait(name: &str, timeout: Option<Interval>) -> Result<bool> {
     loop {
         // A check locks the table first and then its sources, DROP locks the sources first. The short lock timeout ends a
         // check long before the deadlock detector runs.
-        match with_lock_timeout(left().min(LONGEST_PAUSE), || wait.look()) {
+        match with_lock_timeout(left().min(LONGEST_PAUSE), || wait.check()) {
             Ok(true) => return Ok(true),
             // A concurrent transaction drops, rewrites or truncates a source.
             Err(error) if error.code() != ERRCODE_LOCK_NOT_AVAILABLE => return Err(error),

@@ -24,10 +24,10 @@ pub struct Reads {
     pub in_order: bool,
 }
 
-/// The planner's default (`DEFAULT_NUM_DISTINCT`). It is told no less: the next delta of this size may have more values, and
+/// The planner's default (`DEFAULT_NUM_DISTINCT`), and the least number that it is given: the next delta of this size may have more values, and
 /// uses the same plan.
 const UNKNOWN: usize = 200;
-/// Rows for each value from which on the planner is told: with fewer there is little to cache, and a plan that does may get
+/// Rows for each value from which on the planner is given their number: with fewer there is little to cache, and a plan that does may get
 /// another order of joins, because the planner takes the columns of a key for independent of each other.
 const REPEATED: usize = 2;
 /// Rows that are counted.
@@ -118,7 +118,7 @@ unsafe fn tuple(column: pg_sys::AttrNumber, values: usize) -> pg_sys::HeapTuple 
     let mut nulls = [false; COLUMNS];
     datums[pg_sys::Anum_pg_statistic_staattnum as usize - 1] = column.into();
     datums[pg_sys::Anum_pg_statistic_stadistinct as usize - 1] = (values as f32).to_bits().into();
-    // After the columns of fixed size come arrays of numbers and of values.
+    // The columns of fixed size are followed by arrays of numbers and of values.
     nulls[pg_sys::Anum_pg_statistic_stanumbers1 as usize - 1..].fill(true);
     // SAFETY: as many values as the catalog has columns, of their types.
     unsafe {

@@ -1,20 +1,19 @@
-//! Pages of a change buffer that hold nothing to see, and are not read again.
+//! Pages of a change buffer without visible rows, which are not read again.
 //!
-//! Consumed rows stay where they are until no transaction of the server may ask for them and vacuum has come by: under
-//! load, or while a transaction stays open, these are many. So that a refresh does not look at all of them each time, a
-//! backend remembers of which pages it found every row *dead* to a snapshot: deleted by a transaction that this saw, or
-//! left by one that was rolled back.
+//! Consumed rows remain until no transaction of the server can see them and vacuum has run: under load, or while a
+//! transaction stays open, these are many. A backend remembers the pages on which it found every row *dead* to a snapshot:
+//! deleted by a transaction that the snapshot sees, or inserted by one that was rolled back.
 //!
-//! **Law:** a page is left out only if a scan of it under this snapshot would find no row.
-//! - Rows come to pages through [`stir`] alone, which counts them in shared memory before they can be committed. A page
+//! **Law:** a page is skipped only if a scan of it under this snapshot would find no row.
+//! - Rows are inserted through [`stir`] alone, which counts them in shared memory before they can be committed. A page
 //!   with the count at which its rows were found dead has the same rows, or fewer.
-//! - What was dead to a snapshot is dead to every later one.
+//! - A row that was dead to a snapshot is dead to every later one.
 //! - The count is read later than the snapshot was taken, and earlier than the page: a row that is missed had not been
 //!   committed when it was.
-//! - A table that is rewritten is told of, as every change of a relation is.
+//! - A table that is rewritten is invalidated.
 //!
-//! Pages may share a count, which then moves for nothing. Without shared memory every page is looked at. Who consumes the
-//! rows, and how far he is, does not come into it. See `storage/bufpage.h`, `access/heap/heapam_visibility.c`.
+//! Pages may share a count, which then changes for no reason. Without shared memory every page is read. It makes no
+//! difference which consumer has read which rows. See `storage/bufpage.h`, `access/heap/heapam_visibility.c`.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -27,17 +26,17 @@ use crate::pg::invalidation::Invalidation;
 use crate::pg::shmem::{STIRS, shared};
 use crate::pg::snapshot::Snapshot;
 
-/// What is known of one table.
+/// The pages of one table.
 #[derive(Default)]
 struct Pages {
-    /// The count of each page at which all its rows were dead; `None` where that was never seen.
+    /// The count of each page at which all its rows were dead; `None` where they never were.
     counts: Vec<Option<u64>>,
     /// The latest snapshot to which they were.
     snapshot: u64,
 }
 
-/// How many rows have come to the pages of one table. Neighbours have neighbouring counts; those of different tables
-/// begin anywhere.
+/// How many rows were inserted into the pages of one table. Neighbours have neighbouring counts, from a place that is hashed
+/// from the table.
 struct Counts {
     all: &'static [AtomicU64; STIRS],
     first: u32,
@@ -65,14 +64,14 @@ thread_local! {
     static KNOWN: RefCell<HashMap<pg_sys::Oid, Pages>> = RefCell::default();
 }
 
-/// Counts a row that came to a page: called after it is there, and before it can be committed.
+/// Counts an insert into a page: called after the row is there, and before it can be committed.
 pub fn stir(table: pg_sys::Oid, block: u32) {
     if let Some(counts) = Counts::of(table) {
         counts.at(block).fetch_add(1, Ordering::SeqCst);
     }
 }
 
-/// The first pages in a row, of these, on which there may be something to see.
+/// The first consecutive pages, of these, that may have visible rows.
 pub fn next(table: pg_sys::Oid, snapshot: &Snapshot, pages: Range<u32>) -> Option<Range<u32>> {
     KNOWN.with_borrow(|known| {
         let known = known.get(&table).filter(|known| known.snapshot <= snapshot.number());
@@ -88,7 +87,7 @@ pub fn next(table: pg_sys::Oid, snapshot: &Snapshot, pages: Range<u32>) -> Optio
     })
 }
 
-/// Takes note of what these pages, which were just read, hold for `snapshot`.
+/// Notes which of these pages, which were just read, have only rows that are dead to `snapshot`.
 ///
 /// # Safety
 /// The table is open and has these pages.
@@ -119,7 +118,7 @@ pub fn invalidate(what: Invalidation) {
 
 /// Whether all rows of a page are dead to `snapshot`.
 unsafe fn is_all_dead(table: pg_sys::Relation, block: u32, snapshot: &Snapshot) -> bool {
-    // SAFETY: by the contract of the caller; the page is pinned, and nobody changes it meanwhile.
+    // SAFETY: by the contract of the caller; the page is pinned, and locked against changes.
     unsafe {
         let buffer = pg_sys::ReadBuffer(table, block);
         pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
@@ -134,7 +133,7 @@ unsafe fn is_all_dead(table: pg_sys::Relation, block: u32, snapshot: &Snapshot) 
     }
 }
 
-/// Whether a row is dead to `snapshot`, as far as the hints tell that a scan left on it.
+/// Whether a row is dead to `snapshot`, by the hint bits that a scan has set.
 unsafe fn is_dead(row: pg_sys::HeapTupleHeader, snapshot: &Snapshot) -> bool {
     let undeleted = pg_sys::HEAP_XMAX_INVALID | pg_sys::HEAP_XMAX_IS_MULTI | pg_sys::HEAP_XMAX_LOCK_ONLY;
     // SAFETY: a row of a page that is locked.

@@ -12,25 +12,25 @@ use crate::pg::tuplestore::{Slot, Tuplestore};
 /// A delta in parts.
 pub struct Parts {
     /// The new rows of keys whose old and new row are neighbours in the delta.
-    pub changed: Tuplestore,
+    pub updates: Tuplestore,
     /// Other rows of negative weight.
-    pub gone: Tuplestore,
+    pub deletes: Tuplestore,
     /// Other rows of positive weight.
-    pub come: Tuplestore,
+    pub inserts: Tuplestore,
 }
 
-/// The sums of the weights of rows that are alike.
+/// The sums of the weights of equal rows.
 struct Totals {
-    /// By all of a row but its weight, which are its last bytes: the place of the first such row, and the sum.
+    /// By the bytes of a row without its weight, which comes last: the place of the first such row, and the sum.
     rows: HashMap<Box<[u8]>, (usize, i64)>,
-    /// What they take in memory, about.
+    /// Bytes in memory, about.
     size: usize,
     buffer: Aligned,
     sum: Tuplestore,
 }
 
 const WEIGHT: usize = size_of::<i64>();
-/// Of an entry beside its row.
+/// Bytes of an entry in addition to its row.
 const ENTRY: usize = 64;
 
 impl Totals {
@@ -85,7 +85,7 @@ impl Tuplestore {
         Ok((minus, plus))
     }
 
-    /// The same delta with one row for those that are alike and come one after the other, and none of weight zero.
+    /// The same delta with adjacent equal rows summed, and without rows of weight zero.
     pub fn summed(self) -> Tuplestore {
         let last = self.row_type().width() - 1;
         let Some(columns) = self.shapes(0..last) else { return self };
@@ -118,8 +118,8 @@ impl Tuplestore {
         sum
     }
 
-    /// The same delta without the rows that cancel: one row for those that are alike down to their bytes, and none of
-    /// weight zero. Rows that take more memory than `work_mem` are added up a part at a time, so that some may be left.
+    /// The same delta with all rows of equal bytes summed, and without rows of weight zero. Rows that take more memory than
+    /// `work_mem` are summed a part at a time, so that some pairs may be left.
     pub fn added_up(self) -> Result<Tuplestore> {
         if self.row_type().types().last() != Some(&pg_sys::INT8OID) {
             return Err(Error::Bug("a delta ends in its weight"));
@@ -141,26 +141,27 @@ impl Tuplestore {
         Ok(totals.sum)
     }
 
-    /// Takes a delta apart. Rows are of one key where these columns, given by their places, are the same; without a key,
-    /// each row is for itself. So is a row that changes in one of the columns `apart`.
+    /// Splits a delta. Rows are of one key where these columns, given by their places, are equal; without a key no row is
+    /// updated. Nor is a row that changes in one of the columns `apart`.
     pub fn parts(&self, key: Option<&[usize]>, apart: &[usize]) -> Parts {
         let part = || Tuplestore::new(self.row_type().clone());
-        let parts = Parts { changed: part(), gone: part(), come: part() };
-        // A type without a shape was dropped: its rows do not meet.
+        let parts = Parts { updates: part(), deletes: part(), inserts: part() };
+        // A type without a shape was dropped: its values equal nothing.
         let columns = key.and_then(|key| self.shapes(key.iter().chain(apart).copied()));
         let leaves = |slot: &Slot| weight(slot) < 0;
-        let single = |slot: &Slot| if leaves(slot) { parts.gone.put_slot(slot) } else { parts.come.put_slot(slot) };
+        let single =
+            |slot: &Slot| if leaves(slot) { parts.deletes.put_slot(slot) } else { parts.inserts.put_slot(slot) };
         let are_partners = |slot: &Slot, before: &Slot| {
             let alike = |columns: &Vec<_>| slot.row().is_alike(&before.row(), columns);
             leaves(before) != leaves(slot) && columns.as_ref().is_some_and(alike)
         };
-        // The row before may have a partner still.
+        // The row before has no partner yet.
         let mut waits = false;
         let end = self.with_before(|slot, before| {
             let waiting = before.filter(|_| waits);
             let partner = waiting.filter(|before| are_partners(slot, before));
             if let Some(before) = partner {
-                parts.changed.put_slot(if leaves(slot) { before } else { slot });
+                parts.updates.put_slot(if leaves(slot) { before } else { slot });
             } else if let Some(before) = waiting {
                 single(before);
             }

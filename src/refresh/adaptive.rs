@@ -1,127 +1,88 @@
-//! How a stream table is brought up to date: by its deltas, or recomputed. In mode AUTO each refresh takes
-//! what is expected to be cheaper, by the planner's costs and what refreshes took before (`ivm::choice`).
+//! How a stream table is brought up to date: by applying the changes, or recomputed. In mode AUTO each refresh takes the way
+//! that is expected to be cheaper, by the planner's costs and the times of earlier refreshes (`ivm::choice`).
 //!
 //! Either way the same changes reach the table and its consumers. Mode DIFFERENTIAL never recomputes.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use ivm::choice::{Choice, Rates, Way};
+use ivm::choice::{Choice, Way};
 use ivm::plan::Relation;
 
 use crate::capture::Pending;
-use crate::catalog::frontier;
 use crate::catalog::history::Action;
 use crate::catalog::stream_table::Mode;
 use crate::error::Result;
-use crate::pg::spi::{OwnerSession, Session};
+use crate::pg::spi::OwnerSession;
 use crate::pg::tuplestore::Tuplestore;
-use crate::refresh::estimate;
+use crate::refresh::cost::estimate;
 use crate::refresh::loaded::Loaded;
+use crate::refresh::prepared::Prepared;
 use crate::refresh::program::{self, Changes, Work};
 
 /// The changes of the sources.
 pub type Deltas = BTreeMap<Relation, Pending>;
 
-/// Rows from which the share is known that concerns a query. To read all before it is decided to recompute would be for
-/// nothing.
+/// Rows of a source after which the share of them that concerns a query is known. Reading all of them would be in vain where
+/// the choice is to recompute.
 const SAMPLE: i64 = 10_000;
 
-/// What refreshes took, as this backend knows it, and as the catalog does.
-pub struct Experience {
-    rates: RefCell<Rates>,
-    stored: RefCell<Rates>,
-}
-
-impl Experience {
-    pub fn load(session: &Session, id: i32) -> Result<Experience> {
-        let rates = Rates::of(&frontier::rates(session, id)?);
-        Ok(Experience { stored: RefCell::new(rates.clone()), rates: RefCell::new(rates) })
-    }
-
-    /// What the catalog should know, if it is far off.
-    pub fn to_store(&self) -> Option<Vec<Option<f64>>> {
-        let rates = self.rates.borrow();
-        let moved = rates.moved_from(&self.stored.borrow());
-        moved.then(|| {
-            self.stored.replace(rates.clone());
-            rates.all()
-        })
-    }
-}
-
-/// Fills an empty stream table. The first figure of what recomputing takes.
-pub fn fill(session: &OwnerSession, loaded: &Loaded) -> Result<Changes> {
-    let work = Work::new(session, loaded);
+/// Fills an empty stream table, which gives the first rate of recomputing.
+pub fn fill(session: &OwnerSession, prepared: &Prepared) -> Result<Changes> {
+    let work = Work::new(session, prepared);
     let changes = program::fill(&work)?;
-    loaded.experience.rates.borrow_mut().learn_full(work.cost(), work.milliseconds());
+    prepared.model.measured_full(work.cost(), work.milliseconds());
     Ok(changes)
 }
 
-/// Recomputes, whatever it costs; `replaces` as for [`program::full`].
-pub fn full(session: &OwnerSession, loaded: &Loaded, replaces: bool) -> Result<Changes> {
-    estimate::heed_sizes(loaded)?;
-    let work = Work::new(session, loaded);
+/// Recomputes, at any cost; `replaces` as for [`program::full`].
+pub fn full(session: &OwnerSession, prepared: &Prepared, replaces: bool) -> Result<Changes> {
+    estimate::invalidate_on_resize(prepared)?;
+    let work = Work::new(session, prepared);
     let changes = program::full(&work, replaces)?;
-    if loaded.table.mode == Mode::Auto && loaded.table.full_reason.is_none() {
-        loaded.experience.rates.borrow_mut().learn_full(work.cost(), work.milliseconds());
+    if !prepared.loaded.recomputes() && prepared.loaded.table.mode == Mode::Auto {
+        prepared.model.measured_full(work.cost(), work.milliseconds());
     }
     Ok(changes)
 }
 
-/// How many changed rows of a source a refresh needs to see before it knows its way.
+/// How many changed rows of a source a refresh reads before it chooses its way.
 pub fn enough(loaded: &Loaded) -> i64 {
     match loaded.table.mode {
-        _ if recomputes(loaded) => 0,
+        _ if loaded.recomputes() => 0,
         Mode::Auto => SAMPLE,
         _ => i64::MAX,
     }
 }
 
-pub fn recomputes(loaded: &Loaded) -> bool {
-    loaded.table.full_reason.is_some() || loaded.table.mode == Mode::Full
-}
-
-/// Brings the changes in, the cheaper way where there is a choice, which is told. Of each source enough is at
-/// hand; `whole` reads the rest.
-pub fn bring(
+/// Applies the changes or recomputes, whichever is expected to be cheaper where there is a choice. `deltas` holds
+/// [`enough`] rows of each source; `read_rest` reads the others.
+pub fn refresh_by_cheaper_plan(
     session: &OwnerSession,
-    loaded: &Loaded,
+    prepared: &Prepared,
     deltas: Deltas,
-    whole: impl FnOnce(Deltas) -> Result<Deltas>,
+    read_rest: impl FnOnce(Deltas) -> Result<Deltas>,
 ) -> Result<(Action, Changes, Option<Choice>)> {
-    if recomputes(loaded) {
-        return Ok((Action::Full, full(session, loaded, false)?, None));
+    if prepared.loaded.recomputes() {
+        return Ok((Action::Full, full(session, prepared, false)?, None));
     }
-    if loaded.table.mode == Mode::Auto {
-        return choose(session, loaded, deltas, whole);
+    estimate::invalidate_on_resize(prepared)?;
+    let work = Work::new(session, prepared);
+    if prepared.loaded.table.mode != Mode::Auto {
+        return Ok((Action::Differential, program::differential(&work, stores(deltas))?, None));
     }
-    estimate::heed_sizes(loaded)?;
-    let changes = program::differential(&Work::new(session, loaded), stores(deltas))?;
-    Ok((Action::Differential, changes, None))
-}
-
-fn choose(
-    session: &OwnerSession,
-    loaded: &Loaded,
-    mut deltas: Deltas,
-    whole: impl FnOnce(Deltas) -> Result<Deltas>,
-) -> Result<(Action, Changes, Option<Choice>)> {
-    estimate::heed_sizes(loaded)?;
-    let costs = estimate::costs(session, loaded, &deltas)?;
-    let choice = loaded.experience.rates.borrow().choose(costs);
-    let work = Work::new(session, loaded);
-    let began = Instant::now();
-    if choice.way == Way::Delta {
-        deltas = whole(deltas)?;
-    }
-    let reading = began.elapsed().as_secs_f64() * 1e3;
-    let (action, changes) = match choice.way {
-        Way::Delta => (Action::Differential, program::differential(&work, stores(deltas))?),
-        Way::Full => (Action::Full, program::full(&work, false)?),
+    let costs = estimate::costs(session, prepared, &deltas)?;
+    let choice = prepared.model.choose(costs);
+    let (action, changes, reading) = match choice.way {
+        Way::Delta => {
+            let began = Instant::now();
+            let deltas = read_rest(deltas)?;
+            let reading = began.elapsed();
+            (Action::Differential, program::differential(&work, stores(deltas))?, reading)
+        }
+        Way::Full => (Action::Full, program::full(&work, false)?, Duration::ZERO),
     };
-    loaded.experience.rates.borrow_mut().learn(costs, choice, reading + work.milliseconds());
+    prepared.model.measured(costs, choice, reading.as_secs_f64() * 1e3 + work.milliseconds());
     Ok((action, changes, Some(choice)))
 }
 

@@ -1,16 +1,15 @@
-//! Indexes that small deltas need and do not find: by which columns the programs look up their tables (`ivm::lookup`),
-//! compared with the indexes that there are.
+//! Missing indexes: the columns by which delta programs look up rows of their tables (`ivm::lookup`), compared with the
+//! indexes of the server.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use ivm::lookup::{Lookup, lookups};
 use ivm::plan::Relation;
-use ivm::view::Mask;
+use ivm::view::{Mask, Node};
 use pgrx::pg_sys::Oid;
 
 use crate::catalog::index::{self, Index};
 use crate::catalog::quietly;
-use crate::catalog::stream_table::Mode;
 use crate::error::Result;
 use crate::pg::spi::{self, OwnerSession, Session};
 use crate::pg::{guard, index as server_index, object, relation};
@@ -19,15 +18,18 @@ use crate::refresh::loaded::Loaded;
 /// A table up to this size is read as fast as its index.
 const TINY: f64 = 1000.0;
 
-/// The indexes that the deltas of `loaded` lack on large tables.
+/// The indexes that delta programs miss on large tables.
 pub fn missing_indexes(loaded: &Loaded) -> Result<Vec<Index>> {
     missing(loaded, |_, table| relation::estimated_rows(table) > TINY)
 }
 
-/// Gives the tables of internal nodes, which users do not index, the indexes that deltas of `loaded` lack. A node may be
-/// small at first.
+/// Makes the indexes that delta programs miss on the tables of internal nodes, which users do not index. Of any size: a node
+/// may be small at first.
 pub fn index_nodes(loaded: &Loaded) -> Result<()> {
     let last = loaded.view.nodes.len() - 1;
+    if last == 0 {
+        return Ok(());
+    }
     let is_internal = |relation: &Relation, _| matches!(relation, Relation::Node(node) if *node < last && !loaded.view.nodes[*node].is_one_row());
     let missing = missing(loaded, is_internal)?;
     spi::connect_as(loaded.table.owner, &loaded.table.evaluation(), None, |owner| {
@@ -37,29 +39,53 @@ pub fn index_nodes(loaded: &Loaded) -> Result<()> {
     })
 }
 
-/// The indexes that deltas lack on tables that `count`.
+/// The missing indexes of tables that `count`.
 fn missing(loaded: &Loaded, count: impl Fn(&Relation, Oid) -> bool) -> Result<Vec<Index>> {
-    if loaded.table.full_reason.is_some() || loaded.table.mode == Mode::Full {
+    if loaded.recomputes() {
         return Ok(vec![]);
     }
     quietly(|| {
         spi::connect(None, |session| {
-            let mut missing: Vec<Index> = vec![];
+            let tables = tables(session, loaded, count)?;
+            if tables.is_empty() {
+                return Ok(vec![]);
+            }
+            let mut missing: BTreeSet<Index> = BTreeSet::new();
             for Lookup { relation, keys } in all_lookups(loaded)? {
-                for table in tables(session, loaded, &relation, &count)? {
-                    missing.extend(absent(session, loaded, table, &keys)?);
+                for table in tables.get(&relation).into_iter().flatten() {
+                    missing.extend(absent(session, loaded, *table, &keys)?);
                 }
             }
-            missing.sort();
-            missing.dedup();
             // An index on some of the columns serves as well.
             let serves = |one: &Index, other: &Index| {
                 one != other && one.table == other.table && one.keys.is_subset(&other.keys)
             };
-            let needed = missing.iter().filter(|other| !missing.iter().any(|one| serves(one, other)));
-            Ok(needed.cloned().collect())
+            Ok(missing.iter().filter(|other| !missing.iter().any(|one| serves(one, other))).cloned().collect())
         })
     })
+}
+
+/// The tables that `count`, by relation: an index of a partitioned table is one of all its partitions.
+fn tables(
+    session: &Session,
+    loaded: &Loaded,
+    count: impl Fn(&Relation, Oid) -> bool,
+) -> Result<BTreeMap<Relation, HashSet<Oid>>> {
+    let sources = loaded.dependencies.iter().map(|dependency| -> Result<(Relation, Vec<Oid>)> {
+        let relation = Relation::Source(loaded.names[&dependency.source].clone());
+        Ok((relation, relation::lock_for_reading(dependency.relid)))
+    });
+    let node = |(number, node): (usize, &Node)| Ok((Relation::Node(number), vec![object::oid(&node.table)?]));
+    let mut found = BTreeMap::new();
+    for entry in sources.chain(loaded.view.nodes.iter().enumerate().map(node)) {
+        let (relation, members) = entry?;
+        let counted = members.into_iter().filter(|member| count(&relation, *member));
+        let roots: HashSet<Oid> = counted.map(|member| index::root(session, member)).collect::<Result<_>>()?;
+        if !roots.is_empty() {
+            found.insert(relation, roots);
+        }
+    }
+    Ok(found)
 }
 
 /// The lookups of all nodes, one changed source at a time.
@@ -76,21 +102,6 @@ fn all_lookups(loaded: &Loaded) -> Result<BTreeSet<Lookup>> {
         }
     }
     Ok(found)
-}
-
-/// The tables of a relation that `count`: an index of a partitioned table is one of all its partitions.
-fn tables(
-    session: &Session,
-    loaded: &Loaded,
-    relation: &Relation,
-    count: impl Fn(&Relation, Oid) -> bool,
-) -> Result<HashSet<Oid>> {
-    let members = match relation {
-        Relation::Source(name) => relation::lock_for_reading(object::oid(name)?),
-        Relation::Node(node) => vec![object::oid(&loaded.view.nodes[*node].table)?],
-        _ => vec![],
-    };
-    members.into_iter().filter(|member| count(relation, *member)).map(|member| index::root(session, member)).collect()
 }
 
 /// The index on these keys where no index begins with one of them.

@@ -1,4 +1,4 @@
-//! What stream tables do not show yet, and waiting for it.
+//! Changes that stream tables do not show yet, and waiting for them.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +17,8 @@ use crate::pg::spi::{self, Session};
 use crate::pg::{guard, relation, wake};
 use crate::refresh::tick;
 
-/// The stream tables that have not seen all that these sources hold, each with the time when the oldest of it was
-/// committed, as far as that is known. One that will start over, whatever its sources hold, is not among them.
+/// The stream tables with pending changes of these sources, each with the commit time of the oldest one where that is known.
+/// Tables that will recompute are not among them.
 pub fn behind(sources: &[i32]) -> Result<Vec<(i32, Option<TimestampWithTimeZone>)>> {
     let now = Snapshot::latest();
     let everything = now.frontier().with_own(capture::position());
@@ -42,33 +42,34 @@ pub fn behind(sources: &[i32]) -> Result<Vec<(i32, Option<TimestampWithTimeZone>
 
 /// Waiting until a stream table shows everything that was committed when the waiting began.
 ///
-/// **Law:** a table shows it once it has seen what *counts* of every source. Of a table, that is what the first look
-/// saw; of a stream table, what it had handed on when it was first found to show it all: its refresh may be a later
-/// transaction than those that it tells of. What comes after that does not count, so that who waits is not kept
-/// waiting by writers who go on.
+/// **Law:** a stream table shows it once it has read the changes of every source up to a *mark*. The mark of a table is the
+/// snapshot of the first check; that of a stream table is the snapshot of the check that first found it to show everything:
+/// its refresh may be a later transaction than the changes that it passes on. Later changes do not count, so that writers who
+/// continue do not prolong the wait.
 pub struct Wait {
     id: i32,
-    /// Who waits, and is told of errors.
-    asker: Oid,
-    asked: Option<Frontier>,
-    /// Stream tables that show it, with what they had handed on by then.
+    /// The role that waits, which decides the errors that it may read.
+    role: Oid,
+    /// The mark of tables.
+    first: Option<Frontier>,
+    /// Stream tables that show it, with their marks.
     shown: BTreeMap<i32, Frontier>,
 }
 
 impl Wait {
     pub fn new(id: i32) -> Wait {
-        Wait { id, asker: guard::current_role(), asked: None, shown: BTreeMap::new() }
+        Wait { id, role: guard::current_role(), first: None, shown: BTreeMap::new() }
     }
 
     /// Whether the table shows it at this moment. An error where it never will: a table on the way is not refreshed by
-    /// the workers, or what is missing was written by this very transaction.
-    pub fn look(&mut self) -> Result<bool> {
+    /// workers, or this transaction wrote the pending changes.
+    pub fn check(&mut self) -> Result<bool> {
         let now = Snapshot::latest();
-        let asked = self.asked.get_or_insert_with(|| now.frontier()).clone();
+        let first = self.first.get_or_insert_with(|| now.frontier()).clone();
         quietly(|| {
             spi::connect(Some(&now), |session| {
                 for id in tick::with_upstream(self.id)? {
-                    if !self.shown.contains_key(&id) && self.shows(session, id, &now, &asked)? {
+                    if !self.shown.contains_key(&id) && self.shows(session, id, &now, &first)? {
                         self.shown.insert(id, now.frontier());
                     }
                 }
@@ -77,7 +78,7 @@ impl Wait {
         })
     }
 
-    fn shows(&self, session: &Session, id: i32, now: &Snapshot, asked: &Frontier) -> Result<bool> {
+    fn shows(&self, session: &Session, id: i32, now: &Snapshot, first: &Frontier) -> Result<bool> {
         let table = stream_table::get(session, id)?;
         let seen = frontier::get(session, &[id])?.remove(&id).unwrap_or_default();
         let Some(frontier) = seen.frontier.filter(|_| table.status == Status::Active) else {
@@ -88,7 +89,7 @@ impl Wait {
             if capture::has_own(dependency.source, &frontier, now)? {
                 return Err(own_changes(&table, &dependency));
             }
-            let counts = dependency.stream_table.map_or(Some(asked), |upstream| self.shown.get(&upstream));
+            let counts = dependency.stream_table.map_or(Some(first), |upstream| self.shown.get(&upstream));
             complete &= match counts {
                 Some(counts) => capture::unseen(dependency.source, &frontier, now, counts)? == Unseen::Nothing,
                 None => false,
@@ -97,7 +98,7 @@ impl Wait {
         Ok(complete)
     }
 
-    /// Why nobody brings this table up to date.
+    /// Why this table is not refreshed.
     fn never(&self, session: &Session, table: &StreamTable) -> Result<Error> {
         let name = table.display();
         let (state, hint) = match table.status {
@@ -115,7 +116,7 @@ impl Wait {
                 .map(|reader| format!("Stream table {} reads it.", reader.display())),
         };
         let error =
-            frontier::last_error(session, table.id, self.asker)?.map(|error| format!("Its last error was: {error}."));
+            frontier::last_error(session, table.id, self.role)?.map(|error| format!("Its last error was: {error}."));
         let detail: Vec<String> = reader.into_iter().chain(error).collect();
         let code = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
         Ok(Error::new(code, format!("stream table {name} {state}")).detail(detail.join(" ")).hint(hint))
@@ -124,9 +125,9 @@ impl Wait {
 
 fn own_changes(table: &StreamTable, dependency: &Dependency) -> Error {
     let source = relation::display(dependency.relid);
-    Error::new(ERRCODE_ACTIVE_SQL_TRANSACTION, "cannot wait for what this transaction has itself written")
+    Error::new(ERRCODE_ACTIVE_SQL_TRANSACTION, "cannot wait for changes of this transaction")
         .detail(format!(
-            "It has changed {source}, which stream table {} reads, and the workers see that when it has committed.",
+            "It has changed {source}, which stream table {} reads, and workers see that after it commits.",
             table.display()
         ))
         .hint("Commit first, then wait.")

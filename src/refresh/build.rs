@@ -1,5 +1,5 @@
-//! Builds what a stream table needs in the database: internal node tables, indexes, captured sources,
-//! catalog rows; and takes it down again.
+//! Builds what a stream table needs in the database: internal node tables, indexes, captured sources, catalog rows; and drops
+//! it.
 
 use std::collections::BTreeSet;
 
@@ -16,9 +16,10 @@ use crate::frontend::{self, Definition, Path};
 use crate::pg::spi::{self, OwnerSession, Session};
 use crate::pg::{guard, hooks, object, subxact, wake};
 use crate::refresh::loaded::{self, Loaded};
+use crate::refresh::{graph, prepared};
 
-/// Compiles the definition and makes everything it needs. `table` holds what the user asked for; the
-/// definition's facts are filled in here.
+/// Compiles the definition and makes everything it needs. `table` holds the user's request; the rest of it is filled in
+/// here.
 pub fn build(session: &Session, mut table: StreamTable, definition: Definition) -> Result<StreamTable> {
     table.canonical = definition.canonical;
     table.definition_digest = loaded::definition_digest(session, &table)?.digest;
@@ -56,7 +57,7 @@ pub fn build(session: &Session, mut table: StreamTable, definition: Definition) 
         let source_id = capture::track(source.relid, &columns, touch)?;
         dependency::insert(session, table.id, source_id, &columns)?;
     }
-    loaded::announce(Some(table.relid))?;
+    graph::announce(Some(table.relid))?;
     Ok(table)
 }
 
@@ -80,7 +81,7 @@ fn compile(
             return Ok(view);
         }
         Err(error) if error.kind() == Kind::Transient => return Err(error),
-        // What the server says of a query that we made of this one is our reason, not the user's error.
+        // An error of the server about a query that we made of this one is our reason, not the user's error.
         Err(error) => match error.while_planned() {
             Error::Query(error) => error,
             other => other.as_reason().unwrap_or_else(|| ivm::Error::Catalog(other.in_full())),
@@ -118,8 +119,8 @@ fn under_path(
     }
 }
 
-/// Why a query that reads `source` is recomputed as a whole. To do that again and again, to find what changed, is
-/// for the user to ask.
+/// Why a query that reads `source` is recomputed. Only mode FULL requests that on a schedule: it is the only way to find the
+/// changes.
 fn whole(table: &StreamTable, source: &SourceTable) -> Result<ivm::Error> {
     let (what, name) =
         (source.uncaptured.as_deref().unwrap_or_default(), QName::qualified(&source.schema, &source.name));
@@ -130,11 +131,11 @@ fn whole(table: &StreamTable, source: &SourceTable) -> Result<ivm::Error> {
         return Ok(ivm::Error::unsupported(format_args!("{what} {name}"), reason, copy));
     }
     Err(Error::new(ERRCODE_FEATURE_NOT_SUPPORTED, format!("changes of {what} {name} cannot be followed"))
-        .detail("It has no triggers that tell of every change.")
+        .detail("It has no triggers that fire for every change.")
         .hint(copy))
 }
 
-/// A refresh knows the columns of its table's query, not those that users added to the table.
+/// A refresh writes the columns of its table's query, not those that users added to the table.
 fn refuse_added_columns(session: &Session, source: &SourceTable, columns: &[String]) -> Result<()> {
     let Some(id) = stream_table::id_of(session, source.relid)? else { return Ok(()) };
     let known = shape::of_query(session, id, columns)?;
@@ -153,7 +154,7 @@ fn refuse_cycle(session: &Session, table: &StreamTable, sources: &[SourceTable])
     for source in sources {
         reads.extend(stream_table::id_of(session, source.relid)?);
     }
-    let Err(Error::Query(ivm::Error::Cycle(path))) = loaded::edges()?.with(table.id, &reads) else {
+    let Err(Error::Query(ivm::Error::Cycle(path))) = graph::edges()?.with(table.id, &reads) else {
         return Ok(());
     };
     let mut names = vec![];
@@ -172,8 +173,8 @@ fn read_columns(view: &View, source: &SourceTable) -> Vec<String> {
     found.map_or_else(Vec::new, |s| s.columns.iter().map(|column| column.as_str().to_owned()).collect())
 }
 
-/// Makes the table of an internal node with its indexes. The stream table itself exists already: what it holds may be
-/// the rows of another definition, so that its indexes are made once it has been filled ([`index_table`]).
+/// Makes the table of an internal node with its indexes. The stream table itself exists already: it may hold the rows of
+/// another definition, so that its indexes are made after it was filled ([`index_table`]).
 fn make_node(session: &Session, table: &StreamTable, node: &Node) -> Result<()> {
     let indexes = ivm::apply::plan(node).indexes;
     let internal = node.table.schema.as_ref().is_some_and(|schema| schema.as_str() == "pgtrickle_state");
@@ -185,21 +186,21 @@ fn make_node(session: &Session, table: &StreamTable, node: &Node) -> Result<()> 
     session.as_owner(table.owner, &table.evaluation(), |owner| ddl::settle_indexes(owner, &node.table, &indexes))
 }
 
-/// Gives a stream table that was just filled the indexes by which its rows are found again.
+/// Makes the indexes by which the rows of a stream table that was just filled are found again.
 pub fn index_table(loaded: &Loaded) -> Result<()> {
     let node = loaded.view.nodes.last().ok_or(Error::Bug("a view has a last node"))?;
     let (table, indexes) = (&loaded.table, ivm::apply::plan(node).indexes);
     spi::connect_as(table.owner, &table.evaluation(), None, |owner| ddl::settle_indexes(owner, &node.table, &indexes))
 }
 
-/// Compiles the definition anew after it, or something under it, changed; the next refresh starts over.
+/// Compiles the definition again after it, or an object under it, changed; the next refresh recomputes.
 pub fn rebuild(table: &StreamTable, reason: &str) -> Result<()> {
     rebuild_as(table, reason, None)
 }
 
-/// Has a query recomputed from now on that could be compiled, but whose changes cannot be followed, as the error says.
-/// Any other error is returned, and this one too where the user asked for the changes to be followed.
-pub fn give_up(table: &StreamTable, error: Error) -> Result<()> {
+/// Recomputes a query from now on that was compiled, but for which the server refuses to apply changes, as the error says.
+/// Any other error is returned, and this one too in mode DIFFERENTIAL.
+pub fn recompute_from_now_on(table: &StreamTable, error: Error) -> Result<()> {
     match error.as_reason().filter(|_| table.mode == Mode::Auto && table.full_reason.is_none()) {
         Some(why) => rebuild_as(table, "the changes could not be followed", Some(why)),
         None => Err(error),
@@ -213,10 +214,10 @@ fn rebuild_as(table: &StreamTable, reason: &str, whole: Option<ivm::Error>) -> R
                 let mut definition = define(session, table)?;
                 definition.ast = whole.map_or(definition.ast, Err);
                 put_under_guard(session, table)?;
-                take_down(table)?;
+                drop_nodes(table)?;
                 let built = build(session, table.clone(), definition)?;
                 frontier::reinitialize_redefined(session, built.id, reason)?;
-                loaded::forget(table.id);
+                prepared::forget(table.id);
                 release_orphans(session)
             })
         })
@@ -230,19 +231,18 @@ pub fn define(session: &Session, table: &StreamTable) -> Result<Definition> {
     session.as_owner(table.owner, &[guard::catalog_path()], |owner| frontend::define(owner, table.definition))
 }
 
-/// Guards a stream table again whose guard is gone. What it shows now its readers have not seen as changes.
+/// Guards a stream table again whose guard was dropped. Its readers may not have seen its rows as changes.
 fn put_under_guard(session: &Session, table: &StreamTable) -> Result<()> {
     if !ddl::guard(session, table.relid)? {
         return Ok(());
     }
     let reason = format!("stream table {}, which it reads, was not guarded", table.display());
-    let edges = loaded::edges()?;
+    let edges = graph::edges()?;
     let readers = edges.readers.get(&table.id).into_iter().flat_map(|readers| &readers.ids);
     readers.into_iter().try_for_each(|reader| frontier::reinitialize(session, *reader, &reason))
 }
 
-/// Drops internal nodes.
-fn take_down(table: &StreamTable) -> Result<()> {
+fn drop_nodes(table: &StreamTable) -> Result<()> {
     for node in 0..table.node_count {
         let name = frontend::node_table(table.id, node as usize);
         object::drop_internal(object::oid(&name)?);
@@ -250,11 +250,11 @@ fn take_down(table: &StreamTable) -> Result<()> {
     Ok(())
 }
 
-/// Forgets a stream table whose relation is gone and frees the sources that nobody else reads.
-pub fn dismantle(session: &Session, id: i32) -> Result<()> {
+/// Deletes a stream table whose relation was dropped, and releases the sources that no other one reads.
+pub fn delete(session: &Session, id: i32) -> Result<()> {
     stream_table::delete(session, id)?;
-    loaded::forget(id);
-    loaded::announce(None)?;
+    prepared::forget(id);
+    graph::announce(None)?;
     release_orphans(session)
 }
 

@@ -1,5 +1,5 @@
-//! What this session is in the midst of refreshing or verifying. The query of a stream table calls functions of users, and a
-//! table may have triggers: what these do within a refresh must not refresh the same table, whose rows are half changed.
+//! The stream tables that this session is refreshing or verifying. Functions in a query, and triggers on the table, run within
+//! that: they must not refresh the same table, whose rows are partly changed.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -14,12 +14,12 @@ thread_local! {
     static CLAIMED: RefCell<BTreeSet<i32>> = const { RefCell::new(BTreeSet::new()) };
 }
 
-/// Stream tables that nothing within may touch, until this is dropped.
+/// Stream tables that are claimed until this is dropped.
 #[must_use]
 pub struct Claim(Vec<i32>);
 
 impl Claim {
-    /// An error where something around is at one of them.
+    /// An error where an outer call has claimed one of them.
     pub fn on(ids: &[i32]) -> Result<Claim> {
         ids.iter().try_for_each(|id| require_free(*id))?;
         CLAIMED.with_borrow_mut(|claimed| claimed.extend(ids));
@@ -33,7 +33,7 @@ impl Drop for Claim {
     }
 }
 
-/// An error where something around is at this stream table.
+/// An error where an outer call has claimed this stream table.
 pub fn require_free(id: i32) -> Result<()> {
     if !CLAIMED.with_borrow(|claimed| claimed.contains(&id)) {
         return Ok(());

@@ -1,4 +1,5 @@
-//! The clock of a refresh: the relation in which the programs of a stream table read what time it is, and was.
+//! The clock of a refresh: the relation in which the programs of a stream table read the present time and the one of the last
+//! refresh.
 //!
 //! **Invariant:** a table equals its query with `now()` being the time of its frontier.
 

@@ -1,8 +1,8 @@
-//! What is left to do after ticks: the history, failures, change rows that nobody needs any more.
+//! Concludes ticks: writes the history, records failures, prunes change rows.
 //!
-//! No reader of a stream table waits for any of it, so the workers do it in a transaction of its own, for several ticks
-//! at once where they come fast. Should that transaction not come to be, then some lines of the history are missing, and
-//! change rows go with the next tick that reads their source.
+//! No reader of a stream table waits for that, so workers do it in a transaction of its own, for several ticks at once under
+//! load. If that transaction fails, some lines of the history are missing, and change rows are pruned after the next tick
+//! that reads their source.
 
 use pgrx::PgSqlErrorCode;
 

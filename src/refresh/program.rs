@@ -10,39 +10,41 @@ use ivm::choice::{STATEMENT, WRITE};
 use ivm::plan::Relation;
 use ivm::sql::ast::Statement as Sql;
 use ivm::sql::print;
-use ivm::view::{Mask, Node};
+use ivm::view::{Mask, Node, View};
 
 use crate::catalog::ddl;
 use crate::error::{Error, Result};
 use crate::pg::spi::{OwnerSession, Statement};
 use crate::pg::tuplestore::Tuplestore;
 use crate::pg::{applying, relation};
-use crate::refresh::loaded::Loaded;
-use crate::refresh::planned::{Applied, Change, Compiled, NEAR, register_as, told};
+use crate::refresh::cost::plans::{Applied, Change, Compiled, SIZE_TOLERANCE, assumed, register_as};
+use crate::refresh::prepared::Prepared;
 
-/// What a refresh changed in the stream table.
+/// The changes that a program made to the stream table.
 pub struct Changes {
     pub inserted: i64,
     pub updated: i64,
     pub deleted: i64,
     /// The consolidated delta: the table's columns and `w`.
     pub delta: Tuplestore,
-    /// Whether any table was written, those of internal nodes included.
-    pub moved: bool,
+    /// Whether any row was written, in internal nodes too.
+    pub wrote: bool,
 }
 
-/// A refresh at work, and what it has taken: the planner's cost of what ran, and the time, planning left out.
+/// A running refresh: the planner's cost of the statements that ran, and their time without planning.
 pub struct Work<'a> {
-    pub session: &'a OwnerSession,
-    pub loaded: &'a Loaded,
+    session: &'a OwnerSession,
+    prepared: &'a Prepared,
+    view: &'a View,
     cost: Cell<f64>,
     time: Cell<Duration>,
     written: Cell<i64>,
 }
 
 impl<'a> Work<'a> {
-    pub fn new(session: &'a OwnerSession, loaded: &'a Loaded) -> Work<'a> {
-        Work { session, loaded, cost: Cell::new(0.0), time: Cell::new(Duration::ZERO), written: Cell::new(0) }
+    pub fn new(session: &'a OwnerSession, prepared: &'a Prepared) -> Work<'a> {
+        let view = &prepared.loaded.view;
+        Work { session, prepared, view, cost: Cell::new(0.0), time: Cell::new(Duration::ZERO), written: Cell::new(0) }
     }
 
     pub fn cost(&self) -> f64 {
@@ -62,7 +64,7 @@ impl<'a> Work<'a> {
         result
     }
 
-    /// Runs a statement that writes a table of ours; the number of rows. Within [`applying::as_one`].
+    /// Runs a statement that writes a table; the number of rows. Within [`applying::as_one`].
     fn write(&self, statement: &Statement) -> Result<i64> {
         let rows = self.timed(statement, || self.session.apply(statement))?;
         self.cost.set(self.cost.get() + WRITE * rows as f64);
@@ -70,21 +72,21 @@ impl<'a> Work<'a> {
         Ok(rows as i64)
     }
 
-    /// Makes the delta of a source or node readable under the name that the compiler gave it.
     fn register_delta(&self, relation: &Relation, store: &Tuplestore) -> Result<()> {
-        register_delta(self.session, self.loaded, relation, store, told(store.rows() as f64))
+        register_delta(self.session, self.view, relation, store, assumed(store.rows() as f64))
     }
 }
 
-/// The same, for a delta that the planner is told has `rows` rows.
+/// Makes the delta of a source or node readable under the name that the compiler gave it; `rows` is the size that the
+/// planner is given.
 pub fn register_delta(
     session: &OwnerSession,
-    loaded: &Loaded,
+    view: &View,
     relation: &Relation,
     store: &Tuplestore,
     rows: f64,
 ) -> Result<()> {
-    let (name, weight) = (loaded.view.relation_name(relation).name, loaded.view.weight(relation));
+    let (name, weight) = (view.relation_name(relation).name, view.weight(relation));
     session.register(name.as_str(), store, weight.as_str(), rows)
 }
 
@@ -93,12 +95,12 @@ pub fn differential(work: &Work, mut changed: BTreeMap<Relation, Tuplestore>) ->
     for (relation, store) in &changed {
         work.register_delta(relation, store)?;
     }
-    let nodes = &work.loaded.view.nodes;
+    let nodes = &work.view.nodes;
     let last = nodes.len() - 1;
-    // One-row nodes that were followed and stayed as they are, with their empty deltas.
+    // One-row nodes that did not change, with their empty deltas.
     let mut same: BTreeMap<Relation, Tuplestore> = BTreeMap::new();
     for node in 0..=last {
-        // Of m one-row inputs now these change, now those. Where several do, one program serves for all 2^m cases.
+        // Any of m one-row inputs may change. Where several do, one program serves for all 2^m cases.
         let is_changed = |input: &Relation| delta_of(input).is_some_and(|delta| changed.contains_key(&delta));
         let one_row = nodes[node].inputs.iter().filter(|input| is_one_row(nodes, input));
         if one_row.filter(|input| is_changed(input)).count() > 1 {
@@ -106,14 +108,14 @@ pub fn differential(work: &Work, mut changed: BTreeMap<Relation, Tuplestore>) ->
                 changed.extend(same.remove_entry(&delta));
             }
         }
-        let (mask, deltas) = mask_of(work.loaded, node, |delta| changed.contains_key(delta));
+        let (mask, deltas) = mask_of(work.view, node, |delta| changed.contains_key(delta));
         if mask.is_empty() {
             continue;
         }
         let sizes =
-            deltas.iter().filter_map(|delta| changed.get(delta)).map(|store| told(store.rows() as f64)).collect();
-        let Some(compiled) = work.loaded.programs.delta(work.loaded, node, mask)? else { continue };
-        let applied = work.loaded.programs.apply(work.loaded, node);
+            deltas.iter().filter_map(|delta| changed.get(delta)).map(|store| assumed(store.rows() as f64)).collect();
+        let Some(compiled) = work.prepared.plans.delta(work.view, node, mask)? else { continue };
+        let applied = work.prepared.plans.apply(work.view, node)?;
         let changes = run(work, node, (&compiled, &applied), sizes)?;
         if node == last {
             return Ok(changes);
@@ -130,8 +132,8 @@ pub fn differential(work: &Work, mut changed: BTreeMap<Relation, Tuplestore>) ->
 
 /// The inputs of node `node` that changed, and the deltas of those that have one, in the same order: time always
 /// passes.
-pub fn mask_of(loaded: &Loaded, node: usize, changed: impl Fn(&Relation) -> bool) -> (Mask, Vec<Relation>) {
-    let inputs = &loaded.view.nodes[node].inputs;
+pub fn mask_of(view: &View, node: usize, changed: impl Fn(&Relation) -> bool) -> (Mask, Vec<Relation>) {
+    let inputs = &view.nodes[node].inputs;
     let pairs = inputs.iter().filter_map(|input| Some((input.clone(), delta_of(input).filter(&changed)?)));
     let (mut mask, deltas): (Mask, Vec<Relation>) = pairs.unzip();
     mask.extend(inputs.get(&Relation::Clock).cloned());
@@ -150,15 +152,15 @@ fn is_one_row(nodes: &[Node], input: &Relation) -> bool {
     matches!(input, Relation::Node(index) if nodes[*index].is_one_row())
 }
 
-/// Recomputes every node from its inputs and writes the differences. `replaces`: what the tables hold are rows of another
-/// definition, or whatever was done to them.
+/// Recomputes every node from its inputs and writes the differences. `replaces`: the tables may hold any rows, such as those
+/// of another definition.
 pub fn full(work: &Work, replaces: bool) -> Result<Changes> {
-    let last = work.loaded.view.nodes.len() - 1;
+    let last = work.view.nodes.len() - 1;
     for node in 0..=last {
-        let compiled = work.loaded.programs.full(work.loaded, node)?;
+        let compiled = work.prepared.plans.full(work.view, node)?;
         let applied = match replaces {
-            true => Rc::new(Applied::replacing(&work.loaded.view.nodes[node])),
-            false => work.loaded.programs.apply(work.loaded, node),
+            true => Rc::new(Applied::replacing(&work.view.nodes[node])),
+            false => work.prepared.plans.apply(work.view, node)?,
         };
         let changes = run(work, node, (&compiled, &applied), vec![])?;
         if node == last {
@@ -168,33 +170,27 @@ pub fn full(work: &Work, replaces: bool) -> Result<Changes> {
     unchanged(work)
 }
 
-/// Fills empty tables: nothing to compare with, and nobody to tell.
+/// Fills empty tables: there are no rows to compare with, and no consumers.
 pub fn fill(work: &Work) -> Result<Changes> {
     let mut inserted = 0;
-    for node in 0..work.loaded.view.nodes.len() {
-        let target = &work.loaded.view.nodes[node];
+    for node in 0..work.view.nodes.len() {
+        let target = &work.view.nodes[node];
         let columns = target.columns.iter().map(|column| column.name.clone()).collect();
-        let query = ivm::compile::full_query(&work.loaded.view, node)?;
+        let query = ivm::compile::full_query(work.view, node)?;
         let fill = Sql::Insert { table: target.table.clone(), columns, query };
         let statement = work.session.prepare(&print::statement(&fill), &[])?;
         inserted = applying::as_one(|| work.write(&statement))?;
         ddl::analyze(work.session, &target.table)?;
     }
-    // Plans that were made while the tables were empty are of no use any more.
-    work.loaded.programs.forget();
+    // Plans that were made while the tables were empty are outdated.
+    work.prepared.drop_plans();
     Ok(Changes { inserted, ..unchanged(work)? })
 }
 
-/// The delta of a node that does not change.
-fn empty_delta(session: &OwnerSession, loaded: &Loaded, node: usize) -> Result<Tuplestore> {
-    let node = &loaded.view.nodes[node];
-    ddl::prepare_empty_delta(session, &node.table, &node.weight())?.store()
-}
-
 fn unchanged(work: &Work) -> Result<Changes> {
-    let last = work.loaded.view.nodes.len() - 1;
-    let delta = empty_delta(work.session, work.loaded, last)?;
-    Ok(Changes { inserted: 0, updated: 0, deleted: 0, delta, moved: work.written.get() > 0 })
+    let last = work.view.nodes.last().ok_or(Error::Bug("a view has a last node"))?;
+    let delta = ddl::prepare_empty_delta(work.session, &last.table, &last.weight())?.store()?;
+    Ok(Changes { inserted: 0, updated: 0, deleted: 0, delta, wrote: work.written.get() > 0 })
 }
 
 /// Runs one program, which reads deltas of these sizes, and applies its delta.
@@ -202,14 +198,14 @@ fn run(work: &Work, node: usize, (compiled, applied): (&Compiled, &Applied), mut
     let steps = &compiled.program.steps;
     let mut stores: Vec<Tuplestore> = vec![];
     for (at, step) in steps.iter().enumerate() {
-        let statement = compiled.statement(work.session, at, &sizes, NEAR)?;
+        let statement = compiled.statement(work.session, at, &sizes, SIZE_TOLERANCE)?;
         let store = statement.store()?;
         let needed = step.needs.as_ref().and_then(|name| steps.iter().position(|s| s.name == *name));
         if needed.is_none_or(|earlier| stores[earlier].rows() > 0) {
             work.timed(&statement, || work.session.materialise(&statement, &store))?;
         }
         let store = if step.cancels { store.added_up()? } else { store };
-        let rows = told(store.rows() as f64);
+        let rows = assumed(store.rows() as f64);
         register_as(work.session, step.name.as_str(), &store, rows)?;
         sizes.push(rows);
         stores.push(store);
@@ -220,50 +216,50 @@ fn run(work: &Work, node: usize, (compiled, applied): (&Compiled, &Applied), mut
     apply(work, node, applied, delta)
 }
 
-/// The places of the columns that unique indexes of users tell the rows of a stream table by: two rows that trade their
-/// values cannot do so one after the other. Where an index is over an expression, or over some rows, all columns.
+/// The places of the columns in unique indexes of users on a stream table: two rows that swap such values cannot be updated
+/// one after the other. All columns, where an index is partial or over an expression.
 fn unique(work: &Work, node: usize) -> Vec<usize> {
-    let columns = &work.loaded.view.nodes[node].columns;
-    if node + 1 < work.loaded.view.nodes.len() {
+    let columns = &work.view.nodes[node].columns;
+    if node + 1 < work.view.nodes.len() {
         return vec![];
     }
-    let numbers = relation::unique_columns(work.loaded.table.relid);
+    let numbers = relation::unique_columns(work.prepared.loaded.table.relid);
     if numbers.contains(&0) {
         return (0..columns.len()).collect();
     }
-    let attributes = relation::attributes(work.loaded.table.relid).unwrap_or_default();
+    let attributes = relation::attributes(work.prepared.loaded.table.relid).unwrap_or_default();
     let named = attributes.into_iter().filter(|attribute| numbers.contains(&attribute.number));
     let place = |name: &str| columns.iter().position(|column| column.name.as_str() == name);
     named.filter_map(|attribute| place(&attribute.name)).collect()
 }
 
-/// Writes a delta into the node's table and checks that the table agreed with it.
+/// Writes a delta into the node's table and checks that as many rows were changed as it says.
 fn apply(work: &Work, node: usize, applied: &Applied, delta: Tuplestore) -> Result<Changes> {
     let (minus, plus) = delta.weights()?;
     let parts = (minus > 0 && plus > 0).then(|| delta.parts(applied.key.as_deref(), &unique(work, node)));
-    let (changed, gone, come) = match &parts {
-        Some(parts) => (Some(&parts.changed), &parts.gone, &parts.come),
+    let (updates, deletes, inserts) = match &parts {
+        Some(parts) => (Some(&parts.updates), &parts.deletes, &parts.inserts),
         None => (None, &delta, &delta),
     };
     let write = |change: &Change, part: &Tuplestore| {
         if part.rows() == 0 {
             return Ok(0);
         }
-        let rows = told(part.rows() as f64);
-        change.with(work.session, (part, rows), NEAR, |statement| work.write(statement))
+        let rows = assumed(part.rows() as f64);
+        change.with(work.session, (part, rows), SIZE_TOLERANCE, |statement| work.write(statement))
     };
-    let update = applied.update.as_ref().zip(changed);
+    let update = applied.update.as_ref().zip(updates);
     let (updated, deleted, inserted) = applying::as_one(|| {
-        let updated = update.map_or(Ok(0), |(update, changed)| write(update, changed))?;
-        let deleted = if minus > 0 { write(&applied.delete, gone)? } else { 0 };
-        let inserted = if plus > 0 { write(&applied.insert, come)? } else { 0 };
+        let updated = update.map_or(Ok(0), |(update, part)| write(update, part))?;
+        let deleted = if minus > 0 { write(&applied.delete, deletes)? } else { 0 };
+        let inserted = if plus > 0 { write(&applied.insert, inserts)? } else { 0 };
         Ok((updated, deleted, inserted))
     })?;
     if deleted + updated != minus || inserted + updated != plus {
-        let table = &work.loaded.view.nodes[node].table;
+        let table = &work.view.nodes[node].table;
         let done = format!("{deleted} rows were deleted, {updated} updated and {inserted} inserted");
         let figures = format!("Table {table}: the weights are -{minus} and +{plus}, but {done}.");
-        return Err(Error::Broken("a delta does not fit the table it is for", figures));
+        return Err(Error::Broken("a delta does not match its table", figures));
     }
-    Ok(Changes { inserted, updated, deleted, delta, moved: work.written.get() > 0 })
+    Ok(Changes { inserted, updated, deleted, delta, wrote: work.written.get() > 0 })
 }

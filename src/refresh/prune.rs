@@ -1,31 +1,33 @@
-//! Which change rows may go: those that every consumer has seen or will never ask for.
+//! Prunes change rows: those that every consumer has read or will never read.
 //!
-//! **Law:** no consumer's frontier comes to lie before a row that was pruned. A row that is pruned under snapshot P is
-//! visible in P and committed, and the locks are looked at later than P. For each consumer then:
+//! **Law:** no consumer's frontier ever lies before a row that was pruned. A row that is pruned under snapshot P is visible in
+//! P and committed, and the locks are checked later than P was taken. For each consumer then:
 //! - its frontier sees the row, and frontiers only grow; or
-//! - its next refresh recomputes. No refresh of it is under way, and one that starts now takes its snapshot
-//!   after P: what it reads holds the row; or
-//! - it is being created by a transaction of which the catalog does not tell yet: then that transaction wants the
-//!   changes kept, unless it keeps the writers out.
+//! - its next refresh recomputes. No refresh of it is running, and one that starts now takes its snapshot after P, in which
+//!   the row is part of the source; or
+//! - it is being created by a transaction that has not committed: that transaction has the changes retained, unless it locks
+//!   the writers out.
+//!
+//! The change rows that a paused stream table has not read, or a reader of one, are retained until it is resumed. Beyond
+//! `pg_trickle.max_buffer_bytes` the table is marked to recompute instead.
 
 use std::collections::BTreeSet;
 
 use ivm::frontier::Frontier;
 
-use crate::capture;
 use crate::catalog::frontier::{self, Consumer};
 use crate::catalog::quietly;
 use crate::error::Result;
-use crate::pg::object;
 use crate::pg::snapshot::Snapshot;
-use crate::pg::spi;
+use crate::pg::{object, relation, spi};
+use crate::{capture, guc};
 
-/// Removes from these sources what every consumer has seen by now. In the transaction of a refresh, or in one of its own.
+/// Removes the change rows of these sources that no consumer needs. In the transaction of a refresh, or in one of its own.
 pub fn prune(sources: &BTreeSet<i32>) -> Result<()> {
     sources.iter().try_for_each(|source| remove(*source))
 }
 
-/// Removes from a source what can be seen by now and no consumer needs.
+/// Removes the change rows of a source that are visible by now and that no consumer needs.
 pub fn remove(source: i32) -> Result<()> {
     let now = Snapshot::latest();
     if let Some(frontiers) = frontiers(source)? {
@@ -34,7 +36,7 @@ pub fn remove(source: i32) -> Result<()> {
     Ok(())
 }
 
-/// What the consumers that follow the changes of a source have seen; `None` while others are about to start.
+/// The frontiers of the consumers that apply the changes of a source; `None` while others are about to.
 fn frontiers(source: i32) -> Result<Option<Vec<Frontier>>> {
     if object::are_changes_kept(source) {
         return Ok(None);
@@ -47,7 +49,7 @@ fn frontiers(source: i32) -> Result<Option<Vec<Frontier>>> {
     if starting.iter().any(|id| object::is_stream_table_busy(*id)) {
         return Ok(None);
     }
-    // One that was filled before we looked at its lock has a frontier by now.
+    // One that was filled before its lock was checked has a frontier by now.
     let found = consumers(source)?;
     Ok(recomputed(&found).is_subset(&starting).then(|| followed(found)))
 }
@@ -63,4 +65,40 @@ fn recomputed(consumers: &[Consumer]) -> BTreeSet<i32> {
 
 fn followed(consumers: Vec<Consumer>) -> Vec<Frontier> {
     consumers.into_iter().filter_map(|consumer| consumer.follows).collect()
+}
+
+/// Bounds the change buffers of these sources: consumers that are not refreshed are marked to recompute, with a line in the
+/// log for each, and rows that no consumer needs then are pruned. Takes no lock that it would wait for: a consumer that is
+/// locked is left for the next check. To be called in a transaction of its own, or at the end of one.
+pub fn bound_buffers(sources: &BTreeSet<i32>) -> Result<()> {
+    let Some(most) = guc::max_buffer_bytes() else { return Ok(()) };
+    for source in sources {
+        let bytes = capture::bytes(*source)?;
+        if bytes > most && mark_idle_consumers(*source, bytes, most)? {
+            remove(*source)?;
+        }
+    }
+    Ok(())
+}
+
+/// Marks the consumers that are not refreshed to recompute; whether any was not marked yet.
+fn mark_idle_consumers(source: i32, bytes: i64, most: i64) -> Result<bool> {
+    let now = Snapshot::latest();
+    quietly(|| {
+        spi::connect(Some(&now), |session| {
+            let mut any = false;
+            for (id, relid) in frontier::idle_of_source(session, source)? {
+                let reason = format!(
+                    "change buffer pgtrickle_changes.changes_{source} has {bytes} bytes, more than pg_trickle.max_buffer_bytes ({most})"
+                );
+                // With its lock: no refresh that has not read the mark can be running.
+                if object::try_lock_stream_table(id) && frontier::try_reinitialize(session, id, &reason)? {
+                    let name = relation::display(relid);
+                    pgrx::log!("stream table {name} will be recomputed when it is refreshed again: {reason}");
+                    any = true;
+                }
+            }
+            Ok(any)
+        })
+    })
 }

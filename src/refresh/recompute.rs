@@ -1,18 +1,17 @@
-//! Computing stream tables anew, whatever was done to their tables.
+//! Recomputes stream tables, whatever rows their tables hold.
 
 use crate::catalog::quietly;
 use crate::catalog::stream_table::{self, Status};
 use crate::error::Result;
 use crate::pg::spi;
-use crate::refresh::{build, loaded, tick};
+use crate::refresh::{build, graph, tick};
 
-/// Has a stream table, and all that read it, directly or through others, compiled and computed anew by their next
-/// refresh: what they have seen of it is not to be trusted. Those to refresh for it, in order; who is not refreshed at
-/// present starts over when it is.
+/// Rebuilds a stream table with its direct and indirect readers, which may have read wrong rows of it: their next refresh
+/// recomputes them. The tables to refresh, in order; one that is paused is recomputed when it is resumed.
 pub fn recompute(id: i32) -> Result<Vec<i32>> {
-    tick::lock_with_upstream(&loaded::edges()?.with_readers(id))?;
-    // Who reads what may have changed while others held the locks.
-    let tables = loaded::edges()?.with_readers(id);
+    tick::lock_with_upstream(&graph::edges()?.with_readers(id))?;
+    // The readers may have changed while others held the locks.
+    let tables = graph::edges()?.with_readers(id);
     tick::lock_with_upstream(&tables)?;
     let mut wanted = vec![];
     for table in tables {
@@ -23,5 +22,5 @@ pub fn recompute(id: i32) -> Result<Vec<i32>> {
             wanted.push(table);
         }
     }
-    Ok(loaded::edges()?.in_order(&wanted))
+    Ok(graph::edges()?.in_order(&wanted))
 }

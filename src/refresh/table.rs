@@ -16,18 +16,19 @@ use crate::guc;
 use crate::pg::spi::{self, OwnerSession};
 use crate::pg::{bgworker, limit, progress, xact};
 use crate::refresh::adaptive::{self, Deltas};
-use crate::refresh::loaded::{self, Loaded, Ready};
+use crate::refresh::loaded::Loaded;
+use crate::refresh::prepared::{self, Prepared, Ready};
 use crate::refresh::program::Changes;
 use crate::refresh::tick::Tick;
-use crate::refresh::{advice, build, clock};
+use crate::refresh::{advice, build, clock, graph};
 
-/// Microseconds after which the frontier's time is moved although nothing else did.
-const NOTED: i64 = 10_000_000;
+/// Microseconds after which the frontier's time is advanced although nothing changed.
+const ADVANCE_EVERY: i64 = 10_000_000;
 
 /// Pending changes of the sources of one stream table.
 pub struct Input {
     pub deltas: Deltas,
-    /// Those that have any.
+    /// Sources that have any.
     sources: Vec<i32>,
     pub rows: i64,
     /// A source was truncated: rows left without a change row.
@@ -37,58 +38,60 @@ pub struct Input {
 /// Brings stream table `id` to the tick's snapshot; with `restart` it is recomputed from the start.
 pub fn refresh(tick: &mut Tick, id: i32, restart: bool) -> Result<Refresh> {
     let seen = tick.seen.get(&id).cloned().unwrap_or_default();
-    let loaded = match loaded::load(id)? {
-        Ready::Yes(loaded) => loaded,
+    let prepared = match prepared::load(id)? {
+        Ready::Yes(prepared) => prepared,
         Ready::Stale(table, reason) => {
-            // What writers capture changes with this: the fill needs a snapshot that is taken afterwards.
+            // Writers capture other columns from now on: the fill needs a snapshot that is taken afterwards.
             build::rebuild(&table, &reason)?;
             tick.rebuilt.push(id);
             return Ok(Refresh::unchanged(id));
         }
     };
+    let loaded = &prepared.loaded;
     let limit = loaded.table.timeout().unwrap_or_else(guc::refresh_timeout);
     let (place, members) = (tick.place, tick.members.len());
     let activity = || format!("refreshing {} ({place} of {members})", loaded.table.display());
-    let brought = || limit::within(limit, || bring(tick, &loaded, &seen, restart));
-    progress::during(activity, || bgworker::at_work(loaded.table.relid, brought))
+    let refreshed = || limit::within(limit, || refresh_ready(tick, &prepared, &seen, restart));
+    progress::during(activity, || bgworker::at_work(loaded.table.relid, refreshed))
 }
 
-/// The same for a table that is ready.
-fn bring(tick: &mut Tick, loaded: &Loaded, seen: &Seen, restart: bool) -> Result<Refresh> {
+fn refresh_ready(tick: &mut Tick, prepared: &Prepared, seen: &Seen, restart: bool) -> Result<Refresh> {
+    let loaded = &prepared.loaded;
     let unchanged = Refresh::unchanged(loaded.table.id);
     let Some(seen_frontier) = &seen.frontier else {
-        let changes = as_owner(tick, loaded, None, |session| adaptive::fill(session, loaded))?;
+        let changes = as_owner(tick, loaded, None, |session| adaptive::fill(session, prepared))?;
         build::index_table(loaded)?;
         advice::index_nodes(loaded)?;
-        return finish(tick, loaded, changes, Refresh { action: Action::Full, ..unchanged });
+        return finish(tick, prepared, changes, Refresh { action: Action::Full, ..unchanged });
     };
     let starts_over = seen.reinitialize.is_some() || restart;
     let enough = if starts_over { 0 } else { adaptive::enough(loaded) };
     let input = pending(tick, loaded, seen_frontier, enough)?;
     let unchanged = Refresh { delta_rows: input.rows, consumed: input.sources, ..unchanged };
     if starts_over || input.truncated {
-        let changes = as_owner(tick, loaded, None, |session| adaptive::full(session, loaded, seen.replaces))?;
+        let changes = as_owner(tick, loaded, None, |session| adaptive::full(session, prepared, seen.replaces))?;
         if seen.replaces {
             build::index_table(loaded)?;
         }
         advice::index_nodes(loaded)?;
-        return finish(tick, loaded, changes, Refresh { action: Action::Reinitialize, ..unchanged });
+        return finish(tick, prepared, changes, Refresh { action: Action::Reinitialize, ..unchanged });
     }
     if input.rows == 0 && !loaded.view.reads_clock() && !loaded.table.polls() {
         return Ok(unchanged);
     }
-    let whole = |deltas| rest(tick, loaded, seen_frontier, deltas);
-    let (action, changes, choice) =
-        as_owner(tick, loaded, seen.moment, |session| adaptive::bring(session, loaded, input.deltas, whole))?;
-    if input.rows == 0 && !changes.moved {
+    let read_rest = |deltas| read_rest(tick, loaded, seen_frontier, deltas);
+    let (action, changes, choice) = as_owner(tick, loaded, seen.moment, |session| {
+        adaptive::refresh_by_cheaper_plan(session, prepared, input.deltas, read_rest)
+    })?;
+    if input.rows == 0 && !changes.wrote {
         advance_data_timestamp(tick, loaded, seen.moment)?;
         return Ok(unchanged);
     }
-    finish(tick, loaded, changes, Refresh { action, choice, ..unchanged })
+    finish(tick, prepared, changes, Refresh { action, choice, ..unchanged })
 }
 
-/// Reads what each source has pending behind the frontier: from this tick's memory for stream tables that
-/// it moved, from the change buffers otherwise. Of more rows than `enough` of one source, the rest is only counted.
+/// Reads the changes of each source that the frontier has not seen: from memory for stream tables that this tick changed,
+/// else from the change buffers. Beyond `enough` rows of one source, the rest is only counted.
 pub fn pending(tick: &Tick, loaded: &Loaded, seen: &Frontier, enough: i64) -> Result<Input> {
     let mut input = Input { deltas: BTreeMap::new(), sources: vec![], rows: 0, truncated: false };
     for dependency in &loaded.dependencies {
@@ -110,7 +113,7 @@ pub fn pending(tick: &Tick, loaded: &Loaded, seen: &Frontier, enough: i64) -> Re
     Ok(input)
 }
 
-/// Adds what this tick changed in a source that is a stream table; of more rows than `enough` it is only counted.
+/// Adds the changes that this tick made to a source that is a stream table; beyond `enough` rows they are only counted.
 fn add_applied(tick: &Tick, dependency: &Dependency, pending: &mut Pending, enough: i64) -> Result<()> {
     let Some(applied) = tick.deltas.get(&dependency.source) else { return Ok(()) };
     pending.rows += applied.rows();
@@ -121,8 +124,8 @@ fn add_applied(tick: &Tick, dependency: &Dependency, pending: &mut Pending, enou
     Ok(())
 }
 
-/// Reads what of each source was only counted.
-fn rest(tick: &Tick, loaded: &Loaded, seen: &Frontier, mut deltas: Deltas) -> Result<Deltas> {
+/// Reads the changes that were only counted.
+fn read_rest(tick: &Tick, loaded: &Loaded, seen: &Frontier, mut deltas: Deltas) -> Result<Deltas> {
     for dependency in &loaded.dependencies {
         let delta = Relation::SourceDelta(loaded.names[&dependency.source].clone());
         let Some(pending) = deltas.get_mut(&delta).filter(|pending| !pending.is_whole()) else { continue };
@@ -140,10 +143,10 @@ fn rest(tick: &Tick, loaded: &Loaded, seen: &Frontier, mut deltas: Deltas) -> Re
 }
 
 /// Nothing was written and no row crossed a bound: the table is exact for any time since `since`. An older timestamp
-/// costs a wider range at the next refresh; it is moved before that counts, or looks like staleness.
+/// costs a wider range at the next refresh; it is advanced before that counts, or is taken for staleness.
 fn advance_data_timestamp(tick: &Tick, loaded: &Loaded, since: Option<TimestampWithTimeZone>) -> Result<()> {
     let moment = own_clock(loaded).unwrap_or(tick.taken);
-    if since.is_none_or(|since| i64::from(moment) - i64::from(since) >= NOTED) {
+    if since.is_none_or(|since| i64::from(moment) - i64::from(since) >= ADVANCE_EVERY) {
         spi::connect(Some(&tick.snapshot), |session| {
             frontier::advance_data_timestamp(session, loaded.table.id, moment)
         })?;
@@ -151,13 +154,13 @@ fn advance_data_timestamp(tick: &Tick, loaded: &Loaded, since: Option<TimestampW
     Ok(())
 }
 
-/// What time it was to a query that is run as the user wrote it and reads the clock: that of the transaction.
+/// The time of `now()` in a query that is run as the user wrote it and reads the clock: the start of the transaction.
 fn own_clock(loaded: &Loaded) -> Option<TimestampWithTimeZone> {
     (loaded.table.temporal && loaded.table.full_reason.is_some()).then(xact::started)
 }
 
-/// Runs `f` as the table's owner, under the path and settings of its definition, in the tick's snapshot. To its
-/// queries it is the tick's time, and was `before`.
+/// Runs `f` as the table's owner, under the path and settings of its definition, in the tick's snapshot. Its queries read
+/// the tick's time as the present and `before` as the time of the last refresh.
 pub fn as_owner<R>(
     tick: &Tick,
     loaded: &Loaded,
@@ -173,11 +176,11 @@ pub fn as_owner<R>(
 }
 
 /// Hands the applied changes to the table's consumers.
-fn finish(tick: &mut Tick, loaded: &Loaded, changes: Changes, refresh: Refresh) -> Result<Refresh> {
-    let id = loaded.table.id;
-    tick.moments.extend(own_clock(loaded).map(|moment| (id, moment)));
-    tick.rates.extend(loaded.experience.to_store().map(|rates| (id, rates)));
-    let edges = loaded::edges()?;
+fn finish(tick: &mut Tick, prepared: &Prepared, changes: Changes, refresh: Refresh) -> Result<Refresh> {
+    let id = prepared.loaded.table.id;
+    tick.moments.extend(own_clock(&prepared.loaded).map(|moment| (id, moment)));
+    tick.rates.extend(prepared.model.rates_to_store().map(|rates| (id, rates)));
+    let edges = graph::edges()?;
     if let Some(readers) = edges.readers.get(&id).filter(|_| changes.delta.rows() > 0) {
         if readers.ids.iter().any(|reader| !tick.members.contains(reader)) {
             tick.write(readers.source, &changes.delta)?;

@@ -1,4 +1,4 @@
-//! The tick: what is due and everything it reads, in topological order, under one snapshot.
+//! The tick: the stream tables that are due and everything that they read, in topological order, under one snapshot.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
@@ -19,15 +19,15 @@ use crate::pg::subxact::subtransaction;
 use crate::pg::tuplestore::Tuplestore;
 use crate::pg::{bgworker, database, latch, limit, object, relation};
 use crate::refresh::claim::Claim;
-use crate::refresh::{build, loaded, table};
+use crate::refresh::{build, graph, prepared, table};
 
-/// What a tick does where others hold locks that it needs.
+/// What a tick does where other transactions hold locks that it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Locks {
     /// It waits for them.
     Wait,
-    /// It leaves out the stream tables that need them. So it never stands in the way of those who wait for it, and no
-    /// user's DDL is the victim of a deadlock with it.
+    /// It skips the stream tables that need them. So it never waits while others wait for it, and no user's DDL is the victim
+    /// of a deadlock with it.
     Skip,
 }
 
@@ -55,25 +55,25 @@ impl Locks {
     }
 }
 
-/// What the tables of one tick share.
+/// The state that the tables of one tick share.
 pub struct Tick {
     pub snapshot: Rc<Snapshot>,
     /// Just before the snapshot.
     pub taken: TimestampWithTimeZone,
     pub members: BTreeSet<i32>,
-    /// At which of them, in order, the tick is.
+    /// The number, in order, of the one that is being refreshed.
     pub place: usize,
-    /// What they had seen before.
+    /// Their frontiers before the tick.
     pub seen: BTreeMap<i32, Seen>,
-    /// Changes applied to stream tables in this tick, by the source that they are to others.
+    /// Changes that this tick applied to stream tables, by their numbers as sources.
     pub deltas: BTreeMap<i32, Tuplestore>,
-    /// Those of them that a change buffer holds as well, for consumers outside of the tick.
+    /// Those of them that were written to change buffers as well, for consumers outside of the tick.
     written: BTreeSet<i32>,
-    /// What refreshes take, where that is not what it was.
+    /// Measured rates of refreshes that differ from those in the catalog.
     pub rates: BTreeMap<i32, Vec<Option<f64>>>,
-    /// What time it was to the queries of these, where that is not `taken`.
+    /// The time that `now()` was in the queries of these, where that is not `taken`.
     pub moments: BTreeMap<i32, TimestampWithTimeZone>,
-    /// Stream tables whose definition had to be compiled anew: they are filled under a later snapshot.
+    /// Stream tables that were rebuilt: they are filled under a later snapshot.
     pub rebuilt: Vec<i32>,
 }
 
@@ -93,15 +93,15 @@ impl Tick {
         }
     }
 
-    /// Keeps the changes of a stream table for consumers that do not get them in this tick.
+    /// Writes the changes of a stream table to its change buffer, for consumers outside of this tick.
     pub fn write(&mut self, source: i32, delta: &Tuplestore) -> Result<()> {
         spi::connect(Some(&self.snapshot), |_| capture::write(source, delta))?;
         self.written.insert(source);
         Ok(())
     }
 
-    /// Moves the frontiers. Rows that this transaction wrote to change buffers count as seen: whoever reads such a
-    /// buffer comes later than all that is written to it, or has seen it in memory.
+    /// Advances the frontiers. Rows that this transaction wrote to change buffers count as seen: a consumer is refreshed after
+    /// they were written, or has read them in memory.
     fn advance(&self, refreshes: &[Refresh]) -> Result<()> {
         let applied = refreshes.iter().filter(|refresh| refresh.is_applied());
         let changed: BTreeMap<i32, i64> = applied.map(|refresh| (refresh.id, refresh.changed())).collect();
@@ -119,9 +119,9 @@ impl Tick {
     }
 }
 
-/// Refreshes the given stream tables and everything they read, but for what polls. Each is a subtransaction of its own:
-/// one that fails leaves its consumers as they were. What is left to do afterwards, in the same transaction or in another,
-/// is [`conclude`](super::conclude).
+/// Refreshes the given stream tables and everything that they read, except tables that poll. Each is a subtransaction of its
+/// own: one that fails leaves its consumers unchanged. [`conclude`](super::conclude) must follow, in this transaction or a
+/// later one.
 pub fn tick(ids: &[i32], locks: Locks) -> Result<Vec<Refresh>> {
     // Except for the queries of users, which run as their owners, everything reads and writes the catalog: role and path
     // are set once for all of it.
@@ -182,14 +182,14 @@ fn run(tick: &mut Tick, order: Vec<i32>, locked: BTreeSet<i32>) -> Result<Vec<Re
             Err(error) => {
                 failed.insert(id);
                 if !skipped {
-                    loaded::forget(id);
+                    prepared::forget(id);
                 }
                 Refresh { skipped, ..Refresh::failed(id, error, took) }
             }
         });
     }
     if !failed.is_empty() {
-        keep_for(tick, &failed)?;
+        write_for(tick, &failed)?;
     }
     Ok(refreshes)
 }
@@ -198,7 +198,7 @@ fn run(tick: &mut Tick, order: Vec<i32>, locked: BTreeSet<i32>) -> Result<Vec<Re
 /// query does not: then the table starts over, and the history says so. A second error is the query's own.
 fn attempt(tick: &mut Tick, id: i32) -> Result<Refresh> {
     let failed = match within_limit(|| table::refresh(tick, id, false))? {
-        Err(error) if error.as_reason().is_some() => return give_up(tick, id, error),
+        Err(error) if error.as_reason().is_some() => return recompute_from_now_on(tick, id, error),
         Err(error) if error.kind() == Kind::User => {
             let refresh = within_limit(|| table::refresh(tick, id, true))??;
             return Ok(Refresh { error: Some(error).filter(|_| refresh.is_applied()), ..refresh });
@@ -209,15 +209,15 @@ fn attempt(tick: &mut Tick, id: i32) -> Result<Refresh> {
     Err(with_path(failed, id)?)
 }
 
-/// The changes of this table cannot be followed, which is known since they were to be.
-fn give_up(tick: &mut Tick, id: i32, error: Error) -> Result<Refresh> {
+/// The server refuses to apply the changes of this table.
+fn recompute_from_now_on(tick: &mut Tick, id: i32, error: Error) -> Result<Refresh> {
     let Some(table) = spi::connect(None, |session| stream_table::find(session, id))? else { return Err(error) };
-    subtransaction(|| build::give_up(&table, error))?;
+    subtransaction(|| build::recompute_from_now_on(&table, error))?;
     tick.rebuilt.push(id);
     Ok(Refresh::unchanged(id))
 }
 
-/// Runs `f` in a subtransaction; an error of its own if its limit of time ended it.
+/// Runs `f` in a subtransaction; an error of its own where the time limit ended it.
 fn within_limit<R>(f: impl FnOnce() -> Result<R>) -> Result<Result<R>> {
     match (subtransaction(f), limit::exceeded()) {
         (Err(error), Some(limit)) if error.code() == PgSqlErrorCode::ERRCODE_QUERY_CANCELED => Err(too_long(limit)),
@@ -225,7 +225,7 @@ fn within_limit<R>(f: impl FnOnce() -> Result<R>) -> Result<Result<R>> {
     }
 }
 
-/// No error of the moment: it would take as long the next time.
+/// Not transient: the next refresh would take as long.
 fn too_long(limit: Duration) -> Error {
     let what = format!("the refresh took longer than its limit of {limit:?}");
     Error::new(PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED, what)
@@ -235,7 +235,7 @@ fn too_long(limit: Duration) -> Error {
         )
 }
 
-/// Whoever wrote a function that calls others without their schema learns under which path it ran.
+/// Adds the search path of the refresh to an error about a name that a function uses without its schema.
 fn with_path(error: Error, id: i32) -> Result<Error> {
     let names = [
         PgSqlErrorCode::ERRCODE_UNDEFINED_FUNCTION,
@@ -254,8 +254,8 @@ fn with_path(error: Error, id: i32) -> Result<Error> {
     )))
 }
 
-/// A table that failed will need the changes that this tick passed in memory: they go to the change buffers.
-fn keep_for(tick: &mut Tick, failed: &BTreeSet<i32>) -> Result<()> {
+/// Writes the changes that this tick passed in memory to the change buffers, for tables that failed.
+fn write_for(tick: &mut Tick, failed: &BTreeSet<i32>) -> Result<()> {
     let read = |session: &Session| -> Result<Vec<_>> {
         failed.iter().map(|id| dependency::of(session, *id)).collect::<Result<Vec<_>>>()
     };
@@ -271,23 +271,22 @@ fn keep_for(tick: &mut Tick, failed: &BTreeSet<i32>) -> Result<()> {
     Ok(())
 }
 
-/// Takes every lock of the tick, before the snapshot: one per stream table, so that refreshes of it come
-/// one after the other, and a reader's lock on all they read, so that none is truncated or rewritten under us.
-/// In which order the tables come, and which of them could not be locked.
+/// Takes every lock of the tick, before the snapshot: one per stream table, which serialises its refreshes, and a reader's
+/// lock on all they read, which keeps TRUNCATE and rewrites away. The tables in order, and those that were not locked.
 fn plan(session: &Session, ids: &[i32], locks: Locks) -> Result<(Vec<i32>, BTreeSet<i32>)> {
-    let edges = loaded::edges()?;
+    let edges = graph::edges()?;
     let mut order = edges.in_order(ids);
     order.retain(|id| ids.contains(id) || !edges.polling.contains(id));
     let mut sorted = order.clone();
     sorted.sort_unstable();
     let busy: BTreeSet<i32> = sorted.into_iter().filter(|id| !locks.take(*id)).collect();
-    // Another refresh is at work on these, and on its way to others: what is connected moves together, after it.
+    // Another refresh has locked these and will reach others: connected tables are refreshed together, after it.
     let mut locked = edges.connected(&order, &busy);
-    // Each relation once: who locks it may let it go in between, and those that read it would part.
+    // Each relation once: its lock may be released in between, and readers of it would be refreshed apart.
     let mut read = HashMap::new();
     let mut may_read = |oid| *read.entry(oid).or_insert_with(|| locks.read(oid));
     for id in &order {
-        if !loaded::relations(session, *id)?.into_iter().all(&mut may_read) {
+        if !prepared::relations(session, *id)?.into_iter().all(&mut may_read) {
             locked.insert(*id);
         }
     }
@@ -299,30 +298,30 @@ pub fn lock(id: i32) {
     object::lock_stream_table(id);
 }
 
-/// How long a refresh in the background has to end once it was cancelled.
+/// How long a cancelled background refresh may take to end.
 const ENDING: Duration = Duration::from_secs(5);
 
-/// Ends a refresh of a stream table that the background is at, instead of waiting for it.
+/// Cancels a background refresh of a stream table instead of waiting for it.
 pub fn end_background(id: i32, relation: Oid) {
-    const LOOK: Duration = Duration::from_millis(5);
+    const POLL: Duration = Duration::from_millis(5);
     let began = Instant::now();
-    // A tick that holds the lock may be on its way to the table, or at another one.
+    // The tick that holds the lock may be refreshing another table at the moment.
     while object::is_stream_table_busy(id) && database::is_refreshing() && began.elapsed() < ENDING {
         database::end_refresh(relation);
-        latch::pause(LOOK);
+        latch::pause(POLL);
     }
 }
 
-/// The same lock, with a refresh that the background is at ended.
+/// The same lock, after a background refresh was cancelled.
 pub fn lock_ending_refresh(id: i32, relation: Oid) {
     end_background(id, relation);
     lock(id);
 }
 
-/// Locks these stream tables and all that they read, in the order of refreshes. A session that refreshes after it locked one
-/// table alone could otherwise deadlock with a refresh.
+/// Locks these stream tables and all that they read, in the order of refreshes. A session that locked one table first and
+/// refreshed then could deadlock with a refresh.
 pub fn lock_with_upstream(ids: &[i32]) -> Result<()> {
-    let mut sorted = loaded::edges()?.in_order(ids);
+    let mut sorted = graph::edges()?.in_order(ids);
     sorted.sort_unstable();
     sorted.into_iter().for_each(lock);
     Ok(())
@@ -330,10 +329,10 @@ pub fn lock_with_upstream(ids: &[i32]) -> Result<()> {
 
 /// A stream table and all that it reads, directly or through others, each after what it reads.
 pub fn with_upstream(id: i32) -> Result<Vec<i32>> {
-    Ok(loaded::edges()?.in_order(&[id]))
+    Ok(graph::edges()?.in_order(&[id]))
 }
 
-/// Why a stream table is not tried: others have it locked, or what it reads was not refreshed.
+/// Why a stream table is skipped: another transaction has locked it, or a source was not refreshed.
 fn obstacle(id: i32, failed: &BTreeSet<i32>) -> Result<Option<Error>> {
     if failed.is_empty() {
         return Ok(None);
@@ -345,7 +344,7 @@ fn obstacle(id: i32, failed: &BTreeSet<i32>) -> Result<Option<Error>> {
     if failed.contains(&id) {
         return held("the stream table or something that it reads is locked by another transaction".to_owned());
     }
-    let upstream = loaded::edges()?.reads(id).into_iter().find(|upstream| failed.contains(upstream));
+    let upstream = graph::edges()?.reads(id).into_iter().find(|upstream| failed.contains(upstream));
     upstream.map_or(Ok(None), |id| held(format!("stream table {}, which it reads, could not be refreshed", name(id)?)))
 }
 

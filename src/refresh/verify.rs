@@ -1,7 +1,7 @@
-//! Whether a stream table is what its query says: proof for users. Nothing of it remains.
+//! Compares a stream table with its query, for users. It leaves nothing behind.
 //!
-//! Table and query are compared as multisets, under one snapshot. Where the sources have changes that the table has not
-//! seen they are applied first, by following them, so that what was wrong before stays wrong; that is undone at the end.
+//! Table and query are compared as multisets, under one snapshot. Changes that are pending are applied first, not recomputed,
+//! so that a wrong row stays wrong; that is rolled back at the end.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -22,20 +22,21 @@ use crate::pg::spi::{self, OwnerSession};
 use crate::pg::subxact::{subtransaction, undone};
 use crate::pg::{progress, relation, xact};
 use crate::refresh::claim::Claim;
-use crate::refresh::loaded::{self, Loaded, Ready};
-use crate::refresh::planned::{register_as, told};
+use crate::refresh::cost::plans::{assumed, register_as};
+use crate::refresh::loaded::{self, Loaded};
+use crate::refresh::prepared::{self, Prepared, Ready};
 use crate::refresh::program::{self, Work};
 use crate::refresh::table::{self, Input};
 use crate::refresh::tick::{self, Tick};
 use crate::refresh::{adaptive, clock};
 
-/// What came of a comparison.
+/// The result of a comparison.
 pub struct Comparison {
     /// `None`: there is nothing to compare.
     pub equal: Option<bool>,
-    /// What was compared with the query, or why nothing was.
+    /// The state that was compared with the query, or why none was.
     pub compared: String,
-    /// The time that it was to the query.
+    /// The time of `now()` in the query.
     pub moment: Option<TimestampWithTimeZone>,
     pub found: Option<Found>,
 }
@@ -64,39 +65,40 @@ pub fn verify(id: i32, sample: i32) -> Result<Comparison> {
         quietly(|| {
             tick::lock(id);
             let _claim = Claim::on(&[id])?;
-            let relations = spi::connect(None, |session| loaded::relations(session, id))?;
+            let relations = spi::connect(None, |session| prepared::relations(session, id))?;
             relations.into_iter().for_each(|oid| _ = relation::lock_for_reading(oid));
             let tick = Tick::new([id].into());
             let snapshot = Rc::clone(&tick.snapshot);
-            snapshot.active(|| look(&tick, id, sample))
+            snapshot.active(|| check(&tick, id, sample))
         })
     })
 }
 
-fn look(tick: &Tick, id: i32, sample: i32) -> Result<Comparison> {
+fn check(tick: &Tick, id: i32, sample: i32) -> Result<Comparison> {
     let mut seen = spi::connect(Some(&tick.snapshot), |session| frontier::get(session, &[id]))?;
     let seen = seen.remove(&id).unwrap_or_default();
     let Some(frontier) = seen.frontier else { return Ok(Comparison::none("it has not been filled yet")) };
-    let loaded = match loaded::load(id)? {
-        Ready::Yes(loaded) => loaded,
+    let prepared = match prepared::load(id)? {
+        Ready::Yes(prepared) => prepared,
         Ready::Stale(table, _) if table.temporal => {
             return Ok(Comparison::none("the next refresh builds it anew, and its query reads the clock"));
         }
         Ready::Stale(table, reason) => return as_it_is(tick, (&table, false), (seen.moment, &reason), sample),
     };
+    let loaded = &prepared.loaded;
     let reading = (&loaded.table, loaded.view.reads_clock());
     if let Some(reason) = seen.reinitialize {
         return as_it_is(tick, reading, (seen.moment, &reason), sample);
     }
-    let input = table::pending(tick, &loaded, &frontier, i64::MAX)?;
+    let input = table::pending(tick, loaded, &frontier, i64::MAX)?;
     if input.truncated {
         return as_it_is(tick, reading, (seen.moment, "a source was truncated or altered"), sample);
     }
     let (compared, moment) = ("the table as it is", seen.moment);
     if input.rows > 0 {
-        require_writable(&loaded)?;
+        require_writable(loaded)?;
         let activity = format!("verifying {}, following {} changes", loaded.table.display(), input.rows);
-        match progress::during(|| activity, || subtransaction(|| follow(tick, &loaded, input, moment))) {
+        match progress::during(|| activity, || subtransaction(|| apply(tick, &prepared, input, moment))) {
             Err(error @ Error::Broken(..)) => {
                 let compared = format!("the table cannot take the changes that are pending: {}", error.in_full());
                 return Ok(Comparison { equal: Some(false), compared, moment, found: None });
@@ -106,7 +108,7 @@ fn look(tick: &Tick, id: i32, sample: i32) -> Result<Comparison> {
         let (compared, moment) = ("the table with the changes that are pending", Some(tick.taken));
         return compare(tick, reading, (moment, compared), sample);
     }
-    // Nothing tells whether these may differ by now.
+    // Whether these differ by now is unknown.
     let drifts = match (loaded.table.polls(), loaded.table.temporal && !loaded.view.reads_clock()) {
         (_, true) => Some("its query reads the clock, which went on since"),
         (true, false) => Some("what it polls may have changed since"),
@@ -117,7 +119,7 @@ fn look(tick: &Tick, id: i32, sample: i32) -> Result<Comparison> {
     Ok(Comparison { equal: compared.equal.filter(|equal| *equal), ..compared })
 }
 
-/// Compares a table that the next refresh computes anew: changes are not followed any more.
+/// Compares a table that the next refresh recomputes: its changes are not applied any more.
 fn as_it_is(
     tick: &Tick,
     reading: (&StreamTable, bool),
@@ -128,7 +130,7 @@ fn as_it_is(
     compare(tick, reading, (moment, &compared), sample)
 }
 
-/// Pending changes are followed and that is undone: the server lets nobody do it who may only read.
+/// Pending changes are applied and rolled back, which the server refuses in a read-only transaction.
 fn require_writable(loaded: &Loaded) -> Result<()> {
     if !xact::is_read_only() {
         return Ok(());
@@ -139,19 +141,19 @@ fn require_writable(loaded: &Loaded) -> Result<()> {
         .hint("Refresh it first, or verify it in a transaction that may write."))
 }
 
-/// Brings pending changes in as a refresh of mode DIFFERENTIAL does, where the table can be refreshed so.
-fn follow(tick: &Tick, loaded: &Loaded, input: Input, before: Option<TimestampWithTimeZone>) -> Result<()> {
-    table::as_owner(tick, loaded, before, |session| {
-        let changes = match adaptive::recomputes(loaded) {
-            true => adaptive::full(session, loaded, false)?,
-            false => program::differential(&Work::new(session, loaded), adaptive::stores(input.deltas))?,
+/// Applies pending changes as a refresh of mode DIFFERENTIAL does, where the table can be refreshed so.
+fn apply(tick: &Tick, prepared: &Prepared, input: Input, before: Option<TimestampWithTimeZone>) -> Result<()> {
+    table::as_owner(tick, &prepared.loaded, before, |session| {
+        let changes = match prepared.loaded.recomputes() {
+            true => adaptive::full(session, prepared, false)?,
+            false => program::differential(&Work::new(session, prepared), adaptive::stores(input.deltas))?,
         };
         drop(changes);
         Ok(())
     })
 }
 
-/// Compares the table with its query; `reading`: the table, and whether its query is our own reading of it.
+/// Compares the table with its query; `reading`: the table, and whether its query reads the clock.
 fn compare(
     tick: &Tick,
     reading: (&StreamTable, bool),
@@ -164,7 +166,7 @@ fn compare(
     Ok(Comparison { equal, compared: compared.to_owned(), moment, found: Some(found) })
 }
 
-/// What table and query have that the other has not.
+/// The rows that only the table or only the query has.
 fn differences(
     tick: &Tick,
     (table, reads_clock): (&StreamTable, bool),
@@ -188,15 +190,15 @@ fn differences(
         let (surplus, missing) = store.weights()?;
         let table_rows = ddl::count(session, &view.nodes[0].table)?;
         let weight = store.row_type().names().pop().unwrap_or_default();
-        register_as(session, difference::NAME, &store, told(store.rows() as f64))?;
+        register_as(session, difference::NAME, &store, assumed(store.rows() as f64))?;
         let sample = difference::sample(session, &weight, sample)?;
         session.unregister(difference::NAME)?;
         Ok(Found { table_rows, query_rows: table_rows - surplus + missing, missing, surplus, sample })
     })
 }
 
-/// The query as a whole. It is PostgreSQL that evaluates what the user wrote; only where it reads the clock, which must
-/// stand still for it, it is our own reading of it, without the nodes that the table is kept by.
+/// The query as one node. PostgreSQL evaluates the text of the user; only where that reads the clock, which must have the
+/// time of the table, it evaluates our plan of it.
 fn whole(session: &OwnerSession, table: &StreamTable, reads_clock: bool) -> Result<(View, BTreeSet<String>)> {
     let name = QName::qualified(&table.schema, &table.name);
     match reads_clock {

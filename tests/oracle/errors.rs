@@ -286,7 +286,7 @@ async fn misfitting_delta_is_an_error() {
             assert_eq!(failure.detail.as_deref(), Some(figures), "{failure}");
         } else {
             let told = format!(
-                "select exists (select from pgtrickle.get_refresh_history('bag') where error = 'internal error: a delta does not fit the table it is for: {figures}')"
+                "select exists (select from pgtrickle.get_refresh_history('bag') where error = 'internal error: a delta does not match its table: {figures}')"
             );
             session.wait_until(&told).await;
         }

@@ -1,20 +1,18 @@
-//! Whether a refresh follows the changes or recomputes: what the planner thinks each costs, corrected by
-//! what they took before.
+//! Whether a refresh applies the changes or recomputes: the planner's costs of both, corrected by measured times.
 //!
-//! A cost is in the planner's units, a rate is milliseconds per unit. Recomputing has one rate: it does
-//! the same work every time. A delta's plan is another one for a few rows (index probes, which the planner
-//! holds to be dear) than for many (scans, hashes), so it has a rate for each magnitude of its cost.
-//! **Law:** until something was measured the costs alone decide, and a tie goes to the delta.
+//! A cost is in the planner's units, a rate is milliseconds per unit. Recomputing has one rate: it does the same work every
+//! time. A delta has a rate for each magnitude of its cost, because its plan for a few rows (index searches, whose cost the
+//! planner overestimates) is not the one for many (scans, hashes).
+//! **Law:** without measurements the costs alone decide, and a tie goes to the delta.
 
-/// What the planner thinks of the two ways of one refresh.
+/// The planner's costs of the two ways of one refresh.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Costs {
     pub delta: f64,
     pub full: f64,
 }
 
-/// What running a statement and what writing a row cost: the planner compares plans, and leaves out what
-/// they have in common.
+/// The cost of running a statement and of writing a row: the planner compares plans, and omits what they have in common.
 pub const STATEMENT: f64 = 10.0;
 pub const WRITE: f64 = 1.0;
 
@@ -24,7 +22,7 @@ pub enum Way {
     Full,
 }
 
-/// The way to go, and the milliseconds that each is expected to take.
+/// The way that was chosen, and the milliseconds that each is expected to take.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Choice {
     pub way: Way,
@@ -32,58 +30,58 @@ pub struct Choice {
     pub full_ms: f64,
 }
 
-/// What refreshes of one stream table took, in milliseconds per unit of cost.
+/// Measured times of refreshes of one stream table, in milliseconds per unit of cost.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rates {
     full: Option<f64>,
     delta: [Option<f64>; MAGNITUDES],
     /// The largest cost at which recomputing was measured.
     measured: Option<f64>,
-    /// The last refresh followed the changes for longer than recomputing was expected to take.
-    regretted: bool,
+    /// The last refresh applied the changes and took longer than recomputing was expected to take.
+    exceeded: bool,
 }
 
 /// Magnitudes of a delta's cost, a factor of eight each; the last one is open.
 const MAGNITUDES: usize = 8;
-/// A server with everything in memory, when nothing is known yet.
-const DEFAULT: f64 = 0.005;
-/// What recomputing must promise to save, in cost: estimates are no better, and planning costs as much.
-const DOUBT: f64 = 200.0;
-/// How much a measurement counts, and how far from the expected it may lie to be taken at its word: one
-/// refresh that waited for a disk says little of the next.
+/// Without measurements: a server with everything in memory.
+const DEFAULT_RATE: f64 = 0.005;
+/// The least cost that recomputing must be expected to save: estimates are no better, and planning costs as much.
+const LEAST_SAVING: f64 = 200.0;
+/// The weight of a measurement, and the factor from the expected time beyond which it counts no more: one refresh that waited
+/// for a disk says little of the next.
 const WEIGHT: f64 = 0.5;
-const SURPRISE: f64 = 3.0;
-/// Where the two are within this factor of each other, the way not taken gets a little cheaper with each
-/// refresh: what was believed of it is looked at again now and then. That costs a few per cent at most.
+const MAX_CORRECTION: f64 = 3.0;
+/// Where the two are within this factor of each other, the rate of the other way fades with each refresh, so that it is
+/// measured again now and then. That costs a few per cent at most.
 const CONTEST: f64 = 4.0;
 const FADING: f64 = 0.99;
-/// What is remembered of rates must not be further off than this.
-const NOTABLE: f64 = 1.2;
+/// The factor from which on a rate differs from the stored one.
+const STORE_FACTOR: f64 = 1.2;
 
 impl Rates {
     pub fn choose(&self, costs: Costs) -> Choice {
         let (delta_ms, full_ms) = (costs.delta * self.of_delta(costs.delta), self.full_ms(costs.full));
-        let way = if delta_ms > full_ms + DOUBT * self.of_full() { Way::Full } else { Way::Delta };
+        let way = if delta_ms > full_ms + LEAST_SAVING * self.of_full() { Way::Full } else { Way::Delta };
         Choice { way, delta_ms, full_ms }
     }
 
-    /// Learns from a refresh that went the way it was told to and took `ms`.
-    pub fn learn(&mut self, costs: Costs, choice: Choice, ms: f64) {
+    /// Corrects the rates by a refresh that took `ms` on the chosen way.
+    pub fn measured(&mut self, costs: Costs, choice: Choice, ms: f64) {
         let ratio = choice.delta_ms / choice.full_ms;
         let contested = ratio < CONTEST && ratio > 1.0 / CONTEST;
         let (at, delta) = (magnitude(costs.delta), self.of_delta(costs.delta));
         match choice.way {
             Way::Delta => {
-                let (seen, regret) = (ms / costs.delta, ms > choice.full_ms);
-                // Twice in a row is no accident: taken at its word, as far as it is still looked at again.
+                let (seen, exceeded) = (ms / costs.delta, ms > choice.full_ms);
+                // Twice in a row is no accident: then it counts in full, up to where the delta is still measured again.
                 let most = CONTEST * FADING * choice.full_ms / costs.delta;
-                let twice = regret && self.regretted;
-                self.regretted = regret;
+                let twice = exceeded && self.exceeded;
+                self.exceeded = exceeded;
                 self.delta[at] = Some(if twice { seen.min(most) } else { corrected(delta, seen) });
                 self.full = self.full.map(|full| if contested { full * FADING } else { full });
             }
             Way::Full => {
-                self.learn_full(costs.full, ms);
+                self.measured_full(costs.full, ms);
                 if contested {
                     self.delta[at] = Some(delta * FADING);
                 }
@@ -91,38 +89,37 @@ impl Rates {
         }
     }
 
-    /// Learns from recomputing, for whatever reason. What lies between what was expected and what the cost alone
-    /// would make of it is taken at its word.
-    pub fn learn_full(&mut self, cost: f64, ms: f64) {
+    /// Corrects the rate of recomputing. A time between the expected one and that of the cost alone counts in full.
+    pub fn measured_full(&mut self, cost: f64, ms: f64) {
         let seen = ms / cost;
         let known = self.full.map(|full| seen.max(self.full_ms(cost) / cost).min(full));
         self.full = Some(known.map_or(seen, |known| corrected(known, seen)));
         self.measured = Some(self.measured.map_or(cost, |measured| measured.max(cost)));
     }
 
-    /// What recomputing is expected to take. A cost beyond those that were measured may be due to dead rows, which the
-    /// planner takes for live ones: it counts when it is out of contest, or was measured.
+    /// The expected time of recomputing. A cost beyond those that were measured may be due to dead rows, which the planner
+    /// takes for live ones: it counts when it is out of contest, or was measured.
     fn full_ms(&self, cost: f64) -> f64 {
         let measured = self.measured.filter(|measured| (*measured..CONTEST * measured).contains(&cost));
         measured.unwrap_or(cost) * self.of_full()
     }
 
     fn of_full(&self) -> f64 {
-        self.full.unwrap_or(DEFAULT)
+        self.full.unwrap_or(DEFAULT_RATE)
     }
 
-    /// The rate of a delta of this cost. Without one, that of the next larger magnitude; else recomputing's,
-    /// unless a smaller magnitude has a better one: the small pay most for what is fixed.
+    /// The rate of a delta of this cost. Without one, that of the next larger magnitude; else that of recomputing, unless a
+    /// smaller magnitude has a lower one: fixed costs weigh most in small deltas.
     fn of_delta(&self, cost: f64) -> f64 {
         let (below, above) = self.delta.split_at(magnitude(cost));
         let smaller = || below.iter().rev().flatten().next().map_or(self.of_full(), |rate| rate.min(self.of_full()));
         above.iter().flatten().next().copied().unwrap_or_else(smaller)
     }
 
-    /// Whether this differs from what was stored so much that it is worth a write.
+    /// Whether a rate differs from the stored one so much that a write is worth it.
     pub fn moved_from(&self, stored: &Rates) -> bool {
         let moved = |(now, then): (&Option<f64>, &Option<f64>)| match (now, then) {
-            (Some(now), Some(then)) => (now / then).max(then / now) > NOTABLE,
+            (Some(now), Some(then)) => (now / then).max(then / now) > STORE_FACTOR,
             (now, then) => now.is_some() != then.is_some(),
         };
         self.all().iter().zip(&stored.all()).any(moved)
@@ -147,10 +144,10 @@ fn magnitude(cost: f64) -> usize {
     (cost.max(1.0).log(8.0) as usize).min(MAGNITUDES - 1)
 }
 
-/// A mean in which the past fades, of logarithms: twice too much weighs as half too much.
+/// A moving geometric mean: twice the expected time weighs as much as half of it.
 fn corrected(expected: f64, seen: f64) -> f64 {
-    let surprise = (seen / expected).clamp(1.0 / SURPRISE, SURPRISE);
-    expected * surprise.powf(WEIGHT)
+    let correction = (seen / expected).clamp(1.0 / MAX_CORRECTION, MAX_CORRECTION);
+    expected * correction.powf(WEIGHT)
 }
 
 #[cfg(test)]
@@ -160,12 +157,12 @@ mod tests {
     const SMALL: Costs = Costs { delta: 60.0, full: 20_000.0 };
     const CLOSE: Costs = Costs { delta: 30_000.0, full: 20_000.0 };
 
-    /// Plays `rounds` refreshes of the same costs on a machine where they take so long; the ways taken.
-    fn play(rates: &mut Rates, costs: Costs, (delta_ms, full_ms): (f64, f64), rounds: usize) -> Vec<Way> {
+    /// Simulates `rounds` refreshes of the same costs on a machine where they take so long; the ways taken.
+    fn simulate(rates: &mut Rates, costs: Costs, (delta_ms, full_ms): (f64, f64), rounds: usize) -> Vec<Way> {
         let mut ways = vec![];
         for _ in 0..rounds {
             let choice = rates.choose(costs);
-            rates.learn(costs, choice, if choice.way == Way::Delta { delta_ms } else { full_ms });
+            rates.measured(costs, choice, if choice.way == Way::Delta { delta_ms } else { full_ms });
             ways.push(choice.way);
         }
         ways
@@ -184,54 +181,54 @@ mod tests {
     }
 
     #[test]
-    fn little_to_save_is_not_worth_the_doubt() {
+    fn small_savings_do_not_justify_recomputing() {
         assert_eq!(Rates::default().choose(Costs { delta: 120.0, full: 15.0 }).way, Way::Delta);
     }
 
     #[test]
-    fn a_delta_that_the_planner_thinks_too_dear_is_found_out() {
+    fn an_overestimated_delta_is_corrected() {
         let mut rates = Rates::of(&[Some(0.005)]);
-        let ways = play(&mut rates, CLOSE, (20.0, 100.0), 100);
+        let ways = simulate(&mut rates, CLOSE, (20.0, 100.0), 100);
         assert_eq!(ways[0], Way::Full);
         assert!(share(&ways[50..], Way::Delta) == 1.0, "{ways:?}");
     }
 
     #[test]
-    fn a_recomputation_that_the_planner_thinks_too_dear_is_found_out() {
+    fn an_overestimated_recomputation_is_corrected() {
         let mut rates = Rates::of(&[Some(0.005)]);
-        let ways = play(&mut rates, Costs { delta: 15_000.0, full: 20_000.0 }, (75.0, 20.0), 200);
+        let ways = simulate(&mut rates, Costs { delta: 15_000.0, full: 20_000.0 }, (75.0, 20.0), 200);
         assert_eq!(ways[0], Way::Delta);
         assert!(share(&ways[100..], Way::Full) > 0.9, "{ways:?}");
     }
 
     #[test]
-    fn a_recomputation_that_dead_rows_make_look_dear_is_measured_again() {
+    fn a_cost_inflated_by_dead_rows_is_measured_again() {
         let mut rates = Rates::default();
-        rates.learn_full(20_000.0, 40.0);
-        play(&mut rates, CLOSE, (60.0, 40.0), 3);
+        rates.measured_full(20_000.0, 40.0);
+        simulate(&mut rates, CLOSE, (60.0, 40.0), 3);
         for grown in [1.9, 3.6, 6.8] {
             let costs = Costs { delta: CLOSE.delta, full: CLOSE.full * grown };
-            let ways = play(&mut rates, costs, (60.0, 40.0), 20);
+            let ways = simulate(&mut rates, costs, (60.0, 40.0), 20);
             assert!(ways[0] == Way::Full && share(&ways, Way::Full) > 0.9, "{grown}: {ways:?}");
         }
     }
 
     #[test]
-    fn a_recomputation_that_did_grow_is_found_out_at_once() {
+    fn a_recomputation_that_grew_is_corrected_at_once() {
         let mut rates = Rates::default();
-        rates.learn_full(20_000.0, 40.0);
-        play(&mut rates, CLOSE, (60.0, 40.0), 3);
-        let ways = play(&mut rates, Costs { delta: 30_000.0, full: 50_000.0 }, (60.0, 100.0), 20);
+        rates.measured_full(20_000.0, 40.0);
+        simulate(&mut rates, CLOSE, (60.0, 40.0), 3);
+        let ways = simulate(&mut rates, Costs { delta: 30_000.0, full: 50_000.0 }, (60.0, 100.0), 20);
         assert_eq!((ways[0], share(&ways[1..], Way::Delta)), (Way::Full, 1.0), "{ways:?}");
         assert_eq!(rates.choose(Costs { delta: 30_000.0, full: 5_000_000.0 }).way, Way::Delta);
     }
 
     #[test]
-    fn looking_again_costs_a_few_per_cent() {
+    fn measuring_again_costs_a_few_per_cent() {
         for slower in [1.2, 2.0, 3.0] {
             for (delta, full) in [(100.0, 100.0 * slower), (100.0 * slower, 100.0)] {
                 let mut rates = Rates::of(&[Some(0.005)]);
-                let ways = play(&mut rates, CLOSE, (delta, full), 1000);
+                let ways = simulate(&mut rates, CLOSE, (delta, full), 1000);
                 let spent: f64 = ways.iter().map(|way| if *way == Way::Delta { delta } else { full }).sum();
                 assert!(spent < 1000.0 * 100.0 * 1.06, "{slower}: {spent}");
             }
@@ -241,35 +238,35 @@ mod tests {
     #[test]
     fn one_refresh_that_waited_changes_little() {
         let mut rates = Rates::of(&[Some(0.005)]);
-        play(&mut rates, SMALL, (0.3, 100.0), 50);
+        simulate(&mut rates, SMALL, (0.3, 100.0), 50);
         let choice = rates.choose(SMALL);
-        rates.learn(SMALL, choice, 5_000.0);
+        rates.measured(SMALL, choice, 5_000.0);
         assert_eq!(rates.choose(SMALL).way, Way::Delta);
     }
 
     #[test]
-    fn a_delta_that_is_slower_by_far_is_found_out_by_the_second_time() {
+    fn a_much_slower_delta_is_corrected_by_the_second_time() {
         let mut rates = Rates::of(&[Some(0.2)]);
-        let ways = play(&mut rates, SMALL, (15_000.0, 4_000.0), 3);
+        let ways = simulate(&mut rates, SMALL, (15_000.0, 4_000.0), 3);
         assert_eq!(ways, [Way::Delta, Way::Delta, Way::Full]);
-        let ways = play(&mut rates, SMALL, (1.0, 4_000.0), 500);
-        assert_eq!((ways[0], ways[499]), (Way::Full, Way::Delta), "it is looked at again");
+        let ways = simulate(&mut rates, SMALL, (1.0, 4_000.0), 500);
+        assert_eq!((ways[0], ways[499]), (Way::Full, Way::Delta), "it is measured again");
     }
 
     #[test]
-    fn a_small_delta_says_nothing_of_a_large_one() {
+    fn rates_of_small_and_large_deltas_are_separate() {
         let mut rates = Rates::of(&[Some(0.005)]);
-        play(&mut rates, SMALL, (6.0, 100.0), 50);
+        simulate(&mut rates, SMALL, (6.0, 100.0), 50);
         assert!(rates.choose(CLOSE).delta_ms <= CLOSE.delta * 0.005);
-        play(&mut rates, CLOSE, (600.0, 100.0), 50);
+        simulate(&mut rates, CLOSE, (600.0, 100.0), 50);
         assert!(rates.choose(SMALL).delta_ms < 10.0);
     }
 
     #[test]
-    fn what_is_stored_comes_back() {
+    fn stored_rates_are_read_back() {
         let mut rates = Rates::default();
-        rates.learn_full(1000.0, 3.0);
-        play(&mut rates, SMALL, (0.3, 100.0), 3);
+        rates.measured_full(1000.0, 3.0);
+        simulate(&mut rates, SMALL, (0.3, 100.0), 3);
         assert_eq!(Rates::of(&rates.all()), rates);
         assert!(!rates.moved_from(&Rates::of(&rates.all())));
         assert!(rates.moved_from(&Rates::default()));
@@ -278,11 +275,11 @@ mod tests {
     }
 
     #[test]
-    fn steady_refreshes_are_not_written_down_again() {
+    fn unchanged_rates_are_not_stored_again() {
         let mut rates = Rates::of(&[Some(0.005)]);
-        play(&mut rates, SMALL, (0.3, 100.0), 20);
+        simulate(&mut rates, SMALL, (0.3, 100.0), 20);
         let stored = rates.clone();
-        play(&mut rates, SMALL, (0.3, 100.0), 1000);
+        simulate(&mut rates, SMALL, (0.3, 100.0), 1000);
         assert!(!rates.moved_from(&stored));
     }
 }

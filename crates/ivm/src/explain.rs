@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::delta::law;
+use crate::delta::{self, law};
 use crate::error::{Error, Result};
 use crate::expr::Direction;
 use crate::plan::{AggregateCall, ColId, Column, Expr, Plan, Relation, TopK};
@@ -10,7 +10,7 @@ use crate::render;
 use crate::sql::ast::{self, bare};
 use crate::sql::ident::{Ident, QName};
 use crate::sql::print;
-use crate::view::{Apply, Identity, Node, Program, View};
+use crate::view::{Apply, Identity, Node, Program, Step, View};
 use crate::view::{Scale, Upkeep};
 
 /// The names that columns have in a plan.
@@ -24,6 +24,21 @@ pub fn view(view: &View) -> Result<String> {
         Ok(format!("{} ({})\n{}", node.table, identity(node), indented(&tree)))
     });
     Ok(nodes.collect::<Result<Vec<String>>>()?.join("\n"))
+}
+
+/// The SQL of every program that one changed source needs. Time has passed in each of them.
+pub fn programs(view: &View) -> Result<String> {
+    let mut texts = vec![];
+    for (index, node) in view.nodes.iter().enumerate() {
+        for input in &node.inputs {
+            let mask = node.inputs.get(&Relation::Clock).into_iter().chain([input]).cloned().collect();
+            let changed = view.relation_name(input);
+            for Step { name, law, query, .. } in delta::program(view, index, &mask)?.into_iter().flat_map(|p| p.steps) {
+                texts.push(format!("-- {}: {changed} changed: {name}: {law}\n{}", node.table, print::query(&query)));
+            }
+        }
+    }
+    Ok(texts.join("\n"))
 }
 
 /// The tree of a plan.

@@ -1,8 +1,8 @@
 //! Lookups: the columns by which the steps of a delta program find rows of tables.
 //!
-//! A step starts from *few* rows: a delta, an earlier step, the clock. An equality with columns of rows found so far
-//! restricts a table to the rows that match; where a bound moved, a range does. Without an index on those columns such a
-//! step reads a whole table for a few changed rows.
+//! A step starts from *few* rows: a delta, an earlier step, the clock. An equality with a column that is known so far
+//! restricts a table to the rows that match; where a bound moved, a range does. Without an index on those columns the step
+//! reads a whole table for a few changed rows.
 
 use std::collections::BTreeSet;
 
@@ -42,19 +42,32 @@ pub fn lookups(view: &View, index: usize, mask: &Mask) -> Result<BTreeSet<Lookup
 
 struct Finder<'a> {
     view: &'a View,
-    /// The fixpoints around that begin with few rows.
+    /// The enclosing fixpoints that begin with few rows.
     recursions: BTreeSet<u32>,
     found: BTreeSet<Lookup>,
 }
 
-/// Joins, filters and projections that the server plans as one: inputs and what is asked of their columns.
+/// Joins, filters and projections that the server plans as one: inputs, and conditions on their columns.
 #[derive(Default)]
 struct Block<'a> {
-    inputs: Vec<&'a Plan>,
-    predicates: Vec<Expr>,
+    inputs: Vec<Input<'a>>,
+    comparisons: Vec<Comparison>,
     /// Computed columns, by the columns of inputs.
     computed: Vec<(Column, Expr)>,
     subqueries: Vec<Plan>,
+}
+
+struct Input<'a> {
+    plan: &'a Plan,
+    own: Ids,
+}
+
+/// `left op right`, each side with the columns that it reads.
+struct Comparison {
+    sides: [(Expr, Ids); 2],
+    /// It must hold: it is no part of another condition.
+    holds: bool,
+    is_equality: bool,
 }
 
 impl Finder<'_> {
@@ -63,41 +76,36 @@ impl Finder<'_> {
         let mut block = Block::default();
         block.flatten(plan);
         let keys: Vec<Expr> = keys.iter().filter_map(|key| block.resolved(key)).collect();
-        let (few, mut rest): (Vec<&Plan>, Vec<&Plan>) = block.inputs.iter().partition(|input| self.is_few(input));
+        let (few, mut rest): (Vec<&Input>, Vec<&Input>) =
+            block.inputs.iter().partition(|input| self.is_few(input.plan));
         let mut restricted = !few.is_empty() || !keys.is_empty();
         let mut known = given.clone();
         for input in few {
-            self.within(input, given)?;
-            known.extend(ids(input));
+            self.within(input.plan, given)?;
+            known.extend(&input.own);
         }
-        // Of what no condition links, tables of one row are read first: others may be linked to them.
-        rest.sort_by_key(|input| !self.is_one_row(input));
+        // Where no condition links an input, one of one row is read first: it may link others.
+        rest.sort_by_key(|input| !self.is_one_row(input.plan));
         while !rest.is_empty() {
-            let equal = |input: &Plan| block.equal(&ids(input), &keys, &known);
-            let ranges = |input: &Plan| block.ranges(&ids(input));
+            let equal = |input: &Input| block.equal(&input.own, &keys, &known);
             let linked = rest.iter().position(|input| !equal(input).is_empty());
-            let next = linked.or_else(|| rest.iter().position(|input| !ranges(input).is_empty()));
+            let next = linked.or_else(|| rest.iter().position(|input| !block.ranges(&input.own).is_empty()));
             let input = rest.remove(next.unwrap_or(0));
             match (linked, next) {
-                (Some(_), _) => self.found(input, equal(input), given)?,
+                (Some(_), _) => self.found(input.plan, equal(input), given)?,
                 (None, Some(_)) => {
-                    ranges(input).into_iter().try_for_each(|key| self.found(input, vec![key], given))?;
+                    let ranges = block.ranges(&input.own).into_iter();
+                    ranges.into_iter().try_for_each(|key| self.found(input.plan, vec![key], given))?;
                 }
-                (None, None) => self.within(input, given)?,
+                (None, None) => self.within(input.plan, given)?,
             }
             restricted |= next.is_some();
             if restricted {
-                known.extend(ids(input));
+                known.extend(&input.own);
             }
         }
-        known.extend(
-            block
-                .computed
-                .iter()
-                .filter(|(_, e)| reads(e).is_subset(&known))
-                .map(|(column, _)| column.id)
-                .collect::<Ids>(),
-        );
+        let computed = block.computed.iter().filter(|(_, e)| reads(e).is_subset(&known));
+        known.extend(computed.map(|(column, _)| column.id).collect::<Ids>());
         block.subqueries.iter().try_for_each(|query| self.block(query, &known, &[]))
     }
 
@@ -105,7 +113,7 @@ impl Finder<'_> {
     fn found(&mut self, input: &Plan, keys: Vec<Expr>, given: &Ids) -> Result<()> {
         match input {
             Plan::Scan(scan) => {
-                // An identity with NULLs is looked up by its hash, which has an index; keys with NULLs are few.
+                // An identity with NULLs is looked up by its hash, which has an index; other keys with NULLs are few.
                 let is_hash =
                     |e: &Expr| matches!(e, E::Call(call) if call.name.name.as_str() == "hash_record_extended");
                 if matches!(scan.relation, Relation::Source(_) | Relation::Node(_)) && !keys.iter().any(is_hash) {
@@ -169,12 +177,12 @@ impl<'a> Block<'a> {
                 self.flatten(&semi.left);
                 self.subqueries.push(semi.right.clone().filter(semi.on.clone()));
             }
-            other => self.inputs.push(other),
+            other => self.inputs.push(Input { plan: other, own: ids(other) }),
         }
         match plan {
-            Plan::Filter(filter) => self.ask(&filter.predicate),
-            Plan::Join(join) => join.predicates.iter().for_each(|e| self.ask(e)),
-            Plan::Outer(outer) => self.ask(&outer.on),
+            Plan::Filter(filter) => self.add_conditions(&filter.predicate),
+            Plan::Join(join) => join.predicates.iter().for_each(|e| self.add_conditions(e)),
+            Plan::Outer(outer) => self.add_conditions(&outer.on),
             Plan::Project(project) => {
                 let computed: Vec<(Column, Expr)> = project
                     .columns
@@ -188,9 +196,25 @@ impl<'a> Block<'a> {
         }
     }
 
-    fn ask(&mut self, e: &Expr) {
-        let parts: Vec<Expr> = e.clone().conjuncts().iter().filter_map(|e| self.resolved(e)).collect();
-        self.predicates.extend(parts);
+    /// Takes a condition apart into comparisons.
+    fn add_conditions(&mut self, e: &Expr) {
+        let mut parts: Vec<(&Expr, bool)> = vec![(e, true)];
+        while let Some((part, holds)) = parts.pop() {
+            match part {
+                E::And(of) => parts.extend(of.iter().rev().map(|part| (part, holds))),
+                E::Or(of) => parts.extend(of.iter().rev().map(|part| (part, false))),
+                E::Not(of) => parts.push((of, false)),
+                E::Binary(op, l, r) if ["=", "<", "<=", ">", ">="].iter().any(|symbol| op.is(symbol)) => {
+                    let (Some(l), Some(r)) = (self.resolved(l), self.resolved(r)) else { continue };
+                    let sides = [l, r].map(|side| {
+                        let read = reads(&side);
+                        (side, read)
+                    });
+                    self.comparisons.push(Comparison { sides, holds, is_equality: op.is("=") });
+                }
+                _ => {}
+            }
+        }
     }
 
     /// An expression over columns of the inputs; `None` where it is too large, or a subquery reads those columns.
@@ -201,34 +225,28 @@ impl<'a> Block<'a> {
 
     /// The expressions over the columns `own` that equal something known.
     fn equal(&self, own: &Ids, keys: &[Expr], known: &Ids) -> Vec<Expr> {
-        let mut found: Vec<Expr> = keys.iter().filter(|key| reads(key).is_subset(own)).cloned().collect();
-        for predicate in &self.predicates {
-            let E::Binary(op, l, r) = predicate else { continue };
-            let is_known = |e: &Expr| reads(e).is_subset(known) && (!reads(e).is_empty() || is_value(e));
-            let side = [(l, r), (r, l)].into_iter().find(|(e, other)| is_key(e, own) && is_known(other));
-            if let (true, Some((e, _))) = (op.is("="), side) {
-                found.push((**e).clone());
-            }
-        }
-        found
+        let given = keys.iter().filter(|key| reads(key).is_subset(own)).cloned();
+        let equalities = self.comparisons.iter().filter(|comparison| comparison.holds && comparison.is_equality);
+        let is_known = |(e, read): &(Expr, Ids)| read.is_subset(known) && (!read.is_empty() || has_subquery(e));
+        given.chain(equalities.filter_map(|equality| equality.key(own, is_known))).collect()
     }
 
-    /// The expressions over the columns `own` that are compared with a value of a subquery, an index for each.
+    /// The expressions over the columns `own` that are compared with the value of a subquery, an index for each.
     fn ranges(&self, own: &Ids) -> Vec<Expr> {
-        let mut found = vec![];
-        let mut parts: Vec<&Expr> = self.predicates.iter().collect();
-        while let Some(part) = parts.pop() {
-            match part {
-                E::And(of) | E::Or(of) => parts.extend(of),
-                E::Not(of) => parts.push(of),
-                E::Binary(op, l, r) if ["<", "<=", ">", ">=", "="].iter().any(|symbol| op.is(symbol)) => {
-                    let side = [(l, r), (r, l)].into_iter().find(|(e, other)| is_key(e, own) && is_value(other));
-                    found.extend(side.map(|(e, _)| (**e).clone()).filter(|e| !found.contains(e)));
-                }
-                _ => {}
-            }
-        }
+        let is_value = |(e, read): &(Expr, Ids)| read.is_empty() && has_subquery(e);
+        let mut found: Vec<Expr> = self.comparisons.iter().filter_map(|of| of.key(own, is_value)).collect();
+        found.dedup();
         found
+    }
+}
+
+impl Comparison {
+    /// The side that can be the key of an index on the columns `own`, where the other one is as `required`.
+    fn key(&self, own: &Ids, required: impl Fn(&(Expr, Ids)) -> bool) -> Option<Expr> {
+        let [l, r] = &self.sides;
+        let is_key = |(e, read): &(Expr, Ids)| !read.is_empty() && read.is_subset(own) && !has_subquery(e);
+        let side = [(l, r), (r, l)].into_iter().find(|(side, other)| is_key(side) && required(other));
+        side.map(|((e, _), _)| e.clone())
     }
 }
 
@@ -236,15 +254,8 @@ fn ids(plan: &Plan) -> Ids {
     plan.columns().iter().map(|column| column.id).collect()
 }
 
-/// Whether an expression can be the key of an index on these columns.
-fn is_key(e: &Expr, own: &Ids) -> bool {
-    let read = reads(e);
-    !read.is_empty() && read.is_subset(own) && e.subqueries().is_empty()
-}
-
-/// Whether an expression is one value for all rows, which a query finds out.
-fn is_value(e: &Expr) -> bool {
-    reads(e).is_empty() && !e.subqueries().is_empty()
+fn has_subquery(e: &Expr) -> bool {
+    !e.subqueries().is_empty()
 }
 
 /// A key as SQL over the columns of a table.

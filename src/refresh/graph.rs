@@ -1,0 +1,143 @@
+//! The graph of stream tables: which reads which.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
+
+use ivm::dag::Dag;
+use ivm::sql::ident::QName;
+use pgrx::pg_sys::Oid;
+
+use crate::catalog::dependency::{self, Edge};
+use crate::catalog::quietly;
+use crate::error::Result;
+use crate::pg::invalidation::{self, Invalidation};
+use crate::pg::snapshot::Snapshot;
+use crate::pg::{object, relation, spi};
+
+/// The graph. Stream tables that read no other and are read by none are not in it.
+#[derive(Default)]
+pub struct Edges {
+    graph: Dag<i32>,
+    /// The place of each in an order in which all come after what they read.
+    places: HashMap<i32, usize>,
+    /// The readers of those that have any.
+    pub readers: BTreeMap<i32, Readers>,
+    /// Those among them that poll: a refresh of a reader does not refresh them.
+    pub polling: BTreeSet<i32>,
+}
+
+/// The stream tables that read one.
+pub struct Readers {
+    /// Its number as a source.
+    pub source: i32,
+    pub ids: Vec<i32>,
+}
+
+thread_local! {
+    static EDGES: RefCell<Option<Rc<Edges>>> = const { RefCell::new(None) };
+    /// `pgt_dependencies`, whose invalidation says that the graph changed; none until it is looked up.
+    static CATALOG: Cell<Option<Oid>> = const { Cell::new(None) };
+    /// The catalog that `EDGES` was read from.
+    static READ_FROM: Cell<Option<Oid>> = const { Cell::new(None) };
+}
+
+pub fn invalidate(what: Invalidation) {
+    if let Invalidation::Relation(relation) = what
+        && (relation.is_none() || relation == CATALOG.get())
+    {
+        EDGES.with_borrow_mut(|edges| *edges = None);
+        CATALOG.set(None);
+    }
+}
+
+/// The catalog of the graph, after all invalidations so far: another one belongs to an extension that was created again.
+pub fn catalog() -> Result<Oid> {
+    invalidation::accept();
+    if let Some(catalog) = CATALOG.get() {
+        return Ok(catalog);
+    }
+    let catalog = object::oid(&QName::qualified("pgtrickle", "pgt_dependencies"))?;
+    CATALOG.set(Some(catalog));
+    if READ_FROM.replace(Some(catalog)) != Some(catalog) {
+        EDGES.with_borrow_mut(|edges| *edges = None);
+    }
+    Ok(catalog)
+}
+
+/// Tells every backend, at commit, that a stream table or the graph changed.
+pub fn announce(table: Option<Oid>) -> Result<()> {
+    table.into_iter().for_each(relation::invalidate);
+    relation::invalidate(object::oid(&QName::qualified("pgtrickle", "pgt_dependencies"))?);
+    Ok(())
+}
+
+/// The graph as it is now, whatever the caller's snapshot. It does not change for a stream table while its lock is held: a
+/// definition is created or altered under that lock.
+pub fn edges() -> Result<Rc<Edges>> {
+    loop {
+        catalog()?;
+        if let Some(edges) = EDGES.with_borrow(Clone::clone) {
+            return Ok(edges);
+        }
+        let now = Snapshot::latest();
+        let list = quietly(|| spi::connect(Some(&now), dependency::edges))?;
+        let edges = Rc::new(Edges::new(list)?);
+        // A graph that changed as it was read is read again.
+        if CATALOG.get().is_some() {
+            EDGES.with_borrow_mut(|cached| *cached = Some(Rc::clone(&edges)));
+        }
+    }
+}
+
+impl Edges {
+    fn new(list: Vec<Edge>) -> Result<Edges> {
+        let mut edges = Edges::default();
+        let mut reads: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+        for Edge { reader, read, source, polls } in list {
+            reads.entry(reader).or_default().push(read);
+            edges.polling.extend(polls.then_some(read));
+            let readers = edges.readers.entry(read).or_insert(Readers { source, ids: vec![] });
+            readers.ids.push(reader);
+        }
+        reads.iter().try_for_each(|(reader, reads)| edges.graph.put(reader, reads))?;
+        edges.places = edges.graph.all().into_iter().zip(1..).collect();
+        Ok(edges)
+    }
+
+    /// The given stream tables and all that they read, each after what it reads.
+    pub fn in_order(&self, ids: &[i32]) -> Vec<i32> {
+        let mut found: Vec<i32> = self.graph.upstream(&ids.iter().copied().collect()).into_iter().collect();
+        found.sort_by_key(|id| self.places.get(id));
+        found
+    }
+
+    /// A stream table and its direct and indirect readers, each after what it reads.
+    pub fn with_readers(&self, id: i32) -> Vec<i32> {
+        let mut found: Vec<i32> = self.graph.downstream(&[id].into()).into_iter().chain([id]).collect();
+        found.sort_by_key(|id| self.places.get(id));
+        found.dedup();
+        found
+    }
+
+    /// Those of the given stream tables that are connected with some of them by edges among them, in any direction.
+    pub fn connected(&self, ids: &[i32], from: &BTreeSet<i32>) -> BTreeSet<i32> {
+        if from.is_empty() {
+            return BTreeSet::new();
+        }
+        let groups = self.graph.components(&ids.iter().copied().collect());
+        groups.into_iter().filter(|group| !group.is_disjoint(from)).flatten().collect()
+    }
+
+    /// The graph as it would be if `id` read these.
+    pub fn with(&self, id: i32, reads: &[i32]) -> Result<Dag<i32>> {
+        let mut graph = self.graph.clone();
+        graph.put(&id, reads)?;
+        Ok(graph)
+    }
+
+    /// The stream tables that one reads directly.
+    pub fn reads(&self, id: i32) -> BTreeSet<i32> {
+        self.graph.reads(&id)
+    }
+}

@@ -1,0 +1,132 @@
+//! The stream tables that this backend is ready to refresh: each definition with its plans and its cost model, cached until
+//! an invalidation says that something under the definition changed.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::mem::ManuallyDrop;
+use std::rc::Rc;
+
+use pgrx::pg_sys::Oid;
+
+use crate::catalog::dependency::{self, Dependency};
+use crate::catalog::quietly;
+use crate::catalog::stream_table::{self, StreamTable};
+use crate::error::{Error, Result};
+use crate::pg::spi::{self, Session};
+use crate::refresh::cost::model::CostModel;
+use crate::refresh::cost::plans::Plans;
+use crate::refresh::graph;
+use crate::refresh::loaded::{self, Loaded, Verified};
+use crate::refresh::watch::{self, Verification};
+
+pub struct Prepared {
+    pub loaded: Loaded,
+    pub plans: Plans,
+    pub model: CostModel,
+    /// When it was last requested, by the number of requests.
+    used: Cell<u64>,
+}
+
+/// Whether a stream table can be refreshed as it was compiled.
+pub enum Ready {
+    Yes(Rc<Prepared>),
+    /// Its definition or what is captured for it changed: it must be rebuilt, for this reason.
+    Stale(Box<StreamTable>, String),
+}
+
+/// The memory of all statements from which on the stream tables that were not refreshed for longest are evicted: most of
+/// what a thousand stream tables need, and a bound for a process that lives as long as the server.
+const MAX_BYTES: usize = 512 << 20;
+/// Statements that are prepared between two checks of that memory, which take far less time than these.
+const CHECK_EVERY: u64 = 256;
+
+thread_local! {
+    // Never dropped, as statements are: the server has freed its memory by then.
+    static CACHE: RefCell<ManuallyDrop<HashMap<i32, Rc<Prepared>>>> = RefCell::default();
+    static REQUESTS: Cell<u64> = const { Cell::new(0) };
+    /// How many statements were prepared when their memory was last checked.
+    static CHECKED: Cell<u64> = const { Cell::new(0) };
+    /// The extension that the cache is of: ids of another one start anew.
+    static EXTENSION: Cell<Option<Oid>> = const { Cell::new(None) };
+}
+
+impl Prepared {
+    /// Drops every plan and estimate.
+    pub fn drop_plans(&self) {
+        self.plans.clear();
+        self.model.drop_estimates();
+    }
+}
+
+/// Evicts a stream table; the next refresh reads the catalog again.
+pub fn forget(id: i32) {
+    CACHE.with_borrow_mut(|cache| cache.remove(&id));
+}
+
+fn cached(id: i32) -> Result<Option<Rc<Prepared>>> {
+    let extension = Some(graph::catalog()?);
+    CACHE.with_borrow_mut(|cache| {
+        if EXTENSION.replace(extension) != extension {
+            cache.clear();
+        }
+        Ok(cache.get(&id).cloned())
+    })
+}
+
+/// The stream table `id`, verified where an invalidation requires it: by the catalogs as they are now, whatever the snapshot
+/// of a tick. The change behind an invalidation may have been committed after that.
+pub fn load(id: i32) -> Result<Ready> {
+    let known = cached(id)?;
+    evict();
+    if let Some(found) = known.as_ref().filter(|_| !watch::needs_revalidation(id)) {
+        found.used.set(REQUESTS.replace(REQUESTS.get() + 1));
+        return Ok(Ready::Yes(Rc::clone(found)));
+    }
+    let verification = Verification::begin(id);
+    let ready = match loaded::verify(id, known.as_ref().map(|known| &known.loaded))? {
+        Verified::Stale(table, reason) => return Ok(Ready::Stale(table, reason)),
+        Verified::Unchanged => known.ok_or(Error::Bug("an unchanged definition is known"))?,
+        Verified::Changed(loaded) => {
+            let model = quietly(|| spi::connect(None, |session| CostModel::load(session, id)))?;
+            let used = Cell::new(REQUESTS.get());
+            let prepared = Rc::new(Prepared { loaded: *loaded, plans: Plans::default(), model, used });
+            CACHE.with_borrow_mut(|cache| cache.insert(id, Rc::clone(&prepared)));
+            prepared
+        }
+    };
+    verification.succeed();
+    Ok(Ready::Yes(ready))
+}
+
+/// The relations that a refresh of `id` reads: its sources, then its own table.
+pub fn relations(session: &Session, id: i32) -> Result<Vec<Oid>> {
+    let known = cached(id)?.filter(|_| !watch::needs_revalidation(id));
+    if let Some(Prepared { loaded, .. }) = known.as_deref() {
+        return Ok(relations_of(Some(&loaded.table), &loaded.dependencies));
+    }
+    Ok(relations_of(stream_table::find(session, id)?.as_ref(), &dependency::of(session, id)?))
+}
+
+fn relations_of(table: Option<&StreamTable>, dependencies: &[Dependency]) -> Vec<Oid> {
+    let polled = table.into_iter().flat_map(|table| table.polled.iter().copied());
+    let sources = dependencies.iter().map(|dependency| dependency.relid).chain(polled);
+    sources.chain(table.map(|table| table.relid)).collect()
+}
+
+/// Evicts the half of the stream tables that was not refreshed for longest, where all of them need too much memory.
+fn evict() {
+    let prepared = spi::prepared();
+    if prepared - CHECKED.get() < CHECK_EVERY {
+        return;
+    }
+    CHECKED.set(prepared);
+    if spi::kept_bytes() <= MAX_BYTES {
+        return;
+    }
+    CACHE.with_borrow_mut(|cache| {
+        let mut used: Vec<(u64, i32)> = cache.iter().map(|(id, prepared)| (prepared.used.get(), *id)).collect();
+        used.sort_unstable();
+        used.truncate(used.len().div_ceil(2));
+        used.iter().for_each(|(_, id)| drop(cache.remove(id)));
+    });
+}
