@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use ivm::choice::{Costs, STATEMENT, WRITE};
-use ivm::plan::Relation;
+use ivm::plan::{Plan, Relation};
 use ivm::view::{Program, Step};
 use pgrx::datum::clock_timestamp;
 use pgrx::pg_sys::Oid;
@@ -172,10 +172,19 @@ fn apply_cost(
 /// What the server refuses it refuses in any order of joins; finding the best one takes too long for a check.
 const IN_ORDER: (&str, &str) = ("join_collapse_limit", "1");
 
+/// Whether the statements that follow a plan group by keys, which needs types that can be hashed or sorted.
+fn may_be_refused(plan: &Plan) -> bool {
+    let groups = !matches!(
+        plan,
+        Plan::Scan(_) | Plan::Values(_) | Plan::Filter(_) | Plan::Project(_) | Plan::Join(_) | Plan::UnionAll(_)
+    );
+    groups || plan.inputs().into_iter().any(may_be_refused)
+}
+
 /// Plans the statements that apply a few changed rows of each source: the server may refuse one.
 pub fn plan_deltas(prepared: &Prepared) -> Result<()> {
     let loaded = &prepared.loaded;
-    if loaded.recomputes() {
+    if loaded.recomputes() || !loaded.view.nodes.iter().any(|node| may_be_refused(&node.plan)) {
         return Ok(());
     }
     let settings = [loaded.table.evaluation(), vec![IN_ORDER]].concat();
@@ -185,12 +194,6 @@ pub fn plan_deltas(prepared: &Prepared) -> Result<()> {
         clock::register(session, &clock)?;
         for dependency in &loaded.dependencies {
             let delta = Relation::SourceDelta(loaded.names[&dependency.source].clone());
-            let (mask, _) = mask_of(&loaded.view, 0, |changed| *changed == delta);
-            let program = prepared.plans.delta(&loaded.view, 0, mask)?;
-            // A program of one step is a join, which the server can plan.
-            if loaded.view.nodes.len() == 1 && program.is_none_or(|compiled| compiled.program.steps.len() == 1) {
-                continue;
-            }
             let store = capture::empty(dependency.source, &dependency.columns)?;
             estimate_cost(session, prepared, [(&delta, &store, assumed(1.0))])?;
         }
