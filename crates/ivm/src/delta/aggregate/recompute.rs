@@ -69,3 +69,27 @@ fn recomputed(aggregate: &Aggregate, input: Plan, stale: &Plan, cx: &mut Cx) -> 
     let columns = plan.columns();
     weighted(plan, &columns, 1, &mut cx.ids)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::memory::MemoryCatalog;
+    use crate::sql::ident::QName;
+    use crate::{canon, compile, delta};
+
+    /// The steps that are empty most of the time, of the first node of a query over `t(k, x)`.
+    fn seldom(sql: &str) -> Vec<String> {
+        let t = QName::qualified("public", "t");
+        let catalog = MemoryCatalog::default().table(t, &[("k", "integer", false), ("x", "numeric", false)]);
+        let state = |k: usize| QName::qualified("state", format!("n{k}"));
+        let query = canon::parse(sql).unwrap();
+        let view = compile::compile(&query, &catalog, &QName::qualified("public", "v"), &state).unwrap();
+        let steps = delta::steps(&view, 0, &view.nodes[0].inputs).unwrap().unwrap();
+        steps.into_iter().filter(|step| step.seldom).map(|step| step.name.as_str().to_owned()).collect()
+    }
+
+    #[test]
+    fn stale_groups_are_seldom_without_extrema() {
+        assert_eq!(seldom("SELECT t.k, sum(t.x) AS s FROM public.t GROUP BY t.k"), ["stale", "stale_null"]);
+        assert_eq!(seldom("SELECT t.k, max(t.x) AS m FROM public.t GROUP BY t.k"), ["stale_null"]);
+    }
+}
