@@ -72,8 +72,8 @@ fn recomputed(aggregate: &Aggregate, input: Plan, stale: &Plan, cx: &mut Cx) -> 
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::memory::MemoryCatalog;
     use crate::sql::ident::QName;
+    use crate::testing::memory::MemoryCatalog;
     use crate::{canon, compile, delta};
 
     /// The steps that are empty most of the time, of the first node of a query over `t(k, x)`.
