@@ -3,22 +3,22 @@
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::panic::ErrorReport;
 
-/// Everything that can go wrong, with what a user needs to act on it.
+/// Everything that can fail, with what a user needs to act on it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// About the query or the graph, from the compiler.
     #[error(transparent)]
     Query(#[from] ivm::Error),
-    /// About the request or raised by the server: SQLSTATE, message, detail, hint.
+    /// About the request, or raised by the server.
     #[error("{}", .0.message)]
     Report(Box<Report>),
-    /// What follows the changes of a query was refused by the server while it was analysed or planned.
+    /// A statement of the incremental refresh, which the server refused while it was analysed or planned.
     #[error("PostgreSQL refuses what follows the changes: {}", .0.message)]
     Unplanned(Box<Report>),
-    /// A broken invariant of ours, named.
+    /// A broken invariant of ours.
     #[error("internal error: {0}")]
     Bug(&'static str),
-    /// A broken invariant, and the figures that break it.
+    /// A broken invariant of ours, with the figures that break it.
     #[error("internal error: {0}")]
     Broken(&'static str, String),
 }
@@ -33,23 +33,21 @@ pub struct Report {
     pub hint: Option<String>,
 }
 
-/// What to do about an error, decided from its SQLSTATE and nothing else.
+/// How a failed refresh goes on, decided by the SQLSTATE of its error alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Data or privileges: counts towards suspension.
+    /// An error of data or privileges: counts towards suspension.
     User,
-    /// The shape of a source changed: start over.
+    /// A name or type changed: the table is recomputed.
     Schema,
-    /// Goes away by itself: retry after a pause.
+    /// Retried after a pause.
     Transient,
-    /// Ours.
     Bug,
 }
 
-/// What to do where the server refuses a statement that we made of a query.
+/// The hint where the server refuses a statement that was generated from a query.
 const REWRITE: &str = "Write the query in another way, or use refresh mode FULL.";
 
-/// The five characters of a code.
 fn sqlstate(code: PgSqlErrorCode) -> String {
     let code = code as i32;
     (0..5).filter_map(|place| char::from_u32(((code >> (6 * place)) & 0x3F) as u32 + '0' as u32)).collect()
@@ -74,8 +72,8 @@ impl Error {
         self
     }
 
-    /// Why a query that cannot be followed is recomputed, where the error says so: the construct, or what the server said
-    /// of a statement that we made of the query.
+    /// Why a query cannot be maintained from changes and is recomputed, where this is such an error: the construct, or the
+    /// server's message about a statement that was generated from the query.
     pub fn as_reason(&self) -> Option<ivm::Error> {
         let report = match self {
             Error::Query(error @ ivm::Error::Unsupported { .. }) => return Some(error.clone()),
@@ -83,17 +81,17 @@ impl Error {
             _ => return None,
         };
         let detail = report.detail.as_deref().map(|detail| format!(": {}", detail.trim_end_matches('.')));
-        let said = format!(
+        let reason = format!(
             "PostgreSQL refuses a statement that follows the changes, {}{} (SQLSTATE {})",
             report.message,
             detail.unwrap_or_default(),
             sqlstate(report.code)
         );
-        Some(ivm::Error::unsupported("this query", &said, REWRITE))
+        Some(ivm::Error::unsupported("this query", &reason, REWRITE))
     }
 
-    /// The same error, when it came up while a statement of ours was analysed or planned. What comes from the moment, or is
-    /// a matter of rights, stays what it is.
+    /// The same error, when it was raised while a generated statement was analysed or planned. Transient errors and those of
+    /// privileges are returned unchanged.
     pub fn while_planned(self) -> Error {
         match (self.kind(), self) {
             (Kind::User | Kind::Schema, Error::Report(report))
@@ -105,7 +103,7 @@ impl Error {
         }
     }
 
-    /// The text for the log and the history, where nobody sees a DETAIL: of our own bugs it must be all we know.
+    /// The text for the log and the history, which have no DETAIL: the figures of a bug are included.
     pub fn in_full(&self) -> String {
         match self {
             Error::Broken(_, figures) => format!("{self}: {figures}"),
@@ -130,9 +128,9 @@ impl Error {
         sqlstate(self.code())
     }
 
-    /// Errors that a later attempt may not meet are transient: connection exceptions (class 08), transaction rollbacks (40),
-    /// insufficient resources (53), locks and objects in use (of 55), operator intervention (57), system errors (58), snapshots
-    /// too old (72). Class 42 says that names or types are not what they were.
+    /// Transient are connection exceptions (class 08), transaction rollbacks (40), insufficient resources (53), locks and objects
+    /// in use (of 55), operator intervention (57), system errors (58), snapshots too old (72). Undefined names and mismatched
+    /// types (of 42) mean that the schema changed.
     pub fn kind(&self) -> Kind {
         if matches!(self, Error::Bug(_) | Error::Broken(..) | Error::Query(ivm::Error::Bug(_))) {
             return Kind::Bug;

@@ -1,5 +1,5 @@
-//! What utility statements mean to the workers: they make room for statements that need a database to
-//! themselves, and are woken where a commit changes what they know.
+//! What utility statements do to the workers: some need a database or a stream table without them, and many change something
+//! that the workers have to know once it is committed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,25 +7,41 @@ use std::time::Duration;
 use pgrx::pg_sys::{AccessExclusiveLock, Oid, RelationRelationId};
 
 use crate::catalog::{self, source, stream_table};
-use crate::pg::hooks::{self, Effect, Room, Utility};
+use crate::pg::shmem::my_database;
 use crate::pg::spi::{self, Session};
-use crate::pg::{applying, bgworker, database, object, planner, relation, wake};
+use crate::pg::utility::{self, Utility, Vacated};
+use crate::pg::{applying, bgworker, database, planner, relation, wake};
 use crate::refresh;
 
-/// How long a statement waits for a worker to leave. It ends at its next interrupt check.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a statement waits for our processes to end, which they do at their next interrupt check.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Installs the utility hook where there are workers, and everywhere the one of the planner.
+/// Installs the hooks: that of utility statements only where there are workers.
 pub fn init() {
     planner::install();
     applying::install();
     if bgworker::preloading() {
-        hooks::install(before);
+        utility::install(before);
     }
 }
 
-/// Writers lock a source and then its change buffer; dropping the extension would lock the buffer first and
-/// meet them half-way. Without a catalog to read there is nothing to lock.
+fn before(statement: &Utility) {
+    match &statement.vacates {
+        Some(Vacated::Database(name)) => database::vacate(database::owned(name), TIMEOUT),
+        Some(Vacated::Extension) if database::owns_extension() => {
+            database::vacate(Some(my_database()), TIMEOUT);
+            lock_sources();
+        }
+        Some(Vacated::Extension) | None => {}
+    }
+    cancel_refreshes(&statement.tables);
+    if let Some(change) = statement.change {
+        wake::at_commit(change);
+    }
+}
+
+/// Locks every source before DROP EXTENSION locks the change buffers, as writers do: in the other order the two would
+/// deadlock. Without a readable catalog there is nothing to lock.
 fn lock_sources() {
     let read = || spi::connect(None, source::all);
     for source in catalog::quietly(read).unwrap_or_default() {
@@ -33,9 +49,9 @@ fn lock_sources() {
     }
 }
 
-/// What drops or alters stream tables does not wait for refreshes of them, and none begins until its end. It takes the
-/// locks in the order of refreshes. Whoever may not do it is about to be told so.
-fn end_refreshes(tables: &[Oid]) {
+/// Cancels the refreshes of stream tables that a statement drops or alters, and locks the tables in the order of refreshes
+/// so that no refresh begins. Not where the user does not own them, because the server will refuse the statement.
+fn cancel_refreshes(tables: &[Oid]) {
     let owned = || tables.iter().filter(|table| object::owns(RelationRelationId, **table));
     if owned().next().is_none() {
         return;
@@ -45,25 +61,4 @@ fn end_refreshes(tables: &[Oid]) {
     let found: BTreeMap<i32, Oid> =
         found.into_iter().zip(owned()).filter_map(|(id, table)| Some((id?, *table))).collect();
     found.into_iter().for_each(|(id, table)| refresh::lock_ending_refresh(id, table));
-}
-
-fn before(utility: &Utility) {
-    match &utility.vacates {
-        Some(Room::Database(name)) => database::vacate(database::owned(name), PATIENCE),
-        Some(Room::Extension) => {
-            let database = database::of_owned_extension();
-            database::vacate(database, PATIENCE);
-            if database.is_some() {
-                lock_sources();
-            }
-        }
-        None => {}
-    }
-    end_refreshes(&utility.tables);
-    match utility.effect {
-        Effect::Nothing => {}
-        Effect::Databases => wake::databases_changed(),
-        Effect::Extension => wake::catalog_changed(),
-        Effect::CommitPrepared | Effect::Objects => wake::everything_changed(),
-    }
 }

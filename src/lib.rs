@@ -7,7 +7,7 @@
 //! | `catalog` | one file per catalog table, typed rows |
 //! | `capture` | triggers, chunks, change buffers |
 //! | `refresh` | one tick: locks, snapshot, deltas, apply |
-//! | `worker` | launcher, scheduler: loops around `ivm::schedule` |
+//! | `worker` | launcher, scheduler, pool: loops around `ivm::schedule` |
 //! | `pg` | PostgreSQL's resources as Rust values; the only `unsafe` |
 
 mod api;

@@ -103,7 +103,7 @@ pub fn same_columns(table: &StreamTable, query: &str) -> Result<bool> {
     query::check_is_select(query)?;
     as_owner(table, |owner| {
         let columns = |statement: Statement| -> Result<Vec<_>> {
-            let columns = types::columns(statement.result_desc()?)?.into_iter();
+            let columns = types::columns(statement.result_desc()?).into_iter();
             Ok(columns.map(|column| (column.name, column.ty.name, column.ty.collation)).collect())
         };
         // The table itself may have more columns, which users added.

@@ -8,9 +8,10 @@ use crate::api::notice;
 use crate::catalog::ddl;
 use crate::catalog::shape::{self, Affected};
 use crate::error::{Error, Result};
+use crate::pg::call::Call;
 use crate::pg::event::{self, Command};
 use crate::pg::spi::{self, Session};
-use crate::pg::trigger::{self, Call, Fired};
+use crate::pg::trigger::{self, Fired};
 use crate::pg::{object, relation};
 
 pgrx::extension_sql_file!("../../sql/table.sql", name = "table", requires = ["bootstrap", "capture", forget_dropped]);
@@ -18,7 +19,7 @@ pgrx::extension_sql_file!("../../sql/table.sql", name = "table", requires = ["bo
 /// Refuses every row: the statements of the refresh do not fire it (see `pg::applying`).
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_trickle_guard(call: Call) -> pg_sys::Datum {
-    trigger::enter(call, refuse)
+    trigger::enter(&call, refuse)
 }
 
 /// The calling convention, which the server reads before the first call.
@@ -29,7 +30,7 @@ pub extern "C-unwind" fn pg_finfo_pg_trickle_guard() -> &'static pg_sys::Pg_finf
 
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_trickle_on_ddl(call: Call) -> pg_sys::Datum {
-    event::enter(call, on_ddl)
+    event::enter(&call, on_ddl)
 }
 
 #[unsafe(no_mangle)]
@@ -50,7 +51,7 @@ fn refuse(fired: &Fired) -> Result<()> {
 }
 
 fn on_ddl(command: &Command) -> Result<()> {
-    if command.makes_lone_table() {
+    if command.creates_temporary_table() {
         return Ok(());
     }
     spi::connect(None, |session| {
@@ -79,7 +80,7 @@ fn check(session: &Session, table: &Affected, command: &Command) -> Result<()> {
     for (part, kind) in shape::parts_of_others(session, table.id)? {
         ddl::give_to_owner_of(session, table.relid, part, kind == "v")?;
     }
-    if command.constrains() {
+    if command.creates_constraint() {
         shape::risks(session, table.id)?.iter().for_each(|risk| warn(table.relid, risk));
     }
     Ok(())

@@ -27,7 +27,7 @@ fn drain(timeout: default!(Option<Interval>, "'1 minute'")) -> std::result::Resu
 /// Whether this database is drained and no background refresh is running.
 #[pg_extern]
 fn is_drained() -> bool {
-    wake::drained()
+    wake::is_drained()
 }
 
 /// Lets background refreshes begin again.
@@ -40,7 +40,7 @@ fn wait(timeout: Option<Interval>) -> Result<bool> {
     let timeout = timeout_or(DEFAULT_TIMEOUT, timeout)?;
     set(true)?;
     let started = Instant::now();
-    while !wake::drained() {
+    while !wake::is_drained() {
         if started.elapsed() >= timeout {
             return Ok(false);
         }
@@ -54,7 +54,7 @@ fn set(drained: bool) -> Result<()> {
         return Err(Error::new(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of the database")
             .detail("Draining stops the background refreshes of all stream tables in it."));
     }
-    match wake::drain(drained) {
+    match wake::set_drained(drained) {
         true => Ok(()),
         false => Err(Error::new(
             ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,

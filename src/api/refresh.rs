@@ -24,7 +24,7 @@ fn refresh_stream_table(
 #[pg_extern]
 fn cancel_refresh(name: Option<&str>) -> std::result::Result<bool, ErrorReport> {
     let (relid, _) = resolve_owned(given("name", name)?)?;
-    Ok(database::end_refresh(relid))
+    Ok(database::cancel_refresh(relid))
 }
 
 fn run(name: &str, recompute: bool) -> Result<()> {

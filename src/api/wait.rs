@@ -12,7 +12,7 @@ use pgrx::{default, pg_extern};
 use crate::api::{given, resolve, timeout_or};
 use crate::error::{Error, Result};
 use crate::pg::shmem::shared;
-use crate::pg::subxact::undone;
+use crate::pg::subxact::rolled_back;
 use crate::pg::{guard, latch, xact};
 use crate::{guc, refresh};
 
@@ -57,7 +57,7 @@ fn wait(name: &str, timeout: Option<Interval>) -> Result<bool> {
 /// Runs a check in a subtransaction that is rolled back, and waits this long for each lock.
 fn with_lock_timeout<R>(timeout: Duration, check: impl FnOnce() -> Result<R>) -> Result<R> {
     let timeout = timeout.as_millis().clamp(1, i32::MAX as u128).to_string();
-    undone(|| guard::with_settings(&[("lock_timeout", &timeout)], check))
+    rolled_back(|| guard::with_settings(&[("lock_timeout", &timeout)], check))
 }
 
 fn require_workers() -> Result<()> {

@@ -10,13 +10,12 @@ use crate::capture::cache;
 use crate::capture::stamp;
 use crate::catalog::source::Source;
 use crate::error::{Error, Result};
+use crate::pg::call::{Call, text};
 use crate::pg::heap::Table;
 use crate::pg::row::{Aligned, Values};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi::{self, Session};
-use crate::pg::srf::{Request, text};
 use crate::pg::template::Hole;
-use crate::pg::trigger::Call;
 use crate::pg::tuplestore::Tuplestore;
 use crate::pg::{guard, object, relation, types};
 
@@ -53,7 +52,8 @@ pub fn create_view(source: &Source) -> Result<()> {
         // The function behind it requires the privilege on the source.
         session.define("grant select on {} to public", &[Hole::Name(&view)])
     })?;
-    relation::depend_on_extension(object::oid(&view)?)
+    relation::depend_on_extension(object::oid(&view)?);
+    Ok(())
 }
 
 pub fn drop_view(session: &Session, id: i32) -> Result<()> {
@@ -72,12 +72,12 @@ pub extern "C-unwind" fn pg_finfo_pg_trickle_pending_changes() -> &'static pg_sy
 
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_trickle_pending_changes(call: Call) -> pg_sys::Datum {
-    crate::pg::srf::answer(call, pending_changes)
+    call.return_set(pending_changes)
 }
 
 /// Every change row of a source that is not yet pruned, in the order and types that the caller lists.
-fn pending_changes(request: &Request, store: &Tuplestore) -> Result<()> {
-    let id = request.integer(0).unwrap_or(0);
+fn pending_changes(call: &Call, store: &Tuplestore) -> Result<()> {
+    let id = call.integer(0).unwrap_or(0);
     let Some(info) = cache::source(id)? else {
         return Err(Error::new(ERRCODE_UNDEFINED_OBJECT, format!("source {id} does not exist"))
             .hint("pgtrickle.pgt_sources lists the sources."));

@@ -16,6 +16,7 @@ use crate::catalog::source::{self, CaptureTrigger, Member, Source};
 use crate::catalog::{self, admission, dependency, frontier};
 use crate::error::{Error, Result};
 use crate::pg::heap::Table;
+use crate::pg::lock::Lock;
 use crate::pg::relation::{self, Attribute};
 use crate::pg::spi::{self, Session};
 use crate::pg::template::Hole;
@@ -32,7 +33,7 @@ pub fn track(relid: Oid, columns: &[String], touch: bool) -> Result<i32> {
         && covers(&source, columns, touch)?
     {
         // Writers need not wait. A refresh of another consumer must not prune what this one will read once it is committed.
-        object::keep_changes(source.id);
+        Lock::Changes(source.id).acquire_shared();
         return Ok(source.id);
     }
     // Waits for running writers, and makes others wait until the end of the transaction.
@@ -126,7 +127,7 @@ fn create(session: &Session, relid: Oid) -> Result<Source> {
         &[Hole::Name(&buffer), Hole::Number(INLINE)],
     )?;
     session.define("alter table {} alter chunk set storage external", &[Hole::Name(&buffer)])?;
-    relation::depend_on_extension(object::oid(&buffer)?)?;
+    relation::depend_on_extension(object::oid(&buffer)?);
     Ok(source)
 }
 

@@ -7,7 +7,8 @@ use pgrx::pg_sys;
 use crate::capture::cache::{self, Target};
 use crate::capture::pending::{Destination, Pending};
 use crate::error::Result;
-use crate::pg::trigger::{Call, Event, Fired, enter, raise};
+use crate::pg::call::{Call, raise};
+use crate::pg::trigger::{Event, Fired, enter};
 use crate::pg::wake;
 use crate::pg::xact::{self, Sub, Top};
 
@@ -26,7 +27,7 @@ pub fn with_pending<R>(f: impl FnOnce(&mut Pending) -> R) -> R {
 
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_trickle_capture(call: Call) -> pg_sys::Datum {
-    enter(call, capture)
+    enter(&call, capture)
 }
 
 /// The calling convention, which the server reads before the first call.

@@ -59,7 +59,7 @@ fn by_place<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
 /// Prunes the pages of these places, so that new versions find room on them.
 fn prune(places: &[ItemPointerData]) -> Result<()> {
     let table = object::oid(&QName::qualified("pgtrickle", "pgt_frontiers"))?;
-    relation::clear_pages(table, places);
+    relation::prune_pages(table, places);
     Ok(())
 }
 

@@ -158,7 +158,7 @@ impl Catalog for ServerCatalog<'_> {
     fn describe(&self, query: &Query) -> Result<Vec<ColumnType>> {
         let read = || {
             let statement = self.owner.prepare(&ivm::sql::print::query(query), &[])?;
-            let columns = types::columns(statement.result_desc()?)?;
+            let columns = types::columns(statement.result_desc()?);
             columns.iter().for_each(|column| self.noted(column.oid));
             Ok(columns.into_iter().map(|column| column.ty).collect())
         };

@@ -1,13 +1,13 @@
-//! The statements by which a refresh writes a table of ours, told from all others. See `executor/execMain.c` and
+//! Exempts the statements by which a refresh writes a table of ours from its guard. See `executor/execMain.c` and
 //! `commands/trigger.c`.
 //!
-//! **Invariant:** the guard of a stream table refuses every row. The refresh's own statement, known by the very text that
-//! the server runs it from, does not fire it; whatever runs inside of that statement, in triggers, checks or operators of
-//! users, does. So the guard costs a refresh nothing, and no flag stands open meanwhile.
+//! **Invariant:** the guard of a stream table refuses every row. The refresh's own statement, recognised by the address of
+//! its text, does not fire it; a statement within that one, in triggers, checks or operators of users, does. So the guard
+//! costs a refresh nothing, and no flag disables it meanwhile.
 //!
-//! The triggers that users may have put behind the rows fire once all of a delta is applied, deferrable ones included: the
-//! refresh runs as a security-restricted operation, which may leave nothing to the end of the transaction, where it would
-//! run with other rights.
+//! The AFTER triggers of users fire once all of a delta is applied, deferrable ones included: the refresh runs as a
+//! security-restricted operation, which must not leave triggers to the end of the transaction, where they would run with
+//! other rights.
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_int};
@@ -15,10 +15,10 @@ use std::ffi::{c_char, c_int};
 use pgrx::pg_sys;
 
 use crate::error::Result;
-use crate::pg::list;
+use crate::pg::node;
 
 thread_local! {
-    /// The text of the statement of ours that is about to start.
+    /// The text of our statement that is about to start.
     static OWN: Cell<*const c_char> = const { Cell::new(std::ptr::null()) };
 }
 
@@ -32,9 +32,9 @@ mod raw {
     }
 }
 
-/// Has our own statements recognised as they start. To be called once, as the library is loaded.
+/// Installs the hook; to be called once, when the library is loaded.
 pub fn install() {
-    // SAFETY: by the one thread of a process; the hook chains to what was there.
+    // SAFETY: by the one thread of a process; the hook chains to the one before it.
     unsafe {
         PREVIOUS = pg_sys::ExecutorStart_hook;
         pg_sys::ExecutorStart_hook = Some(executor_start);
@@ -45,10 +45,7 @@ pub fn install() {
 unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags: c_int) {
     // SAFETY: the arguments are the server's own, passed on unchanged.
     unsafe {
-        match PREVIOUS {
-            Some(previous) => previous(query, flags),
-            None => raw::standard_ExecutorStart(query, flags),
-        }
+        PREVIOUS.unwrap_or(raw::standard_ExecutorStart)(query, flags);
         let own = OWN.get();
         if !own.is_null() && (*query).sourceText == own {
             OWN.set(std::ptr::null());
@@ -57,12 +54,12 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
     }
 }
 
-/// Takes the guard off the tables that a started statement writes, in its own copy of their triggers. No other trigger
-/// fires before rows of a stream table; those behind them are not put off.
+/// Disables BEFORE row triggers, of which a stream table has only the guard, and deferral in the started statement's own
+/// copy of the triggers of its tables.
 unsafe fn release(state: *mut pg_sys::EState) {
-    // SAFETY: result relations of a started statement, each with its own copy of the triggers or none.
+    // SAFETY: result relations of a started statement, each with its own copy of the triggers, or null.
     unsafe {
-        for relation in list::pointers::<pg_sys::ResultRelInfo>((*state).es_opened_result_relations) {
+        for relation in node::pointers::<pg_sys::ResultRelInfo>((*state).es_opened_result_relations) {
             let Some(triggers) = (*relation).ri_TrigDesc.as_mut() else { continue };
             triggers.trig_insert_before_row = false;
             triggers.trig_update_before_row = false;
@@ -76,7 +73,7 @@ unsafe fn release(state: *mut pg_sys::EState) {
     }
 }
 
-/// Runs `f`, which starts the statement with this text, as ours.
+/// Runs `f`, which starts our statement with this text.
 pub(super) fn own<R>(text: *const c_char, f: impl FnOnce() -> Result<R>) -> Result<R> {
     struct Forget;
     impl Drop for Forget {
@@ -89,10 +86,10 @@ pub(super) fn own<R>(text: *const c_char, f: impl FnOnce() -> Result<R>) -> Resu
     f()
 }
 
-/// Runs `f`, and at its end the triggers behind what its own statements wrote: to them it is one statement.
+/// Runs `f`, and at its end the AFTER triggers of what its own statements wrote, as if they were one statement.
 pub fn as_one<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
-    // SAFETY: the level opened here is closed below, or by the abort of the (sub)transaction. The server makes the state
-    // that triggers need itself.
+    // SAFETY: the level opened here is closed below, or by the abort of the (sub)transaction. The server creates the state
+    // that triggers need.
     unsafe {
         pg_sys::AfterTriggerBeginQuery();
         let result = f()?;

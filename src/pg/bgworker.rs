@@ -1,5 +1,5 @@
-//! A background worker's dealings with the server: signals, connection, latch, transactions. See
-//! `src/backend/postmaster/bgworker.c` and, for a loop of this kind, `autovacuum.c`.
+//! What a background worker needs of the server: signals, connection, transactions, activity and statistics. See
+//! `postmaster/bgworker.c` and, for a loop of this kind, `autovacuum.c`.
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_int};
@@ -10,35 +10,34 @@ use pgrx::{check_for_interrupts, pg_sys};
 
 use crate::error::Result;
 use crate::pg::setting;
-use crate::pg::shmem::Post;
+use crate::pg::shmem::Process;
 use crate::pg::subxact::caught;
 
 const LIBRARY: &str = "pg_trickle";
 /// Microseconds between the epochs of Unix and of PostgreSQL's timestamps.
 const EPOCH: i64 = 946_684_800_000_000;
 
-/// What signals asked for.
+/// What signals requested.
 pub struct Signals {
-    /// The configuration was read again.
+    /// The configuration was reloaded.
     pub reloaded: bool,
-    /// The process is asked to go.
+    /// The process has to end.
     pub terminated: bool,
 }
 
-/// Whether the server is now preloading libraries, outside of an upgrade's private servers.
+/// Whether the server is preloading libraries, and is not the private server of an upgrade.
 pub fn preloading() -> bool {
     // SAFETY: plain variables, set by the postmaster.
     unsafe { pg_sys::process_shared_preload_libraries_in_progress && !pg_sys::IsBinaryUpgrade }
 }
 
+fn builder(name: &str, function: &str) -> BackgroundWorkerBuilder {
+    BackgroundWorkerBuilder::new(name).set_library(LIBRARY).set_function(function).enable_spi_access()
+}
+
 /// Registers a worker that the postmaster starts after recovery and restarts a second after it ended.
 pub fn register(name: &str, function: &str) {
-    BackgroundWorkerBuilder::new(name)
-        .set_library(LIBRARY)
-        .set_function(function)
-        .enable_spi_access()
-        .set_restart_time(Some(Duration::from_secs(1)))
-        .load();
+    builder(name, function).set_restart_time(Some(Duration::from_secs(1))).load();
 }
 
 /// How many background workers the server can have.
@@ -47,40 +46,33 @@ pub fn max_processes() -> usize {
     unsafe { pg_sys::max_worker_processes.max(0) as usize }
 }
 
-/// A worker that was asked for.
+/// A worker that was requested.
 pub struct Started(DynamicBackgroundWorker);
 
 impl Started {
-    /// Whether the postmaster is through with it.
+    /// Whether it has ended, or will not start.
     pub fn is_over(&self) -> bool {
         matches!(self.0.pid(), Err(BackgroundWorkerStatus::Stopped | BackgroundWorkerStatus::PostmasterDied))
     }
 }
 
-/// Asks for a worker with an argument; `None` when the server has no room for one.
+/// Requests a worker with an argument; `None` when the server has no process for one.
 pub fn start(name: &str, function: &str, argument: usize) -> Option<Started> {
     // SAFETY: a plain variable of this process.
     let me = unsafe { pg_sys::MyProcPid };
-    BackgroundWorkerBuilder::new(name)
-        .set_library(LIBRARY)
-        .set_function(function)
-        .enable_spi_access()
-        .set_argument(Some(pg_sys::Datum::from(argument)))
-        .set_notify_pid(me)
-        .load_dynamic()
-        .ok()
-        .map(Started)
+    let worker = builder(name, function).set_argument(Some(pg_sys::Datum::from(argument))).set_notify_pid(me);
+    worker.load_dynamic().ok().map(Started)
 }
 
-// The server's handlers themselves: a signal must not pass through a guard that sets up error handling.
+// The server's own handlers: a signal must not pass through a guard that sets up error handling.
 unsafe extern "C-unwind" {
     fn die(signal: c_int);
     fn SignalHandlerForConfigReload(signal: c_int);
 }
 
-/// Takes over the signals. SIGTERM ends the process, in the middle of a query too.
+/// Installs the signal handlers. SIGTERM ends the process, during a query too.
 pub fn begin() {
-    // SAFETY: the server's own handlers, installed before signals are let in.
+    // SAFETY: the server's own handlers, installed before signals are unblocked.
     unsafe {
         handle(pg_sys::SIGTERM as c_int, die);
         handle(pg_sys::SIGHUP as c_int, SignalHandlerForConfigReload);
@@ -111,62 +103,61 @@ pub fn connect(database: Option<pg_sys::Oid>, name: &'static CStr) {
     setting::set(c"application_name", name);
 }
 
-/// What to call, and with what.
-type Farewell = (fn(usize), usize);
-
 thread_local! {
-    static LEAVE: Cell<Option<Farewell>> = const { Cell::new(None) };
-    static POST: Cell<Option<&'static Post>> = const { Cell::new(None) };
+    /// What to call when the process exits, with its argument.
+    static AT_EXIT: Cell<Option<(fn(usize), usize)>> = const { Cell::new(None) };
+    static PROCESS: Cell<Option<&'static Process>> = const { Cell::new(None) };
 }
 
-/// What a process is at that is in a tick and not, or not yet, at a table of it.
-const ON_THE_WAY: pg_sys::Oid = pg_sys::Oid::from_u32(1);
+/// What a process in a tick reports as its stream table before the first, between two, and after the last.
+const NO_TABLE: pg_sys::Oid = pg_sys::Oid::from_u32(1);
 
-/// Runs `f`, which refreshes a stream table: so that others can tell, and end it.
-pub fn at_work<R>(relation: pg_sys::Oid, f: impl FnOnce() -> R) -> R {
-    struct Leave(&'static Post, pg_sys::Oid);
-    impl Drop for Leave {
+/// Runs `f`, which refreshes a stream table: other processes can see that and cancel it.
+pub fn refreshing<R>(relation: pg_sys::Oid, f: impl FnOnce() -> R) -> R {
+    struct Restore(&'static Process, pg_sys::Oid);
+    impl Drop for Restore {
         fn drop(&mut self) {
-            self.0.set_at(self.1);
+            self.0.set_refreshing(self.1);
         }
     }
-    let _leave = POST.get().map(|post| {
-        let before = post.at();
-        post.set_at(relation);
-        Leave(post, before)
+    let _restore = PROCESS.get().map(|process| {
+        let before = process.refreshing();
+        process.set_refreshing(relation);
+        Restore(process, before)
     });
     f()
 }
 
 /// Runs `f`, a tick.
 pub fn in_tick<R>(f: impl FnOnce() -> R) -> R {
-    at_work(ON_THE_WAY, f)
+    refreshing(NO_TABLE, f)
 }
 
-/// Whether this process was asked to leave the rest of its tick to later.
-pub fn is_to_yield() -> bool {
-    POST.get().is_some_and(Post::is_to_yield)
+/// Whether this process has to leave the rest of its tick for later, by a request since the last call.
+pub fn take_yield_request() -> bool {
+    PROCESS.get().is_some_and(Process::take_yield_request)
 }
 
-/// Takes a post for as long as the process lives; `leave` is called with the argument however it ends.
-pub fn occupy(post: &'static Post, leave: fn(usize), argument: usize) -> bool {
-    let taken = post.take();
-    if taken {
-        LEAVE.set(Some((leave, argument)));
-        POST.set(Some(post));
+/// Makes this process findable for as long as it lives, unless another one is; `at_exit` is called with the argument however
+/// it ends.
+pub fn claim(process: &'static Process, at_exit: fn(usize), argument: usize) -> bool {
+    let claimed = process.claim();
+    if claimed {
+        AT_EXIT.set(Some((at_exit, argument)));
+        PROCESS.set(Some(process));
         // SAFETY: the callback lives as long as the process; it runs before the process's entry is given back.
-        unsafe { pg_sys::on_shmem_exit(Some(at_exit), pg_sys::Datum::from(0usize)) };
+        unsafe { pg_sys::on_shmem_exit(Some(run_at_exit), pg_sys::Datum::from(0usize)) };
     }
-    taken
+    claimed
 }
 
-unsafe extern "C-unwind" fn at_exit(_code: c_int, _argument: pg_sys::Datum) {
-    if let Some((leave, argument)) = LEAVE.take() {
-        leave(argument);
+unsafe extern "C-unwind" fn run_at_exit(_code: c_int, _argument: pg_sys::Datum) {
+    if let Some((at_exit, argument)) = AT_EXIT.take() {
+        at_exit(argument);
     }
 }
 
-/// Does what signals asked for. A request to end is left to the caller, who is in no transaction.
+/// Handles the signals that came in. A request to end is left to the caller, which is in no transaction.
 pub fn signals() -> Signals {
     // SAFETY: flags that the server's signal handlers set.
     unsafe {
@@ -178,7 +169,7 @@ pub fn signals() -> Signals {
             pg_sys::ConfigReloadPending = 0;
             pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
         }
-        // Nothing is running that could be cancelled.
+        // No statement is running that could be cancelled.
         pg_sys::QueryCancelPending = 0;
         check_for_interrupts!();
         if pg_sys::catchupInterruptPending != 0 && pg_sys::MyDatabaseId != pg_sys::InvalidOid {
@@ -202,7 +193,7 @@ pub fn exit(code: i32) -> ! {
     }
 }
 
-/// Runs `f` in a transaction of its own; an error of any kind leaves nothing of it behind.
+/// Runs `f` in a transaction of its own, which an error of any kind rolls back.
 pub fn transaction<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     // SAFETY: the process is in no transaction, and is in none afterwards.
     unsafe {
@@ -221,7 +212,7 @@ pub fn transaction<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     }
 }
 
-/// Runs `f` under a snapshot of this moment. In a transaction.
+/// Runs `f` under a new snapshot. In a transaction.
 pub fn with_snapshot<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     // SAFETY: popped below, or by abort.
     unsafe {
@@ -232,7 +223,7 @@ pub fn with_snapshot<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     }
 }
 
-/// Says in `pg_stat_activity` what the process does; `None` when it waits.
+/// Shows in `pg_stat_activity` what the process does; `None` when it is idle.
 pub fn report(activity: Option<&str>) {
     let text = activity.and_then(|text| CString::new(text).ok());
     let (state, text) = match &text {
@@ -243,11 +234,11 @@ pub fn report(activity: Option<&str>) {
     unsafe { pg_sys::pgstat_report_activity(state, text) };
 }
 
-/// Hands statistics on; how long to wait before handing on the rest, if there is any.
-pub fn report_statistics(force: bool) -> Option<Duration> {
-    // SAFETY: called outside of transactions, as the server wants it.
-    let rest = unsafe { pg_sys::pgstat_report_stat(force) };
-    u64::try_from(rest).ok().filter(|rest| *rest > 0).map(Duration::from_millis)
+/// Flushes statistics; returns how long to wait before flushing those that are still pending, if any.
+pub fn flush_statistics(force: bool) -> Option<Duration> {
+    // SAFETY: called outside of transactions, as the server requires.
+    let pause = unsafe { pg_sys::pgstat_report_stat(force) };
+    u64::try_from(pause).ok().filter(|pause| *pause > 0).map(Duration::from_millis)
 }
 
 /// The wall clock, in microseconds since the Unix epoch.
@@ -256,7 +247,7 @@ pub fn now() -> i64 {
     unsafe { pg_sys::GetCurrentTimestamp() + EPOCH }
 }
 
-/// The server's time zone, as cron expressions need it.
+/// The server's time zone, for cron expressions.
 pub struct ServerZone;
 
 impl ivm::schedule::Zone for ServerZone {

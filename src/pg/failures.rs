@@ -1,32 +1,26 @@
-//! Failures of refreshes that could not be written down: they stay in the memory that the server's processes share until
-//! the stream table is refreshed, or one is written down.
+//! Failures of refreshes that could not be recorded in the catalog: they stay in shared memory until the stream table is
+//! refreshed, or a failure of it is recorded.
 
 use ivm::failures::Failed;
-use pgrx::pg_sys;
 
 use crate::pg::bgworker;
-use crate::pg::shmem::shared;
+use crate::pg::shmem::{my_database, shared};
 
-fn database() -> u32 {
-    // SAFETY: a plain variable of this process.
-    unsafe { pg_sys::MyDatabaseId }.to_u32()
-}
-
-/// A refresh of a stream table failed.
+/// Keeps the last failure of a stream table.
 pub fn note(table: i32, sqlstate: &str, message: &str) {
     if let Some(shared) = shared() {
-        shared.failures.note(database(), table, bgworker::now(), sqlstate, message);
+        shared.failures.note(my_database().to_u32(), table, bgworker::now(), sqlstate, message);
     }
 }
 
-/// What was noted of a stream table does not hold any more.
+/// Removes the failure of a stream table.
 pub fn forget(table: i32) {
     if let Some(shared) = shared() {
-        shared.failures.forget(database(), table);
+        shared.failures.forget(my_database().to_u32(), table);
     }
 }
 
-/// What is noted of the stream tables of this database.
+/// The failures of this database's stream tables.
 pub fn all() -> Vec<Failed> {
-    shared().map_or_else(Vec::new, |shared| shared.failures.of(database()))
+    shared().map_or_else(Vec::new, |shared| shared.failures.of(my_database().to_u32()))
 }

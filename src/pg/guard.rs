@@ -1,5 +1,5 @@
-//! Identity and settings for a stretch of code. Both are undone on return; after an ERROR the server's
-//! (sub)transaction abort has undone them already.
+//! Runs code as another role, or under other settings. Both are restored on return; after an ERROR the server's
+//! (sub)transaction abort has restored them already.
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
@@ -7,54 +7,61 @@ use std::ffi::CStr;
 use pgrx::pg_sys;
 
 use crate::error::Result;
-use crate::pg::spi::c_string;
+use crate::pg::text::{c_string, string};
 
-/// Runs `f` as `role`. `restricted` forbids what a security-restricted operation must not do
-/// (changing session state, SET ROLE, deferred triggers of others).
-pub fn as_role<R>(role: pg_sys::Oid, restricted: bool, f: impl FnOnce() -> Result<R>) -> Result<R> {
-    let mut saved_role = pg_sys::InvalidOid;
-    let mut saved_context = 0;
-    let mut context = pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32;
-    if restricted {
-        context |= pg_sys::SECURITY_RESTRICTED_OPERATION as i32;
-    }
+/// Runs `f` as `role`, in a security-restricted operation, which forbids to change session state, to set another role and
+/// to leave deferred triggers behind.
+pub fn as_role<R>(role: pg_sys::Oid, f: impl FnOnce() -> Result<R>) -> Result<R> {
+    as_user(role, pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION, f)
+}
+
+fn as_user<R>(role: pg_sys::Oid, context: u32, f: impl FnOnce() -> Result<R>) -> Result<R> {
+    let (mut saved_role, mut saved_context) = (pg_sys::InvalidOid, 0);
     // SAFETY: plain state of this backend; restored below or by abort.
     unsafe {
         pg_sys::GetUserIdAndSecContext(&mut saved_role, &mut saved_context);
-        pg_sys::SetUserIdAndSecContext(role, saved_context | context);
+        pg_sys::SetUserIdAndSecContext(role, saved_context | context as i32);
+        let result = f();
+        pg_sys::SetUserIdAndSecContext(saved_role, saved_context);
+        result
     }
-    let result = f();
-    // SAFETY: as above.
-    unsafe { pg_sys::SetUserIdAndSecContext(saved_role, saved_context) };
-    result
 }
 
 /// A path that no user can write to.
 pub const PATH: &CStr = c"pg_catalog, pg_temp";
 
-/// What our own text is read under, whatever the session says.
+/// The settings under which our own statements are parsed, whatever those of the session are.
 pub const PARSING: [(&str, &str); 3] =
     [("standard_conforming_strings", "on"), ("transform_null_equals", "off"), ("array_nulls", "on")];
 
-/// Where objects of ours are made, whatever the session says: we do not ask whether a user may make them elsewhere.
+/// The settings under which objects of ours are created, whatever those of the session are: we do not check whether the user
+/// may create them elsewhere.
 pub const OBJECTS: [(&str, &str); 2] = [("default_tablespace", ""), ("default_table_access_method", "heap")];
 
-/// That path as a setting, for what a user's query is to be read under once the server has analysed it.
+/// That path as a setting, under which a user's query is parsed again once the server has analysed it.
 pub fn catalog_path() -> (&'static str, &'static str) {
     ("search_path", PATH.to_str().unwrap_or("pg_catalog"))
 }
 
-/// Runs `f` as the owner of the extension's objects, under that path: only for our own catalog and schemas.
+/// Runs `f`, which calls no code of users, as the owner of the extension's objects, under that path: only for our own catalog
+/// and schemas.
 pub fn as_catalog<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     let superuser = pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID);
+    let with_path = || match is(c"search_path", PATH) {
+        true => f(),
+        false => nested(|| {
+            set(c"search_path", PATH);
+            f()
+        }),
+    };
     match current_role() == superuser {
-        true => with_path(PATH, f),
-        false => as_role(superuser, false, || with_path(PATH, f)),
+        true => with_path(),
+        false => as_user(superuser, pg_sys::SECURITY_LOCAL_USERID_CHANGE, with_path),
     }
 }
 
-/// Runs `f` under the given settings. What is set to its value already is left alone: to set the path makes the server
-/// look at every plan again.
+/// Runs `f` under the given settings. One that has its value already is not set: setting the path makes the server revalidate
+/// every cached plan.
 pub fn with_settings<R>(settings: &[(&str, &str)], f: impl FnOnce() -> Result<R>) -> Result<R> {
     nested(|| {
         for (name, value) in settings {
@@ -64,19 +71,8 @@ pub fn with_settings<R>(settings: &[(&str, &str)], f: impl FnOnce() -> Result<R>
     })
 }
 
-/// Runs `f`, which calls no code of users, under a search path.
-pub fn with_path<R>(path: &CStr, f: impl FnOnce() -> Result<R>) -> Result<R> {
-    if is(c"search_path", path) {
-        return f();
-    }
-    nested(|| {
-        set(c"search_path", path);
-        f()
-    })
-}
-
-/// Undoes, at its end, what was set in `f`: by us, and by code of users, whose SET would otherwise go on in the session of
-/// whoever refreshes, explains or verifies their table.
+/// Restores at its end what was set in `f`: by us, and by code of users, whose SET would otherwise stay in the session that
+/// refreshes, explains or verifies their table.
 fn nested<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     // SAFETY: the nest level opened here is closed below, or by abort.
     let level = unsafe { pg_sys::NewGUCNestLevel() };
@@ -86,24 +82,15 @@ fn nested<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     result
 }
 
-/// For the nest level that is open.
+/// Until the end of the open nest level.
 fn set(name: &CStr, value: &CStr) {
+    use pg_sys::{GucAction::GUC_ACTION_SAVE, GucContext::PGC_SUSET, GucSource::PGC_S_SESSION};
     if is(name, value) {
         return;
     }
+    let (name, value) = (name.as_ptr(), value.as_ptr());
     // SAFETY: both strings outlive the call; the server copies the value.
-    unsafe {
-        pg_sys::set_config_option(
-            name.as_ptr(),
-            value.as_ptr(),
-            pg_sys::GucContext::PGC_SUSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
-            true,
-            0,
-            false,
-        )
-    };
+    unsafe { pg_sys::set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false) };
 }
 
 fn is(name: &CStr, value: &CStr) -> bool {
@@ -117,11 +104,8 @@ fn is(name: &CStr, value: &CStr) -> bool {
 /// The current value of a setting.
 pub fn setting(name: &str) -> Result<String> {
     let name = c_string(name)?;
-    // SAFETY: the server returns a pointer to its own copy, read at once.
-    unsafe {
-        let value = pg_sys::GetConfigOptionByName(name.as_ptr(), std::ptr::null_mut(), false);
-        Ok(CStr::from_ptr(value).to_string_lossy().into_owned())
-    }
+    // SAFETY: the server returns its own copy; an error where there is no such setting.
+    Ok(string(unsafe { pg_sys::GetConfigOptionByName(name.as_ptr(), std::ptr::null_mut(), false) }))
 }
 
 /// The current role of this session.

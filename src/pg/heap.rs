@@ -1,5 +1,5 @@
-//! A change buffer as a heap: append, scan, delete without the executor. No privileges are checked and no
-//! triggers fire: these tables are ours alone. See `access/heap/heapam.c`.
+//! A change buffer as a heap: append, scan, delete without the executor. No privileges are checked and no triggers fire, because
+//! only we use these tables. See `access/heap/heapam.c`.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -28,9 +28,9 @@ pub struct Tuple<'a> {
 const WIDTH: usize = 1;
 
 impl Table {
-    /// `None` if there is no such change buffer (any more). The lock stays until the transaction ends.
+    /// `None` if there is no such change buffer. The lock is held until the transaction ends.
     pub fn open(oid: pg_sys::Oid, lock: u32) -> Option<Table> {
-        // SAFETY: the server answers NULL for a table that is gone; closed by drop.
+        // SAFETY: the server returns NULL for a table that was dropped; closed by drop.
         let raw = unsafe { pg_sys::try_table_open(oid, lock as i32) };
         let table = (!raw.is_null()).then(|| Table { raw })?;
         // SAFETY: just opened.
@@ -44,7 +44,7 @@ impl Table {
         unsafe { pg_sys::RelationGetNumberOfBlocksInFork(self.raw, pg_sys::ForkNumber::MAIN_FORKNUM) }
     }
 
-    /// Bytes on disk, those of its TOAST table and empty pages included.
+    /// Bytes on disk, with its TOAST table and empty pages.
     pub fn bytes(&self) -> i64 {
         // SAFETY: open as long as self.
         let toast = unsafe { (*(*self.raw).rd_rel).reltoastrelid };
@@ -75,7 +75,7 @@ impl Table {
         while let Some(pages) = settled::next(id, snapshot, from..end) {
             from = pages.end;
             self.scan(pages.clone(), snapshot, &mut f)?;
-            // SAFETY: as above; it never gets shorter while somebody has it open and locked.
+            // SAFETY: as above; it is not truncated while it is open and locked.
             unsafe { settled::note(self.raw, snapshot, pages) };
         }
         Ok(())
@@ -102,11 +102,11 @@ impl Table {
         }
     }
 
-    /// Deletes a row of a scan; `false` if somebody else is deleting it or has.
+    /// Deletes a row of a scan; `false` if a concurrent transaction is deleting it or has deleted it.
     pub fn delete(&self, place: &pg_sys::ItemPointerData) -> bool {
         let mut place = *place;
         let mut failure = pg_sys::TM_FailureData::default();
-        // SAFETY: a place of this table; nobody is waited for.
+        // SAFETY: a place of this table; the call does not wait.
         unsafe {
             let command = pg_sys::GetCurrentCommandId(true);
             let none = std::ptr::null_mut();
@@ -134,8 +134,7 @@ impl Tuple<'_> {
         }
     }
 
-    /// The last bytes of the value, as many as there is room for. Where it lies in a TOAST table no more
-    /// of it is read.
+    /// The last bytes of the value, as many as fit; from a TOAST table no more are read.
     pub fn tail<'a>(&self, room: &'a mut [u8]) -> &'a [u8] {
         let stored = self.stored;
         // SAFETY: as above.
@@ -153,10 +152,10 @@ impl Tuple<'_> {
     }
 }
 
-/// What is behind the header of a varlena that is here.
+/// A varlena without its header.
 ///
 /// # Safety
-/// It is, for as long as `'a`.
+/// It is stored inline, and lives as long as `'a`.
 unsafe fn content<'a>(varlena: *const pg_sys::varlena) -> &'a [u8] {
     // SAFETY: by contract.
     unsafe { std::slice::from_raw_parts(pgrx::vardata_any(varlena).cast(), pgrx::varsize_any_exhdr(varlena)) }

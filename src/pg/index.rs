@@ -1,14 +1,15 @@
-//! Indexes whose text holds expressions of a user's query: analysed and built as the owner of their table, who needs no
-//! right to create in its schema. See `commands/indexcmds.c`.
+//! Indexes whose text holds expressions of a user's query: parsed and built as the owner of their table, which needs no
+//! CREATE privilege on its schema. See `commands/indexcmds.c`.
 
 use std::collections::BTreeSet;
-use std::ffi::{CStr, c_char};
+use std::ffi::c_char;
 
 use pgrx::pg_sys::{self, NodeTag, Oid};
 
 use crate::error::{Error, Result};
-use crate::pg::list::pointers;
-use crate::pg::spi::{OwnerSession, c_string};
+use crate::pg::node::pointers;
+use crate::pg::spi::OwnerSession;
+use crate::pg::text::{c_string, string};
 use crate::pg::{guard, relation};
 
 mod raw {
@@ -22,7 +23,7 @@ mod raw {
     }
 }
 
-/// Makes the index on `table` that one CREATE INDEX says.
+/// Creates the index on `table` that one CREATE INDEX statement defines.
 pub fn create(_owner: &OwnerSession, table: Oid, sql: &str) -> Result<Oid> {
     relation::lock(table, pg_sys::ShareLock);
     let statement = analysed(table, sql)?;
@@ -49,7 +50,7 @@ pub fn create(_owner: &OwnerSession, table: Oid, sql: &str) -> Result<Oid> {
     Ok(made.objectId)
 }
 
-/// The keys of the index that one CREATE INDEX says, as `pg_get_indexdef` prints them; `None` where the server would
+/// The keys of the index that one CREATE INDEX statement defines, as `pg_get_indexdef` prints them; `None` where the server would
 /// refuse one: its value depends on settings, or its type has no order.
 pub fn keys(_owner: &OwnerSession, table: Oid, sql: &str) -> Result<Option<BTreeSet<String>>> {
     let statement = analysed(table, sql)?;
@@ -64,7 +65,7 @@ pub fn keys(_owner: &OwnerSession, table: Oid, sql: &str) -> Result<Option<BTree
 unsafe fn key_text(mut key: *mut pg_sys::Node, context: *mut pg_sys::List) -> Option<String> {
     // SAFETY: an analysed expression; the tag says what each node is.
     unsafe {
-        // The server looks through changes of type that leave the value as it is.
+        // The server ignores changes of type that leave the value as it is.
         while (*key).type_ == NodeTag::T_RelabelType {
             key = (*key.cast::<pg_sys::RelabelType>()).arg.cast();
         }
@@ -74,26 +75,19 @@ unsafe fn key_text(mut key: *mut pg_sys::Node, context: *mut pg_sys::List) -> Op
         }
         let is_call = (*key).type_ == NodeTag::T_FuncExpr
             && (*key.cast::<pg_sys::FuncExpr>()).funcformat == pg_sys::CoercionForm::COERCE_EXPLICIT_CALL;
-        let text = pg_sys::deparse_expression(key, context, false, false);
-        let text = CStr::from_ptr(text).to_string_lossy().into_owned();
+        let text = string(pg_sys::deparse_expression(key, context, false, false));
         Some(if is_call || (*key).type_ == NodeTag::T_Var { text } else { format!("({text})") })
     }
 }
 
-/// One CREATE INDEX, analysed for a table.
+/// One CREATE INDEX statement, analysed for a table.
 fn analysed(table: Oid, sql: &str) -> Result<*mut pg_sys::IndexStmt> {
     let text = c_string(sql)?;
-    // SAFETY: the raw tree is ours, and a statement of this kind.
+    // SAFETY: the raw tree is ours, and the tag says what it is.
     unsafe {
-        let list = pg_sys::pg_parse_query(text.as_ptr());
-        let raw = match list.is_null() || (*list).length != 1 {
-            true => return Err(Error::Bug("an index is made by one statement")),
-            false => (*(*list).elements).ptr_value.cast::<pg_sys::RawStmt>(),
-        };
-        if (*(*raw).stmt).type_ != NodeTag::T_IndexStmt {
-            return Err(Error::Bug("an index is made by CREATE INDEX"));
-        }
-        let statement = (*raw).stmt.cast::<pg_sys::IndexStmt>();
+        let raw = pointers::<pg_sys::RawStmt>(pg_sys::pg_parse_query(text.as_ptr())).next();
+        let statement = raw.map(|raw| (*raw).stmt).filter(|node| (**node).type_ == NodeTag::T_IndexStmt);
+        let statement = statement.ok_or(Error::Bug("an index is created by CREATE INDEX"))?.cast::<pg_sys::IndexStmt>();
         Ok(pg_sys::ffi::pg_guard_ffi_boundary(|| raw::transformIndexStmt(table, statement, text.as_ptr())))
     }
 }

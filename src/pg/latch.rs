@@ -1,16 +1,16 @@
-//! Sleeping on the latch of this process. See `storage/ipc/latch.c`.
+//! Waiting on the latch of this process. See `storage/ipc/latch.c`.
 
 use std::time::Duration;
 
 use pgrx::{check_for_interrupts, pg_sys};
 
-/// Waits for the latch, or until the time is over.
+/// Waits for the latch, or for this long.
 pub fn wait(timeout: Option<Duration>) {
     let mut events = pg_sys::WL_LATCH_SET | pg_sys::WL_EXIT_ON_PM_DEATH;
     let mut milliseconds = -1;
     if let Some(timeout) = timeout {
         events |= pg_sys::WL_TIMEOUT;
-        // Rounded up: waking early would mean to wait again.
+        // Rounded up, because a process that wakes early has to wait again.
         milliseconds = timeout.as_micros().div_ceil(1000).min(i32::MAX as u128) as i64;
     }
     // SAFETY: the latch is this process's own.
@@ -20,8 +20,7 @@ pub fn wait(timeout: Option<Duration>) {
     }
 }
 
-/// Sleeps in the middle of a statement, for so long at most. A cancelled statement, or one that takes too long, ends
-/// here at once.
+/// Waits within a statement, which may be cancelled here.
 pub fn pause(time: Duration) {
     wait(Some(time));
     check_for_interrupts!();

@@ -5,7 +5,7 @@ use pgrx::pg_sys::{self, NodeTag};
 
 use crate::error::{Error, Result};
 use crate::pg::guard;
-use crate::pg::list::pointers;
+use crate::pg::node::pointers;
 use crate::pg::planner::Reads;
 use crate::pg::spi::{OwnerSession, Statement};
 

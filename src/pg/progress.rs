@@ -1,20 +1,20 @@
-//! What a statement of a user is at, in `pg_stat_activity`, ahead of its own text. Background workers report by themselves.
+//! The progress of a user's statement, shown in `pg_stat_activity` ahead of its text. Background workers have their own.
 
 use std::ffi::{CStr, CString, c_char};
 
 use pgrx::pg_sys;
 
-/// Puts the text of the statement back, however it ends.
+/// Restores the text of the statement, however it ends.
 struct Restored(*const c_char);
 
 impl Drop for Restored {
     fn drop(&mut self) {
-        // SAFETY: the server keeps the text for as long as the statement runs, and copies it.
+        // SAFETY: the text lives as long as the statement runs; the server copies it.
         unsafe { pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, self.0) };
     }
 }
 
-/// Runs `f`, which does `what`.
+/// Runs `f` and shows `what` meanwhile.
 pub fn during<R>(what: impl FnOnce() -> String, f: impl FnOnce() -> R) -> R {
     // SAFETY: null, or the text of the statement that the client sent.
     let statement = unsafe { pg_sys::debug_query_string };

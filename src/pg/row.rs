@@ -1,5 +1,4 @@
-//! One row as datums, and one column's physical shape. The hot path of capture reads through these.
-//! See `access/common/heaptuple.c` and `varatt.h` (`postgres.h` before PostgreSQL 16).
+//! One row as datums, and one column's physical shape; capture reads every changed row through these. See `access/common/heaptuple.c` and `varatt.h` (`postgres.h` before PostgreSQL 16).
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -7,7 +6,9 @@ use std::marker::PhantomData;
 use chunk::{Columns, Header, Shape, Target};
 use pgrx::pg_sys;
 
-/// A row whose columns have been taken apart. Column `i` has the shape that the row's descriptor says.
+use crate::pg::syscache;
+
+/// A deformed row. Column `i` has the shape that the row's descriptor says.
 #[derive(Clone, Copy)]
 pub struct Row<'a> {
     values: *const pg_sys::Datum,
@@ -18,8 +19,8 @@ pub struct Row<'a> {
 
 mod raw {
     use pgrx::pg_sys;
-    // Called per captured row. It raises only when the tuple is narrower than its descriptor, a broken
-    // table; nothing with a destructor is on the stack of its caller then.
+    // Without a guard, because it is called for every captured row. It raises an error only when the tuple is narrower than
+    // its descriptor, in a corrupted table; nothing with a destructor is on the stack of its caller then.
     unsafe extern "C-unwind" {
         pub fn slot_getsomeattrs_int(slot: *mut pg_sys::TupleTableSlot, attnum: std::ffi::c_int);
     }
@@ -52,7 +53,7 @@ impl<'a> Row<'a> {
         columns.map(|i| (pg_sys::Datum::from(self.word(i)), self.is_null(i))).unzip()
     }
 
-    /// Whether these columns hold the same values in both rows, down to their bytes.
+    /// Whether these columns hold the same bytes in both rows.
     pub fn is_alike(&self, other: &Row, columns: &[(usize, Shape)]) -> bool {
         columns.iter().all(|(i, shape)| match (self.is_null(*i), other.is_null(*i)) {
             (false, false) if shape.by_value => self.word(*i) == other.word(*i),
@@ -66,7 +67,7 @@ impl Columns for Row<'_> {
     #[inline]
     fn is_null(&self, i: usize) -> bool {
         debug_assert!(i < self.width);
-        // SAFETY: callers stay below the width they asked for.
+        // SAFETY: callers stay below the width.
         unsafe { *self.nulls.add(i) }
     }
 
@@ -78,8 +79,7 @@ impl Columns for Row<'_> {
         unsafe { (*self.values.add(i)).value() }
     }
 
-    /// The bytes of a by-reference value; of a varlena with its header, be it short, compressed or a
-    /// pointer to a TOAST table.
+    /// The bytes of a by-reference value; a varlena with its header, whether short, compressed or a pointer to a TOAST table.
     #[inline]
     fn bytes(&self, i: usize, shape: &Shape) -> &[u8] {
         let start = self.word(i) as *const u8;
@@ -129,7 +129,7 @@ unsafe fn varlena_size(start: *const u8) -> usize {
 }
 
 fn inline(value: &[u8], detoast: unsafe fn(*mut pg_sys::varlena) -> *mut pg_sys::varlena) -> Vec<u8> {
-    // SAFETY: `value` is a varlena; what the server returns instead of it is a fresh inline one, freed here.
+    // SAFETY: `value` is a varlena; the inline one that the server returns instead is a copy, freed here.
     unsafe {
         let inline = detoast(value.as_ptr().cast_mut().cast());
         let copy = std::slice::from_raw_parts(inline.cast::<u8>(), varlena_size(inline.cast())).to_vec();
@@ -140,29 +140,21 @@ fn inline(value: &[u8], detoast: unsafe fn(*mut pg_sys::varlena) -> *mut pg_sys:
     }
 }
 
-/// The shape of a type, if the type still exists.
+/// The shape of a type, if the type exists.
 pub fn shape(ty: pg_sys::Oid) -> Option<Shape> {
-    // SAFETY: a catalog row, read while it is held.
-    unsafe {
-        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::TYPEOID as i32, ty.into());
-        if tuple.is_null() {
-            return None;
-        }
-        let form = &*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_type>();
-        let shape = Shape {
-            len: form.typlen,
-            by_value: form.typbyval,
-            align: match form.typalign as u8 {
-                b'd' => 8,
-                b'i' => 4,
-                b's' => 2,
-                _ => 1,
-            },
-            packable: form.typlen == -1 && form.typstorage as u8 != b'p',
-        };
-        pg_sys::ReleaseSysCache(tuple);
-        Some(shape)
-    }
+    let shape = |form: &pg_sys::FormData_pg_type| Shape {
+        len: form.typlen,
+        by_value: form.typbyval,
+        align: match form.typalign as u8 {
+            b'd' => 8,
+            b'i' => 4,
+            b's' => 2,
+            _ => 1,
+        },
+        packable: form.typlen == -1 && form.typstorage as u8 != b'p',
+    };
+    // SAFETY: the row type of that cache.
+    unsafe { syscache::read(pg_sys::SysCacheIdentifier::TYPEOID, ty, shape) }
 }
 
 /// Bytes that start at an address divisible by eight, as stored values of any type need it.
@@ -186,8 +178,8 @@ impl Aligned {
     }
 }
 
-/// A row being put together, to be appended to a tuplestore. By-reference values must stay where they are
-/// until then, and every value must be of its column's type.
+/// A row to be appended to a tuplestore. By-reference values must stay in place until then, and every value must be of its
+/// column's type.
 pub struct Values {
     pub(in crate::pg) datums: Vec<pg_sys::Datum>,
     pub(in crate::pg) nulls: Vec<bool>,
@@ -211,7 +203,7 @@ impl Target for Values {
         self.nulls[i] = false;
     }
 
-    /// A by-reference value that starts where `bytes` does.
+    /// A by-reference value that starts at `bytes`.
     #[inline]
     fn set_bytes(&mut self, i: usize, bytes: &[u8]) {
         self.set_word(i, bytes.as_ptr() as usize);

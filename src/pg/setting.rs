@@ -1,17 +1,17 @@
-//! Settings whose values are checked when they are set. See `src/include/utils/guc.h`.
+//! Settings of the extension and of this process. See `utils/guc.h`.
 
 use std::ffi::{CStr, CString, c_char, c_void};
 
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::pg_sys;
 
-/// What a setting's value has to be.
+/// Checks the values of a setting.
 pub trait Check {
-    /// `Err` says what is wrong with it.
+    /// `Err` is the reason why a value is refused.
     fn check(value: &str) -> Result<(), String>;
 }
 
-/// Defines a text setting that only takes values that pass `C`.
+/// Defines a text setting that accepts the values that pass `C`.
 pub fn define_checked<C: Check>(
     name: &'static CStr,
     short: &'static CStr,
@@ -35,7 +35,8 @@ pub fn define_checked<C: Check>(
     }
 }
 
-/// Refuses settings of ours that we do not know.
+/// Reserves a prefix: a setting with it that is not defined is an error when it is set, and is removed with a warning if it was
+/// set before.
 pub fn reserve_prefix(prefix: &'static CStr) {
     // SAFETY: the server copies the prefix.
     unsafe { pg_sys::MarkGUCPrefixReserved(prefix.as_ptr()) };
@@ -54,14 +55,14 @@ unsafe extern "C-unwind" fn hook<C: Check>(
             false => CStr::from_ptr(*value).to_string_lossy(),
         };
         let Err(reason) = C::check(&text) else { return true };
-        if let Ok(reason) = CString::new(format!("The value is refused because {reason}.")) {
+        if let Ok(reason) = CString::new(format!("The value is invalid because {reason}.")) {
             pg_sys::GUC_check_errdetail_string = pg_sys::pstrdup(reason.as_ptr());
         }
         false
     }
 }
 
-/// Sets a setting of this process for as long as it runs.
+/// Sets a setting of this process until it ends.
 pub fn set(name: &'static CStr, value: &'static CStr) {
     // SAFETY: both strings outlive the call; the server copies the value.
     unsafe {
@@ -74,8 +75,8 @@ pub fn set(name: &'static CStr, value: &'static CStr) {
     }
 }
 
-/// Keeps Rust from adding its stack of calls, with the paths of the machine that built it, to errors that clients see.
-/// Called when the library is loaded, before there can be an error.
+/// Keeps Rust from adding backtraces, with paths of the machine on which it was built, to errors that clients see. Called when
+/// the library is loaded, before any error can be raised.
 pub fn hide_backtraces() {
     // SAFETY: a server process has one thread.
     unsafe { ["RUST_BACKTRACE", "RUST_LIB_BACKTRACE"].into_iter().for_each(|name| std::env::remove_var(name)) };

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pgrx::pg_sys;
 
 use crate::pg::invalidation::Invalidation;
-use crate::pg::shmem::{STIRS, shared};
+use crate::pg::shmem::{PAGE_INSERT_COUNTERS, shared};
 use crate::pg::snapshot::Snapshot;
 
 /// The pages of one table.
@@ -38,7 +38,7 @@ struct Pages {
 /// How many rows were inserted into the pages of one table. Neighbours have neighbouring counts, from a place that is hashed
 /// from the table.
 struct Counts {
-    all: &'static [AtomicU64; STIRS],
+    all: &'static [AtomicU64; PAGE_INSERT_COUNTERS],
     first: u32,
 }
 
@@ -48,11 +48,11 @@ impl Counts {
         // SAFETY: a plain variable of this process.
         let database = unsafe { pg_sys::MyDatabaseId };
         let first = (table.to_u32() ^ database.to_u32().rotate_left(16)).wrapping_mul(0x9E37_79B1);
-        shared().map(|shared| Counts { all: &shared.stirs, first })
+        shared().map(|shared| Counts { all: &shared.page_inserts, first })
     }
 
     fn at(&self, block: u32) -> &AtomicU64 {
-        &self.all[self.first.wrapping_add(block) as usize % STIRS]
+        &self.all[self.first.wrapping_add(block) as usize % PAGE_INSERT_COUNTERS]
     }
 
     fn read(&self, block: u32) -> u64 {

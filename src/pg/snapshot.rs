@@ -1,4 +1,4 @@
-//! The one snapshot of a tick, and the frontier it stands for. See `utils/time/snapmgr.c`.
+//! The snapshot of a tick, and its frontier. See `utils/time/snapmgr.c`.
 
 use std::cell::Cell;
 
@@ -7,7 +7,7 @@ use pgrx::pg_sys;
 
 use crate::error::Result;
 
-/// A registered snapshot of this very moment, whatever the isolation level of the transaction.
+/// A registered snapshot of the present, whatever the isolation level of the transaction.
 pub struct Snapshot {
     raw: pg_sys::Snapshot,
     owner: pg_sys::ResourceOwner,
@@ -30,8 +30,8 @@ impl Snapshot {
         }
     }
 
-    /// Runs `f` with this as the active snapshot: what the server needs to be there for functions and types
-    /// that look around on their own. Statements of a tick still say which snapshot they run under.
+    /// Runs `f` with this as the active snapshot, which the server requires for functions and types that read the catalogs
+    /// themselves. Statements of a tick are given their snapshot nevertheless.
     pub fn active<R>(&self, f: impl FnOnce() -> Result<R>) -> Result<R> {
         // SAFETY: popped below, or by abort.
         unsafe {
@@ -46,15 +46,15 @@ impl Snapshot {
         self.raw
     }
 
-    /// Of two snapshots of this backend the one with the greater number was taken later, and sees what the other sees.
+    /// Of two snapshots of this backend the one with the greater number was taken later, and sees all that the other sees.
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// What this snapshot has seen, in 64-bit transaction ids.
+    /// The transactions that this snapshot sees, in 64-bit ids.
     ///
-    /// PostgreSQL leaves the own transaction out of the list of those in progress, because its writes
-    /// are told by command ids. A frontier must not claim them: they are added here.
+    /// PostgreSQL leaves the own transaction out of the list of those in progress, because command ids decide which of its
+    /// writes are visible. A frontier must not include them: the transaction is added to the list here.
     pub fn frontier(&self) -> Frontier {
         // SAFETY: a registered snapshot with `xcnt` ids in `xip`.
         let (next, own, xmax, mut running) = unsafe {

@@ -1,5 +1,5 @@
-//! One subtransaction around a closure: an error leaves nothing of it behind and becomes a value.
-//! The dance is that of PL/pgSQL's exception blocks (`exec_stmt_block`).
+//! Runs a closure in a subtransaction, which an error rolls back; the error becomes a value. Done as in PL/pgSQL's exception
+//! blocks (`exec_stmt_block`).
 
 use std::panic::AssertUnwindSafe;
 
@@ -13,22 +13,22 @@ pub fn subtransaction<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     within(f, Result::is_ok)
 }
 
-/// Runs `f` in a subtransaction that is rolled back whatever comes of it: for what only looks, and would keep its
-/// locks until the end of the transaction.
-pub fn undone<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+/// Runs `f` in a subtransaction that is always rolled back: for reads, whose locks would otherwise be held until the end of
+/// the transaction.
+pub fn rolled_back<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     within(f, |_| false)
 }
 
-fn within<R>(f: impl FnOnce() -> Result<R>, is_kept: impl FnOnce(&Result<R>) -> bool) -> Result<R> {
-    // SAFETY: memory context and resource owner are put back after the subtransaction's end, as the
-    // server leaves them pointing into it.
+fn within<R>(f: impl FnOnce() -> Result<R>, keeps: impl FnOnce(&Result<R>) -> bool) -> Result<R> {
+    // SAFETY: memory context and resource owner are restored after the subtransaction's end, because the server leaves them
+    // pointing into it.
     unsafe {
         let context = pg_sys::CurrentMemoryContext;
         let owner = pg_sys::CurrentResourceOwner;
         pg_sys::BeginInternalSubTransaction(std::ptr::null());
         pg_sys::MemoryContextSwitchTo(context);
         let result = caught(f);
-        match is_kept(&result) {
+        match keeps(&result) {
             true => pg_sys::ReleaseCurrentSubTransaction(),
             false => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
         }
@@ -38,7 +38,7 @@ fn within<R>(f: impl FnOnce() -> Result<R>, is_kept: impl FnOnce(&Result<R>) -> 
     }
 }
 
-/// Runs `f` and turns a server error or panic into a value. The (sub)transaction is unusable after that.
+/// Runs `f` and returns a server error or panic as a value; after one the (sub)transaction has to be aborted.
 pub fn caught<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     let mut once = Some(f);
     PgTryBuilder::new(AssertUnwindSafe(|| match once.take() {

@@ -1,5 +1,5 @@
-//! Statements about objects: constant text with holes that take names, types, roles and numbers, which quote themselves.
-//! Text that was made at run time has no way in.
+//! Statements about objects: constant text with holes for names, types, roles and numbers, which are quoted. No other text
+//! from run time can enter.
 
 use ivm::catalog::ColumnType;
 use ivm::sql::ident::{Ident, QName};

@@ -1,25 +1,18 @@
-//! Row triggers in native code: what one is called with, and making and dropping them. See `commands/trigger.c`.
+//! Triggers in native code: the data of a call, and how they are created and dropped. See `commands/trigger.c`.
 
 use std::ffi::CStr;
+use std::ptr::{null, null_mut};
 
+use pgrx::PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED;
 use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
-use crate::pg::relation;
+use crate::pg::call::{Call, guarded};
+use crate::pg::object;
 use crate::pg::row::Row;
-use crate::pg::spi::c_string;
+use crate::pg::text::{c_string, palloc};
 
-/// The argument of a function called by the server.
-#[repr(transparent)]
-pub struct Call(pg_sys::FunctionCallInfo);
-
-impl Call {
-    pub fn into_raw(self) -> pg_sys::FunctionCallInfo {
-        self.0
-    }
-}
-
-/// What happened.
+/// The event that fired a trigger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     Insert,
@@ -35,45 +28,17 @@ pub struct Fired<'a> {
 
 /// Runs the body of a trigger function.
 #[inline]
-pub fn enter(call: Call, body: fn(&Fired) -> Result<()>) -> pg_sys::Datum {
-    guarded(|| {
-        // SAFETY: the server calls a trigger function with a TriggerData as context; anybody else with
-        // something else or nothing.
-        unsafe {
-            let call = call.into_raw();
-            let context = (*call).context;
-            if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_TriggerData {
-                return Err(Error::new(
-                    pgrx::PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
-                    "this function can only be called by a trigger",
-                ));
-            }
-            (*call).isnull = false;
-            body(&Fired { data: &*context.cast::<pg_sys::TriggerData>() })
+pub fn enter(call: &Call, body: fn(&Fired) -> Result<()>) -> pg_sys::Datum {
+    guarded(|| match call.context(pg_sys::NodeTag::T_TriggerData) {
+        Some(data) => body(&Fired { data }),
+        None => {
+            Err(Error::new(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, "this function can only be called by a trigger"))
         }
     })
 }
 
-/// Runs the body of a function that the server calls: errors and panics become server errors.
-#[inline]
-pub fn guarded(body: impl FnOnce() -> Result<()>) -> pg_sys::Datum {
-    // SAFETY: on the one thread that a backend has.
-    unsafe {
-        pg_sys::submodules::panic::pgrx_extern_c_guard(|| match body() {
-            Ok(()) => pg_sys::Datum::from(0),
-            Err(error) => raise(error),
-        })
-    }
-}
-
-/// Raises an error where there is no caller to return it to.
-pub fn raise(error: Error) -> ! {
-    pg_sys::panic::ErrorReport::from(error).report(pgrx::PgLogLevel::ERROR);
-    unreachable!("an ERROR does not return")
-}
-
 impl<'a> Fired<'a> {
-    /// What happened, as a trigger learns that fires after rows or after TRUNCATE: others have no rows to give.
+    /// The event of a trigger that fires after each row or after TRUNCATE; an error for others, which have no such rows.
     #[inline]
     pub fn event(&self) -> Result<Event> {
         const KIND: u32 = pg_sys::TRIGGER_EVENT_OPMASK | pg_sys::TRIGGER_EVENT_ROW | pg_sys::TRIGGER_EVENT_TIMINGMASK;
@@ -88,21 +53,21 @@ impl<'a> Fired<'a> {
             UPDATE => Ok(Event::Update),
             TRUNCATE => Ok(Event::Truncate),
             _ => Err(Error::new(
-                pgrx::PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+                ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
                 "this function can only be called by a trigger that fires after each row, or after TRUNCATE",
             )
-            .hint("Drop the trigger: pg_trickle makes those that it needs.")),
+            .hint("Drop the trigger: pg_trickle creates those that it needs.")),
         }
     }
 
-    /// The trigger, which is unique to its table.
+    /// The trigger's oid.
     #[inline]
     pub fn trigger(&self) -> pg_sys::Oid {
         // SAFETY: the server fills it in.
         unsafe { (*self.data.tg_trigger).tgoid }
     }
 
-    /// The table the trigger is on: a partition's own, not the one named in the statement.
+    /// The table of the trigger: of a partition's trigger the partition, not the table named in the statement.
     pub fn table(&self) -> pg_sys::Oid {
         // SAFETY: open during the call.
         unsafe { (*self.data.tg_relation).rd_id }
@@ -120,15 +85,15 @@ impl<'a> Fired<'a> {
         }
     }
 
-    /// The first `width` columns of the row inserted or deleted, or of the old version of one updated.
-    /// Only for row events and up to the number of columns of the table.
+    /// The first `width` columns of the row inserted or deleted, or of the old version of the row updated. Only for row
+    /// events and up to the number of columns of the table.
     #[inline]
     pub fn row(&self, width: usize) -> Row<'a> {
         // SAFETY: a row trigger has this slot.
         unsafe { Row::of_slot(self.data.tg_trigslot, width) }
     }
 
-    /// The same of the new version of a row updated.
+    /// The same of the new version of the row updated.
     #[inline]
     pub fn new_row(&self, width: usize) -> Row<'a> {
         // SAFETY: an update has this slot.
@@ -136,71 +101,70 @@ impl<'a> Fired<'a> {
     }
 }
 
-/// A trigger to be made.
+/// A trigger to be created.
 pub struct Definition<'a> {
     pub name: &'a str,
     pub argument: Option<&'a str>,
     pub function: pg_sys::Oid,
-    /// Before it happens, rather than after.
+    /// Before the event, rather than after it.
     pub before: bool,
     /// For each TRUNCATE, rather than for each row that is changed.
     pub truncate: bool,
 }
 
-/// Makes a trigger that fires always, also for replicated changes. On a partitioned table a row trigger
-/// is made on every partition as well. The caller holds ShareRowExclusiveLock; no privilege is checked.
+/// Creates a trigger that fires always, also for replicated changes. On a partitioned table a row trigger is created on every
+/// partition as well. The caller holds ShareRowExclusiveLock; no privilege is checked.
 pub fn create(table: pg_sys::Oid, definition: &Definition) -> Result<pg_sys::Oid> {
-    let (name, argument) = (c_string(definition.name)?, definition.argument.map(c_string).transpose()?);
+    let (name, argument) = (palloc(definition.name)?, definition.argument.map(palloc).transpose()?);
     let events = match definition.truncate {
         true => pg_sys::TRIGGER_TYPE_TRUNCATE,
         false => pg_sys::TRIGGER_TYPE_INSERT | pg_sys::TRIGGER_TYPE_UPDATE | pg_sys::TRIGGER_TYPE_DELETE,
     };
+    let timing = if definition.before { pg_sys::TRIGGER_TYPE_BEFORE } else { pg_sys::TRIGGER_TYPE_AFTER };
+    let (function, none) = (definition.function, pg_sys::InvalidOid);
+    let always = pg_sys::TRIGGER_FIRES_ALWAYS as std::ffi::c_char;
     // SAFETY: a statement node as the parser would make it, in the current memory context.
     let made = unsafe {
         let statement = pg_sys::palloc0(size_of::<pg_sys::CreateTrigStmt>()).cast::<pg_sys::CreateTrigStmt>();
         (*statement).type_ = pg_sys::NodeTag::T_CreateTrigStmt;
-        (*statement).trigname = pg_sys::pstrdup(name.as_ptr());
-        if let Some(argument) = &argument {
-            let text = pg_sys::makeString(pg_sys::pstrdup(argument.as_ptr()));
-            (*statement).args = pg_sys::lappend(std::ptr::null_mut(), text.cast());
+        (*statement).trigname = name;
+        if let Some(argument) = argument {
+            (*statement).args = pg_sys::lappend(null_mut(), pg_sys::makeString(argument).cast());
         }
         (*statement).row = !definition.truncate;
-        (*statement).timing =
-            if definition.before { pg_sys::TRIGGER_TYPE_BEFORE as i16 } else { pg_sys::TRIGGER_TYPE_AFTER as i16 };
+        (*statement).timing = timing as i16;
         (*statement).events = events as i16;
-        let none = pg_sys::InvalidOid;
         pg_sys::CreateTriggerFiringOn(
             statement,
-            std::ptr::null(),
+            null(),
             table,
             none,
             none,
             none,
-            definition.function,
+            function,
             none,
-            std::ptr::null_mut(),
+            null_mut(),
             false,
             false,
-            pg_sys::TRIGGER_FIRES_ALWAYS as std::ffi::c_char,
+            always,
         )
     };
-    relation::depend(pg_sys::TriggerRelationId, made.objectId, pg_sys::DependencyType::DEPENDENCY_AUTO_EXTENSION)?;
+    let how = pg_sys::DependencyType::DEPENDENCY_AUTO_EXTENSION;
+    object::depend_on_extension(pg_sys::TriggerRelationId, made.objectId, how);
     Ok(made.objectId)
 }
 
 /// `wanted`, or a name like it that no trigger of the table has.
 pub fn free_name(table: pg_sys::Oid, wanted: &str) -> Result<String> {
     let mut name = wanted.to_owned();
-    // SAFETY: a look-up by name; the string outlives the call.
+    // SAFETY: a lookup by name; the string outlives the call.
     while unsafe { pg_sys::get_trigger_oid(table, c_string(&name)?.as_ptr(), true) } != pg_sys::InvalidOid {
         name.push('_');
     }
     Ok(name)
 }
 
-/// Drops a trigger, and its copies on partitions. No privilege is checked.
+/// Drops a trigger and its copies on partitions. No privilege is checked.
 pub fn drop(trigger: pg_sys::Oid) {
-    let object = pg_sys::ObjectAddress { classId: pg_sys::TriggerRelationId, objectId: trigger, objectSubId: 0 };
-    // SAFETY: an existing trigger.
-    unsafe { pg_sys::performDeletion(&object, pg_sys::DropBehavior::DROP_RESTRICT, 0) };
+    object::drop(pg_sys::TriggerRelationId, trigger);
 }

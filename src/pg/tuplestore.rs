@@ -1,4 +1,4 @@
-//! Rows in memory, spilling to disk: the form in which deltas travel. See `utils/sort/tuplestore.c`.
+//! Rows in memory, spilling to disk: what a delta is stored in. See `utils/sort/tuplestore.c`.
 
 use std::rc::{Rc, Weak};
 
@@ -6,9 +6,9 @@ use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
 use crate::pg::row::{Row, Values};
-use crate::pg::spi::c_string;
+use crate::pg::text::c_string;
 
-/// A column of a row type to be made.
+/// A column of a row type to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnDef {
     pub name: String,
@@ -17,13 +17,12 @@ pub struct ColumnDef {
     pub collation: pg_sys::Oid,
 }
 
-/// A row type of our own. Lives in the memory of the top transaction at most.
+/// A row type of our own, at most until the end of the top transaction.
 pub struct Desc {
     raw: pg_sys::TupleDesc,
 }
 
-/// A tuplestore with its row type. It belongs to the top transaction: a subtransaction that ends leaves
-/// its rows and temporary files alone.
+/// A tuplestore with its row type. It belongs to the top transaction: its rows and temporary files outlive a subtransaction.
 pub struct Tuplestore(Rc<Inner>);
 
 struct Inner {
@@ -31,7 +30,7 @@ struct Inner {
     desc: Desc,
 }
 
-/// A tuplestore that may be gone.
+/// Finds a tuplestore as long as it exists.
 pub struct Handle(Weak<Inner>);
 
 /// Runs `f` with allocations and temporary files belonging to the top transaction.
@@ -87,15 +86,24 @@ impl Desc {
 
     /// The names of the columns.
     pub fn names(&self) -> Vec<String> {
-        // SAFETY: alive as long as self, `i` below its width.
-        (0..self.width()).map(|i| unsafe { (*attribute(self.raw, i)).name().to_owned() }).collect()
+        // SAFETY: alive as long as self.
+        unsafe { attributes(self.raw) }.map(|attribute| attribute.name().to_owned()).collect()
     }
 
     /// The types of the columns.
     pub fn types(&self) -> Vec<pg_sys::Oid> {
         // SAFETY: as above.
-        (0..self.width()).map(|i| unsafe { (*attribute(self.raw, i)).atttypid }).collect()
+        unsafe { attributes(self.raw) }.map(|attribute| attribute.atttypid).collect()
     }
+}
+
+/// The attributes of a row type, dropped columns included.
+///
+/// # Safety
+/// `desc` is valid for as long as `'a`.
+pub unsafe fn attributes<'a>(desc: pg_sys::TupleDesc) -> impl Iterator<Item = &'a pg_sys::FormData_pg_attribute> {
+    // SAFETY: by contract.
+    unsafe { (0..(*desc).natts as usize).map(move |i| &*attribute(desc, i)) }
 }
 
 /// Attribute `i`, counted from 0.
@@ -121,7 +129,7 @@ impl Clone for Desc {
 
 impl Drop for Desc {
     fn drop(&mut self) {
-        // SAFETY: made by us, freed once, before its memory context goes.
+        // SAFETY: a copy of ours, freed once, before its memory context is.
         unsafe { pg_sys::FreeTupleDesc(self.raw) };
     }
 }
@@ -150,7 +158,7 @@ impl Tuplestore {
         unsafe { pg_sys::tuplestore_tuple_count(self.0.raw) }
     }
 
-    /// Appends a copy of a row given as the server has it.
+    /// Appends a copy of a row of datums.
     ///
     /// # Safety
     /// As many values as columns, of their types; by-reference ones are readable during the call.
@@ -176,12 +184,12 @@ impl Tuplestore {
         unsafe { pg_sys::tuplestore_puttupleslot(self.0.raw, slot.0) };
     }
 
-    /// Appends a copy of the row that has these bytes, by means of a slot of the same row type.
+    /// Appends a copy of the row that has these bytes, through a slot of the same row type.
     ///
     /// # Safety
-    /// They are those of a row of this type, as [`Slot::bytes`] has them, at an address divisible by eight.
+    /// They are those of a row of this type, as [`Slot::bytes`] returns them, at an address divisible by eight.
     pub unsafe fn put_bytes(&self, slot: &Slot, row: &[u8]) {
-        // SAFETY: by contract; the slot does not keep the row, nor frees it.
+        // SAFETY: by contract; the slot neither keeps the row nor frees it.
         unsafe {
             pg_sys::ExecStoreMinimalTuple(row.as_ptr().cast_mut().cast(), slot.0, false);
             self.put_slot(slot);
@@ -189,7 +197,7 @@ impl Tuplestore {
         }
     }
 
-    /// Calls `f` for every row, from the first, whatever others have read.
+    /// Calls `f` for every row, independently of other readers.
     pub fn for_each(&self, mut f: impl FnMut(&Row) -> Result<()>) -> Result<()> {
         let (mut reader, slot) = (self.reader(), Slot::new(&self.0.desc));
         while reader.next(&slot) {
@@ -198,9 +206,9 @@ impl Tuplestore {
         Ok(())
     }
 
-    /// Reads from the first row on, whatever others have read. Nobody else reads or writes meanwhile.
+    /// Reads from the first row on. Nothing else reads or writes the tuplestore meanwhile.
     pub fn reader(&self) -> Reader<'_> {
-        // SAFETY: random access was asked for at the start, so any number of readers may come and go.
+        // SAFETY: it was created for random access, so that any number of readers may follow each other.
         unsafe {
             let reader = pg_sys::tuplestore_alloc_read_pointer(self.0.raw, pg_sys::EXEC_FLAG_REWIND as i32);
             pg_sys::tuplestore_select_read_pointer(self.0.raw, reader);
@@ -208,25 +216,21 @@ impl Tuplestore {
         }
         Reader { store: self }
     }
-}
 
-impl Tuplestore {
-    /// Gives both parts to the server, which will free them.
+    /// Passes both parts to the server, which will free them.
     pub fn into_raw(self) -> (*mut pg_sys::Tuplestorestate, pg_sys::TupleDesc) {
         let parts = (self.raw(), self.desc());
-        // What held them goes, they stay.
         std::mem::forget(Rc::into_inner(self.0));
         parts
     }
 
-    /// What finds the tuplestore as long as it is there.
     pub fn handle(&self) -> Handle {
         Handle(Rc::downgrade(&self.0))
     }
 }
 
 impl Handle {
-    /// The tuplestore, if it is still there.
+    /// The tuplestore, if it still exists.
     pub fn get(&self) -> Option<Tuplestore> {
         self.0.upgrade().map(Tuplestore)
     }
@@ -234,33 +238,33 @@ impl Handle {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // SAFETY: begun in `new`, ended once, before the transaction's memory goes.
+        // SAFETY: begun in `new`, ended once, before the transaction's memory is freed.
         unsafe { pg_sys::tuplestore_end(self.raw) };
     }
 }
 
-/// A reader's place in a tuplestore.
+/// A reader's position in a tuplestore.
 pub struct Reader<'a> {
     store: &'a Tuplestore,
 }
 
 impl Reader<'_> {
-    /// Puts the next row into the slot; whether there was one. It stays there when the reader goes on: rows in memory
-    /// do not move, those from a file belong to the slot.
+    /// Puts the next row into the slot; false at the end. It stays valid when the reader moves on with another slot: rows in
+    /// memory do not move, those from a file belong to the slot.
     pub fn next(&mut self, slot: &Slot) -> bool {
-        // SAFETY: the store is alive and nobody writes to it, and the slot was made for its row type.
+        // SAFETY: the store is alive and not written to, and the slot was created for its row type.
         unsafe { pg_sys::tuplestore_gettupleslot(self.store.raw(), true, false, slot.0) }
     }
 }
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        // SAFETY: the first read pointer is always there.
+        // SAFETY: the first read pointer always exists.
         unsafe { pg_sys::tuplestore_select_read_pointer(self.store.raw(), 0) };
     }
 }
 
-/// A place for one row of a tuplestore.
+/// Holds one row of a tuplestore.
 pub struct Slot(*mut pg_sys::TupleTableSlot);
 
 impl Slot {
@@ -271,9 +275,9 @@ impl Slot {
         }))
     }
 
-    /// The row that it holds, as the server keeps it.
+    /// The row that it holds, as a minimal tuple.
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: a slot for such tuples gives the one that a reader put there, not a copy; it says how long it is.
+        // SAFETY: a slot for minimal tuples returns the one that a reader put there, not a copy; it knows its length.
         unsafe {
             let mut copied = false;
             let tuple = pg_sys::ExecFetchSlotMinimalTuple(self.0, &raw mut copied);
@@ -283,14 +287,14 @@ impl Slot {
 
     /// The row that it holds.
     pub fn row(&self) -> Row<'_> {
-        // SAFETY: filled by a reader; the row stays until the next one, and has the width of the row type.
+        // SAFETY: filled by a reader; the row is valid until the next one, and has the width of the row type.
         unsafe { Row::of_slot(self.0, (*(*self.0).tts_tupleDescriptor).natts as usize) }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        // SAFETY: made above, dropped once.
+        // SAFETY: created above, dropped once.
         unsafe { pg_sys::ExecDropSingleTupleTableSlot(self.0) };
     }
 }

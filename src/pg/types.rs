@@ -1,13 +1,12 @@
 //! Facts about the columns of a row type, from the type cache. See `utils/cache/typcache.c`.
 
-use std::ffi::CStr;
-
 use ivm::catalog::{ColumnType, Equality};
 use ivm::sql::ident::QName;
 use pgrx::pg_sys;
 
-use crate::error::Result;
-use crate::pg::tuplestore::attribute;
+use crate::pg::syscache;
+use crate::pg::text::string;
+use crate::pg::tuplestore::attributes;
 
 /// A column of a result: its name and type.
 pub struct ResultColumn {
@@ -17,25 +16,20 @@ pub struct ResultColumn {
 }
 
 /// The columns of a row type.
-pub fn columns(desc: pg_sys::TupleDesc) -> Result<Vec<ResultColumn>> {
+pub fn columns(desc: pg_sys::TupleDesc) -> Vec<ResultColumn> {
     // SAFETY: the descriptor is alive during the call and has `natts` attributes.
-    unsafe {
-        (0..(*desc).natts as usize)
-            .map(|i| {
-                let attribute = attribute(desc, i);
-                Ok(ResultColumn {
-                    name: CStr::from_ptr((*attribute).attname.data.as_ptr()).to_string_lossy().into_owned(),
-                    oid: (*attribute).atttypid,
-                    ty: column_type((*attribute).atttypid, (*attribute).atttypmod, (*attribute).attcollation),
-                })
-            })
-            .collect()
-    }
+    let attributes = unsafe { attributes(desc) };
+    let column = |it: &pg_sys::FormData_pg_attribute| ResultColumn {
+        name: it.name().to_owned(),
+        oid: it.atttypid,
+        ty: column_type(it.atttypid, it.atttypmod, it.attcollation),
+    };
+    attributes.map(column).collect()
 }
 
 /// The facts of one type as used by one column.
 pub fn column_type(oid: pg_sys::Oid, modifier: i32, collation: pg_sys::Oid) -> ColumnType {
-    // SAFETY: catalog look-ups by oid; the strings are copied at once.
+    // SAFETY: catalog lookups by oid; the strings are copied.
     unsafe {
         let base = pg_sys::getBaseType(oid);
         let flags = (pg_sys::TYPECACHE_EQ_OPR | pg_sys::TYPECACHE_LT_OPR | pg_sys::TYPECACHE_HASH_EXTENDED_PROC) as i32;
@@ -43,7 +37,7 @@ pub fn column_type(oid: pg_sys::Oid, modifier: i32, collation: pg_sys::Oid) -> C
         let own_collation = pg_sys::get_typcollation(oid);
         ColumnType {
             name: qualified(oid, modifier),
-            base: text(pg_sys::format_type_be(base)),
+            base: string(pg_sys::format_type_be(base)),
             collation: (collation != own_collation && collation != pg_sys::InvalidOid)
                 .then(|| collation_name(collation)),
             equality: match (*entry).eq_opr == pg_sys::InvalidOid {
@@ -59,28 +53,20 @@ pub fn column_type(oid: pg_sys::Oid, modifier: i32, collation: pg_sys::Oid) -> C
 
 /// The schema of the type's `=`, where that is not `pg_catalog`.
 pub fn equality_schema(oid: pg_sys::Oid) -> Option<String> {
-    // SAFETY: catalog look-ups by oid; the operator's row is released before the string is copied out of its own memory.
+    // SAFETY: catalog lookups by oid; the row type of that cache.
     unsafe {
-        let entry = pg_sys::lookup_type_cache(pg_sys::getBaseType(oid), pg_sys::TYPECACHE_EQ_OPR as i32);
-        let operator = (*entry).eq_opr;
-        if operator == pg_sys::InvalidOid || operator.to_u32() < pg_sys::FirstNormalObjectId {
-            return None;
-        }
-        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::OPEROID as i32, operator.into());
-        if tuple.is_null() {
-            return None;
-        }
-        let schema = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_operator>()).oprnamespace;
-        pg_sys::ReleaseSysCache(tuple);
-        Some(text(pg_sys::get_namespace_name(schema)))
+        let operator = (*pg_sys::lookup_type_cache(pg_sys::getBaseType(oid), pg_sys::TYPECACHE_EQ_OPR as i32)).eq_opr;
+        let schema = |form: &pg_sys::FormData_pg_operator| form.oprnamespace;
+        let schema = syscache::read(pg_sys::SysCacheIdentifier::OPEROID, operator, schema)?;
+        (operator.to_u32() >= pg_sys::FirstNormalObjectId).then(|| string(pg_sys::get_namespace_name(schema)))
     }
 }
 
 /// The type's name with its modifier, fit for any search path: only PostgreSQL's own go without schema.
 unsafe fn qualified(oid: pg_sys::Oid, modifier: i32) -> String {
     let flags = pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
-    // SAFETY: catalog look-up by oid; the string is copied.
-    let name = text(unsafe { pg_sys::format_type_extended(oid, modifier, flags as pg_sys::bits16) });
+    // SAFETY: catalog lookup by oid; the string is copied.
+    let name = string(unsafe { pg_sys::format_type_extended(oid, modifier, flags as pg_sys::bits16) });
     name.strip_prefix("pg_catalog.").map_or(name.clone(), str::to_owned)
 }
 
@@ -104,7 +90,7 @@ unsafe fn is_image(base: pg_sys::Oid, collation: pg_sys::Oid) -> bool {
         pg_sys::PG_LSNOID,
         pg_sys::MONEYOID,
     ];
-    // SAFETY: catalog look-ups by oid.
+    // SAFETY: catalog lookups by oid.
     unsafe {
         if base == pg_sys::TEXTOID || base == pg_sys::VARCHAROID {
             return collation == pg_sys::InvalidOid || pg_sys::get_collation_isdeterministic(collation);
@@ -113,25 +99,14 @@ unsafe fn is_image(base: pg_sys::Oid, collation: pg_sys::Oid) -> bool {
     }
 }
 
+/// The name of a collation; that of the default one if it was just dropped.
 unsafe fn collation_name(oid: pg_sys::Oid) -> QName {
-    // SAFETY: an existing collation's names, copied at once; NULLs only if it was just dropped.
+    let name = |form: &pg_sys::FormData_pg_collation| (string(form.collname.data.as_ptr()), form.collnamespace);
+    // SAFETY: the row type of that cache; a catalog lookup by oid.
     unsafe {
-        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::COLLOID as i32, oid.into());
-        if tuple.is_null() {
-            return QName::qualified("pg_catalog", "default");
+        match syscache::read(pg_sys::SysCacheIdentifier::COLLOID, oid, name) {
+            Some((name, schema)) => QName::qualified(string(pg_sys::get_namespace_name(schema)), name),
+            None => QName::qualified("pg_catalog", "default"),
         }
-        let form = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_collation>();
-        let name = CStr::from_ptr((*form).collname.data.as_ptr()).to_string_lossy().into_owned();
-        let schema = text(pg_sys::get_namespace_name((*form).collnamespace));
-        pg_sys::ReleaseSysCache(tuple);
-        QName::qualified(schema, name)
-    }
-}
-
-fn text(pointer: *mut std::ffi::c_char) -> String {
-    match pointer.is_null() {
-        true => String::new(),
-        // SAFETY: a NUL-terminated string in server memory.
-        false => unsafe { CStr::from_ptr(pointer).to_string_lossy().into_owned() },
     }
 }

@@ -10,7 +10,7 @@ use pgrx::pg_sys::NodeTag::*;
 use pgrx::pg_sys::RTEKind::*;
 use pgrx::{pg_guard, pg_sys};
 
-use crate::pg::list::pointers;
+use crate::pg::node::pointers;
 
 type Entry = *mut pg_sys::TargetEntry;
 

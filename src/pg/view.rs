@@ -1,4 +1,4 @@
-//! Views that hold a query of a user. The query is analysed in a session of its owner; what that makes is stored with our
+//! Views that hold a query of a user. The query is analysed in a session of its owner; the resulting tree is stored with our
 //! rights, which runs no code of users. See `commands/view.c`.
 
 use ivm::sql::ident::QName;
@@ -6,8 +6,9 @@ use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INDETERMINATE_
 use pgrx::pg_sys::{self, Oid};
 
 use crate::error::{Error, Result};
-use crate::pg::list::pointers;
+use crate::pg::node::pointers;
 use crate::pg::spi::{OwnerSession, Session};
+use crate::pg::text::string;
 use crate::pg::{object, query};
 
 mod raw {
@@ -17,11 +18,11 @@ mod raw {
     }
 }
 
-/// Stores `sql` as the view `name`, which belongs to the owner of the session.
+/// Stores `sql` as the view `name`, owned by the role of the session.
 pub fn create(owner: &OwnerSession, name: &QName, sql: &str) -> Result<Oid> {
     let query = query::analyse(owner, sql)?;
     owner.catalog(|session| {
-        // SAFETY: a statement as the server's own CREATE VIEW makes it; the tree lives as long as the owner's session.
+        // SAFETY: a statement as the server's own CREATE VIEW builds it; the tree lives as long as the owner's session.
         unsafe {
             refuse_writes(query)?;
             let statement = pg_sys::palloc0(size_of::<pg_sys::CreateStmt>()).cast::<pg_sys::CreateStmt>();
@@ -43,7 +44,7 @@ pub fn create(owner: &OwnerSession, name: &QName, sql: &str) -> Result<Oid> {
     })
 }
 
-/// Gives the view another query with the same columns; it keeps its oid and its dependants.
+/// Replaces the query of a view by one with the same columns; it keeps its oid and its dependants.
 pub fn replace(owner: &OwnerSession, view: Oid, sql: &str) -> Result<()> {
     let query = query::analyse(owner, sql)?;
     owner.catalog(|session| {
@@ -72,11 +73,11 @@ unsafe fn refuse_writes(query: *mut pg_sys::Query) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(ERRCODE_FEATURE_NOT_SUPPORTED, "the query of a stream table must not change data")
-        .detail("It is run whenever the table is refreshed.")
-        .hint("Leave INSERT, UPDATE, DELETE and MERGE out of WITH."))
+        .detail("It runs whenever the table is refreshed.")
+        .hint("Remove INSERT, UPDATE, DELETE and MERGE from WITH."))
 }
 
-/// The columns of a view by its query.
+/// The columns of a view with this query.
 unsafe fn columns(query: *mut pg_sys::Query) -> Result<*mut pg_sys::List> {
     let mut columns = std::ptr::null_mut();
     // SAFETY: the targets of an analysed query.
@@ -85,7 +86,7 @@ unsafe fn columns(query: *mut pg_sys::Query) -> Result<*mut pg_sys::List> {
             let expr = (*target).expr.cast::<pg_sys::Node>();
             let (ty, collation) = (pg_sys::exprType(expr), pg_sys::exprCollation(expr));
             if pg_sys::type_is_collatable(ty) && collation == pg_sys::InvalidOid {
-                let name = std::ffi::CStr::from_ptr((*target).resname).to_string_lossy().into_owned();
+                let name = string((*target).resname);
                 let what = format!("could not determine which collation to use for column \"{name}\"");
                 return Err(Error::new(ERRCODE_INDETERMINATE_COLLATION, what)
                     .hint("Use the COLLATE clause to set the collation explicitly."));

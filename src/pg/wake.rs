@@ -1,47 +1,44 @@
-//! News on their way to the scheduler and the launcher.
+//! Wakes the scheduler and the launcher when a commit changes something for them.
 //!
-//! **Invariant:** nothing is lost. A mark is set before the latch, and the scheduler clears marks before it
-//! takes the snapshot that reads the changes. Without shared memory everything here does nothing.
+//! **Invariant:** no change is lost. A mark is set before the latch, and the scheduler clears marks before it takes the
+//! snapshot that reads the changes. Without shared memory everything here does nothing.
 
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::sync::Once;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::Ordering::SeqCst;
 
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
-use pgrx::pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE};
 
-use crate::pg::shmem::{Phase, Seat, Slot, Stage, shared};
-use crate::pg::xact;
+use crate::pg::shmem::{Phase, Slot, Stage, my_database, shared};
+use crate::pg::xact::{self, Top};
 
-/// What a transaction has to tell once it has committed.
-#[derive(Clone, Copy, Default)]
-struct News {
-    /// The catalog of stream tables changed.
-    catalog: bool,
-    /// Anything may have changed: objects that queries depend on, or rows of unknown sources.
-    everything: bool,
-    /// The list of databases changed.
-    databases: bool,
+/// What a transaction changed, as far as the workers are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The list of databases.
+    Databases = 1,
+    /// The catalog of stream tables, or the extension itself.
+    Catalog = 2,
+    /// Objects that queries may depend on, or rows of unknown sources.
+    Everything = 4,
 }
 
+/// A set of [`Change`]s.
+type Changes = u32;
+
 thread_local! {
-    static PENDING: Cell<News> = const { Cell::new(News::NONE) };
-    /// Committed, to be told as soon as locks are released and invalidations sent.
-    static COMMITTED: Cell<News> = const { Cell::new(News::NONE) };
+    static PENDING: Cell<Changes> = const { Cell::new(0) };
+    /// Committed, to be published as soon as locks are released and invalidations are sent.
+    static COMMITTED: Cell<Changes> = const { Cell::new(0) };
     static SLOT: Cell<Option<&'static Slot>> = const { Cell::new(None) };
     static HELD: Cell<Option<&'static Slot>> = const { Cell::new(None) };
 }
 
-impl News {
-    const NONE: News = News { catalog: false, everything: false, databases: false };
-}
-
 /// The slot of this process's database.
 fn my_slot() -> Option<&'static Slot> {
-    // SAFETY: a plain variable of this process.
-    let database = unsafe { pg_sys::MyDatabaseId };
+    let database = my_database();
     if let Some(slot) = SLOT.get().filter(|slot| slot.database() == database) {
         return Some(slot);
     }
@@ -50,8 +47,8 @@ fn my_slot() -> Option<&'static Slot> {
     slot
 }
 
-/// Tells that rows of these sources have been committed. For `XACT_EVENT_COMMIT`: raises no error and
-/// allocates nothing. A scheduler that knows already is left asleep.
+/// Publishes that rows of these sources have been committed. For `XACT_EVENT_COMMIT`: raises no error and allocates
+/// nothing. A scheduler whose marks are set already is not woken again.
 pub fn sources_changed(sources: &[i32]) {
     if let (Some(shared), Some(xid)) = (shared(), xact::top_xid_if_any()) {
         // SAFETY: the time of this commit, which the server has just written to its log.
@@ -60,52 +57,49 @@ pub fn sources_changed(sources: &[i32]) {
     if let Some(slot) = my_slot()
         && slot.mark(sources)
     {
-        rouse(slot);
+        wake(slot);
     }
 }
 
-/// Wakes the scheduler of a slot, or has one started that made room for others. Marks are set before.
-fn rouse(slot: &Slot) {
-    slot.worker.ring();
-    if slot.turn(Phase::Dormant, Phase::Vacant) {
-        ring_launcher();
+/// Wakes the scheduler of a slot, or has one started where it yielded its process. Marks are set before.
+fn wake(slot: &Slot) {
+    slot.scheduler.wake();
+    if slot.transition(Phase::Dormant, Phase::Vacant) {
+        wake_launcher();
     }
 }
 
-/// At commit, lets the scheduler read the catalog again; starts one where there is none.
+/// At commit, has the scheduler read the catalog again, or one started where there is none.
 pub fn catalog_changed() {
-    tell(|news| news.catalog = true);
+    at_commit(Change::Catalog);
 }
 
-/// At commit, lets the scheduler look at every stream table, and at the catalog.
-pub fn everything_changed() {
-    if my_slot().is_some_and(|slot| matches!(slot.phase(), Phase::Running | Phase::Starting | Phase::Dormant)) {
-        tell(|news| news.everything = true);
+/// Publishes a change of this transaction once it has committed.
+pub fn at_commit(change: Change) {
+    let is_served = || my_slot().is_some_and(|slot| slot.has_scheduler() || slot.phase() == Phase::Dormant);
+    if shared().is_some() && (change != Change::Everything || is_served()) {
+        follow_transactions();
+        PENDING.set(PENDING.get() | change as Changes);
     }
 }
 
-/// At commit, lets the launcher read the list of databases again.
-pub fn databases_changed() {
-    tell(|news| news.databases = true);
-}
-
-/// Lets no refresh begin in this database, or lets them again; false where there is nobody to hear it.
-pub fn drain(drained: bool) -> bool {
+/// Forbids or allows refreshes to begin in the background of this database; false where it has no scheduler.
+pub fn set_drained(drained: bool) -> bool {
     let slot = my_slot();
     if let Some(slot) = slot {
-        slot.drained.store(drained, Ordering::SeqCst);
-        rouse(slot);
+        slot.drained.store(drained, SeqCst);
+        wake(slot);
     }
     slot.is_some()
 }
 
-/// Whether none may begin and none is under way.
-pub fn drained() -> bool {
+/// Whether no refresh may begin in the background, and none is running.
+pub fn is_drained() -> bool {
     let Some((shared, slot)) = shared().zip(my_slot()) else { return false };
-    let scheduler = slot.worker.pid().is_some();
-    let working = scheduler && slot.ticking.load(Ordering::SeqCst);
-    let busy = |(_, seat): (usize, &Seat)| seat.stage() == Stage::Given && (scheduler || seat.worker.pid().is_some());
-    slot.drained.load(Ordering::SeqCst) && !working && !shared.seats_of(slot.database()).any(busy)
+    let has_scheduler = slot.scheduler.is_running();
+    let ticking = has_scheduler && slot.ticking.load(SeqCst);
+    let mut workers = shared.workers_of(slot.database()).filter(|worker| worker.stage() == Stage::Assigned);
+    slot.drained.load(SeqCst) && !ticking && !workers.any(|worker| has_scheduler || worker.process.is_running())
 }
 
 /// Keeps workers out of a database until the end of this transaction, or `until` at the latest.
@@ -115,43 +109,34 @@ pub fn hold(slot: &'static Slot, until: i64) {
     HELD.set(Some(slot));
 }
 
-fn tell(change: impl FnOnce(&mut News)) {
-    if shared().is_some() {
-        follow_transactions();
-        let mut news = PENDING.get();
-        change(&mut news);
-        PENDING.set(news);
-    }
-}
-
 fn follow_transactions() {
     static ONCE: Once = Once::new();
-    // SAFETY: both callbacks live as long as the process and touch nothing but atomics and cells.
-    ONCE.call_once(|| unsafe {
-        pg_sys::RegisterXactCallback(Some(at_transaction_event), std::ptr::null_mut());
-        pg_sys::RegisterResourceReleaseCallback(Some(at_release), std::ptr::null_mut());
+    ONCE.call_once(|| {
+        xact::observe(at_end, |_| ());
+        // SAFETY: the callback lives as long as the process and touches nothing but atomics and cells.
+        unsafe { pg_sys::RegisterResourceReleaseCallback(Some(at_release), std::ptr::null_mut()) };
     });
 }
 
-unsafe extern "C-unwind" fn at_transaction_event(event: pg_sys::XactEvent::Type, _arg: *mut c_void) {
+fn at_end(event: Top) {
     match event {
-        XACT_EVENT_COMMIT => {
-            let news = PENDING.take();
-            COMMITTED.set(news);
-            // A tick that waits for our locks can tell what happened to it as soon as it has them.
-            if (news.catalog || news.everything)
+        Top::PreCommit => {}
+        Top::Commit => {
+            let changes = PENDING.take();
+            COMMITTED.set(changes);
+            // A tick that waits for our locks can then see the new generation as soon as it has them.
+            if changes & !(Change::Databases as Changes) != 0
                 && let Some(slot) = my_slot()
             {
                 slot.next_generation();
             }
         }
-        // What a prepared transaction did is told by whoever commits it.
-        XACT_EVENT_ABORT | XACT_EVENT_PREPARE => PENDING.set(News::NONE),
-        _ => {}
+        // COMMIT PREPARED publishes what a prepared transaction did.
+        Top::Abort | Top::Prepared => PENDING.set(0),
     }
 }
 
-/// Later than the commit event: who is woken here finds no lock of ours and has been sent our invalidations.
+/// Runs later than the commit event: a process woken here meets no lock of ours and has been sent our invalidations.
 unsafe extern "C-unwind" fn at_release(
     phase: pg_sys::ResourceReleasePhase::Type,
     is_commit: bool,
@@ -166,44 +151,39 @@ unsafe extern "C-unwind" fn at_release(
     }
     if let Some(slot) = HELD.take() {
         slot.hold(0);
-        ring_launcher();
+        wake_launcher();
     }
 }
 
-fn publish(news: News) {
-    if news.databases {
-        request_attention();
+fn publish(changes: Changes) {
+    let has = |change: Change| changes & change as Changes != 0;
+    let in_database = has(Change::Catalog) || has(Change::Everything);
+    if has(Change::Databases) || in_database && my_slot().is_none() {
+        if let Some(shared) = shared() {
+            shared.databases_changed.store(true, SeqCst);
+        }
+        wake_launcher();
     }
-    if !news.catalog && !news.everything {
-        return;
-    }
-    let Some(slot) = my_slot() else { return request_attention() };
-    if news.everything {
+    let Some(slot) = my_slot().filter(|_| in_database) else { return };
+    if has(Change::Everything) {
         slot.mark_all();
     }
     slot.next_generation();
-    // The scheduler says that it is not needed before it looks at the generation for the last time.
-    if slot.turn(Phase::Absent, Phase::Vacant) || slot.phase() == Phase::Vacant {
-        ring_launcher();
+    // The scheduler sets `Absent` before it reads the generation for the last time.
+    if slot.transition(Phase::Absent, Phase::Vacant) || slot.phase() == Phase::Vacant {
+        wake_launcher();
     }
-    rouse(slot);
+    wake(slot);
 }
 
-fn request_attention() {
+/// Has the launcher check the slots.
+pub fn wake_launcher() {
     if let Some(shared) = shared() {
-        shared.attention.store(true, Ordering::SeqCst);
-        shared.launcher.ring();
+        shared.launcher.wake();
     }
 }
 
-/// Lets the launcher look at the slots.
-pub fn ring_launcher() {
-    if let Some(shared) = shared() {
-        shared.launcher.ring();
-    }
-}
-
-/// When a transaction that changed a source committed, as far as that is remembered.
+/// When a transaction that changed a source committed, if that is still known.
 pub fn committed_at(xid: u64) -> Option<TimestampWithTimeZone> {
     shared()?.moments.of(xid)?.try_into().ok()
 }

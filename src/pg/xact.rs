@@ -1,23 +1,23 @@
-//! The transaction this backend is in: ids, nesting, and its turning points. See `access/transam/xact.c`.
+//! The current transaction: ids, nesting, and the events of its end. See `access/transam/xact.c`.
 
 use std::ffi::c_void;
 
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::{pg_guard, pg_sys};
 
-/// A turning point of the top transaction.
+/// An event of the top transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Top {
     /// Last chance to write, and to fail.
     PreCommit,
     /// Visible to others. Must not fail.
     Commit,
-    /// Prepared: its outcome is no longer this backend's business.
+    /// Prepared: another session will commit or abort it.
     Prepared,
     Abort,
 }
 
-/// A turning point of a subtransaction.
+/// An event of a subtransaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sub {
     PreCommit,
@@ -26,7 +26,7 @@ pub enum Sub {
 }
 
 mod raw {
-    // Called once per captured row. It only reads a variable, so no guard is needed around it.
+    // Without a guard, because it is called for every captured row and only reads a variable.
     unsafe extern "C-unwind" {
         pub fn GetCurrentTransactionNestLevel() -> std::ffi::c_int;
     }
@@ -39,13 +39,13 @@ pub fn nest_level() -> i32 {
     unsafe { raw::GetCurrentTransactionNestLevel() }
 }
 
-/// The id of the top transaction, assigned now if need be.
+/// The id of the top transaction, assigned now if it has none.
 pub fn top_xid() -> u64 {
     // SAFETY: inside a transaction.
     unsafe { pg_sys::GetTopFullTransactionId().value }
 }
 
-/// The id of the top transaction, if it has one by now.
+/// The id of the top transaction, if it has one.
 pub fn top_xid_if_any() -> Option<u64> {
     // SAFETY: reads a variable of this backend.
     Some(unsafe { pg_sys::GetTopFullTransactionIdIfAny().value }).filter(|xid| *xid != 0)
@@ -63,15 +63,15 @@ pub fn is_read_only() -> bool {
     unsafe { pg_sys::XactReadOnly }
 }
 
-/// Makes what this transaction has written so far visible to its next command.
+/// Makes the writes of this transaction visible to its next command.
 pub fn advance_command() {
     // SAFETY: inside a transaction.
     unsafe { pg_sys::CommandCounterIncrement() };
 }
 
-/// Calls `top` and `sub` at the turning points of every later transaction of this backend.
+/// Calls `top` and `sub` at the events of this and every later transaction of this backend.
 pub fn observe(top: fn(Top), sub: fn(Sub)) {
-    // SAFETY: function pointers live forever; the trampolines get back what was put in.
+    // SAFETY: function pointers live forever; the callbacks get back the ones registered here.
     unsafe {
         pg_sys::RegisterXactCallback(Some(on_top), top as *mut c_void);
         pg_sys::RegisterSubXactCallback(Some(on_sub), sub as *mut c_void);
@@ -112,7 +112,7 @@ unsafe extern "C-unwind" fn on_sub(
     sub(event);
 }
 
-/// When this transaction began: what `now()` is to its statements.
+/// When this transaction began: the `now()` of its statements.
 pub fn started() -> TimestampWithTimeZone {
     // SAFETY: plain state of this backend.
     unsafe { pg_sys::GetCurrentTransactionStartTimestamp() }

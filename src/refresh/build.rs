@@ -14,7 +14,7 @@ use crate::catalog::{ddl, dependency, frontier, quietly, shape};
 use crate::error::{Error, Kind, Result};
 use crate::frontend::{self, Definition, Path};
 use crate::pg::spi::{self, OwnerSession, Session};
-use crate::pg::{guard, hooks, object, subxact, wake};
+use crate::pg::{event, guard, object, subxact, wake};
 use crate::refresh::loaded::{self, Loaded};
 use crate::refresh::{graph, prepared};
 
@@ -208,7 +208,7 @@ pub fn recompute_from_now_on(table: &StreamTable, error: Error) -> Result<()> {
 }
 
 fn rebuild_as(table: &StreamTable, reason: &str, whole: Option<ivm::Error>) -> Result<()> {
-    hooks::unannounced(|| {
+    event::own(|| {
         quietly(|| {
             spi::connect(None, |session| {
                 let mut definition = define(session, table)?;

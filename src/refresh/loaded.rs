@@ -192,7 +192,7 @@ pub fn view(session: &Session, table: &StreamTable) -> Result<View> {
 pub fn opaque(owner: &OwnerSession, table: &StreamTable, name: QName) -> Result<(View, BTreeSet<String>)> {
     let definition = frontend::definition_view(table.id);
     let statement = ddl::prepare_table(owner, &definition)?;
-    let columns = types::columns(statement.result_desc()?)?;
+    let columns = types::columns(statement.result_desc()?);
     let schemas = columns.iter().filter_map(|column| types::equality_schema(column.oid)).collect();
     let columns = columns
         .into_iter()

@@ -120,7 +120,7 @@ fn evict() {
         return;
     }
     CHECKED.set(prepared);
-    if spi::kept_bytes() <= MAX_BYTES {
+    if spi::cached_bytes() <= MAX_BYTES {
         return;
     }
     CACHE.with_borrow_mut(|cache| {

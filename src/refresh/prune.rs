@@ -18,8 +18,9 @@ use ivm::frontier::Frontier;
 use crate::catalog::frontier::{self, Consumer};
 use crate::catalog::quietly;
 use crate::error::Result;
+use crate::pg::lock::Lock;
 use crate::pg::snapshot::Snapshot;
-use crate::pg::{object, relation, spi};
+use crate::pg::{relation, spi};
 use crate::{capture, guc};
 
 /// Removes the change rows of these sources that no consumer needs. In the transaction of a refresh, or in one of its own.
@@ -38,7 +39,7 @@ pub fn remove(source: i32) -> Result<()> {
 
 /// The frontiers of the consumers that apply the changes of a source; `None` while others are about to.
 fn frontiers(source: i32) -> Result<Option<Vec<Frontier>>> {
-    if object::are_changes_kept(source) {
+    if Lock::Changes(source).is_held_elsewhere() {
         return Ok(None);
     }
     let found = consumers(source)?;
@@ -46,7 +47,7 @@ fn frontiers(source: i32) -> Result<Option<Vec<Frontier>>> {
     if starting.is_empty() {
         return Ok(Some(followed(found)));
     }
-    if starting.iter().any(|id| object::is_stream_table_busy(*id)) {
+    if starting.iter().any(|id| Lock::StreamTable(*id).is_held_elsewhere()) {
         return Ok(None);
     }
     // One that was filled before its lock was checked has a frontier by now.
@@ -92,7 +93,7 @@ fn mark_idle_consumers(source: i32, bytes: i64, most: i64) -> Result<bool> {
                     "change buffer pgtrickle_changes.changes_{source} has {bytes} bytes, more than pg_trickle.max_buffer_bytes ({most})"
                 );
                 // With its lock: no refresh that has not read the mark can be running.
-                if object::try_lock_stream_table(id) && frontier::try_reinitialize(session, id, &reason)? {
+                if Lock::StreamTable(id).try_acquire() && frontier::try_reinitialize(session, id, &reason)? {
                     let name = relation::display(relid);
                     pgrx::log!("stream table {name} will be recomputed when it is refreshed again: {reason}");
                     any = true;

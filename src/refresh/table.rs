@@ -52,7 +52,7 @@ pub fn refresh(tick: &mut Tick, id: i32, restart: bool) -> Result<Refresh> {
     let (place, members) = (tick.place, tick.members.len());
     let activity = || format!("refreshing {} ({place} of {members})", loaded.table.display());
     let refreshed = || limit::within(limit, || refresh_ready(tick, &prepared, &seen, restart));
-    progress::during(activity, || bgworker::at_work(loaded.table.relid, refreshed))
+    progress::during(activity, || bgworker::refreshing(loaded.table.relid, refreshed))
 }
 
 fn refresh_ready(tick: &mut Tick, prepared: &Prepared, seen: &Seen, restart: bool) -> Result<Refresh> {

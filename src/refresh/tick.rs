@@ -13,11 +13,12 @@ use crate::catalog::frontier::{self, Seen};
 use crate::catalog::history::Refresh;
 use crate::catalog::{dependency, quietly, stream_table};
 use crate::error::{Error, Kind, Result};
+use crate::pg::lock::Lock;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi::{self, Session};
 use crate::pg::subxact::subtransaction;
 use crate::pg::tuplestore::Tuplestore;
-use crate::pg::{bgworker, database, latch, limit, object, relation};
+use crate::pg::{bgworker, database, latch, limit, relation};
 use crate::refresh::claim::Claim;
 use crate::refresh::{build, graph, prepared, table};
 
@@ -39,7 +40,7 @@ impl Locks {
                 lock(id);
                 true
             }
-            Locks::Skip => object::try_lock_stream_table(id),
+            Locks::Skip => Lock::StreamTable(id).try_acquire(),
         }
     }
 
@@ -166,12 +167,12 @@ fn run(tick: &mut Tick, order: Vec<i32>, locked: BTreeSet<i32>) -> Result<Vec<Re
     let mut failed = locked;
     let mut refreshes = vec![];
     // An earlier request concerned another tick.
-    bgworker::is_to_yield();
+    bgworker::take_yield_request();
     let mut yields = false;
     for id in order {
         tick.place += 1;
         let started = Instant::now();
-        yields |= bgworker::is_to_yield();
+        yields |= bgworker::take_yield_request();
         failed.extend(yields.then_some(id));
         let obstacle = obstacle(id, &failed)?;
         let skipped = obstacle.is_some();
@@ -295,7 +296,7 @@ fn plan(session: &Session, ids: &[i32], locks: Locks) -> Result<(Vec<i32>, BTree
 
 /// Serialises refreshes, definitions and drops of one stream table until the end of the transaction.
 pub fn lock(id: i32) {
-    object::lock_stream_table(id);
+    Lock::StreamTable(id).acquire();
 }
 
 /// How long a cancelled background refresh may take to end.
@@ -306,8 +307,8 @@ pub fn end_background(id: i32, relation: Oid) {
     const POLL: Duration = Duration::from_millis(5);
     let began = Instant::now();
     // The tick that holds the lock may be refreshing another table at the moment.
-    while object::is_stream_table_busy(id) && database::is_refreshing() && began.elapsed() < ENDING {
-        database::end_refresh(relation);
+    while Lock::StreamTable(id).is_held_elsewhere() && database::is_refreshing() && began.elapsed() < ENDING {
+        database::cancel_refresh(relation);
         latch::pause(POLL);
     }
 }

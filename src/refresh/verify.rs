@@ -19,7 +19,7 @@ use crate::catalog::{ddl, difference, frontier, quietly};
 use crate::error::{Error, Result};
 use crate::frontend::{self, Path};
 use crate::pg::spi::{self, OwnerSession};
-use crate::pg::subxact::{subtransaction, undone};
+use crate::pg::subxact::{rolled_back, subtransaction};
 use crate::pg::{progress, relation, xact};
 use crate::refresh::claim::Claim;
 use crate::refresh::cost::plans::{assumed, register_as};
@@ -61,7 +61,7 @@ impl Comparison {
 /// Compares a stream table with its query; up to `sample` rows that differ are shown.
 pub fn verify(id: i32, sample: i32) -> Result<Comparison> {
     capture::flush()?;
-    undone(|| {
+    rolled_back(|| {
         quietly(|| {
             tick::lock(id);
             let _claim = Claim::on(&[id])?;

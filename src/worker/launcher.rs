@@ -1,13 +1,13 @@
-//! One per server: gives every database that has the extension a scheduler. It sleeps until something
-//! happens: a worker comes or goes, a database or an extension is created or dropped, the configuration is
-//! read again. What it waits for by the clock is the pause before a worker that failed is tried again, and the time
-//! that a database which made room for others has named.
+//! The launcher, one per server: gives every database that has the extension a scheduler. It sleeps until a worker starts or
+//! ends, a database or an extension is created or dropped, or the configuration is reloaded. By the clock it wakes up to
+//! retry a scheduler that failed, and for a database that is due after it yielded its scheduler's process.
 //!
-//! **Taking turns:** there may be more databases than the server has worker processes for. Then the scheduler that
-//! has been there longest gives up its place, and its database sleeps until something changes in it.
+//! **Slot leases:** a server may have more databases than worker processes (eight by default). Then a scheduler that has
+//! nothing to do, or has run for two seconds, yields its process, and its database goes without until something changes in
+//! it. Without that the databases that come late would never be refreshed.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use pgrx::pg_sys::{Datum, Oid};
@@ -19,37 +19,31 @@ use crate::pg::bgworker::{self, Started};
 use crate::pg::shmem::{Phase, SLOTS, Shared, Slot, shared};
 use crate::pg::{database, latch};
 
-/// A worker that ran this long had no trouble starting.
-const SETTLED: i64 = 10_000_000;
+/// A scheduler that ran this long had no trouble starting.
+const STABLE: i64 = 10_000_000;
 const FIRST_PAUSE: i64 = 100_000;
 const LONGEST_PAUSE: i64 = 60_000_000;
-/// Databases that are visited at the same time: servers have few worker slots to spare.
-const VISITS: usize = 4;
-/// A scheduler keeps its place for this time at least, and as often is looked for one where all are taken.
-const TURN: i64 = 200_000;
-/// A visit that takes longer no longer holds up others.
-const VISIT: i64 = 5_000_000;
+/// How often the start of a scheduler is retried where the server has no worker process for it.
+const RETRY: i64 = 200_000;
 
 #[derive(Default)]
 struct Launcher {
     /// Databases that wait for a slot.
-    homeless: Vec<Oid>,
+    without_slot: Vec<Oid>,
     attempts: BTreeMap<usize, Attempt>,
-    /// There were more databases than places for schedulers; said once.
-    crowded: bool,
-    /// There are more databases with the extension than slots; said once.
-    full: bool,
+    /// It was logged that there are more databases than worker processes.
+    logged_few_workers: bool,
+    /// It was logged that there are more databases than slots.
+    logged_few_slots: bool,
 }
 
-/// The last worker of a slot.
+/// The last scheduler of a slot.
 struct Attempt {
     at: i64,
+    /// Until its end was noticed.
     worker: Option<Started>,
+    /// Failures in a row.
     failures: u32,
-    /// Its end has been seen.
-    over: bool,
-    /// There was no place for it.
-    crowded: bool,
 }
 
 #[pg_guard]
@@ -57,94 +51,88 @@ struct Attempt {
 pub extern "C-unwind" fn pg_trickle_launcher(_argument: Datum) {
     bgworker::begin();
     let Some(shared) = shared() else { bgworker::exit(0) };
-    if !bgworker::occupy(&shared.launcher, leave, 0) {
+    if !bgworker::claim(&shared.launcher, at_exit, 0) {
         bgworker::exit(1);
     }
     while !guc::enabled() {
-        dismiss(shared);
+        terminate_schedulers(shared);
         latch::wait(None);
         if bgworker::signals().terminated {
             bgworker::exit(1);
         }
     }
     bgworker::connect(None, c"pg_trickle_launcher");
-    shared.attention.store(true, Ordering::SeqCst);
-    adopt(shared);
+    shared.databases_changed.store(true, SeqCst);
+    // A scheduler that an earlier launcher requested and that never started is requested again.
+    shared.slots.iter().filter(|slot| !slot.scheduler.is_running()).for_each(|slot| {
+        slot.transition(Phase::Starting, Phase::Vacant);
+    });
     let mut launcher = Launcher::default();
     while !bgworker::signals().terminated && guc::enabled() {
-        let next = launcher.look(shared);
-        latch::wait(next);
+        let pause = launcher.poll(shared);
+        latch::wait(pause);
     }
     if !guc::enabled() {
-        dismiss(shared);
+        terminate_schedulers(shared);
     }
-    // Not zero: the postmaster is to start it again.
+    // Not zero: the postmaster has to start it again.
     bgworker::exit(1);
 }
 
-fn leave(_argument: usize) {
+fn at_exit(_argument: usize) {
     if let Some(shared) = shared() {
-        shared.launcher.leave();
+        shared.launcher.release();
     }
 }
 
-/// Ends every scheduler.
-fn dismiss(shared: &Shared) {
-    shared.slots.iter().for_each(|slot| _ = database::terminate(slot));
-}
-
-/// Schedulers that an earlier launcher asked for and that never came are asked for again.
-fn adopt(shared: &Shared) {
-    for slot in shared.slots.iter().filter(|slot| slot.worker.pid().is_none()) {
-        slot.turn(Phase::Starting, Phase::Vacant);
-    }
+fn terminate_schedulers(shared: &Shared) {
+    shared.used_slots().for_each(|(_, slot)| _ = database::terminate(slot.database()));
 }
 
 impl Launcher {
-    /// Starts what should run. How long nothing will have to be done by itself.
-    fn look(&mut self, shared: &'static Shared) -> Option<Duration> {
+    /// Starts the schedulers that are needed; returns how long to wait at most.
+    fn poll(&mut self, shared: &'static Shared) -> Option<Duration> {
         let now = bgworker::now();
-        let slots = || shared.slots.iter().enumerate().filter(|(_, slot)| !slot.is_free());
-        // A worker that failed may have lost its database.
-        let failed = slots().filter(|(number, slot)| self.settle(*number, slot, now)).count() > 0;
-        if (shared.attention.swap(false, Ordering::SeqCst) || failed)
+        // A scheduler that failed may have lost its database.
+        let failed = shared.used_slots().filter(|(number, slot)| self.has_failed(*number, slot, now)).count() > 0;
+        if (shared.databases_changed.swap(false, SeqCst) || failed)
             && let Err(error) = self.read_databases(shared)
         {
-            shared.attention.store(true, Ordering::SeqCst);
+            shared.databases_changed.store(true, SeqCst);
             pgrx::log!("pg_trickle launcher could not read the list of databases: {error}");
             return Some(Duration::from_micros(LONGEST_PAUSE as u64));
         }
-        self.place(shared);
+        self.assign_slots(shared);
         let mut next: Option<i64> = None;
         let mut wait_until = |at: i64| next = Some(next.map_or(at, |next: i64| next.min(at)));
-        for (_, slot) in slots().filter(|(_, slot)| slot.phase() == Phase::Dormant) {
+        for (_, slot) in shared.used_slots().filter(|(_, slot)| slot.phase() == Phase::Dormant) {
             match slot.wake_at() {
-                at if at <= now => _ = slot.turn(Phase::Dormant, Phase::Vacant),
+                at if at <= now => _ = slot.transition(Phase::Dormant, Phase::Vacant),
                 at => wait_until(at),
             }
         }
-        // Who has waited longest comes first.
-        let mut vacant: Vec<usize> =
-            slots().filter(|(_, slot)| slot.phase() == Phase::Vacant).map(|(number, _)| number).collect();
+        let is_vacant = |(_, slot): &(usize, &Slot)| slot.phase() == Phase::Vacant && !slot.scheduler.is_running();
+        let mut vacant: Vec<usize> = shared.used_slots().filter(is_vacant).map(|(number, _)| number).collect();
+        // The one that has been without a scheduler for longest comes first.
         vacant.sort_by_key(|number| self.attempts.get(number).map_or(0, |attempt| attempt.at));
         for number in vacant {
-            if let Err(at) = self.visit(shared, number, now) {
+            if let Err(at) = self.start(shared, number, now) {
                 wait_until(at);
             }
         }
         next.map(|at| Duration::from_micros((at - now).max(0) as u64))
     }
 
-    /// Reads which databases there are and gives each a slot.
+    /// Reads the list of databases; frees the slots of those that were dropped.
     fn read_databases(&mut self, shared: &'static Shared) -> Result<()> {
         let mut databases = bgworker::transaction(|| Ok(database::all()))?;
-        for (number, slot) in shared.slots.iter().enumerate().filter(|(_, slot)| !slot.is_free()) {
-            if !databases.contains(&slot.database()) && !database::terminate(slot) {
+        for (number, slot) in shared.used_slots() {
+            if !databases.contains(&slot.database()) && !database::terminate(slot.database()) {
                 self.assign(number, slot, pg_sys::InvalidOid);
             }
         }
         databases.retain(|database| shared.slot(*database).is_none());
-        self.homeless = databases;
+        self.without_slot = databases;
         Ok(())
     }
 
@@ -154,93 +142,68 @@ impl Launcher {
     }
 
     /// Gives databases without a slot a free one, or that of a database which lacks the extension.
-    fn place(&mut self, shared: &'static Shared) {
-        while let Some(database) = self.homeless.last().copied() {
-            let slots = || shared.slots.iter().enumerate();
-            let free = slots().find(|(_, slot)| slot.is_free());
-            let Some((number, slot)) = free.or_else(|| slots().find(|(_, slot)| slot.phase() == Phase::Absent)) else {
-                if !self.full && slots().all(|(_, slot)| slot.phase() == Phase::Running) {
-                    self.full = true;
+    fn assign_slots(&mut self, shared: &'static Shared) {
+        while let Some(database) = self.without_slot.last().copied() {
+            let mut slots = shared.slots.iter().enumerate();
+            let lent = || shared.used_slots().find(|(_, slot)| slot.phase() == Phase::Absent);
+            let Some((number, slot)) = slots.find(|(_, slot)| slot.is_free()).or_else(lent) else {
+                if !self.logged_few_slots && shared.slots.iter().all(|slot| slot.phase() == Phase::Running) {
+                    self.logged_few_slots = true;
                     pgrx::log!("pg_trickle refreshes stream tables in no more than {SLOTS} databases");
                 }
                 return;
             };
             self.assign(number, slot, database);
-            self.homeless.pop();
+            self.without_slot.pop();
         }
     }
 
-    /// Takes note of a worker that ended; true if it should not have.
-    fn settle(&mut self, number: usize, slot: &Slot, now: i64) -> bool {
-        let Some(attempt) = self.attempts.get_mut(&number).filter(|attempt| !attempt.over) else { return false };
-        if slot.worker.pid().is_none() && attempt.worker.as_ref().is_some_and(Started::is_over) {
-            slot.turn(Phase::Starting, Phase::Vacant);
+    /// Notices the end of a scheduler; true if it failed.
+    fn has_failed(&mut self, number: usize, slot: &Slot, now: i64) -> bool {
+        let Some(attempt) = self.attempts.get_mut(&number) else { return false };
+        let Some(worker) = &attempt.worker else { return false };
+        let never_started = !slot.scheduler.is_running() && worker.is_over();
+        if never_started && slot.transition(Phase::Starting, Phase::Vacant) {
+            slot.failed.store(true, SeqCst);
         }
-        let phase = slot.phase();
-        if phase == Phase::Starting || phase == Phase::Running {
+        if slot.has_scheduler() {
             return false;
         }
-        attempt.over = true;
         attempt.worker = None;
-        let planned = phase == Phase::Absent || phase == Phase::Dormant || slot.wanted.load(Ordering::SeqCst);
-        let settled = now - attempt.at >= SETTLED || planned;
-        attempt.failures = if settled { 0 } else { attempt.failures + 1 };
-        !planned
+        let failed = slot.failed.swap(false, SeqCst);
+        attempt.failures = if failed && now - attempt.at < STABLE { attempt.failures + 1 } else { 0 };
+        failed
     }
 
-    /// Starts a scheduler for a slot, or says when to try.
-    fn visit(&mut self, shared: &'static Shared, number: usize, now: i64) -> std::result::Result<(), i64> {
+    /// Starts a scheduler for a slot, or returns when to retry.
+    fn start(&mut self, shared: &'static Shared, number: usize, now: i64) -> std::result::Result<(), i64> {
         let slot = &shared.slots[number];
-        let known = self.attempts.get(&number).filter(|attempt| !attempt.crowded);
-        let failures = known.map_or(0, |attempt| attempt.failures);
-        let due = known.map_or(now, |attempt| attempt.at + pause(attempt.failures));
-        let due = due.max(slot.held_until()).max(self.turn(shared, now));
+        let (at, failures) = self.attempts.get(&number).map_or((0, 0), |attempt| (attempt.at, attempt.failures));
+        let due = slot.held_until().max(at + pause(failures));
         if due > now {
             return Err(due);
         }
-        let worker = if residents(shared).count() < super::places().max(1) {
-            slot.wanted.store(false, Ordering::SeqCst);
+        let running = shared.used_slots().filter(|(_, slot)| slot.has_scheduler()).count();
+        if running < super::max_processes().max(1) {
+            slot.failed.store(false, SeqCst);
             slot.set_phase(Phase::Starting);
-            bgworker::start("pg_trickle scheduler", "pg_trickle_scheduler", number)
-        } else {
-            None
-        };
-        if worker.is_some() {
-            self.attempts.insert(number, Attempt { at: now, worker, failures, over: false, crowded: false });
-            return Ok(());
+            let worker = bgworker::start("pg_trickle scheduler", "pg_trickle_scheduler", number);
+            if worker.is_some() {
+                self.attempts.insert(number, Attempt { at: now, worker, failures });
+                return Ok(());
+            }
+            slot.transition(Phase::Starting, Phase::Vacant);
         }
-        slot.turn(Phase::Starting, Phase::Vacant);
-        // How long it has waited decides whose turn is next.
-        let since = self.attempts.get(&number).filter(|attempt| attempt.crowded).map_or(now, |attempt| attempt.at);
-        self.attempts.insert(number, Attempt { at: since, worker, failures, over: true, crowded: true });
-        self.make_room(shared, now);
-        Err(now + TURN)
-    }
-
-    /// Asks the scheduler that has been there longest for its place.
-    fn make_room(&mut self, shared: &'static Shared, now: i64) {
-        if !std::mem::replace(&mut self.crowded, true) {
-            pgrx::log!("pg_trickle lets databases take turns; raise max_worker_processes to give each a scheduler");
+        if !std::mem::replace(&mut self.logged_few_workers, true) {
+            pgrx::log!(
+                "pg_trickle has fewer worker processes than databases, which therefore share them; \
+                 raise max_worker_processes to refresh stream tables without delay"
+            );
         }
-        let since = |number: &usize| self.attempts.get(number).map_or(0, |attempt| attempt.at);
-        if let Some(number) = residents(shared).filter(|number| since(number) + TURN <= now).min_by_key(since) {
-            shared.slots[number].wanted.store(true, Ordering::SeqCst);
-            shared.slots[number].worker.ring();
-        }
+        shared.scheduler_wanted.store(true, SeqCst);
+        shared.used_slots().for_each(|(_, slot)| slot.scheduler.wake());
+        Err(now + RETRY)
     }
-
-    /// When one more visit may begin.
-    fn turn(&self, shared: &'static Shared, now: i64) -> i64 {
-        let starting = |number: &usize| shared.slots[*number].phase() == Phase::Starting;
-        let visits = self.attempts.iter().filter(|(number, attempt)| starting(number) && attempt.at + VISIT > now);
-        let ends: Vec<i64> = visits.map(|(_, attempt)| attempt.at + VISIT).collect();
-        if ends.len() < VISITS { now } else { ends.into_iter().min().unwrap_or(now) }
-    }
-}
-
-/// The slots that have a scheduler, or soon will.
-fn residents(shared: &'static Shared) -> impl Iterator<Item = usize> {
-    shared.slots.iter().enumerate().filter(|(_, slot)| slot.is_there()).map(|(number, _)| number)
 }
 
 /// How long to wait after so many failures in a row, from the last start.

@@ -1,16 +1,16 @@
 //! The background workers. One launcher per server starts one scheduler per database that has the extension, and
-//! schedulers start the workers of the pool; see `README.md` beside this file.
+//! schedulers start the workers of the pool; see `README.md` in this folder.
 
-mod feed;
-mod journal;
+mod changes;
 mod launcher;
+mod log;
 mod pool;
 mod scheduler;
-mod work;
+mod ticks;
 
 use crate::pg::{bgworker, shmem};
 
-/// Sets the workers up where the server preloads the library. Elsewhere everything works but them.
+/// Sets the workers up where the server preloads the library. Elsewhere everything else works.
 pub fn init() {
     if bgworker::preloading() {
         shmem::init();
@@ -18,10 +18,10 @@ pub fn init() {
     }
 }
 
-/// Worker processes of the server that are left to others.
+/// Worker processes that are left to other users of the server.
 const SPARE: usize = 2;
 
-/// How many processes there may be beside the launcher: schedulers first, then workers of the pool.
-fn places() -> usize {
+/// How many processes there may be besides the launcher: schedulers first, then workers of the pool.
+fn max_processes() -> usize {
     bgworker::max_processes().saturating_sub(1 + SPARE)
 }

@@ -1,5 +1,5 @@
-//! A tick as a background process does it: in a transaction of its own, with the one to blame found and written
-//! down where something fails. The scheduler does some, the workers of the pool do others.
+//! Ticks of a background process, each in a transaction of its own. Where one fails, the stream table that caused it is
+//! found and its failure recorded. The scheduler runs some ticks, the workers of the pool run others.
 
 use std::collections::BTreeSet;
 use std::ffi::CStr;
@@ -13,17 +13,17 @@ use crate::error::{Error, Kind, Result};
 use crate::pg::shmem::Slot;
 use crate::pg::{bgworker, failures, setting};
 use crate::refresh::{self, Locks};
-use crate::worker::journal::Journal;
+use crate::worker::log::Log;
 
-/// What a refresh must not depend on. A lost tick is simply done again, so nothing waits for the disk.
+/// What a refresh must not depend on.
 const SETTINGS: [(&CStr, &CStr); 9] = [
-    // A tick leaves out what others have locked. Should it still come to wait for a user who comes to wait for it, then
-    // it gives way before that user's session looks for the reason.
+    // A tick skips tables that other transactions have locked. If it still ends up in a deadlock with a user's session, it
+    // is the first to detect it and is the one that is cancelled.
     (c"deadlock_timeout", c"10ms"),
     (c"lock_timeout", c"100ms"),
+    // A lost tick is run again.
     (c"synchronous_commit", c"off"),
     (c"search_path", crate::pg::guard::PATH),
-    // As every refresh has it.
     (c"jit", c"off"),
     (c"statement_timeout", c"0"),
     (c"idle_in_transaction_session_timeout", c"0"),
@@ -31,72 +31,72 @@ const SETTINGS: [(&CStr, &CStr); 9] = [
     (c"default_transaction_read_only", c"off"),
 ];
 
-/// So many refreshes may wait to be concluded while others keep coming.
-const MANY: usize = 32;
+/// How many refreshes may wait to be concluded while ticks follow each other.
+const MAX_UNCONCLUDED: usize = 32;
 
-pub struct Work {
+pub struct Ticks {
     slot: &'static Slot,
-    pub journal: Journal,
+    pub log: Log,
     /// Refreshes that are not concluded.
     refreshed: Vec<Refresh>,
-    /// Statistics that are still to be handed on, at this time.
-    report_at: Option<Micros>,
+    /// When the pending statistics have to be flushed.
+    flush_at: Option<Micros>,
 }
 
-impl Work {
-    /// Makes this process fit for ticks of a database.
-    pub fn new(slot: &'static Slot) -> Work {
+impl Ticks {
+    /// Sets this process up for ticks of a database.
+    pub fn new(slot: &'static Slot) -> Ticks {
         for (name, value) in SETTINGS {
             setting::set(name, value);
         }
         bgworker::report(None);
-        Work { slot, journal: Journal::default(), refreshed: vec![], report_at: None }
+        Ticks { slot, log: Log::default(), refreshed: vec![], flush_at: None }
     }
 
-    /// Refreshes these tables in one tick, each after those that it reads, and calls `over` at its end. `generation`: that
-    /// of the catalog which they were read from. How each ended, and how long its own refresh took.
-    pub fn run(&mut self, ids: &[i32], generation: u64, over: impl FnOnce()) -> Vec<(i32, Outcome, Micros)> {
-        bgworker::report(Some(&self.journal.activity(ids)));
+    /// Refreshes these tables in one tick, each after those that it reads, and calls `at_end` right after it. `generation` is
+    /// that of the catalog from which they were loaded. Returns how each ended and how long its own refresh took.
+    pub fn run(&mut self, ids: &[i32], generation: u64, at_end: impl FnOnce()) -> Vec<(i32, Outcome, Micros)> {
+        bgworker::report(Some(&self.log.activity(ids)));
         let refreshes = self.tick(ids);
-        over();
+        at_end();
         let ended = ids.iter().map(|id| self.classify(*id, &refreshes, generation)).collect();
         self.refreshed.extend(refreshes.into_iter().filter(Refresh::is_applied));
         bgworker::report(None);
-        let rest = bgworker::report_statistics(false);
-        self.report_at = rest.map(|rest| bgworker::now() + rest.as_micros() as Micros);
+        let pause = bgworker::flush_statistics(false);
+        self.flush_at = pause.map(|pause| bgworker::now() + pause.as_micros() as Micros);
         ended
     }
 
-    /// Concludes ticks where nothing else is to be done (`idle`), and where they have become many.
+    /// Concludes refreshes while the process is idle, or once there are many.
     pub fn conclude(&mut self, idle: bool) {
-        if self.refreshed.is_empty() || !idle && self.refreshed.len() < MANY {
+        if self.refreshed.is_empty() || !idle && self.refreshed.len() < MAX_UNCONCLUDED {
             return;
         }
         let refreshed = std::mem::take(&mut self.refreshed);
-        self.aside(|| refresh::conclude(&refreshed));
+        self.in_transaction(|| refresh::conclude(&refreshed));
     }
 
-    /// Hands on the statistics that are due; when there is more to be handed on.
-    pub fn report(&mut self, now: Micros) -> Option<Micros> {
-        if self.report_at.is_some_and(|at| at <= now) {
-            bgworker::report_statistics(true);
-            self.report_at = None;
+    /// Flushes statistics that are due; returns when the next ones are.
+    pub fn flush_statistics(&mut self, now: Micros) -> Option<Micros> {
+        if self.flush_at.is_some_and(|at| at <= now) {
+            bgworker::flush_statistics(true);
+            self.flush_at = None;
         }
-        self.report_at
+        self.flush_at
     }
 
-    /// Does something beside ticks, in a transaction of its own. An error is told, and leaves nothing behind.
-    pub fn aside<R>(&mut self, f: impl FnOnce() -> Result<R>) -> Option<R> {
+    /// Runs `f` outside of a tick, in a transaction of its own. An error is logged and rolls it back.
+    pub fn in_transaction<R>(&mut self, f: impl FnOnce() -> Result<R>) -> Option<R> {
         let done = bgworker::transaction(|| bgworker::with_snapshot(f));
-        done.map_err(|error| self.journal.failed(None, &error)).ok()
+        done.map_err(|error| self.log.failed(None, &error)).ok()
     }
 
-    /// Reads what these tables are called, unless that is known.
-    pub fn learn(&mut self, ids: &[i32]) {
-        if !self.journal.knows(ids)
-            && let Some(names) = self.aside(|| stream_table::names(ids))
+    /// Loads the names of these tables where one is missing.
+    pub fn load_names(&mut self, ids: &[i32]) {
+        if !self.log.has_names(ids)
+            && let Some(names) = self.in_transaction(|| stream_table::names(ids))
         {
-            self.journal.learn(names);
+            self.log.load(names);
         }
     }
 
@@ -107,7 +107,7 @@ impl Work {
             (Ok(refreshes), _) => refreshes,
             (Err(error), [id]) => vec![Refresh::failed(*id, error, Duration::ZERO)],
             (Err(error), _) if error.kind() == Kind::Transient => {
-                self.journal.failed(None, &error);
+                self.log.failed(None, &error);
                 ids.iter().for_each(|id| note(*id, &error));
                 vec![]
             }
@@ -137,7 +137,7 @@ impl Work {
             Some(_) if refresh.skipped => Outcome::Skipped,
             Some(error) if refresh.is_failed() => self.classify_failure(refresh, error, generation),
             _ => {
-                self.journal.succeeded(id);
+                self.log.succeeded(id);
                 failures::forget(id);
                 if refresh.is_applied() { Outcome::Refreshed } else { Outcome::Unchanged }
             }
@@ -151,8 +151,8 @@ impl Work {
         if self.slot.generation() != generation {
             return Outcome::Postponed;
         }
-        self.journal.failed(Some(refresh.id), error);
-        let recorded = self.aside(|| refresh::record_failure(refresh, error));
+        self.log.failed(Some(refresh.id), error);
+        let recorded = self.in_transaction(|| refresh::record_failure(refresh, error));
         match recorded {
             Some(_) => failures::forget(refresh.id),
             None => note(refresh.id, error),
@@ -170,7 +170,7 @@ fn find(id: i32, refreshes: &[Refresh]) -> Option<&Refresh> {
     refreshes.iter().find(|refresh| refresh.id == id)
 }
 
-/// Keeps in shared memory what could not be written down.
+/// Keeps in shared memory a failure that could not be recorded in the catalog.
 fn note(id: i32, error: &Error) {
     failures::note(id, &error.sqlstate(), &error.in_full());
 }

@@ -1,0 +1,65 @@
+//! Advisory locks on our own objects, held until the end of the transaction. See `storage/lmgr/README`.
+
+use pgrx::pg_sys;
+
+use crate::pg::shmem::my_database;
+
+/// The fourth field of our lock tags: users' own advisory locks have 1 or 2 there.
+const LOCK_CLASS: u16 = 7;
+
+/// What is locked, by an id of our own.
+#[derive(Clone, Copy, Debug)]
+pub enum Lock {
+    /// Refreshing, altering and dropping a stream table.
+    StreamTable(i32),
+    /// The change rows of a source: shared to retain them, exclusive to prune them.
+    Changes(i32),
+}
+
+impl Lock {
+    fn tag(self) -> pg_sys::LOCKTAG {
+        let (kind, id) = match self {
+            Lock::StreamTable(id) => (0, id),
+            Lock::Changes(id) => (1, id),
+        };
+        pg_sys::LOCKTAG {
+            locktag_field1: my_database().to_u32(),
+            locktag_field2: kind,
+            locktag_field3: id as u32,
+            locktag_field4: LOCK_CLASS,
+            locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
+            locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
+        }
+    }
+
+    fn take(self, mode: u32, wait: bool) -> bool {
+        // SAFETY: the tag outlives the call.
+        let taken = unsafe { pg_sys::LockAcquire(&self.tag(), mode as i32, false, !wait) };
+        taken != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
+    }
+
+    /// Waits for the lock.
+    pub fn acquire(self) {
+        self.take(pg_sys::ExclusiveLock, true);
+    }
+
+    /// Takes the lock if no other transaction holds it.
+    pub fn try_acquire(self) -> bool {
+        self.take(pg_sys::ExclusiveLock, false)
+    }
+
+    /// Waits for the lock in shared mode.
+    pub fn acquire_shared(self) {
+        self.take(pg_sys::ShareLock, true);
+    }
+
+    /// Whether another transaction, a prepared one included, holds it now.
+    pub fn is_held_elsewhere(self) -> bool {
+        let taken = self.try_acquire();
+        if taken {
+            // SAFETY: just taken, in this mode.
+            unsafe { pg_sys::LockRelease(&self.tag(), pg_sys::ExclusiveLock as i32, false) };
+        }
+        !taken
+    }
+}
