@@ -38,7 +38,6 @@ NESTED = [
 ]
 # To be untied.
 NESTED += [
-    {"pg::event", "pg::guard", "pg::object", "pg::query", "pg::relation", "pg::spi", "pg::planner", "pg::template", "pg::trigger", "pg::tuplestore"},
     {"refresh::table", "refresh::tick"},
 ]
 
