@@ -33,7 +33,7 @@ pub struct Report {
     pub hint: Option<String>,
 }
 
-/// How a failed refresh goes on, decided by the SQLSTATE of its error alone.
+/// How a failed refresh is handled, decided by the SQLSTATE of its error alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// An error of data or privileges: counts towards suspension.

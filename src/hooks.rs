@@ -10,7 +10,7 @@ use crate::catalog::{self, source, stream_table};
 use crate::pg::shmem::my_database;
 use crate::pg::spi::{self, Session};
 use crate::pg::utility::{self, Utility, Vacated};
-use crate::pg::{applying, bgworker, database, planner, relation, wake};
+use crate::pg::{applying, bgworker, database, object, planner, relation, wake};
 use crate::refresh;
 
 /// How long a statement waits for our processes to end, which they do at their next interrupt check.

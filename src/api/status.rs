@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use ivm::schedule::{Micros, Schedule};
+use ivm::schedule::Micros;
 use ivm::target::{self, Scheduled};
 use pgrx::datum::{Interval, TimestampWithTimeZone, clock_timestamp};
 use pgrx::iter::TableIterator;
@@ -68,11 +68,11 @@ fn stream_table_state() -> std::result::Result<
 fn state() -> Result<Vec<State>> {
     let (checked_at, role) = (clock_timestamp(), guard::current_role());
     let tables = stream_table::schedulable()?;
-    let scheduled = tables.iter().map(|table| {
-        let (schedule, reads) = (Schedule::parse(&table.schedule)?, table.upstream.clone());
-        Ok(Scheduled { table: table.id, schedule, reads })
+    let scheduled = tables.iter().map(|(_, it)| {
+        let (schedule, reads) = (it.schedule.clone(), it.upstream.clone());
+        Scheduled { table: it.id, schedule, reads }
     });
-    let targets = target::targets(&scheduled.collect::<Result<Vec<_>>>()?, &guc::default_schedule())?;
+    let targets = target::targets(&scheduled.collect::<Vec<_>>(), &guc::default_schedule())?;
     let sources: Vec<i32> = spi::connect(None, source::all)?.into_iter().map(|source| source.id).collect();
     let mut behind: BTreeMap<i32, Option<TimestampWithTimeZone>> = BTreeMap::new();
     for (id, since) in refresh::behind(&sources)? {
@@ -80,7 +80,7 @@ fn state() -> Result<Vec<State>> {
         *oldest = oldest.zip(since).map(|(a, b)| a.min(b));
     }
     let mut failed: BTreeMap<i32, _> = failures::all().into_iter().map(|failed| (failed.table, failed)).collect();
-    let state = tables.into_iter().map(|table| {
+    let state = tables.into_iter().map(|(_, table)| {
         let target = targets.get(&table.id).copied().map(interval).transpose()?;
         let (failures, sqlstate, message) = match failed.remove(&table.id) {
             None => (0, None, None),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ivm::schedule::{Micros, Schedule, Table};
 use pgrx::JsonB;
 use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INVALID_PARAMETER_VALUE, ERRCODE_UNDEFINED_TABLE};
 use pgrx::pg_sys::Oid;
@@ -70,27 +71,6 @@ pub enum Status {
     Paused,
     /// It failed too often.
     Suspended,
-}
-
-/// A stream table as the scheduler needs it.
-#[derive(Clone, Debug)]
-pub struct Schedulable {
-    pub id: i32,
-    pub name: String,
-    pub schedule: String,
-    pub active: bool,
-    pub populated: bool,
-    pub consecutive_errors: i32,
-    /// Sources that it reads, base tables and stream tables alike.
-    pub sources: Vec<i32>,
-    /// Stream tables that it reads.
-    pub upstream: Vec<i32>,
-    /// Rows are inserted and deleted as time passes.
-    pub temporal: bool,
-    /// See [`StreamTable::polls`].
-    pub polls: bool,
-    /// The duration of its last successful refresh, in milliseconds.
-    pub took_ms: Option<f64>,
 }
 
 impl Mode {
@@ -253,8 +233,8 @@ pub fn set_timeout(session: &Session, id: i32, limit: Option<Duration>) -> Resul
     session.run(update, &[id.into(), limit.into()])
 }
 
-/// Every stream table, for the scheduler.
-pub fn schedulable() -> Result<Vec<Schedulable>> {
+/// Every stream table with its name, for the scheduler.
+pub fn schedulable() -> Result<Vec<(String, Table)>> {
     spi::connect(None, |session| {
         session.query(
             "with reads(pgt_id, ids) as (
@@ -278,19 +258,20 @@ pub fn schedulable() -> Result<Vec<Schedulable>> {
               order by s.pgt_id",
             &[],
             |row| {
-                Ok(Schedulable {
+                let table = Table {
                     id: row.require(1)?,
-                    name: row.require(2)?,
-                    schedule: row.require(3)?,
+                    // It was checked when it was set.
+                    schedule: Schedule::parse(row.require(3)?).unwrap_or(Schedule::Calculated),
                     active: row.require(4)?,
                     populated: row.require(5)?,
-                    consecutive_errors: row.require(6)?,
+                    errors: row.require(6)?,
                     sources: row.require(7)?,
                     upstream: row.require(8)?,
                     temporal: row.require(9)?,
                     polls: row.require(10)?,
-                    took_ms: row.get(11),
-                })
+                    took: row.get(11).map(|ms: f64| (ms * 1e3) as Micros),
+                };
+                Ok((row.require(2)?, table))
             },
         )
     })

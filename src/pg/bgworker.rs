@@ -103,9 +103,11 @@ pub fn connect(database: Option<pg_sys::Oid>, name: &'static CStr) {
     setting::set(c"application_name", name);
 }
 
+/// A function to call, with its argument.
+type Callback = (fn(usize), usize);
+
 thread_local! {
-    /// What to call when the process exits, with its argument.
-    static AT_EXIT: Cell<Option<(fn(usize), usize)>> = const { Cell::new(None) };
+    static AT_EXIT: Cell<Option<Callback>> = const { Cell::new(None) };
     static PROCESS: Cell<Option<&'static Process>> = const { Cell::new(None) };
 }
 
@@ -138,17 +140,16 @@ pub fn take_yield_request() -> bool {
     PROCESS.get().is_some_and(Process::take_yield_request)
 }
 
-/// Makes this process findable for as long as it lives, unless another one is; `at_exit` is called with the argument however
-/// it ends.
-pub fn claim(process: &'static Process, at_exit: fn(usize), argument: usize) -> bool {
-    let claimed = process.claim();
-    if claimed {
-        AT_EXIT.set(Some((at_exit, argument)));
-        PROCESS.set(Some(process));
-        // SAFETY: the callback lives as long as the process; it runs before the process's entry is given back.
-        unsafe { pg_sys::on_shmem_exit(Some(run_at_exit), pg_sys::Datum::from(0usize)) };
+/// Makes this process findable for as long as it lives; exits with `code` if another one is. `at_exit` is called with the
+/// argument however it ends.
+pub fn claim(process: &'static Process, at_exit: fn(usize), argument: usize, code: i32) {
+    if !process.claim() {
+        exit(code);
     }
-    claimed
+    AT_EXIT.set(Some((at_exit, argument)));
+    PROCESS.set(Some(process));
+    // SAFETY: the callback lives as long as the process; it runs before the process's entry is released.
+    unsafe { pg_sys::on_shmem_exit(Some(run_at_exit), pg_sys::Datum::from(0usize)) };
 }
 
 unsafe extern "C-unwind" fn run_at_exit(_code: c_int, _argument: pg_sys::Datum) {

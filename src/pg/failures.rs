@@ -3,13 +3,15 @@
 
 use ivm::failures::Failed;
 
+use crate::error::Error;
 use crate::pg::bgworker;
 use crate::pg::shmem::{my_database, shared};
 
 /// Keeps the last failure of a stream table.
-pub fn note(table: i32, sqlstate: &str, message: &str) {
+pub fn note(table: i32, error: &Error) {
     if let Some(shared) = shared() {
-        shared.failures.note(my_database().to_u32(), table, bgworker::now(), sqlstate, message);
+        let (database, now) = (my_database().to_u32(), bgworker::now());
+        shared.failures.note(database, table, now, &error.sqlstate(), &error.in_full());
     }
 }
 

@@ -169,7 +169,7 @@ fn tail_of<'a>(bytes: &[u8], room: &'a mut [u8]) -> &'a [u8] {
 
 impl Drop for Table {
     fn drop(&mut self) {
-        // SAFETY: opened by `open`, closed once; the lock is kept until the transaction ends.
+        // SAFETY: opened by `open`, closed once; the lock is held until the transaction ends.
         unsafe { pg_sys::table_close(self.raw, pg_sys::NoLock as i32) };
     }
 }

@@ -31,7 +31,7 @@ pub struct Kind {
     pub is_catalog: bool,
 }
 
-/// An open relation; its lock is kept until the transaction ends.
+/// An open relation; its lock is held until the transaction ends.
 struct Open(pg_sys::Relation);
 
 impl Open {

@@ -86,7 +86,7 @@ impl Columns for Row<'_> {
         // SAFETY: a non-null value of this shape lies there, as long as the row.
         unsafe {
             let len = match shape.len {
-                -1 => varlena_size(start),
+                -1 => pgrx::varsize_any(start.cast()),
                 fixed => fixed as usize,
             };
             std::slice::from_raw_parts(start, len)
@@ -112,27 +112,11 @@ fn content(value: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// Bytes that a varlena at `start` occupies.
-///
-/// # Safety
-/// A varlena lies there.
-#[inline]
-unsafe fn varlena_size(start: *const u8) -> usize {
-    // SAFETY: by contract; the header says how long it is.
-    unsafe {
-        match *start {
-            0x01 => pgrx::varsize_any(start.cast()),
-            head if head & 0x01 == 0x01 => (head >> 1) as usize,
-            _ => (start.cast::<u32>().read_unaligned() >> 2) as usize,
-        }
-    }
-}
-
 fn inline(value: &[u8], detoast: unsafe fn(*mut pg_sys::varlena) -> *mut pg_sys::varlena) -> Vec<u8> {
     // SAFETY: `value` is a varlena; the inline one that the server returns instead is a copy, freed here.
     unsafe {
         let inline = detoast(value.as_ptr().cast_mut().cast());
-        let copy = std::slice::from_raw_parts(inline.cast::<u8>(), varlena_size(inline.cast())).to_vec();
+        let copy = std::slice::from_raw_parts(inline.cast::<u8>(), pgrx::varsize_any(inline)).to_vec();
         if inline.cast_const().cast() != value.as_ptr() {
             pg_sys::pfree(inline.cast());
         }

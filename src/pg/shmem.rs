@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
 
 use ivm::failures::Failures;
 use ivm::moments::Moments;
-use pgrx::pg_sys;
-use pgrx::prelude::*;
 use pgrx::shmem::PgSharedMemoryInitialization;
+use pgrx::{pg_guard, pg_sys};
 
 mod database;
 mod process;

@@ -62,7 +62,7 @@ pub fn equality_schema(oid: pg_sys::Oid) -> Option<String> {
     }
 }
 
-/// The type's name with its modifier, fit for any search path: only PostgreSQL's own go without schema.
+/// The type's name with its modifier, for any search path: with its schema unless that is `pg_catalog`.
 unsafe fn qualified(oid: pg_sys::Oid, modifier: i32) -> String {
     let flags = pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
     // SAFETY: catalog lookup by oid; the string is copied.
@@ -70,7 +70,7 @@ unsafe fn qualified(oid: pg_sys::Oid, modifier: i32) -> String {
     name.strip_prefix("pg_catalog.").map_or(name.clone(), str::to_owned)
 }
 
-/// Whether equal values of the type always look alike.
+/// Whether equal values of the type always have the same text.
 unsafe fn is_image(base: pg_sys::Oid, collation: pg_sys::Oid) -> bool {
     const EXACT: [pg_sys::Oid; 16] = [
         pg_sys::BOOLOID,

@@ -10,7 +10,7 @@ use pgrx::{pg_guard, pg_sys};
 pub enum Top {
     /// Last chance to write, and to fail.
     PreCommit,
-    /// Visible to others. Must not fail.
+    /// Committed. Must not fail.
     Commit,
     /// Prepared: another session will commit or abort it.
     Prepared,

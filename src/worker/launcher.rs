@@ -1,10 +1,10 @@
-//! The launcher, one per server: gives every database that has the extension a scheduler. It sleeps until a worker starts or
+//! The launcher, one per server: starts a scheduler for every database that has the extension. It sleeps until a worker starts or
 //! ends, a database or an extension is created or dropped, or the configuration is reloaded. By the clock it wakes up to
 //! retry a scheduler that failed, and for a database that is due after it yielded its scheduler's process.
 //!
-//! **Slot leases:** a server may have more databases than worker processes (eight by default). Then a scheduler that has
-//! nothing to do, or has run for two seconds, yields its process, and its database goes without until something changes in
-//! it. Without that the databases that come late would never be refreshed.
+//! **Slot leases:** a server may have more databases than worker processes, of which it has eight by default. Then a scheduler
+//! that is idle, or has run for two seconds, yields its process, and its database has none until something changes in it.
+//! If a scheduler kept its process, the databases without one would never be refreshed.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::SeqCst;
@@ -51,9 +51,7 @@ struct Attempt {
 pub extern "C-unwind" fn pg_trickle_launcher(_argument: Datum) {
     bgworker::begin();
     let Some(shared) = shared() else { bgworker::exit(0) };
-    if !bgworker::claim(&shared.launcher, at_exit, 0) {
-        bgworker::exit(1);
-    }
+    bgworker::claim(&shared.launcher, at_exit, 0, 1);
     while !guc::enabled() {
         terminate_schedulers(shared);
         latch::wait(None);
@@ -64,9 +62,9 @@ pub extern "C-unwind" fn pg_trickle_launcher(_argument: Datum) {
     bgworker::connect(None, c"pg_trickle_launcher");
     shared.databases_changed.store(true, SeqCst);
     // A scheduler that an earlier launcher requested and that never started is requested again.
-    shared.slots.iter().filter(|slot| !slot.scheduler.is_running()).for_each(|slot| {
+    for slot in shared.slots.iter().filter(|slot| !slot.scheduler.is_running()) {
         slot.transition(Phase::Starting, Phase::Vacant);
-    });
+    }
     let mut launcher = Launcher::default();
     while !bgworker::signals().terminated && guc::enabled() {
         let pause = launcher.poll(shared);

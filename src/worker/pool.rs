@@ -170,9 +170,7 @@ pub extern "C-unwind" fn pg_trickle_pool(argument: Datum) {
     let Some((shared, worker)) = shared().and_then(|shared| Some((shared, shared.workers.get(number)?))) else {
         bgworker::exit(0)
     };
-    if !bgworker::claim(&worker.process, at_exit, number) {
-        bgworker::exit(0);
-    }
+    bgworker::claim(&worker.process, at_exit, number, 0);
     // Claimed first, then checked: a statement that holds the slot either finds this process or is noticed here.
     let is_open = |slot: &&Slot| !slot.is_free() && guc::enabled() && slot.held_until() <= bgworker::now();
     let Some(slot) = shared.slot(worker.database()).filter(is_open) else { bgworker::exit(0) };

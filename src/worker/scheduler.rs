@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use ivm::schedule::{Actions, Event, Micros, Schedule, State, Table};
+use ivm::schedule::{Actions, Event, Micros, State, Table};
 use pgrx::pg_guard;
 use pgrx::pg_sys::Datum;
 
-use crate::catalog::frontier;
-use crate::catalog::stream_table::{self, Schedulable};
+use crate::catalog::{frontier, stream_table};
 use crate::pg::bgworker::{self, ServerZone};
 use crate::pg::shmem::{Phase, Shared, Slot, shared};
 use crate::pg::{database, latch, wake};
@@ -54,9 +53,7 @@ pub extern "C-unwind" fn pg_trickle_scheduler(argument: Datum) {
     let Some((shared, slot)) = shared().and_then(|shared| Some((shared, shared.slots.get(argument.value())?))) else {
         bgworker::exit(0)
     };
-    if !bgworker::claim(&slot.scheduler, at_exit, argument.value()) {
-        bgworker::exit(0);
-    }
+    bgworker::claim(&slot.scheduler, at_exit, argument.value(), 0);
     // Claimed first, then checked: a statement that holds the slot either finds this process or is noticed here.
     if !guc::enabled() || slot.held_until() > bgworker::now() || slot.is_free() {
         bgworker::exit(0);
@@ -196,7 +193,7 @@ impl Scheduler {
         };
         let changed: Vec<i32> = self.events.iter().flat_map(changed).collect();
         let actions = self.state.step(bgworker::now(), std::mem::take(&mut self.events), &ServerZone);
-        self.retained.extend(self.state.kept(&changed));
+        self.retained.extend(self.state.retained(&changed));
         actions
     }
 
@@ -223,35 +220,16 @@ impl Scheduler {
         }
     }
 
-    fn load(&mut self, generation: u64, tables: Vec<Schedulable>) {
+    fn load(&mut self, generation: u64, tables: Vec<(String, Table)>) {
         self.slot.set_phase(Phase::Running);
         self.reload_at = None;
+        self.ticks.log.load(tables.iter().map(|(name, table)| (table.id, name.clone())).collect());
+        let tables: Vec<Table> = tables.into_iter().map(|(_, table)| table).collect();
         self.changes.load(generation, tables.iter().flat_map(|table| table.sources.iter().copied()).collect());
-        self.ticks.log.load(tables.iter().map(|table| (table.id, table.name.clone())).collect());
-        let tables = tables.into_iter().map(|table| self.table(table)).collect();
         let first = self.state.is_empty();
         self.events.push(Event::Tables { tables, default: guc::default_schedule() });
         if first {
             self.events.extend(self.pool.running(bgworker::now()));
-        }
-    }
-
-    fn table(&mut self, table: Schedulable) -> Table {
-        let schedule = Schedule::parse(&table.schedule).unwrap_or_else(|error| {
-            self.ticks.log.failed(Some(table.id), &error.into());
-            guc::default_schedule()
-        });
-        Table {
-            id: table.id,
-            schedule,
-            active: table.active,
-            populated: table.populated,
-            errors: table.consecutive_errors,
-            sources: table.sources,
-            upstream: table.upstream,
-            temporal: table.temporal,
-            polls: table.polls,
-            took: table.took_ms.map(|ms| (ms * 1e3) as Micros),
         }
     }
 
@@ -287,7 +265,7 @@ impl Scheduler {
         let (changes, mut at, mut meanwhile) = (&mut self.changes, 0, None);
         let outcomes = self.ticks.run(ids, generation, || {
             at = bgworker::now();
-            // Polled at the tick's end: a change that answers to what the tick shows comes later.
+            // Polled at the tick's end: a change made in response to what the tick shows comes later.
             meanwhile = changes.poll(at);
         });
         self.events.extend(meanwhile);

@@ -108,7 +108,7 @@ impl Ticks {
             (Err(error), [id]) => vec![Refresh::failed(*id, error, Duration::ZERO)],
             (Err(error), _) if error.kind() == Kind::Transient => {
                 self.log.failed(None, &error);
-                ids.iter().for_each(|id| note(*id, &error));
+                ids.iter().for_each(|id| failures::note(*id, &error));
                 vec![]
             }
             (Err(_), _) => self.one_by_one(ids),
@@ -155,7 +155,7 @@ impl Ticks {
         let recorded = self.in_transaction(|| refresh::record_failure(refresh, error));
         match recorded {
             Some(_) => failures::forget(refresh.id),
-            None => note(refresh.id, error),
+            None => failures::note(refresh.id, error),
         }
         match recorded {
             Some(true) => Outcome::Suspended,
@@ -168,9 +168,4 @@ impl Ticks {
 /// The first refresh of a table.
 fn find(id: i32, refreshes: &[Refresh]) -> Option<&Refresh> {
     refreshes.iter().find(|refresh| refresh.id == id)
-}
-
-/// Keeps in shared memory a failure that could not be recorded in the catalog.
-fn note(id: i32, error: &Error) {
-    failures::note(id, &error.sqlstate(), &error.in_full());
 }

@@ -104,7 +104,7 @@ impl Slot {
         self.held_until.store(until, SeqCst);
     }
 
-    /// Lets the database go without a scheduler until something changes or the time comes; its own is about to end.
+    /// Leaves the database without a scheduler until something changes or until this time; its own is about to end.
     pub fn sleep(&self, wake_at: i64) {
         self.wake_at.store(wake_at, SeqCst);
         self.set_phase(Phase::Dormant);
