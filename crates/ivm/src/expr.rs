@@ -32,7 +32,7 @@ pub enum Expr<C, Q> {
     Call(Box<Call<C, Q>>),
     /// A function that SQL spells with keywords (`EXTRACT`, `TRIM`, …), and its operands in reading order.
     Special(Special, Vec<Expr<C, Q>>),
-    /// `CURRENT_DATE` and its kin, with an optional precision.
+    /// `CURRENT_DATE` and the like, with an optional precision.
     Keyword(Keyword, Option<u32>),
     Array(Vec<Expr<C, Q>>),
     Row(Vec<Expr<C, Q>>),
@@ -66,7 +66,7 @@ pub enum Literal {
     Bits(char, String),
 }
 
-/// A type name as PostgreSQL prints it, kept verbatim after its parts were checked to be a type.
+/// A type name as PostgreSQL prints it, verbatim, after its parts were parsed as a type.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TypeName(pub String);
 

@@ -40,7 +40,7 @@ pub fn bind(query: &Query, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan>
 struct Binder<'a> {
     catalog: &'a dyn Catalog,
     ids: &'a mut Ids,
-    /// The kinds of functions that the catalog was asked for.
+    /// The kinds of functions loaded from the catalog.
     functions: BTreeMap<QName, FunctionKind>,
     /// The types of columns, as far as they are loaded.
     types: Types,

@@ -145,7 +145,7 @@ impl Binder<'_> {
     }
 
     /// The projection onto named outputs. A column of the input keeps its id where it is shown first; one of a query
-    /// around this one does not, because there it is a column beside this one: of `l LEFT JOIN LATERAL (SELECT l.b …)`,
+    /// around this one does not, because there it is a column of another relation: of `l LEFT JOIN LATERAL (SELECT l.b …)`,
     /// the second may be NULL where the first is not.
     fn outputs(&mut self, input: &Plan, named: Vec<(Ident, Expr)>) -> Vec<(Column, Expr)> {
         let mut own: BTreeSet<ColId> = input.columns().iter().map(|column| column.id).collect();

@@ -1,4 +1,4 @@
-//! Set-returning functions: in FROM, beside the row that they are called for, or in a select list of their own.
+//! Set-returning functions: in FROM, joined with the row that they are called for, or in a select list of their own.
 
 use super::block::{Block, joined};
 use super::{Renderer, names};
@@ -9,7 +9,7 @@ use crate::sql::ast::{Alias, Distinct, Expr, From, JoinKind, JoinOn, Query, col}
 use crate::sql::ident::Ident;
 
 impl Renderer<'_> {
-    /// A SELECT whose list makes several rows of one: nothing else may be computed beside them.
+    /// A SELECT whose list makes several rows of one: no other operator may share it.
     pub fn expand(&mut self, expand: &Expand, ids: &[ColId], names: &[Ident]) -> Result<Query> {
         let mut block = self.flat(&expand.input)?;
         block.columns = self.computed(&expand.columns, &block.columns)?;
