@@ -33,7 +33,7 @@ with recursive state as materialized (
   select pgt_id, null from pgtrickle.pgt_frontiers where frontier is null or reinitialize is not null
   union
   select r.pgt_id, b.since from behind b join reads r on r.upstream = b.pgt_id
-), late(pgt_id, since) as (
+), stale(pgt_id, since) as (
   select b.pgt_id, case when count(b.since) = count(*) then greatest(min(b.since), min(f.data_timestamp))
                         else min(f.data_timestamp) end
     from behind b join pgtrickle.pgt_frontiers f using (pgt_id)
@@ -55,7 +55,7 @@ select s.pgt_id, n.name, s.status, s.refresh_mode, s.schedule, f.frontier is not
   from pgtrickle.pgt_stream_tables s
   join pgtrickle.pgt_frontiers f using (pgt_id)
   join state x using (pgt_id)
-  left join late l using (pgt_id)
+  left join stale l using (pgt_id)
  cross join lateral (select min(moment) as moment from timed where timed.pgt_id = s.pgt_id) t
  cross join lateral (select pgtrickle.qualified_name(s.pgt_relid) as name) n
   left join lateral (select action, duration_ms from pgtrickle.pgt_refresh_history h

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use server::{Failure, Result, Server};
-use verify::Verdict;
+use verify::Comparison;
 use writers::Writers;
 
 const USAGE: &str = "usage: pg_trickle_demo [--seconds N]
@@ -37,8 +37,8 @@ async fn main() -> ExitCode {
         }
     };
     match run(duration).await {
-        Ok(Verdict::Exact) => ExitCode::SUCCESS,
-        Ok(Verdict::Different) => ExitCode::FAILURE,
+        Ok(Comparison::Exact) => ExitCode::SUCCESS,
+        Ok(Comparison::Different) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("demo: {}", chain(error.as_ref()));
             ExitCode::FAILURE
@@ -46,7 +46,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(duration: Duration) -> Result<Verdict> {
+async fn run(duration: Duration) -> Result<Comparison> {
     let server = Server::from_environment()?;
     load::prepare(&server).await?;
     queries::create(&server).await?;
@@ -56,7 +56,7 @@ async fn run(duration: Duration) -> Result<Verdict> {
     let written = writers.stop().await?;
 
     tokio::select! {
-        verdict = verify::check(&server, &written) => verdict,
+        comparison = verify::check(&server, &written) => comparison,
         _ = tokio::signal::ctrl_c() => Err(Failure::new("interrupted before the comparison was done").into()),
     }
 }

@@ -1,4 +1,4 @@
-//! The server that the demo talks to, and the errors that this can bring.
+//! The server that the demo talks to, and the errors of talking to it.
 //!
 //! Invariant: every connection sees the demo's own schema `tpch` first, so that the queries read
 //! as the specification writes them.

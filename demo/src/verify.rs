@@ -16,16 +16,16 @@ use crate::writers::Tally;
 
 /// What the comparison found.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Verdict {
+pub enum Comparison {
     Exact,
     Different,
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for Comparison {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Verdict::Exact => "exact",
-            Verdict::Different => "not exact",
+            Comparison::Exact => "exact",
+            Comparison::Different => "not exact",
         })
     }
 }
@@ -35,13 +35,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Waits until everything is fresh, compares everything, and says the last line.
-pub async fn check(server: &Server, written: &Tally) -> Result<Verdict> {
+pub async fn check(server: &Server, written: &Tally) -> Result<Comparison> {
     let client = server.connect().await?;
     settle(&client).await?;
     refresh(&client).await?;
-    let verdict = compare(client).await?;
-    println!("demo: {} stream tables, {} changes, {verdict}", STREAM_TABLES.len(), grouped(written.changes()));
-    Ok(verdict)
+    let comparison = compare(client).await?;
+    println!("demo: {} stream tables, {} changes, {comparison}", STREAM_TABLES.len(), grouped(written.changes()));
+    Ok(comparison)
 }
 
 /// Waits until the workers have refreshed everything after the last commit, and prints how long they took.
@@ -73,20 +73,20 @@ async fn refresh(client: &Client) -> Result<()> {
     Ok(())
 }
 
-async fn compare(mut client: Client) -> Result<Verdict> {
+async fn compare(mut client: Client) -> Result<Comparison> {
     let snapshot =
         client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await?;
-    let mut verdict = Verdict::Exact;
+    let mut comparison = Comparison::Exact;
     for table in &STREAM_TABLES {
-        if compare_one(&snapshot, table).await? == Verdict::Different {
-            verdict = Verdict::Different;
+        if compare_one(&snapshot, table).await? == Comparison::Different {
+            comparison = Comparison::Different;
         }
     }
     snapshot.commit().await?;
-    Ok(verdict)
+    Ok(comparison)
 }
 
-async fn compare_one(snapshot: &Transaction<'_>, table: &StreamTable) -> Result<Verdict> {
+async fn compare_one(snapshot: &Transaction<'_>, table: &StreamTable) -> Result<Comparison> {
     let comparison = format!(
         r"
 with expected as materialized (
@@ -102,16 +102,16 @@ from only_in_query q",
         name = table.name,
         query = table.query,
     );
-    let mut verdict = Verdict::Exact;
+    let mut comparison = Comparison::Exact;
     for row in snapshot.query(&comparison, &[]).await? {
         let (side, count): (&str, i64) = (row.get(0), row.get(1));
         if count > 0 {
-            verdict = Verdict::Different;
+            comparison = Comparison::Different;
             println!("demo: {}: {count} rows only in the {side}", table.name);
             for example in row.get::<_, Vec<String>>(2) {
                 println!("demo:     {example}");
             }
         }
     }
-    Ok(verdict)
+    Ok(comparison)
 }

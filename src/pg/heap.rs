@@ -62,7 +62,7 @@ impl Table {
             // Not for publications of all tables.
             let options = pg_sys::TABLE_INSERT_NO_LOGICAL as i32;
             pg_sys::heap_insert(self.raw, tuple, command, options, std::ptr::null_mut());
-            settled::stir((*self.raw).rd_id, pgrx::itemptr::item_pointer_get_block_number(&(*tuple).t_self));
+            settled::note_insert((*self.raw).rd_id, pgrx::itemptr::item_pointer_get_block_number(&(*tuple).t_self));
             pg_sys::heap_freetuple(tuple);
         }
     }

@@ -5,7 +5,7 @@
 //! deleted by a transaction that the snapshot sees, or inserted by one that was rolled back.
 //!
 //! **Law:** a page is skipped only if a scan of it under this snapshot would find no row.
-//! - Rows are inserted through [`stir`] alone, which counts them in shared memory before they can be committed. A page
+//! - Rows are inserted through [`note_insert`] alone, which counts them in shared memory before they can be committed. A page
 //!   with the count at which its rows were found dead has the same rows, or fewer.
 //! - A row that was dead to a snapshot is dead to every later one.
 //! - The count is read later than the snapshot was taken, and earlier than the page: a row that is missed had not been
@@ -65,7 +65,7 @@ thread_local! {
 }
 
 /// Counts an insert into a page: called after the row is there, and before it can be committed.
-pub fn stir(table: pg_sys::Oid, block: u32) {
+pub fn note_insert(table: pg_sys::Oid, block: u32) {
     if let Some(counts) = Counts::of(table) {
         counts.at(block).fetch_add(1, Ordering::SeqCst);
     }

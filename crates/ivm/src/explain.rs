@@ -57,7 +57,7 @@ pub fn program(program: &Program) -> String {
     steps.collect::<Vec<_>>().join("\n")
 }
 
-/// The statements that bring a delta into a node's table, and the index that they use.
+/// The statements that apply a delta to a node's table, and the index that they use.
 pub fn apply(apply: &Apply) -> String {
     let index = apply.indexes.iter().map(|index| format!("-- index\n{};\n", index.create(&index.usual_name())));
     let update = apply.update.iter().map(|statement| ("update", statement));

@@ -38,7 +38,7 @@ set role capture_owner;
 call follow('vs', 'select id from secret');
 reset role;
 call follow('vs', 'select id from secret');
-insert into secret values (1, 'somebody');
+insert into secret values (1, 'someone');
 select refreshed_how('vs');
 
 select pgtrickle.drop_stream_table('v');

@@ -4,11 +4,11 @@
 \set ECHO all
 create table events (id int primary key, kind text, size int);
 insert into events select n, chr(97 + n % 3), n from generate_series(1, 12) n;
-call follow('by_kind', 'select kind, count(*) as n, sum(size) as size from events group by kind');
-call follow('by_count', 'select n, count(*) as kinds from by_kind group by n');
-call follow('large', 'select kind, max(size) as largest from events group by kind');
-call follow('diamond', 'select b.kind, b.size, l.largest from by_kind b join large l on l.kind = b.kind');
-call follow('top', 'select count(*) as n, max(largest) as largest from diamond');
+call follow('by_kind', 'select kind, count(*) as n, sum(size) as size from events group by kind', 'DIFFERENTIAL');
+call follow('by_count', 'select n, count(*) as kinds from by_kind group by n', 'DIFFERENTIAL');
+call follow('large', 'select kind, max(size) as largest from events group by kind', 'DIFFERENTIAL');
+call follow('diamond', 'select b.kind, b.size, l.largest from by_kind b join large l on l.kind = b.kind', 'DIFFERENTIAL');
+call follow('top', 'select count(*) as n, max(largest) as largest from diamond', 'DIFFERENTIAL');
 
 -- Refreshing the end of the chain refreshes everything that it reads.
 insert into events values (13, 'a', 100), (14, 'new', 1);

@@ -205,7 +205,7 @@ impl Cx<'_> {
         let Delta { mut plan, w, consolidated, cancels } = delta;
         if !matches!(plan, Plan::Scan(_)) {
             if cancels {
-                // Whoever adds up expects the weight last.
+                // Consolidation expects the weight as the last column.
                 let (weight, others): (Vec<Column>, Vec<Column>) = plan.columns().into_iter().partition(|c| *c == w);
                 plan = plan.project(others.iter().chain(&weight).map(Column::pass).collect());
             }

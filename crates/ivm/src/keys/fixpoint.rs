@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use super::Known;
+use super::Properties;
 use crate::catalog::Catalog;
 use crate::error::Result;
 use crate::plan::{ColId, Expr, Fixpoint, Plan, Scan};
 use crate::recursion;
 
-pub fn found(fixpoint: &Fixpoint, catalog: &dyn Catalog) -> Result<Known> {
+pub fn found(fixpoint: &Fixpoint, catalog: &dyn Catalog) -> Result<Properties> {
     let places = |plan: &Plan, ids: &[ColId]| -> Result<BTreeSet<usize>> {
         let known = super::known(plan, catalog)?;
         Ok((0..ids.len()).filter(|at| known.not_null.contains(&ids[*at])).collect())
@@ -24,10 +24,10 @@ pub fn found(fixpoint: &Fixpoint, catalog: &dyn Catalog) -> Result<Known> {
         not_null = still;
     }
     let all: BTreeSet<ColId> = fixpoint.columns.iter().map(|column| column.id).collect();
-    Ok(Known {
+    Ok(Properties {
         not_null: not_null.into_iter().map(|at| fixpoint.columns[at].id).collect(),
         keys: if fixpoint.all { vec![] } else { vec![all] },
-        ..Known::default()
+        ..Properties::default()
     })
 }
 

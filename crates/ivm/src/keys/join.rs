@@ -5,11 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Known, MOST_KEYS, not_null};
+use super::{Properties, MOST_KEYS, not_null};
 use crate::plan::{ColId, Expr};
 
 /// The rows for which the predicates are true.
-pub fn filtered(mut known: Known, predicates: &[Expr]) -> Known {
+pub fn filtered(mut known: Properties, predicates: &[Expr]) -> Properties {
     for predicate in predicates.iter().flat_map(|predicate| predicate.clone().conjuncts()) {
         known.not_null.extend(not_null::implied(&predicate));
         if let Some((a, b)) = equal_columns(&predicate) {
@@ -24,9 +24,9 @@ pub fn filtered(mut known: Known, predicates: &[Expr]) -> Known {
     known
 }
 
-pub fn joined(inputs: Vec<Known>, predicates: &[Expr]) -> Known {
+pub fn joined(inputs: Vec<Properties>, predicates: &[Expr]) -> Properties {
     let mut combinations: Vec<BTreeSet<ColId>> = vec![BTreeSet::new()];
-    let mut all = Known::default();
+    let mut all = Properties::default();
     for input in inputs {
         let with = |key| combinations.iter().map(move |chosen: &BTreeSet<ColId>| chosen | key);
         combinations = input.keys.iter().flat_map(with).take(MOST_KEYS).collect();
@@ -45,10 +45,10 @@ pub fn joined(inputs: Vec<Known>, predicates: &[Expr]) -> Known {
 }
 
 /// Left rows without a match have one row of nulls each.
-pub fn left_joined(left: Known, right: Known, on: &Expr) -> Known {
+pub fn left_joined(left: Properties, right: Properties, on: &Expr) -> Properties {
     let mut matching = filtered(right.clone(), std::slice::from_ref(on));
     matching.dependencies.extend(left.dependencies.clone());
-    let mut known = Known { not_null: left.not_null, keys: vec![], dependencies: left.dependencies };
+    let mut known = Properties { not_null: left.not_null, keys: vec![], dependencies: left.dependencies };
     for l in &left.keys {
         let fixed = matching.dependencies.closure(l);
         match right.keys.iter().any(|r| r.is_subset(&fixed)) {

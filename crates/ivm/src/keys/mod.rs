@@ -46,13 +46,13 @@ pub use window::count;
 const MOST_KEYS: usize = 8;
 
 #[derive(Clone, Default)]
-struct Known {
+struct Properties {
     not_null: BTreeSet<ColId>,
     keys: Vec<BTreeSet<ColId>>,
     dependencies: Dependencies,
 }
 
-impl Known {
+impl Properties {
     fn add_key(&mut self, key: BTreeSet<ColId>) {
         let implied = self.keys.iter().any(|known| known.is_subset(&key));
         if !implied && self.keys.len() < MOST_KEYS {
@@ -62,11 +62,11 @@ impl Known {
     }
 }
 
-fn known(plan: &Plan, catalog: &dyn Catalog) -> Result<Known> {
+fn known(plan: &Plan, catalog: &dyn Catalog) -> Result<Properties> {
     Ok(match plan {
         Plan::Scan(scan) => scanned(scan, catalog)?,
         Plan::Values(values) => {
-            let mut known = Known::default();
+            let mut known = Properties::default();
             for (at, column) in values.columns.iter().enumerate() {
                 if values.rows.iter().all(|row| not_null::is_not_null(&row[at], &BTreeSet::new())) {
                     known.not_null.insert(column.id);
@@ -91,7 +91,7 @@ fn known(plan: &Plan, catalog: &dyn Catalog) -> Result<Known> {
                 fed.all(|(known, (_, ids))| known.not_null.contains(&ids[at]))
             };
             let columns = union.columns.iter().enumerate().filter(|(at, _)| never_null(*at));
-            Known { not_null: columns.map(|(_, column)| column.id).collect(), ..Known::default() }
+            Properties { not_null: columns.map(|(_, column)| column.id).collect(), ..Properties::default() }
         }
         Plan::Aggregate(aggregate) => grouped(aggregate, known(&aggregate.input, catalog)?),
         Plan::Distinct(distinct) => {
@@ -104,15 +104,15 @@ fn known(plan: &Plan, catalog: &dyn Catalog) -> Result<Known> {
         Plan::Window(window) => window::windowed(window, known(&window.input, catalog)?),
         Plan::TopK(top) => window::limited(top, known(&top.input, catalog)?),
         // One row may become several.
-        Plan::Expand(_) => Known::default(),
+        Plan::Expand(_) => Properties::default(),
         Plan::Unnest(unnest) => unnested(unnest, known(&unnest.input, catalog)?),
         Plan::Fixpoint(fixpoint) => fixpoint::found(fixpoint, catalog)?,
     })
 }
 
 /// One row may become several, distinguished by their number.
-fn unnested(unnest: &Unnest, input: Known) -> Known {
-    let mut known = Known { not_null: input.not_null, keys: vec![], dependencies: input.dependencies };
+fn unnested(unnest: &Unnest, input: Properties) -> Properties {
+    let mut known = Properties { not_null: input.not_null, keys: vec![], dependencies: input.dependencies };
     let Some((place, _)) = unnest.columns.last().filter(|_| unnest.ordinality) else { return known };
     if !unnest.outer {
         known.not_null.insert(place.id);
@@ -126,8 +126,8 @@ fn unnested(unnest: &Unnest, input: Known) -> Known {
     known
 }
 
-fn scanned(scan: &Scan, catalog: &dyn Catalog) -> Result<Known> {
-    let mut known = Known::default();
+fn scanned(scan: &Scan, catalog: &dyn Catalog) -> Result<Properties> {
+    let mut known = Properties::default();
     if scan.relation == Relation::Clock {
         known.not_null.extend(scan.columns.iter().map(|(column, _)| column.id));
         known.keys.push(BTreeSet::new());
@@ -150,7 +150,7 @@ fn scanned(scan: &Scan, catalog: &dyn Catalog) -> Result<Known> {
     Ok(known)
 }
 
-fn projected(project: &Project, mut input: Known) -> Known {
+fn projected(project: &Project, mut input: Properties) -> Properties {
     let mut not_null = BTreeSet::new();
     for (column, e) in &project.columns {
         if not_null::is_not_null(e, &input.not_null) {
@@ -159,7 +159,7 @@ fn projected(project: &Project, mut input: Known) -> Known {
         input.dependencies.add_computed(column.id, e);
     }
     let output: BTreeSet<ColId> = project.columns.iter().map(|(column, _)| column.id).collect();
-    let mut known = Known { not_null, keys: vec![], dependencies: input.dependencies };
+    let mut known = Properties { not_null, keys: vec![], dependencies: input.dependencies };
     for key in input.keys {
         if let Some(key) = known.dependencies.within(&key, &output) {
             known.add_key(key);
@@ -168,9 +168,9 @@ fn projected(project: &Project, mut input: Known) -> Known {
     known
 }
 
-fn grouped(aggregate: &Aggregate, input: Known) -> Known {
+fn grouped(aggregate: &Aggregate, input: Properties) -> Properties {
     let keys: BTreeSet<ColId> = aggregate.keys.iter().map(|key| key.id).collect();
-    let mut known = Known {
+    let mut known = Properties {
         not_null: input.not_null.intersection(&keys).copied().collect(),
         keys: vec![],
         dependencies: input.dependencies,

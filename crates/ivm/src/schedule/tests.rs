@@ -134,7 +134,7 @@ fn a_change_during_a_tick_is_not_lost() {
     assert_eq!(running.step(2 * S, vec![end], &()), actions(&[], 2 * S + REST));
 }
 
-/// Under a load that never ends ticks take a fifth of a processor; who comes when nothing runs never waits.
+/// Under a load that never ends ticks take a fifth of a processor; a change while nothing runs never waits.
 #[test]
 fn a_tick_rests_only_if_changes_came_in_meanwhile() {
     let mut state = settled(&[table(1, "0s", &[10], &[]), table(2, "0s", &[11], &[])]);
@@ -148,16 +148,16 @@ fn a_tick_rests_only_if_changes_came_in_meanwhile() {
     assert_eq!(state.step(S + 6 * MS, vec![], &()).tick, [1, 2]);
 }
 
-/// Time is a change to those whose rows come and go with it, and to whoever reads them; to nobody else.
+/// Time is a change to tables with temporal filters and their consumers, and to no other table.
 #[test]
-fn time_is_looked_at_as_often_as_it_matters() {
+fn time_is_due_by_the_schedule_of_temporal_tables() {
     let temporal = |id, schedule| Table { temporal: true, ..table(id, schedule, &[10], &[]) };
     let list = [temporal(1, "0s"), temporal(2, "5s"), table(3, "2s", &[], &[2]), table(4, "0s", &[10], &[])];
     let mut state = State::default();
     state.step(0, vec![tables(&list)], &());
     assert_eq!(state.step(0, done(0, &[1, 2, 3, 4], Unchanged), &()), actions(&[], S));
     assert_eq!(state.step(S, vec![], &()), actions(&[1], 2 * S));
-    // Whoever is late rests before it looks again.
+    // A tick that ended late is followed by a pause.
     let events = vec![Event::Started { at: S, ids: vec![1] }, finished(S + 900 * MS, 1, Refreshed, 900 * MS)];
     assert_eq!(state.step(S + 900 * MS, events, &()), actions(&[], 2 * S));
     assert_eq!(state.step(2 * S, vec![], &()), actions(&[2, 3], 2 * S + 900 * MS));
@@ -165,7 +165,7 @@ fn time_is_looked_at_as_often_as_it_matters() {
     assert_eq!(state.step(2 * S, vec![changed(2 * S, 10)], &()).tick, [1, 2, 4, 3]);
 }
 
-/// What polls is due by its own schedule; who reads it does not make it look, and hears of what it found.
+/// A table that polls is due by its own schedule. A consumer does not make it poll, and is due when it found a change.
 #[test]
 fn polling_is_nobody_elses_business() {
     let copy = Table { polls: true, ..table(1, "5s", &[], &[]) };

@@ -55,7 +55,7 @@ pub fn window(g: &mut Generator, depth: usize) -> Plan {
     if g.tape.flip() {
         return window;
     }
-    // Whoever reads a window rarely reads all of it.
+    // Few queries read all columns of a window.
     let columns = window.columns();
     let last = columns.last().map(Column::pass);
     let kept = columns[..columns.len() - 1].iter().filter(|_| g.tape.flip()).map(Column::pass).chain(last).collect();

@@ -20,7 +20,7 @@ fn the_large_goes_to_the_pool_and_the_small_is_done_at_once() {
     let (mut state, changes) = workers_with(&takes, Workers { free: 1, busy: 0 });
     let first = state.step(S, changes, &());
     assert_eq!((first.tick, first.pooled), (vec![2, 3], vec![vec![1]]));
-    // The other large one waits for the worker, and nobody wakes up for it before.
+    // The other large one waits for the worker, and no earlier wake-up is planned for it.
     let mut events = vec![Event::Workers(Workers { free: 0, busy: 1 }), Event::Started { at: S, ids: vec![1] }];
     events.extend(done(S, &[2, 3], Refreshed));
     let waiting = Actions { waiting: true, ..Actions::default() };

@@ -2,7 +2,7 @@
 //!
 //! A plan is drawn as a shape, a tree of operators with a seed at each, and then built bottom up with
 //! choices that fit what the inputs offer. A numeric is never grouped, compared for equality or picked by
-//! `min`: which of the equal values `1.5` and `1.50` represents them is nobody's promise.
+//! `min`: which of the equal values `1.5` and `1.50` represents them is undefined.
 
 use std::collections::BTreeMap;
 
