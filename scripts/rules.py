@@ -12,8 +12,8 @@ import sys
 from rust import Crate, closing, code_of, functions, test_spans
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-MAX_LINES = 500
-MAX_FUNCTION = 100
+MAX_LINES = {False: 450, True: 500}  # of code, of tests
+MAX_FUNCTION = 80
 
 # What a module must not name. Key and values are first path segments below the crate.
 ABOVE_PLAN = {"canon", "bind", "nodes", "keys", "rewrite", "testing", "delta", "apply"}
@@ -42,10 +42,6 @@ DENIED = {"crates/ivm/src": IVM_DENIED, "src": SRC_DENIED}
 # Files that import each other, because what they read or write is nested in itself.
 NESTED = [
     {"testing::memory::expr", "testing::memory::infer"},
-]
-# To be untied.
-NESTED += [
-    {"refresh::table", "refresh::tick"},
 ]
 
 SQL_HOMES = ("crates/ivm/src/sql", "src/catalog", "src/capture", "src/pg")
@@ -86,10 +82,10 @@ class File:
     def check_rust(self):
         path, name = self.path, self.path.as_posix()
         self.code, self.literals = code_of(self.text)
-        is_test = path.stem == "tests" or {"tests", "benches", "demo"} & set(path.parts[:-1])
+        is_test = path.stem == "tests" or bool({"tests", "benches", "demo"} & set(path.parts[:-1]))
         self.tests = [(0, len(self.text))] if is_test else list(test_spans(self.code))
-        if (lines := self.text.count("\n")) > MAX_LINES:
-            self.report(path, lines, f"more than {MAX_LINES} lines")
+        if (lines := self.text.count("\n")) > MAX_LINES[is_test]:
+            self.report(path, lines, f"more than {MAX_LINES[is_test]} lines")
         if not name.startswith("src/pg/"):
             self.forbid(r"(?<!#\[)\bunsafe\b", "unsafe outside src/pg")
         if path.is_relative_to("src"):

@@ -39,9 +39,9 @@ pub async fn check(server: &Server, written: &Tally) -> Result<Comparison> {
     let client = server.connect().await?;
     settle(&client).await?;
     refresh(&client).await?;
-    let comparison = compare(client).await?;
-    println!("demo: {} stream tables, {} changes, {comparison}", STREAM_TABLES.len(), grouped(written.changes()));
-    Ok(comparison)
+    let found = compare(client).await?;
+    println!("demo: {} stream tables, {} changes, {found}", STREAM_TABLES.len(), grouped(written.changes()));
+    Ok(found)
 }
 
 /// Waits until the workers have refreshed everything after the last commit, and prints how long they took.
@@ -76,14 +76,14 @@ async fn refresh(client: &Client) -> Result<()> {
 async fn compare(mut client: Client) -> Result<Comparison> {
     let snapshot =
         client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await?;
-    let mut comparison = Comparison::Exact;
+    let mut found = Comparison::Exact;
     for table in &STREAM_TABLES {
         if compare_one(&snapshot, table).await? == Comparison::Different {
-            comparison = Comparison::Different;
+            found = Comparison::Different;
         }
     }
     snapshot.commit().await?;
-    Ok(comparison)
+    Ok(found)
 }
 
 async fn compare_one(snapshot: &Transaction<'_>, table: &StreamTable) -> Result<Comparison> {
@@ -102,16 +102,16 @@ from only_in_query q",
         name = table.name,
         query = table.query,
     );
-    let mut comparison = Comparison::Exact;
+    let mut found = Comparison::Exact;
     for row in snapshot.query(&comparison, &[]).await? {
         let (side, count): (&str, i64) = (row.get(0), row.get(1));
         if count > 0 {
-            comparison = Comparison::Different;
+            found = Comparison::Different;
             println!("demo: {}: {count} rows only in the {side}", table.name);
             for example in row.get::<_, Vec<String>>(2) {
                 println!("demo:     {example}");
             }
         }
     }
-    Ok(comparison)
+    Ok(found)
 }

@@ -17,6 +17,7 @@ mod prepared;
 mod program;
 mod prune;
 mod recompute;
+mod shared;
 mod table;
 mod tick;
 mod verify;

@@ -19,7 +19,7 @@ use crate::refresh::adaptive::{self, Deltas};
 use crate::refresh::loaded::Loaded;
 use crate::refresh::prepared::{self, Prepared, Ready};
 use crate::refresh::program::Changes;
-use crate::refresh::tick::Tick;
+use crate::refresh::shared::Tick;
 use crate::refresh::{advice, build, clock, graph};
 
 /// Microseconds after which the frontier's time is advanced although nothing changed.

@@ -26,8 +26,9 @@ use crate::refresh::cost::plans::{assumed, register_as};
 use crate::refresh::loaded::{self, Loaded};
 use crate::refresh::prepared::{self, Prepared, Ready};
 use crate::refresh::program::{self, Work};
+use crate::refresh::shared::Tick;
 use crate::refresh::table::{self, Input};
-use crate::refresh::tick::{self, Tick};
+use crate::refresh::tick;
 use crate::refresh::{adaptive, clock};
 
 /// The result of a comparison.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Properties, MOST_KEYS, not_null};
+use super::{MOST_KEYS, Properties, not_null};
 use crate::plan::{ColId, Expr};
 
 /// The rows for which the predicates are true.

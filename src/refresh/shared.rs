@@ -1,0 +1,78 @@
+//! What the tables of one tick share: the snapshot, their frontiers, and the changes of those that are done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use pgrx::datum::{TimestampWithTimeZone, clock_timestamp};
+
+use crate::capture;
+use crate::catalog::frontier::{self, Seen};
+use crate::catalog::history::Refresh;
+use crate::error::Result;
+use crate::pg::snapshot::Snapshot;
+use crate::pg::spi;
+use crate::pg::tuplestore::Tuplestore;
+
+/// The state that the tables of one tick share.
+pub struct Tick {
+    pub snapshot: Rc<Snapshot>,
+    /// Just before the snapshot.
+    pub taken: TimestampWithTimeZone,
+    pub members: BTreeSet<i32>,
+    /// The number, in order, of the one that is being refreshed.
+    pub place: usize,
+    /// Their frontiers before the tick.
+    pub seen: BTreeMap<i32, Seen>,
+    /// Changes that this tick applied to stream tables, by their numbers as sources.
+    pub deltas: BTreeMap<i32, Tuplestore>,
+    /// Those of them that were written to change buffers as well, for consumers outside of the tick.
+    pub written: BTreeSet<i32>,
+    /// Measured rates of refreshes that differ from those in the catalog.
+    pub rates: BTreeMap<i32, Vec<Option<f64>>>,
+    /// The time that `now()` was in the queries of these, where that is not `taken`.
+    pub moments: BTreeMap<i32, TimestampWithTimeZone>,
+    /// Stream tables that were rebuilt: they are filled under a later snapshot.
+    pub rebuilt: Vec<i32>,
+}
+
+impl Tick {
+    pub fn new(members: BTreeSet<i32>) -> Tick {
+        Tick {
+            taken: clock_timestamp(),
+            snapshot: Rc::new(Snapshot::latest()),
+            members,
+            place: 0,
+            seen: BTreeMap::new(),
+            deltas: BTreeMap::new(),
+            written: BTreeSet::new(),
+            rates: BTreeMap::new(),
+            moments: BTreeMap::new(),
+            rebuilt: vec![],
+        }
+    }
+
+    /// Writes the changes of a stream table to its change buffer, for consumers outside of this tick.
+    pub fn write(&mut self, source: i32, delta: &Tuplestore) -> Result<()> {
+        spi::connect(Some(&self.snapshot), |_| capture::write(source, delta))?;
+        self.written.insert(source);
+        Ok(())
+    }
+
+    /// Advances the frontiers. Rows that this transaction wrote to change buffers count as seen: a consumer is refreshed after
+    /// they were written, or has read them in memory.
+    pub fn advance(&self, refreshes: &[Refresh]) -> Result<()> {
+        let applied = refreshes.iter().filter(|refresh| refresh.is_applied());
+        let changed: BTreeMap<i32, i64> = applied.map(|refresh| (refresh.id, refresh.changed())).collect();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let frontier = self.snapshot.frontier().with_own(capture::position());
+        spi::connect(Some(&self.snapshot), |session| {
+            frontier::advance(session, &changed, (&frontier, self.taken))?;
+            let moments = self.moments.iter().filter(|(id, _)| changed.contains_key(id));
+            moments.into_iter().try_for_each(|(id, moment)| frontier::advance_data_timestamp(session, *id, *moment))?;
+            let rates = self.rates.iter().filter(|(id, _)| changed.contains_key(id));
+            rates.into_iter().try_for_each(|(id, rates)| frontier::set_rates(session, *id, rates.clone()))
+        })
+    }
+}
