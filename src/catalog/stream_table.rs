@@ -258,10 +258,15 @@ pub fn schedulable() -> Result<Vec<(String, Table)>> {
               order by s.pgt_id",
             &[],
             |row| {
+                let id = row.require(1)?;
+                // It was checked when it was set, so only a damaged catalog gets here.
+                let schedule = Schedule::parse(row.require(3)?).unwrap_or_else(|error| {
+                    pgrx::log!("stream table {id} is refreshed by the schedule \"calculated\": {error}");
+                    Schedule::Calculated
+                });
                 let table = Table {
-                    id: row.require(1)?,
-                    // It was checked when it was set.
-                    schedule: Schedule::parse(row.require(3)?).unwrap_or(Schedule::Calculated),
+                    id,
+                    schedule,
                     active: row.require(4)?,
                     populated: row.require(5)?,
                     errors: row.require(6)?,
