@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_comes_after_what_it_reads() {
+    fn a_table_comes_after_its_upstream() {
         let dag = dag(&[("d", &["b", "c"]), ("b", &["a"]), ("c", &["a"]), ("a", &[])]);
         assert_eq!(dag.order(&set(&["d", "a"])), ["a", "d"]);
         let order = dag.order(&set(&["a", "b", "c", "d"]));

@@ -122,7 +122,7 @@ fn aggregates_become_one_select() {
 }
 
 #[test]
-fn what_a_grouped_key_determines_is_a_key() {
+fn columns_determined_by_a_grouped_key_are_a_key() {
     let sql = "SELECT c.id, c.name, count(*) AS n
         FROM (public.customers c JOIN public.orders o ON ((o.cid = c.id))) GROUP BY c.id";
     assert_eq!(

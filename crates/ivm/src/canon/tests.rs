@@ -207,7 +207,7 @@ fn conjunctions_are_flat_only_where_the_text_is() {
 }
 
 #[test]
-fn what_cannot_be_followed_has_a_name() {
+fn refused_constructs_have_a_name() {
     assert_eq!(refused("SELECT 1 FROM t FOR UPDATE OF t"), "a row locking clause");
     assert_eq!(refused("SELECT 1 FROM ONLY s.t"), "ONLY");
     assert_eq!(refused("SELECT 1 FROM t TABLESAMPLE bernoulli (1)"), "TABLESAMPLE");
@@ -227,7 +227,7 @@ fn what_cannot_be_followed_has_a_name() {
 }
 
 #[test]
-fn what_is_not_canonical_is_an_error() {
+fn text_that_is_not_canonical_is_an_error() {
     for sql in [
         "",
         "SELECT",

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_happens_is_refused() {
+    fn schedules_without_a_time_are_refused() {
         assert_eq!(Cron::parse("0 0 31 2 *"), Err("no time matches it".to_owned()));
         assert!(Cron::parse("61 * * * *").is_err());
         assert!(Cron::parse("* * *").is_err());

@@ -181,7 +181,7 @@ fn polling_is_nobody_elses_business() {
 }
 
 #[test]
-fn a_due_table_takes_along_what_it_reads() {
+fn a_due_table_is_refreshed_with_its_upstream() {
     let mut state = settled(&[
         table(4, "1s", &[10], &[]),
         table(3, "1h", &[11, 10], &[4]),
@@ -215,7 +215,7 @@ fn cron_fires_at_its_times_if_something_changed() {
 }
 
 #[test]
-fn what_was_never_filled_is_due_at_once() {
+fn unfilled_tables_are_due_at_once() {
     let mut state = State::default();
     let empty = Table { populated: false, ..table(1, "@yearly", &[10], &[]) };
     assert_eq!(state.step(S, vec![tables(&[empty])], &()).tick, [1]);
@@ -243,7 +243,7 @@ fn failures_pause_longer_and_longer() {
 }
 
 #[test]
-fn who_is_held_up_looks_every_second() {
+fn delayed_tables_are_retried_every_second() {
     let mut state = settled(&[table(1, "0s", &[10], &[])]);
     state.step(S, vec![changed(S, 10)], &());
     let mut at = S;
@@ -273,7 +273,7 @@ fn a_failing_table_holds_up_its_consumers_and_nobody_else() {
 }
 
 #[test]
-fn who_rests_keeps_changes_and_so_does_who_reads_it() {
+fn inactive_tables_and_their_consumers_retain_changes() {
     let resting = Table { active: false, ..table(1, "0s", &[10], &[]) };
     let list = [resting, table(2, "0s", &[11], &[1]), table(3, "0s", &[10, 11, 12], &[])];
     let state = settled(&list);

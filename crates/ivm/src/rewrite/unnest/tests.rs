@@ -74,7 +74,7 @@ const PASSED: [[&str; 2]; 4] = [
 ];
 
 #[test]
-fn what_a_lateral_query_passes_on_is_a_column_of_its_own() {
+fn lateral_queries_give_outer_columns_ids_of_their_own() {
     let mut runner = proptest::test_runner::TestRunner::new(random::cases(100));
     let bound = |sql: &str| {
         let mut ids = Ids::default();

@@ -47,7 +47,7 @@ fn a_worker_takes_several_small_groups_and_one_large_one() {
 }
 
 #[test]
-fn what_is_connected_goes_together() {
+fn connected_tables_form_a_group() {
     let slow =
         |id, sources: &[i32], upstream: &[i32]| Table { took: Some(50 * MS), ..table(id, "0s", sources, upstream) };
     let list =
@@ -58,7 +58,7 @@ fn what_is_connected_goes_together() {
 }
 
 #[test]
-fn what_was_never_filled_is_left_to_the_pool() {
+fn unfilled_tables_are_filled_by_the_pool() {
     let mut state = settled(&[table(1, "0s", &[10], &[])]);
     let empty = Table { populated: false, ..table(2, "1h", &[10], &[]) };
     let workers = Event::Workers(Workers { free: 1, busy: 0 });
@@ -101,7 +101,7 @@ fn the_slow_leave_a_place_of_the_pool() {
 }
 
 #[test]
-fn what_runs_away_counts_as_slow() {
+fn runaway_refreshes_count_as_slow() {
     let takes = [20 * MS; 5];
     let (mut state, changes) = workers_with(&takes, Workers { free: 3, busy: 0 });
     assert_eq!(state.step(S, changes[..2].to_vec(), &()).pooled, vec![vec![1], vec![2]]);
@@ -124,7 +124,7 @@ fn what_runs_away_counts_as_slow() {
 }
 
 #[test]
-fn one_worker_takes_what_comes() {
+fn a_pool_of_one_keeps_no_place_free() {
     let (mut state, changes) = workers_with(&[5 * S, 5 * S], Workers { free: 1, busy: 0 });
     assert_eq!(state.step(S, changes, &()).pooled, vec![vec![1]]);
 }
