@@ -5,6 +5,7 @@
 //! this type cannot hold is refused when the canonical SQL is read, never approximated.
 
 use crate::sql::ident::{Ident, QName};
+use crate::words::words;
 
 mod walk;
 
@@ -77,16 +78,17 @@ pub struct Op {
     pub symbol: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum IsTest {
-    Null,
-    NotNull,
-    True,
-    NotTrue,
-    False,
-    NotFalse,
-    Unknown,
-    NotUnknown,
+words! {
+    IsTest {
+        Null "NULL",
+        NotNull "NOT NULL",
+        True "TRUE",
+        NotTrue "NOT TRUE",
+        False "FALSE",
+        NotFalse "NOT FALSE",
+        Unknown "UNKNOWN",
+        NotUnknown "NOT UNKNOWN",
+    }
 }
 
 /// `CASE [operand] WHEN … THEN … [ELSE …] END`.
@@ -160,11 +162,12 @@ pub struct Frame<C, Q> {
     pub end: Option<Bound<C, Q>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FrameUnit {
-    Rows,
-    Range,
-    Groups,
+words! {
+    FrameUnit {
+        Rows "ROWS",
+        Range "RANGE",
+        Groups "GROUPS",
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -198,47 +201,30 @@ pub enum Special {
     Overlaps,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TrimSide {
-    Both,
-    Leading,
-    Trailing,
+words! {
+    TrimSide {
+        Both "BOTH",
+        Leading "LEADING",
+        Trailing "TRAILING",
+    }
 }
 
-macro_rules! keywords {
-    ($($name:ident $text:literal,)*) => {
-        /// Values of SQL that look like keywords. All depend on the clock or the session.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Keyword {
-            $($name,)*
-        }
-
-        impl Keyword {
-            pub const ALL: &[Keyword] = &[$(Keyword::$name,)*];
-
-            /// The word itself.
-            pub fn text(self) -> &'static str {
-                match self {
-                    $(Keyword::$name => $text,)*
-                }
-            }
-        }
-    };
-}
-
-keywords! {
-    CurrentDate "CURRENT_DATE",
-    CurrentTime "CURRENT_TIME",
-    CurrentTimestamp "CURRENT_TIMESTAMP",
-    Localtime "LOCALTIME",
-    Localtimestamp "LOCALTIMESTAMP",
-    CurrentRole "CURRENT_ROLE",
-    CurrentUser "CURRENT_USER",
-    User "USER",
-    SessionUser "SESSION_USER",
-    SystemUser "SYSTEM_USER",
-    CurrentCatalog "CURRENT_CATALOG",
-    CurrentSchema "CURRENT_SCHEMA",
+words! {
+    /// Values of SQL that look like keywords. All depend on the clock or the session.
+    Keyword {
+        CurrentDate "CURRENT_DATE",
+        CurrentTime "CURRENT_TIME",
+        CurrentTimestamp "CURRENT_TIMESTAMP",
+        Localtime "LOCALTIME",
+        Localtimestamp "LOCALTIMESTAMP",
+        CurrentRole "CURRENT_ROLE",
+        CurrentUser "CURRENT_USER",
+        User "USER",
+        SessionUser "SESSION_USER",
+        SystemUser "SYSTEM_USER",
+        CurrentCatalog "CURRENT_CATALOG",
+        CurrentSchema "CURRENT_SCHEMA",
+    }
 }
 
 /// One subscript: `[at]` or the slice `[from:to]`.

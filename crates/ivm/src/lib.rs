@@ -33,6 +33,7 @@ pub mod sql;
 pub mod target;
 pub mod types;
 pub mod view;
+mod words;
 
 #[cfg(feature = "testing")]
 pub mod testing;

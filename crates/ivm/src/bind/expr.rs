@@ -11,6 +11,7 @@ use crate::plan::{ColId, Expr, Plan};
 use crate::refuse;
 use crate::sql::ast::{self, Name, Query};
 use crate::sql::ident::Ident;
+use crate::words::Word;
 
 impl Binder<'_> {
     pub fn expr(&mut self, e: &ast::Expr, place: &Place) -> Result<Expr> {

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::expr::{Call, Expr as Generic, Keyword, Op, Special, Step, TypeName};
 use crate::plan::{ColId, Column, Expr, Ids, Plan, reads};
 use crate::refuse;
+use crate::words::Word;
 
 /// The operators whose result time changes once a row, each with its commutator.
 const COMPARISONS: [(&str, &str); 5] = [("<", ">"), ("<=", ">="), (">", "<"), (">=", "<="), ("=", "=")];

@@ -3,13 +3,12 @@
 use super::lexer::Token;
 use super::parser::{Parser, syntax};
 use crate::error::Result;
-use crate::expr::{
-    Argument, Bound, Call, Expr as Generic, Frame, FrameUnit, Keyword, Literal, Over, Special, TrimSide, Window,
-};
+use crate::expr::{Argument, Bound, Call, Expr as Generic, Frame, Keyword, Literal, Over, Special, Window};
 use crate::refuse;
 use crate::sql::ast::{self, Expr, Name, Query};
 use crate::sql::ident::{Ident, QName};
 use crate::sql::print::is_keyword_call;
+use crate::words::Word;
 
 impl Parser {
     /// The call of a function, after its name.
@@ -20,7 +19,7 @@ impl Parser {
         }
         let mut call: ast::Call = Call::new(name, vec![]);
         self.enclosed(|p| {
-            call.distinct = p.take_word("DISTINCT");
+            call.distinct = p.take_words("DISTINCT");
             call.star = p.take_star();
             if !call.star && !p.at_mark(")") {
                 call.args = p.list(Self::argument)?;
@@ -28,16 +27,16 @@ impl Parser {
             call.order_by = p.orders()?;
             Ok(())
         })?;
-        if self.take_words(&["WITHIN", "GROUP"]) {
+        if self.take_words("WITHIN GROUP") {
             call.within_group = self.enclosed(Self::orders)?;
         }
-        if self.take_word("FILTER") {
+        if self.take_words("FILTER") {
             call.filter = Some(self.enclosed(|p| {
                 p.expect_word("WHERE")?;
                 p.expr()
             })?);
         }
-        if self.take_word("OVER") {
+        if self.take_words("OVER") {
             let named = matches!(self.peek(), Some(Token::Name { .. }));
             call.over = Some(if named { Over::Named(self.name()?) } else { Over::Window(self.window()?) });
         }
@@ -52,8 +51,8 @@ impl Parser {
         star
     }
 
-    fn orders(&mut self) -> Result<Vec<ast::Order>> {
-        if self.take_words(&["ORDER", "BY"]) { self.list(Self::order) } else { Ok(vec![]) }
+    pub fn orders(&mut self) -> Result<Vec<ast::Order>> {
+        if self.take_words("ORDER BY") { self.list(Self::order) } else { Ok(vec![]) }
     }
 
     fn argument(&mut self) -> Result<Argument<Name, Query>> {
@@ -62,23 +61,22 @@ impl Parser {
             name = Some(self.name()?);
             self.expect_mark("=>")?;
         }
-        let variadic = self.take_word("VARIADIC");
+        let variadic = self.take_words("VARIADIC");
         Ok(Argument { name, variadic, value: self.expr()? })
     }
 
     pub fn window(&mut self) -> Result<ast::Window> {
         self.enclosed(|p| {
             let base = if matches!(p.peek(), Some(Token::Name { .. })) { Some(p.name()?) } else { None };
-            let partition_by = if p.take_words(&["PARTITION", "BY"]) { p.list(Self::expr)? } else { vec![] };
+            let partition_by = if p.take_words("PARTITION BY") { p.list(Self::expr)? } else { vec![] };
             let order_by = p.orders()?;
             Ok(Window { base, partition_by, order_by, frame: p.frame()? })
         })
     }
 
     fn frame(&mut self) -> Result<Option<Frame<Name, Query>>> {
-        let units = [("ROWS", FrameUnit::Rows), ("RANGE", FrameUnit::Range), ("GROUPS", FrameUnit::Groups)];
-        let Some((_, unit)) = units.into_iter().find(|(word, _)| self.take_word(word)) else { return Ok(None) };
-        if !self.take_word("BETWEEN") {
+        let Some(unit) = self.take_one() else { return Ok(None) };
+        if !self.take_words("BETWEEN") {
             return Ok(Some(Frame { unit, start: self.bound()?, end: None }));
         }
         let start = self.bound()?;
@@ -87,11 +85,11 @@ impl Parser {
     }
 
     fn bound(&mut self) -> Result<Bound<Name, Query>> {
-        if self.take_words(&["CURRENT", "ROW"]) {
+        if self.take_words("CURRENT ROW") {
             return Ok(Bound::CurrentRow);
         }
-        let offset = if self.take_word("UNBOUNDED") { None } else { Some(self.plain_operand()?) };
-        let precedes = self.take_word("PRECEDING");
+        let offset = if self.take_words("UNBOUNDED") { None } else { Some(self.plain_operand()?) };
+        let precedes = self.take_words("PRECEDING");
         if !precedes {
             self.expect_word("FOLLOWING")?;
         }
@@ -179,10 +177,7 @@ impl Parser {
                 Special::Overlay
             }
             "TRIM" => {
-                let sides = [TrimSide::Both, TrimSide::Leading, TrimSide::Trailing];
-                let Some(side) = sides.into_iter().find(|side| self.take_word(side.text())) else {
-                    return self.unexpected();
-                };
+                let Some(side) = self.take_one() else { return self.unexpected() };
                 if !self.at_word("FROM") {
                     operands.push(self.expr()?);
                 }

@@ -3,20 +3,9 @@
 use super::lexer::Token;
 use super::parser::{Parser, syntax};
 use crate::error::Result;
-use crate::expr::{Case, Direction, Expr as Generic, Index, IsTest, Literal, Op, Quantified, Special};
+use crate::expr::{Case, Direction, Expr as Generic, Index, Literal, Op, Quantified, Special};
 use crate::sql::ast::{Expr, Name, Order, Query};
 use crate::sql::ident::QName;
-
-const TESTS: [(&[&str], IsTest); 8] = [
-    (&["NULL"], IsTest::Null),
-    (&["NOT", "NULL"], IsTest::NotNull),
-    (&["TRUE"], IsTest::True),
-    (&["NOT", "TRUE"], IsTest::NotTrue),
-    (&["FALSE"], IsTest::False),
-    (&["NOT", "FALSE"], IsTest::NotFalse),
-    (&["UNKNOWN"], IsTest::Unknown),
-    (&["NOT", "UNKNOWN"], IsTest::NotUnknown),
-];
 
 /// The forms of Unicode normalization.
 const FORMS: [&str; 4] = ["NFC", "NFD", "NFKC", "NFKD"];
@@ -44,7 +33,7 @@ impl Parser {
         for (word, make) in [("AND", Generic::And as fn(Vec<Expr>) -> Expr), ("OR", Generic::Or)] {
             if !is_tuple && self.at_word(word) {
                 let mut parts = vec![first];
-                while self.take_word(word) {
+                while self.take_words(word) {
                     match self.condition_term()? {
                         (part, false) => parts.push(part),
                         _ => return syntax("list in parentheses"),
@@ -57,7 +46,7 @@ impl Parser {
     }
 
     fn condition_term(&mut self) -> Result<(Expr, bool)> {
-        if self.take_word("NOT") {
+        if self.take_words("NOT") {
             return match self.condition_term()? {
                 (e, false) => Ok((Generic::Not(Box::new(e)), false)),
                 _ => syntax("list in parentheses"),
@@ -72,14 +61,14 @@ impl Parser {
         if let Some(op) = self.operator()? {
             return Ok((self.binary(left, is_tuple, op)?, false));
         }
-        if self.take_word("IN") {
+        if self.take_words("IN") {
             return match self.opens_query(0) {
                 true => Ok((Generic::InQuery(Box::new(left), Box::new(self.enclosed(Self::query)?)), false)),
                 false => self.unexpected(),
             };
         }
         if is_tuple {
-            return match (left, self.take_word("OVERLAPS")) {
+            return match (left, self.take_words("OVERLAPS")) {
                 (Generic::Row(from), true) => match self.operand()? {
                     (Generic::Row(to), true) if from.len() == 2 && to.len() == 2 => {
                         Ok((Generic::Special(Special::Overlaps, [from, to].concat()), false))
@@ -90,40 +79,40 @@ impl Parser {
             };
         }
         let e = match () {
-            () if self.take_word("IS") => self.test(left)?,
-            () if self.take_words(&["AT", "TIME", "ZONE"]) => {
+            () if self.take_words("IS") => self.test(left)?,
+            () if self.take_words("AT TIME ZONE") => {
                 Generic::Special(Special::AtTimeZone, vec![left, self.plain_operand()?])
             }
-            () if self.take_word("COLLATE") => Generic::Collate(Box::new(left), self.qname()?),
+            () if self.take_words("COLLATE") => Generic::Collate(Box::new(left), self.qname()?),
             () => left,
         };
         Ok((e, false))
     }
 
     fn test(&mut self, left: Expr) -> Result<Expr> {
-        if let Some((_, test)) = TESTS.into_iter().find(|(words, _)| self.take_words(words)) {
+        if let Some(test) = self.take_one() {
             return Ok(left.is(test));
         }
-        if self.take_words(&["DISTINCT", "FROM"]) {
+        if self.take_words("DISTINCT FROM") {
             return Ok(Generic::Distinct(Box::new(left), Box::new(self.plain_operand()?)));
         }
-        if self.take_words(&["NOT", "DISTINCT", "FROM"]) {
+        if self.take_words("NOT DISTINCT FROM") {
             return Ok(Expr::not_distinct(left, self.plain_operand()?));
         }
-        let negated = self.take_word("NOT");
+        let negated = self.take_words("NOT");
         let form = self.normal_form();
         self.expect_word("NORMALIZED")?;
         Ok(Generic::Special(Special::IsNormalized(form, negated), vec![left]))
     }
 
     pub fn normal_form(&mut self) -> Option<String> {
-        FORMS.into_iter().find(|form| self.take_word(form)).map(str::to_owned)
+        FORMS.into_iter().find(|form| self.take_words(form)).map(str::to_owned)
     }
 
     /// `left op right`, `left op ANY (…)`, `left op ALL (…)`; a tuple is compared with a subquery only.
     fn binary(&mut self, left: Expr, is_tuple: bool, op: Op) -> Result<Expr> {
-        let all = self.take_word("ALL");
-        let quantified = all || self.take_word("ANY");
+        let all = self.take_words("ALL");
+        let quantified = all || self.take_words("ANY");
         let is_query = self.opens_query(0);
         if is_tuple && !is_query {
             return syntax("list in parentheses");
@@ -148,7 +137,7 @@ impl Parser {
             self.next();
             return Ok(Some(op));
         }
-        if !self.take_word("OPERATOR") {
+        if !self.take_words("OPERATOR") {
             return Ok(None);
         }
         self.enclosed(|p| {
@@ -277,12 +266,12 @@ impl Parser {
     pub fn case(&mut self) -> Result<Expr> {
         let operand = if self.at_word("WHEN") { None } else { Some(self.expr()?) };
         let mut arms = vec![];
-        while self.take_word("WHEN") {
+        while self.take_words("WHEN") {
             let when = self.expr()?;
             self.expect_word("THEN")?;
             arms.push((when, self.expr()?));
         }
-        let otherwise = if self.take_word("ELSE") { Some(self.expr()?) } else { None };
+        let otherwise = if self.take_words("ELSE") { Some(self.expr()?) } else { None };
         self.expect_word("END")?;
         Ok(Generic::Case(Box::new(Case { operand, arms, otherwise })))
     }
@@ -290,16 +279,16 @@ impl Parser {
     pub fn order(&mut self) -> Result<Order> {
         let expr = self.expr()?;
         let direction = match () {
-            () if self.take_word("DESC") => Direction::Descending,
-            () if self.take_word("USING") => match self.operator()? {
+            () if self.take_words("DESC") => Direction::Descending,
+            () if self.take_words("USING") => match self.operator()? {
                 Some(op) => Direction::Using(op),
                 None => return self.unexpected(),
             },
             () => Direction::Ascending,
         };
-        let nulls_first = match self.take_words(&["NULLS", "FIRST"]) {
+        let nulls_first = match self.take_words("NULLS FIRST") {
             true => Some(true),
-            false => self.take_words(&["NULLS", "LAST"]).then_some(false),
+            false => self.take_words("NULLS LAST").then_some(false),
         };
         Ok(Order { expr, direction, nulls_first })
     }

@@ -8,22 +8,14 @@ use crate::refuse;
 use crate::sql::ast::{Alias, Expr, From, JoinKind, JoinOn};
 use crate::sql::ident::{Ident, QName};
 
-const JOINS: [(&[&str], JoinKind); 5] = [
-    (&["JOIN"], JoinKind::Inner),
-    (&["CROSS", "JOIN"], JoinKind::Cross),
-    (&["LEFT", "JOIN"], JoinKind::Left),
-    (&["RIGHT", "JOIN"], JoinKind::Right),
-    (&["FULL", "JOIN"], JoinKind::Full),
-];
-
 impl Parser {
     pub fn from(&mut self) -> Result<From> {
         let mut left = self.relation()?;
-        while let Some((_, kind)) = JOINS.into_iter().find(|(words, _)| self.take_words(words)) {
+        while let Some(kind) = self.take_one() {
             let right = self.relation()?;
             let on = match () {
                 () if kind == JoinKind::Cross => JoinOn::None,
-                () if self.take_word("USING") => {
+                () if self.take_words("USING") => {
                     let columns = self.tuple(Self::name)?;
                     if self.at_word("AS") {
                         return Err(refuse::using_alias());
@@ -41,7 +33,7 @@ impl Parser {
     }
 
     fn relation(&mut self) -> Result<From> {
-        let lateral = self.take_word("LATERAL");
+        let lateral = self.take_words("LATERAL");
         if self.opens_query(0) {
             let query = Box::new(self.enclosed(Self::query)?);
             return match self.alias()? {
@@ -63,7 +55,7 @@ impl Parser {
             return Ok(From::Table { name, alias: self.alias()? });
         }
         let call = Box::new(self.plain_call(name)?);
-        let ordinality = self.take_words(&["WITH", "ORDINALITY"]);
+        let ordinality = self.take_words("WITH ORDINALITY");
         Ok(From::Function { call, alias: self.alias()?, lateral, ordinality })
     }
 
@@ -87,7 +79,7 @@ impl Parser {
     }
 
     fn alias(&mut self) -> Result<Option<Alias>> {
-        if !self.take_word("AS") && !matches!(self.peek(), Some(Token::Name { .. })) {
+        if !self.take_words("AS") && !matches!(self.peek(), Some(Token::Name { .. })) {
             return Ok(None);
         }
         let name = self.name()?;

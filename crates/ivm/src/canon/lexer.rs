@@ -160,8 +160,8 @@ impl Token {
 }
 
 /// Whether tokens start with these keywords.
-pub fn starts_with(tokens: &[Token], words: &[&str]) -> bool {
-    tokens.len() >= words.len() && tokens.iter().zip(words).all(|(token, word)| token.is_keyword(word))
+pub fn starts_with(tokens: &[Token], words: &str) -> bool {
+    words.split(' ').enumerate().all(|(at, word)| tokens.get(at).is_some_and(|token| token.is_keyword(word)))
 }
 
 impl fmt::Display for Token {

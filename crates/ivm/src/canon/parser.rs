@@ -4,6 +4,7 @@ use super::lexer::{Token, starts_with};
 use crate::error::{Error, Result};
 use crate::refuse;
 use crate::sql::ident::{Ident, QName};
+use crate::words::Word;
 
 /// How deep queries and expressions may nest. A level takes stack, here and in every later stage, which is larger
 /// without optimisation; a server process has 8 MB of it.
@@ -58,14 +59,15 @@ impl Parser {
     }
 
     /// Takes these keywords, or nothing.
-    pub fn take_words(&mut self, words: &[&str]) -> bool {
+    pub fn take_words(&mut self, words: &str) -> bool {
         let found = starts_with(self.rest(0), words);
-        self.at += if found { words.len() } else { 0 };
+        self.at += if found { words.split(' ').count() } else { 0 };
         found
     }
 
-    pub fn take_word(&mut self, word: &str) -> bool {
-        self.take_words(&[word])
+    /// Takes one of the words of an enumeration, or nothing.
+    pub fn take_one<T: Word>(&mut self) -> Option<T> {
+        T::ALL.iter().copied().find(|word| self.take_words(word.text()))
     }
 
     pub fn expect_mark(&mut self, mark: &str) -> Result<()> {
@@ -73,7 +75,7 @@ impl Parser {
     }
 
     pub fn expect_word(&mut self, word: &str) -> Result<()> {
-        if self.take_word(word) { Ok(()) } else { self.unexpected() }
+        if self.take_words(word) { Ok(()) } else { self.unexpected() }
     }
 
     /// One or more items, separated by commas.

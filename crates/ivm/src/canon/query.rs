@@ -12,8 +12,8 @@ impl Parser {
         self.deeper(|p| {
             let with = if p.at_word("WITH") { Some(p.with()?) } else { None };
             let inner = p.set_operation()?;
-            let order_by = if p.take_words(&["ORDER", "BY"]) { p.list(Self::order)? } else { vec![] };
-            let offset = if p.take_word("OFFSET") { Some(p.expr()?) } else { None };
+            let order_by = p.orders()?;
+            let offset = if p.take_words("OFFSET") { Some(p.expr()?) } else { None };
             let limit = p.limit()?;
             if with.is_none() && order_by.is_empty() && limit.is_none() && offset.is_none() {
                 return Ok(inner);
@@ -30,14 +30,14 @@ impl Parser {
 
     fn with(&mut self) -> Result<With> {
         self.expect_word("WITH")?;
-        let recursive = self.take_word("RECURSIVE");
+        let recursive = self.take_words("RECURSIVE");
         let ctes = self.list(|p| {
             let name = p.name()?;
             let columns = if p.at_mark("(") { p.tuple(Self::name)? } else { vec![] };
             p.expect_word("AS")?;
-            let materialized = match p.take_words(&["NOT", "MATERIALIZED"]) {
+            let materialized = match p.take_words("NOT MATERIALIZED") {
                 true => Some(false),
-                false => p.take_word("MATERIALIZED").then_some(true),
+                false => p.take_words("MATERIALIZED").then_some(true),
             };
             Ok(Cte { name, columns, materialized, query: p.enclosed(Self::query)? })
         });
@@ -45,17 +45,17 @@ impl Parser {
     }
 
     fn limit(&mut self) -> Result<Option<Limit>> {
-        if self.take_words(&["FETCH", "FIRST"]) {
+        if self.take_words("FETCH FIRST") {
             let count = Some(self.expr()?);
-            return match self.take_words(&["ROWS", "WITH", "TIES"]) {
+            return match self.take_words("ROWS WITH TIES") {
                 true => Ok(Some(Limit { count, with_ties: true })),
                 false => self.unexpected(),
             };
         }
-        if !self.take_word("LIMIT") {
+        if !self.take_words("LIMIT") {
             return Ok(None);
         }
-        let count = if self.take_word("ALL") { Expr::null() } else { self.expr()? };
+        let count = if self.take_words("ALL") { Expr::null() } else { self.expr()? };
         let all = count == Generic::Literal(Literal::Null);
         Ok(Some(Limit { count: (!all).then_some(count), with_ties: false }))
     }
@@ -81,16 +81,15 @@ impl Parser {
     }
 
     fn take_set_operator(&mut self) -> Option<(SetOp, bool)> {
-        let operators = [("UNION", SetOp::Union), ("INTERSECT", SetOp::Intersect), ("EXCEPT", SetOp::Except)];
-        let (_, op) = operators.into_iter().find(|(word, _)| self.take_word(word))?;
-        Some((op, self.take_word("ALL")))
+        let op = self.take_one()?;
+        Some((op, self.take_words("ALL")))
     }
 
     fn operand_of_set(&mut self) -> Result<Query> {
         if self.at_mark("(") {
             return self.enclosed(Self::query);
         }
-        if self.take_word("VALUES") {
+        if self.take_words("VALUES") {
             return Ok(Query::of(Body::Values(self.list(|p| p.tuple(Self::value))?)));
         }
         Ok(Query::select(self.select()?))
@@ -98,9 +97,9 @@ impl Parser {
 
     fn select(&mut self) -> Result<Select> {
         self.expect_word("SELECT")?;
-        let distinct = match self.take_word("DISTINCT") {
+        let distinct = match self.take_words("DISTINCT") {
             false => Distinct::No,
-            true if self.take_word("ON") => Distinct::On(self.tuple(Self::expr)?),
+            true if self.take_words("ON") => Distinct::On(self.tuple(Self::expr)?),
             true => Distinct::Rows,
         };
         let items = match () {
@@ -108,13 +107,13 @@ impl Parser {
             () if self.at_end_of_list() => return Err(refuse::no_columns()),
             () => self.list(Self::item)?,
         };
-        let from = if self.take_word("FROM") { self.list(Self::from)? } else { vec![] };
+        let from = if self.take_words("FROM") { self.list(Self::from)? } else { vec![] };
         let filter = self.condition("WHERE")?;
-        let groups = self.take_words(&["GROUP", "BY"]);
-        let group_once = groups && self.take_word("DISTINCT");
+        let groups = self.take_words("GROUP BY");
+        let group_once = groups && self.take_words("DISTINCT");
         let group_by = if groups { self.list(Self::group)? } else { vec![] };
         let having = self.condition("HAVING")?;
-        let windows = match self.take_word("WINDOW") {
+        let windows = match self.take_words("WINDOW") {
             true => self.list(|p| {
                 let name = p.name()?;
                 p.expect_word("AS")?;
@@ -134,12 +133,12 @@ impl Parser {
     }
 
     fn condition(&mut self, word: &str) -> Result<Option<Expr>> {
-        if self.take_word(word) { self.expr().map(Some) } else { Ok(None) }
+        if self.take_words(word) { self.expr().map(Some) } else { Ok(None) }
     }
 
     fn item(&mut self) -> Result<Item> {
         let expr = self.value()?;
-        let alias = if self.take_word("AS") { Some(self.name()?) } else { None };
+        let alias = if self.take_words("AS") { Some(self.name()?) } else { None };
         Ok(Item { expr, alias })
     }
 
@@ -149,9 +148,9 @@ impl Parser {
             return Ok(Group::Empty);
         }
         Ok(match () {
-            () if self.take_word("ROLLUP") => Group::Rollup(self.tuple(Self::grouping_set)?),
-            () if self.take_word("CUBE") => Group::Cube(self.tuple(Self::grouping_set)?),
-            () if self.take_words(&["GROUPING", "SETS"]) => Group::Sets(self.tuple(Self::grouping_set)?),
+            () if self.take_words("ROLLUP") => Group::Rollup(self.tuple(Self::grouping_set)?),
+            () if self.take_words("CUBE") => Group::Cube(self.tuple(Self::grouping_set)?),
+            () if self.take_words("GROUPING SETS") => Group::Sets(self.tuple(Self::grouping_set)?),
             () => Group::Expr(self.expr()?),
         })
     }

@@ -56,7 +56,7 @@ pub fn check(tokens: &[Token]) -> Result<()> {
     for at in 0..tokens.len() {
         let rest = &tokens[at..];
         let Token::Keyword(word) = &tokens[at] else { continue };
-        let is_next = |words: &&str| starts_with(rest, &words.split(' ').collect::<Vec<_>>());
+        let is_next = |words: &&str| starts_with(rest, words);
         if let Some((_, construct, reason, hint)) = REFUSED.iter().find(|(sequences, ..)| sequences.iter().any(is_next))
         {
             return Err(Error::unsupported(construct, reason, hint));

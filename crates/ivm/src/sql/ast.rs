@@ -5,6 +5,7 @@
 
 use crate::expr;
 use crate::sql::ident::{Ident, QName};
+use crate::words::words;
 
 /// A column name with an optional relation alias.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,11 +49,12 @@ pub enum Body {
     SetOp { op: SetOp, all: bool, left: Box<Query>, right: Box<Query> },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SetOp {
-    Union,
-    Intersect,
-    Except,
+words! {
+    SetOp {
+        Union "UNION",
+        Intersect "INTERSECT",
+        Except "EXCEPT",
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -108,13 +110,14 @@ pub enum From {
     Join { kind: JoinKind, left: Box<From>, right: Box<From>, on: JoinOn, alias: Option<Alias> },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum JoinKind {
-    Inner,
-    Cross,
-    Left,
-    Right,
-    Full,
+words! {
+    JoinKind {
+        Inner "JOIN",
+        Cross "CROSS JOIN",
+        Left "LEFT JOIN",
+        Right "RIGHT JOIN",
+        Full "FULL JOIN",
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

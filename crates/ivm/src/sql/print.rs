@@ -8,7 +8,7 @@ mod query;
 
 use std::fmt::Display;
 
-use crate::expr::{TrimSide, TypeName};
+use crate::expr::TypeName;
 use crate::sql::ast::{Expr, Query, Statement};
 use crate::sql::ident::QName;
 
@@ -81,16 +81,6 @@ fn commas<T: Display>(items: impl IntoIterator<Item = T>) -> String {
 impl Display for TypeName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl TrimSide {
-    pub fn text(self) -> &'static str {
-        match self {
-            TrimSide::Both => "BOTH",
-            TrimSide::Leading => "LEADING",
-            TrimSide::Trailing => "TRAILING",
-        }
     }
 }
 

@@ -2,11 +2,11 @@
 
 use super::{Layout, commas, is_keyword_call};
 use crate::expr::{
-    Argument, Bound, Case, Direction, Expr as Generic, Frame, FrameUnit, Index, IsTest, Literal, Op, Over, Quantified,
-    Special,
+    Argument, Bound, Case, Direction, Expr as Generic, Frame, Index, Literal, Op, Over, Quantified, Special,
 };
 use crate::sql::ast::{Call, Expr, Name, Order, Query, Window};
 use crate::sql::ident::Ident;
+use crate::words::Word;
 
 impl Layout {
     pub fn expr(self, e: &Expr) -> String {
@@ -25,7 +25,7 @@ impl Layout {
             Generic::And(parts) => self.connected(parts, " AND ", "TRUE"),
             Generic::Or(parts) => self.connected(parts, " OR ", "FALSE"),
             Generic::Not(e) => format!("(NOT {})", text(e)),
-            Generic::Is(e, test) => format!("({} IS {})", text(e), is_test(*test)),
+            Generic::Is(e, test) => format!("({} IS {})", text(e), test.text()),
             Generic::Distinct(l, r) => format!("({} IS DISTINCT FROM {})", text(l), text(r)),
             Generic::Case(case) => self.case(case),
             Generic::Call(call) => self.call(call),
@@ -124,11 +124,7 @@ impl Layout {
     }
 
     fn frame(self, Frame { unit, start, end }: &Frame<Name, Query>) -> String {
-        let unit = match unit {
-            FrameUnit::Rows => "ROWS",
-            FrameUnit::Range => "RANGE",
-            FrameUnit::Groups => "GROUPS",
-        };
+        let unit = unit.text();
         match end {
             None => format!("{unit} {}", self.bound(start)),
             Some(end) => format!("{unit} BETWEEN {} AND {}", self.bound(start), self.bound(end)),
@@ -183,19 +179,6 @@ fn operator(op: &Op) -> String {
     match &op.schema {
         Some(schema) => format!("OPERATOR({schema}.{})", op.symbol),
         None => op.symbol.clone(),
-    }
-}
-
-fn is_test(test: IsTest) -> &'static str {
-    match test {
-        IsTest::Null => "NULL",
-        IsTest::NotNull => "NOT NULL",
-        IsTest::True => "TRUE",
-        IsTest::NotTrue => "NOT TRUE",
-        IsTest::False => "FALSE",
-        IsTest::NotFalse => "NOT FALSE",
-        IsTest::Unknown => "UNKNOWN",
-        IsTest::NotUnknown => "NOT UNKNOWN",
     }
 }
 

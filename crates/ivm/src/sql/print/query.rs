@@ -2,8 +2,9 @@
 
 use super::{Layout, commas};
 use crate::sql::ast::{
-    Alias, Body, Cte, Distinct, Expr, From, Group, Item, JoinKind, JoinOn, Limit, Query, Select, SetOp, Statement, With,
+    Alias, Body, Cte, Distinct, Expr, From, Group, Item, JoinOn, Limit, Query, Select, SetOp, Statement, With,
 };
+use crate::words::Word;
 
 impl Layout {
     pub fn query(self, query: &Query) -> String {
@@ -55,13 +56,8 @@ impl Layout {
             Body::Select(select) => self.select(select),
             Body::Values(rows) => format!("VALUES{}", self.list(rows, |l, row| format!("({})", l.exprs(row)))),
             Body::SetOp { op, all, left, right } => {
-                let word = match op {
-                    SetOp::Union => "UNION",
-                    SetOp::Intersect => "INTERSECT",
-                    SetOp::Except => "EXCEPT",
-                };
                 let (left, right) = (self.operand(left, Some((*op, *all))), self.operand(right, None));
-                format!("{left}{line}{word}{}{line}{right}", if *all { " ALL" } else { "" }, line = self.line())
+                format!("{left}{line}{}{}{line}{right}", op.text(), if *all { " ALL" } else { "" }, line = self.line())
             }
         }
     }
@@ -153,13 +149,6 @@ impl Layout {
     /// A join without its alias. Joins lean left, so only a join on the right needs parentheses.
     fn join(self, from: &From) -> String {
         let From::Join { kind, left, right, on, alias: _ } = from else { return self.from(from) };
-        let word = match kind {
-            JoinKind::Inner => "JOIN",
-            JoinKind::Cross => "CROSS JOIN",
-            JoinKind::Left => "LEFT JOIN",
-            JoinKind::Right => "RIGHT JOIN",
-            JoinKind::Full => "FULL JOIN",
-        };
         let right = match &**right {
             From::Join { alias: None, .. } => self.block(|within| within.join(right)),
             other => self.from(other),
@@ -175,7 +164,7 @@ impl Layout {
             }
             JoinOn::Using(columns) => format!(" USING ({})", commas(columns)),
         };
-        format!("{}{}{word} {right}{on}", self.from(left), self.line())
+        format!("{}{}{} {right}{on}", self.from(left), self.line(), kind.text())
     }
 
     pub fn statement(self, statement: &Statement) -> String {
