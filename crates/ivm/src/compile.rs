@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 
 use crate::catalog::Catalog;
-use crate::clock::CLOCK;
 use crate::delta::{self, Delta, PlanStep, consolidate, weighted};
 use crate::error::Result;
 use crate::nodes::{self, Cut};
@@ -15,7 +14,7 @@ use crate::sql::ast::Query;
 use crate::sql::ident::{Ident, QName};
 use crate::types::Types;
 use crate::view::{DELTA, Identity, Node, NodeColumn, Program, Source, View};
-use crate::{bind, feasible, recursion, render, rewrite};
+use crate::{bind, feasible, render, rewrite};
 
 /// Compiles a query. `table` is the stream table, `state(k)` the table of its internal node `k`.
 ///
@@ -49,10 +48,10 @@ fn naming(mut view: View, named: BTreeSet<Relation>) -> View {
 pub fn of_plan(plan: Plan, catalog: &dyn Catalog, tables: (&QName, &dyn Fn(usize) -> QName), ids: Ids) -> Result<View> {
     let mut ids = ids;
     plan.check()?;
-    let types = Types::of(&plan, catalog, &source_name)?;
+    let types = Types::of(&plan, catalog)?;
     let sources = sources(&plan, catalog)?;
     feasible::check_groups(&plan, &types)?;
-    let mut cut = nodes::cut(plan, catalog, &types, &mut ids)?;
+    let mut cut = nodes::cut(plan, &types, &mut ids)?;
     feasible::check_stored(&cut)?;
     let rows: Vec<bool> = cut.iter().map(|cut| cut.identity.is_one_row()).collect();
     for cut in &mut cut {
@@ -132,17 +131,6 @@ fn node(table: QName, cut: Cut) -> Node {
     let named = |id: &ColId| output.iter().position(|column| column.id == *id).map(|at| columns[at].name.clone());
     let lookup = lookup.iter().filter_map(named).collect();
     Node { table, columns, identity, plan, inputs, upkeep, parts, lookup }
-}
-
-/// Before the cut a plan reads sources only.
-fn source_name(relation: &Relation) -> QName {
-    match relation {
-        Relation::Source(name) | Relation::SourceDelta(name) => name.clone(),
-        Relation::Node(_) | Relation::NodeDelta(_) => QName::bare("node"),
-        Relation::Step(name) => QName { schema: None, name: name.clone() },
-        Relation::Recursion(number) => QName { schema: None, name: recursion::free_name(*number) },
-        Relation::Clock => QName::bare(CLOCK),
-    }
 }
 
 /// The sources in the order of their first scan, each with the columns that any scan reads, in table order.

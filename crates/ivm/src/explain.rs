@@ -198,7 +198,7 @@ fn text(expr: &Expr, names: &Names) -> Result<String> {
         Ok(bare(name.as_str()))
     };
     let around = || names.iter().map(|(id, name)| (*id, bare(name.as_str()))).collect();
-    let expr: ast::Expr = expr.clone().try_map(&mut column, &mut |plan| render::of_row(&plan, around()))?;
+    let expr: ast::Expr = expr.clone().try_map(&mut column, &mut |plan| render::query_within(&plan, around()))?;
     Ok(print::expr(&expr).lines().map(str::trim).collect::<Vec<_>>().join(" "))
 }
 

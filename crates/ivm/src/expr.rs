@@ -11,6 +11,9 @@ mod walk;
 
 pub use walk::{Mapper, Step};
 
+/// The most nodes of an expression into which others are substituted: a larger one is computed below.
+pub const MOST_NODES: usize = 500;
+
 /// A scalar expression over columns `C` and subqueries `Q`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Expr<C, Q> {

@@ -177,7 +177,7 @@ impl<'a> Block<'a> {
                 self.flatten(&semi.left);
                 self.subqueries.push(semi.right.clone().filter(semi.on.clone()));
             }
-            other => self.inputs.push(Input { plan: other, own: ids(other) }),
+            other => self.inputs.push(Input { plan: other, own: other.ids() }),
         }
         match plan {
             Plan::Filter(filter) => self.add_conditions(&filter.predicate),
@@ -248,10 +248,6 @@ impl Comparison {
         let side = [(l, r), (r, l)].into_iter().find(|(side, other)| is_key(side) && required(other));
         side.map(|((e, _), _)| e.clone())
     }
-}
-
-fn ids(plan: &Plan) -> Ids {
-    plan.columns().iter().map(|column| column.id).collect()
 }
 
 fn has_subquery(e: &Expr) -> bool {

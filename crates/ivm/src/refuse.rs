@@ -99,6 +99,25 @@ refusals! {
         "Name a column on both sides.";
 }
 
+// Subqueries that are not joined.
+refusals! {
+    misplaced() "a subquery at this place"
+        "only those in WHERE, HAVING, inner join conditions and select lists are joined",
+        "Compute it in a subquery in FROM, and refer to its column.";
+    unliftable() "a subquery that refers to the query around it"
+        "it depends on that query by more than equalities of columns, so that it would run once for every row",
+        "Join with a subquery in FROM on equal columns, or compare with =.";
+    unliftable_value() "this subquery as a value"
+        "only (SELECT …), EXISTS, IN and NOT IN are joined where they are not conditions of WHERE",
+        "Join with a subquery in FROM instead.";
+    several_rows() "a subquery that may return several rows where one value is wanted"
+        "no key of its tables and no aggregate keeps it to one row",
+        "Use an aggregate such as max(), ORDER BY with LIMIT 1, or add the unique key that makes it one row.";
+    conditional() "a subquery under CASE, AND, OR or COALESCE that compares an expression over columns of the query around it"
+        "joined with that query it is computed for every row, also for those that the condition excludes, where it may fail",
+        "Compute it in a subquery in FROM, for the rows for which it can be computed, and compare its column.";
+}
+
 // Windows and orders.
 refusals! {
     window_aggregate(function: &QName) "DISTINCT or ORDER BY in the window aggregate {function}"

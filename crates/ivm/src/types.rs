@@ -10,45 +10,48 @@ use crate::error::{Error, Result};
 use crate::expr::Expr as Generic;
 use crate::plan::{ColId, Expr, Fixpoint, Plan, Relation, Scan};
 use crate::sql::ast::{Cte, Item, Query, Select, With};
-use crate::sql::ident::{Ident, QName};
+use crate::sql::ident::Ident;
 use crate::{recursion, render};
 
 /// Column types by column id.
-#[derive(Clone, Debug, Default)]
-pub struct Types {
+#[derive(Clone)]
+pub struct Types<'a> {
+    pub catalog: &'a dyn Catalog,
     columns: BTreeMap<ColId, ColumnType>,
     /// The row types of recursions, which no catalog has.
     recursions: BTreeMap<u32, Vec<(Ident, ColumnType)>>,
 }
 
-impl Types {
+impl<'a> Types<'a> {
+    /// No types yet.
+    pub fn new(catalog: &'a dyn Catalog) -> Types<'a> {
+        Types { catalog, columns: BTreeMap::new(), recursions: BTreeMap::new() }
+    }
+
     /// The types of every column of every operator of a plan.
     ///
     /// # Errors
     /// `Catalog` for a relation or expression that the catalog does not know.
-    pub fn of(plan: &Plan, catalog: &dyn Catalog, names: &dyn Fn(&Relation) -> QName) -> Result<Types> {
-        let mut types = Types::default();
-        types.extend(plan, catalog, names)?;
+    pub fn of(plan: &Plan, catalog: &'a dyn Catalog) -> Result<Types<'a>> {
+        let mut types = Types::new(catalog);
+        types.extend(plan)?;
         Ok(types)
     }
 
     /// Adds the columns of another plan. Columns that are known keep their type, so that a scan of a relation that does not
     /// exist yet needs no catalog.
-    pub fn extend(&mut self, plan: &Plan, catalog: &dyn Catalog, names: &dyn Fn(&Relation) -> QName) -> Result<()> {
+    pub fn extend(&mut self, plan: &Plan) -> Result<()> {
         if let Plan::Fixpoint(fixpoint) = plan {
-            return self.extend_fixpoint(fixpoint, catalog, names);
+            return self.extend_fixpoint(fixpoint);
         }
         for input in plan.inputs() {
-            self.extend(input, catalog, names)?;
+            self.extend(input)?;
         }
         match plan {
-            Plan::Scan(scan) => self.extend_scan(scan, catalog, names),
+            Plan::Scan(scan) => return self.extend_scan(scan),
             Plan::UnionAll(union) => {
                 for (at, column) in union.columns.iter().enumerate() {
-                    let mut fed = vec![];
-                    for (_, ids) in &union.inputs {
-                        fed.push(self.get(ids[at])?);
-                    }
+                    let fed = union.inputs.iter().map(|(_, ids)| self.get(ids[at])).collect::<Result<Vec<_>>>()?;
                     // Where the inputs disagree, PostgreSQL finds a type for all.
                     if let [first, rest @ ..] = fed.as_slice()
                         && rest.iter().all(|ty| ty == first)
@@ -57,19 +60,18 @@ impl Types {
                         self.columns.entry(column.id).or_insert(ty);
                     }
                 }
-                self.describe(plan, catalog, names)
             }
-            Plan::Project(_)
-            | Plan::Aggregate(_)
-            | Plan::Values(_)
-            | Plan::Window(_)
-            | Plan::Expand(_)
-            | Plan::Unnest(_) => self.describe(plan, catalog, names),
-            Plan::Filter(_) | Plan::Join(_) | Plan::Outer(_) | Plan::Semi(_) | Plan::Distinct(_) | Plan::TopK(_) => {
-                Ok(())
+            Plan::Project(project) => {
+                for (column, e) in &project.columns {
+                    if let Expr::Column(original) = e {
+                        let ty = self.get(*original)?.clone();
+                        self.columns.entry(column.id).or_insert(ty);
+                    }
+                }
             }
-            Plan::Fixpoint(_) => Ok(()),
+            _ => {}
         }
+        self.describe(plan)
     }
 
     pub fn insert(&mut self, id: ColId, ty: ColumnType) {
@@ -89,7 +91,7 @@ impl Types {
         self.columns.contains_key(&id)
     }
 
-    fn extend_scan(&mut self, scan: &Scan, catalog: &dyn Catalog, names: &dyn Fn(&Relation) -> QName) -> Result<()> {
+    fn extend_scan(&mut self, scan: &Scan) -> Result<()> {
         if scan.columns.iter().all(|(column, _)| self.knows(column.id)) {
             return Ok(());
         }
@@ -105,8 +107,8 @@ impl Types {
             scan.columns.iter().for_each(|(column, _)| self.insert(column.id, clock::column_type()));
             return Ok(());
         }
-        let relation = names(&scan.relation);
-        let declared = catalog.columns(&relation)?;
+        let relation = render::uncut(&scan.relation);
+        let declared = self.catalog.columns(&relation)?;
         for (column, own) in &scan.columns {
             let source = declared.iter().find(|source| source.name == *own);
             let missing = || Error::Catalog(format!("column \"{own}\" of relation \"{relation}\" does not exist"));
@@ -117,20 +119,15 @@ impl Types {
     }
 
     /// The first arm decides the types: the second must have the same.
-    fn extend_fixpoint(
-        &mut self,
-        fixpoint: &Fixpoint,
-        catalog: &dyn Catalog,
-        names: &dyn Fn(&Relation) -> QName,
-    ) -> Result<()> {
+    fn extend_fixpoint(&mut self, fixpoint: &Fixpoint) -> Result<()> {
         let (base, ids) = &fixpoint.base;
-        self.extend(base, catalog, names)?;
+        self.extend(base)?;
         let types = ids.iter().map(|id| self.get(*id).cloned()).collect::<Result<Vec<_>>>()?;
         for (column, ty) in fixpoint.columns.iter().zip(&types) {
             self.columns.entry(column.id).or_insert(ty.clone());
         }
         self.declare(fixpoint.number, fixpoint.names().into_iter().zip(types).collect());
-        self.extend(&fixpoint.step.0, catalog, names)
+        self.extend(&fixpoint.step.0)
     }
 
     /// A query with a relation of NULLs of the right types for every recursion that it reads from outside, and for
@@ -151,22 +148,14 @@ impl Types {
     }
 
     /// Loads the types of all output columns from the catalog unless they are known.
-    fn describe(&mut self, plan: &Plan, catalog: &dyn Catalog, names: &dyn Fn(&Relation) -> QName) -> Result<()> {
+    fn describe(&mut self, plan: &Plan) -> Result<()> {
         let columns = plan.columns();
-        if let Plan::Project(project) = plan {
-            for (column, e) in &project.columns {
-                if let Expr::Column(original) = e {
-                    let ty = self.get(*original)?.clone();
-                    self.columns.entry(column.id).or_insert(ty);
-                }
-            }
-        }
         if columns.iter().all(|column| self.knows(column.id)) {
             return Ok(());
         }
         let around = plan.free().into_iter().map(|id| Ok((id, typed_null(self.get(id)?))));
-        let query = render::query_within(plan, names, around.collect::<Result<_>>()?)?;
-        let described = catalog.describe(&self.closed(plan, query))?;
+        let query = render::query_within(plan, around.collect::<Result<_>>()?)?;
+        let described = self.catalog.describe(&self.closed(plan, query))?;
         if described.len() != columns.len() {
             return Err(Error::Bug("a description has another number of columns than its query"));
         }
@@ -196,20 +185,14 @@ mod tests {
     use crate::testing::random::{self, arb_plan, catalog};
     use proptest::prelude::*;
 
-    fn names(relation: &Relation) -> QName {
-        match relation {
-            Relation::Source(name) => name.clone(),
-            _ => QName::bare("none"),
-        }
-    }
-
     proptest! {
         #![proptest_config(random::cases(200))]
 
         #[test]
         fn law_every_column_has_a_type(plan in arb_plan(3)) {
-            let types = Types::of(&plan, &catalog(), &names).unwrap();
-            let described = catalog().describe(&render::query(&plan, &names).unwrap()).unwrap();
+            let known = catalog();
+            let types = Types::of(&plan, &known).unwrap();
+            let described = known.describe(&render::query(&plan, &render::uncut).unwrap()).unwrap();
             for (column, ty) in plan.columns().iter().zip(described) {
                 prop_assert_eq!(types.get(column.id).unwrap(), &ty);
             }

@@ -1,6 +1,6 @@
 //! FROM: each item a plan, and the names under which its columns are known.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::row_order::{RowOrder, Rows};
 use super::scope::{Context, Found, Place, Scope};
@@ -31,7 +31,7 @@ impl Binder<'_> {
     fn product_with(&mut self, (left, scope): (Plan, Scope), item: &From, context: Context) -> Result<(Plan, Scope)> {
         let place = Place { scope: &scope, context };
         let (right, own) = self.from(item, Context::at(&place))?;
-        let plan = match right.free().is_disjoint(&ids(&left)) {
+        let plan = match right.free().is_disjoint(&left.ids()) {
             true => Plan::join(vec![left, right], vec![]),
             false => self.lateral(left, right, None)?,
         };
@@ -72,7 +72,7 @@ impl Binder<'_> {
     }
 
     fn table(&mut self, name: &QName, alias: Option<&Alias>) -> Result<(Plan, Scope)> {
-        let columns = self.catalog.columns(name)?;
+        let columns = self.types.catalog.columns(name)?;
         let columns = columns.into_iter().map(|column| (self.ids.column(column.name.as_str()), column.name)).collect();
         let plan = Plan::Scan(Scan { relation: Relation::Source(name.clone()), columns });
         let scope = named(named_columns(&plan), alias, &name.name)?;
@@ -107,7 +107,7 @@ impl Binder<'_> {
     }
 
     fn lateral(&mut self, left: Plan, right: Plan, on: Option<Expr>) -> Result<Plan> {
-        lateral((left, right), on, &self.types, (self.catalog, self.ids))
+        lateral((left, right), on, &self.types, self.ids)
     }
 
     fn join(
@@ -123,7 +123,7 @@ impl Binder<'_> {
         let (on, merged) = self.condition((&left, &scope), (&right, &own), on, context)?;
         let (on_clock, on): (Vec<Expr>, Vec<Expr>) = on.into_iter().partition(temporal::reads_clock);
         let ((left, right), on_clock) = self.push_clock_conditions(kind, (left, right), on_clock)?;
-        let dependent = !right.free().is_disjoint(&ids(&left));
+        let dependent = !right.free().is_disjoint(&left.ids());
         let scope = scope.and(own);
         let plan = match kind {
             JoinKind::Inner | JoinKind::Cross if dependent => {
@@ -199,10 +199,6 @@ impl Binder<'_> {
         let merged = merged.map(|(name, e)| (name, replaced(&e, &of))).collect();
         Ok(self.with_merged(plan, scope, merged))
     }
-}
-
-fn ids(plan: &Plan) -> BTreeSet<ColId> {
-    plan.columns().iter().map(|column| column.id).collect()
 }
 
 pub fn named_columns(plan: &Plan) -> Vec<(Ident, ColId)> {

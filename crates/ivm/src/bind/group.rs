@@ -142,7 +142,7 @@ impl Grouping<'_, '_> {
 
     /// An aggregate that reads columns of a query around this one, and none of its own, is one of that query.
     fn refuse_outer(&self, call: &Call) -> Result<()> {
-        let own: BTreeSet<ColId> = self.input.columns().iter().map(|column| column.id).collect();
+        let own = self.input.ids();
         let read = reads(&Generic::Call(Box::new(call.clone())));
         match !read.is_empty() && read.is_disjoint(&own) {
             true => Err(refuse::outer_aggregate(&call.name)),
@@ -169,7 +169,7 @@ impl Grouping<'_, '_> {
             self.keys.iter().filter_map(|(_, e)| if let Expr::Column(id) = e { Some(*id) } else { None }).collect();
         // A column of an outer query is the same in every row.
         let Some(column) = self.input.columns().into_iter().find(|column| column.id == id) else { return Ok(()) };
-        if !keys::determined(&self.input, &given, self.binder.catalog)?.contains(&id) {
+        if !keys::facts(&self.input, self.binder.types.catalog)?.determined(&given).contains(&id) {
             return Err(refuse::ungrouped(&column.name));
         }
         self.binder.load_types(&self.input)?;
@@ -187,7 +187,7 @@ impl Grouping<'_, '_> {
 pub fn where_filtered(e: Expr, filter: &Option<Expr>) -> Expr {
     let computed = !matches!(e, Generic::Column(_) | Generic::Literal(_));
     match filter {
-        Some(filter) if computed && !(e.columns().is_empty() && e.subqueries().is_empty()) => {
+        Some(filter) if computed && !e.is_constant() => {
             Generic::Case(Box::new(Case { operand: None, arms: vec![(filter.clone(), as_value(e))], otherwise: None }))
         }
         _ => e,
@@ -205,7 +205,7 @@ impl Mapper<ColId, Plan> for Grouping<'_, '_> {
 
     /// A subquery may refer to group keys, and to columns that they determine.
     fn query(&mut self, plan: Plan) -> Result<Plan> {
-        let own: BTreeSet<ColId> = self.input.columns().iter().map(|column| column.id).collect();
+        let own = self.input.ids();
         for id in plan.free().intersection(&own) {
             if !self.keys.iter().any(|(_, key)| *key == Expr::Column(*id)) {
                 self.extra_key(*id)?;

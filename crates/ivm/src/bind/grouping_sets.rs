@@ -78,5 +78,5 @@ fn choices(group: &Group) -> Result<Vec<Vec<ast::Expr>>> {
 /// Whether a key is the same in every row.
 pub fn is_constant(key: &ast::Expr) -> bool {
     let is_call = |e: &ast::Expr| matches!(e, Generic::Call(_));
-    key.columns().is_empty() && key.subqueries().is_empty() && !key.any(&mut { is_call })
+    key.is_constant() && !key.any(&mut { is_call })
 }

@@ -19,9 +19,8 @@ mod window;
 use std::collections::BTreeMap;
 
 use crate::catalog::{Catalog, ColumnType, FunctionKind};
-use crate::clock::CLOCK;
 use crate::error::{Error, Result};
-use crate::plan::{ColId, Column, Distinct, Expr, Ids, Plan, Relation, UnionAll, Values, as_value};
+use crate::plan::{ColId, Column, Distinct, Expr, Ids, Plan, UnionAll, Values, as_value};
 use crate::refuse;
 use crate::sql::ast::{self, Body, Query, SetOp};
 use crate::sql::ident::QName;
@@ -32,18 +31,17 @@ use scope::{Context, Place, Scope};
 
 /// The plan of a query; its output columns carry the query's output names, in order.
 pub fn bind(query: &Query, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan> {
-    let mut binder = Binder { catalog, ids, functions: BTreeMap::new(), types: Types::default() };
+    let mut binder = Binder { ids, functions: BTreeMap::new(), types: Types::new(catalog) };
     let query = binder.unordered(query)?;
     binder.query(&query, Context::default())
 }
 
 struct Binder<'a> {
-    catalog: &'a dyn Catalog,
     ids: &'a mut Ids,
     /// The kinds of functions loaded from the catalog.
     functions: BTreeMap<QName, FunctionKind>,
     /// The types of columns, as far as they are loaded.
-    types: Types,
+    types: Types<'a>,
 }
 
 impl Binder<'_> {
@@ -157,12 +155,7 @@ impl Binder<'_> {
         if !plan.free().into_iter().all(|id| self.types.knows(id)) {
             return Err(refuse::correlated());
         }
-        let name = |relation: &Relation| match relation {
-            Relation::Source(name) => name.clone(),
-            Relation::Clock => QName::bare(CLOCK),
-            _ => QName::bare("none"),
-        };
-        self.types.extend(plan, self.catalog, &name)
+        self.types.extend(plan)
     }
 
     fn function(&mut self, name: &QName) -> Result<FunctionKind> {
@@ -171,7 +164,7 @@ impl Binder<'_> {
         }
         let kind = match crate::sql::print::is_keyword_call(name) {
             true => FunctionKind::Scalar,
-            false => self.catalog.function(name)?,
+            false => self.types.catalog.function(name)?,
         };
         self.functions.insert(name.clone(), kind);
         Ok(kind)

@@ -34,7 +34,7 @@ impl Binder<'_> {
         match &count {
             e if null(e) => Ok(None),
             Generic::Cast(e, _) if null(e) => Ok(None),
-            e if e.columns().is_empty() && e.subqueries().is_empty() => Ok(Some(count)),
+            e if e.is_constant() => Ok(Some(count)),
             _ => Err(refuse::limit()),
         }
     }

@@ -1,7 +1,5 @@
 //! SELECT: FROM, WHERE, grouping, windows, select list, DISTINCT, LIMIT, in this order.
 
-use std::collections::BTreeSet;
-
 use super::group::{self, Grouped};
 use super::grouping_sets::{self, Set};
 use super::order::Top;
@@ -11,7 +9,7 @@ use super::{Binder, order, temporal, window};
 use crate::catalog::FunctionKind;
 use crate::error::{Error, Result};
 use crate::expr::Expr as Generic;
-use crate::plan::{ColId, Column, Distinct, Expand, Expr, Order, Plan, as_value};
+use crate::plan::{Column, Distinct, Expand, Expr, Order, Plan, as_value};
 use crate::refuse;
 use crate::sql::ast::{self, Item, Select};
 use crate::sql::ident::{Ident, QName};
@@ -148,7 +146,7 @@ impl Binder<'_> {
     /// around this one does not, because there it is a column of another relation: of `l LEFT JOIN LATERAL (SELECT l.b …)`,
     /// the second may be NULL where the first is not.
     fn outputs(&mut self, input: &Plan, named: Vec<(Ident, Expr)>) -> Vec<(Column, Expr)> {
-        let mut own: BTreeSet<ColId> = input.columns().iter().map(|column| column.id).collect();
+        let mut own = input.ids();
         let column = |(name, e): (Ident, Expr)| match e {
             Expr::Column(id) if own.remove(&id) => (Column { id, name }, e),
             e => (self.ids.column(name.as_str()), e),

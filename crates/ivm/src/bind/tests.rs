@@ -20,17 +20,10 @@ fn bound(sql: &str) -> Result<Plan> {
     bind(&canon::parse(sql)?, &catalog(), &mut Ids::default())
 }
 
-fn name(relation: &Relation) -> QName {
-    match relation {
-        Relation::Source(name) => name.clone(),
-        _ => QName::bare("none"),
-    }
-}
-
 /// The query, simplified.
 fn simple(sql: &str) -> String {
     let plan = rewrite::simplify(bound(sql).unwrap());
-    print::query(&render::query(&plan, &name).unwrap())
+    print::query(&render::query(&plan, &render::uncut).unwrap())
 }
 
 fn names(sql: &str) -> Vec<String> {

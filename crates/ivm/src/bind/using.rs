@@ -6,7 +6,7 @@ use super::scope::{Context, Place, Scope};
 use crate::error::Result;
 use crate::expr::{Expr as Generic, Op};
 use crate::operands;
-use crate::plan::{Column, Expr, Plan};
+use crate::plan::{Expr, Plan};
 use crate::sql::ast::{JoinKind, JoinOn, Name};
 use crate::sql::ident::Ident;
 
@@ -58,9 +58,9 @@ impl Binder<'_> {
             let (l, r) = (l_scope.column(&bare)?, r_scope.column(&bare)?);
             let types = (self.types.get(l)?, self.types.get(r)?);
             let sides = || ((Expr::Column(l), types.0), (Expr::Column(r), types.1));
-            let (left, right) = operands::compared(&Op::plain("="), sides().0, sides().1, self.catalog)?;
+            let (left, right) = operands::compared(&Op::plain("="), sides().0, sides().1, self.types.catalog)?;
             predicates.push(Expr::equals(left, right));
-            let (left, right) = operands::merged(sides().0, sides().1, self.catalog)?;
+            let (left, right) = operands::merged(sides().0, sides().1, self.types.catalog)?;
             merged.push(Merged { name: name.clone(), left, right });
         }
         Ok((predicates, merged))
@@ -68,7 +68,7 @@ impl Binder<'_> {
 
     /// A join with its merged columns, computed where they are no columns of either side.
     pub fn with_merged(&mut self, plan: Plan, mut scope: Scope, merged: Vec<(Ident, Expr)>) -> (Plan, Scope) {
-        let mut columns: Vec<(Column, Expr)> = plan.columns().iter().map(Column::pass).collect();
+        let mut columns = plan.pass();
         let own = columns.len();
         for (name, e) in merged {
             let id = match e {

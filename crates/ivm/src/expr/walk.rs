@@ -202,6 +202,18 @@ impl<C, Q> Expr<C, Q> {
         columns
     }
 
+    /// Whether it reads neither columns nor subqueries: it has the same value in every row.
+    pub fn is_constant(&self) -> bool {
+        !self.any(&mut |e| matches!(e, Expr::Column(_)) || e.subquery().is_some())
+    }
+
+    /// The number of its nodes.
+    pub fn size(&self) -> usize {
+        let mut nodes = 0;
+        self.visit(&mut |_| nodes += 1);
+        nodes
+    }
+
     /// The subqueries of the expression, in reading order.
     pub fn subqueries(&self) -> Vec<&Q> {
         let mut queries = vec![];

@@ -27,7 +27,7 @@ impl Dependencies {
         match e {
             Expr::Column(original) if *original == id => {}
             Expr::Column(original) => self.add_equal(*original, id),
-            e if e.columns().is_empty() && e.subqueries().is_empty() => self.add(BTreeSet::new(), [id].into()),
+            e if e.is_constant() => self.add(BTreeSet::new(), [id].into()),
             _ => {}
         }
     }

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use super::Properties;
+use super::Facts;
 use crate::catalog::Catalog;
 use crate::error::Result;
 use crate::plan::{ColId, Expr, Fixpoint, Plan, Scan};
 use crate::recursion;
 
-pub fn found(fixpoint: &Fixpoint, catalog: &dyn Catalog) -> Result<Properties> {
+pub fn found(fixpoint: &Fixpoint, catalog: &dyn Catalog) -> Result<Facts> {
     let places = |plan: &Plan, ids: &[ColId]| -> Result<BTreeSet<usize>> {
-        let known = super::known(plan, catalog)?;
+        let known = super::facts(plan, catalog)?;
         Ok((0..ids.len()).filter(|at| known.not_null.contains(&ids[*at])).collect())
     };
     let mut not_null = places(&fixpoint.base.0, &fixpoint.base.1)?;
@@ -24,10 +24,10 @@ pub fn found(fixpoint: &Fixpoint, catalog: &dyn Catalog) -> Result<Properties> {
         not_null = still;
     }
     let all: BTreeSet<ColId> = fixpoint.columns.iter().map(|column| column.id).collect();
-    Ok(Properties {
+    Ok(Facts {
         not_null: not_null.into_iter().map(|at| fixpoint.columns[at].id).collect(),
         keys: if fixpoint.all { vec![] } else { vec![all] },
-        ..Properties::default()
+        ..Facts::default()
     })
 }
 

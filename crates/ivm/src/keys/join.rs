@@ -5,11 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{MOST_KEYS, Properties, not_null};
+use super::{Facts, MOST_KEYS, not_null};
 use crate::plan::{ColId, Expr};
 
 /// The rows for which the predicates are true.
-pub fn filtered(mut known: Properties, predicates: &[Expr]) -> Properties {
+pub fn filtered(mut known: Facts, predicates: &[Expr]) -> Facts {
     for predicate in predicates.iter().flat_map(|predicate| predicate.clone().conjuncts()) {
         known.not_null.extend(not_null::implied(&predicate));
         if let Some((a, b)) = equal_columns(&predicate) {
@@ -24,9 +24,9 @@ pub fn filtered(mut known: Properties, predicates: &[Expr]) -> Properties {
     known
 }
 
-pub fn joined(inputs: Vec<Properties>, predicates: &[Expr]) -> Properties {
+pub fn joined(inputs: Vec<Facts>, predicates: &[Expr]) -> Facts {
     let mut combinations: Vec<BTreeSet<ColId>> = vec![BTreeSet::new()];
-    let mut all = Properties::default();
+    let mut all = Facts::default();
     for input in inputs {
         let with = |key| combinations.iter().map(move |chosen: &BTreeSet<ColId>| chosen | key);
         combinations = input.keys.iter().flat_map(with).take(MOST_KEYS).collect();
@@ -45,10 +45,10 @@ pub fn joined(inputs: Vec<Properties>, predicates: &[Expr]) -> Properties {
 }
 
 /// Left rows without a match have one row of nulls each.
-pub fn left_joined(left: Properties, right: Properties, on: &Expr) -> Properties {
+pub fn left_joined(left: Facts, right: Facts, on: &Expr) -> Facts {
     let mut matching = filtered(right.clone(), std::slice::from_ref(on));
     matching.dependencies.extend(left.dependencies.clone());
-    let mut known = Properties { not_null: left.not_null, keys: vec![], dependencies: left.dependencies };
+    let mut known = Facts { not_null: left.not_null, keys: vec![], dependencies: left.dependencies };
     for l in &left.keys {
         let fixed = matching.dependencies.closure(l);
         match right.keys.iter().any(|r| r.is_subset(&fixed)) {
@@ -63,7 +63,7 @@ pub fn left_joined(left: Properties, right: Properties, on: &Expr) -> Properties
 /// The column of `a = 1`.
 pub fn fixed_column(e: &Expr) -> Option<ColId> {
     match equality(e)? {
-        (Expr::Column(a), e) | (e, Expr::Column(a)) if is_constant(e) => Some(*a),
+        (Expr::Column(a), e) | (e, Expr::Column(a)) if e.is_constant() => Some(*a),
         _ => None,
     }
 }
@@ -82,8 +82,4 @@ fn equality(e: &Expr) -> Option<(&Expr, &Expr)> {
         Expr::Binary(op, l, r) if op.is("=") => Some((l, r)),
         _ => None,
     }
-}
-
-fn is_constant(e: &Expr) -> bool {
-    e.columns().is_empty() && e.subqueries().is_empty()
 }

@@ -19,23 +19,13 @@ use crate::plan::{Aggregate, ColId, Plan, Project, Relation, Scan, Unnest};
 use dependencies::Dependencies;
 
 /// Facts about the rows of a plan.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Facts {
     /// Output columns that are never null.
     pub not_null: BTreeSet<ColId>,
     /// Sets of output columns of which no two rows agree; the empty set: at most one row. Preferred ones first.
     pub keys: Vec<BTreeSet<ColId>>,
-}
-
-/// The facts of a plan's output.
-pub fn facts(plan: &Plan, catalog: &dyn Catalog) -> Result<Facts> {
-    let known = known(plan, catalog)?;
-    Ok(Facts { not_null: known.not_null, keys: known.keys })
-}
-
-/// The columns in which any two rows agree that agree on `given`.
-pub fn determined(plan: &Plan, given: &BTreeSet<ColId>, catalog: &dyn Catalog) -> Result<BTreeSet<ColId>> {
-    Ok(known(plan, catalog)?.dependencies.closure(given))
+    dependencies: Dependencies,
 }
 
 pub use join::{equal_columns, fixed_column};
@@ -45,14 +35,12 @@ pub use window::count;
 /// The most keys of a plan; more are ignored.
 const MOST_KEYS: usize = 8;
 
-#[derive(Clone, Default)]
-struct Properties {
-    not_null: BTreeSet<ColId>,
-    keys: Vec<BTreeSet<ColId>>,
-    dependencies: Dependencies,
-}
+impl Facts {
+    /// The columns in which any two rows agree that agree on `given`.
+    pub fn determined(&self, given: &BTreeSet<ColId>) -> BTreeSet<ColId> {
+        self.dependencies.closure(given)
+    }
 
-impl Properties {
     fn add_key(&mut self, key: BTreeSet<ColId>) {
         let implied = self.keys.iter().any(|known| known.is_subset(&key));
         if !implied && self.keys.len() < MOST_KEYS {
@@ -62,11 +50,15 @@ impl Properties {
     }
 }
 
-fn known(plan: &Plan, catalog: &dyn Catalog) -> Result<Properties> {
+/// The facts of a plan's output.
+///
+/// # Errors
+/// `Catalog` for a relation that the catalog does not know.
+pub fn facts(plan: &Plan, catalog: &dyn Catalog) -> Result<Facts> {
     Ok(match plan {
         Plan::Scan(scan) => scanned(scan, catalog)?,
         Plan::Values(values) => {
-            let mut known = Properties::default();
+            let mut known = Facts::default();
             for (at, column) in values.columns.iter().enumerate() {
                 if values.rows.iter().all(|row| not_null::is_not_null(&row[at], &BTreeSet::new())) {
                     known.not_null.insert(column.id);
@@ -77,42 +69,42 @@ fn known(plan: &Plan, catalog: &dyn Catalog) -> Result<Properties> {
             }
             known
         }
-        Plan::Filter(filter) => join::filtered(known(&filter.input, catalog)?, std::slice::from_ref(&filter.predicate)),
-        Plan::Project(project) => projected(project, known(&project.input, catalog)?),
+        Plan::Filter(filter) => join::filtered(facts(&filter.input, catalog)?, std::slice::from_ref(&filter.predicate)),
+        Plan::Project(project) => projected(project, facts(&project.input, catalog)?),
         Plan::Join(join) => {
-            let inputs = join.inputs.iter().map(|input| known(input, catalog)).collect::<Result<_>>()?;
+            let inputs = join.inputs.iter().map(|input| facts(input, catalog)).collect::<Result<_>>()?;
             join::joined(inputs, &join.predicates)
         }
-        Plan::Outer(outer) => join::left_joined(known(&outer.left, catalog)?, known(&outer.right, catalog)?, &outer.on),
+        Plan::Outer(outer) => join::left_joined(facts(&outer.left, catalog)?, facts(&outer.right, catalog)?, &outer.on),
         Plan::UnionAll(union) => {
-            let inputs = union.inputs.iter().map(|(input, _)| known(input, catalog)).collect::<Result<Vec<_>>>()?;
+            let inputs = union.inputs.iter().map(|(input, _)| facts(input, catalog)).collect::<Result<Vec<_>>>()?;
             let never_null = |at: usize| {
                 let mut fed = inputs.iter().zip(&union.inputs);
                 fed.all(|(known, (_, ids))| known.not_null.contains(&ids[at]))
             };
             let columns = union.columns.iter().enumerate().filter(|(at, _)| never_null(*at));
-            Properties { not_null: columns.map(|(_, column)| column.id).collect(), ..Properties::default() }
+            Facts { not_null: columns.map(|(_, column)| column.id).collect(), ..Facts::default() }
         }
-        Plan::Aggregate(aggregate) => grouped(aggregate, known(&aggregate.input, catalog)?),
+        Plan::Aggregate(aggregate) => grouped(aggregate, facts(&aggregate.input, catalog)?),
         Plan::Distinct(distinct) => {
-            let mut known = known(&distinct.input, catalog)?;
+            let mut known = facts(&distinct.input, catalog)?;
             let all = distinct.input.ids();
             known.add_key(known.dependencies.reduced(all));
             known
         }
-        Plan::Semi(semi) => known(&semi.left, catalog)?,
-        Plan::Window(window) => window::windowed(window, known(&window.input, catalog)?),
-        Plan::TopK(top) => window::limited(top, known(&top.input, catalog)?),
+        Plan::Semi(semi) => facts(&semi.left, catalog)?,
+        Plan::Window(window) => window::windowed(window, facts(&window.input, catalog)?),
+        Plan::TopK(top) => window::limited(top, facts(&top.input, catalog)?),
         // One row may become several.
-        Plan::Expand(_) => Properties::default(),
-        Plan::Unnest(unnest) => unnested(unnest, known(&unnest.input, catalog)?),
+        Plan::Expand(_) => Facts::default(),
+        Plan::Unnest(unnest) => unnested(unnest, facts(&unnest.input, catalog)?),
         Plan::Fixpoint(fixpoint) => fixpoint::found(fixpoint, catalog)?,
     })
 }
 
 /// One row may become several, distinguished by their number.
-fn unnested(unnest: &Unnest, input: Properties) -> Properties {
-    let mut known = Properties { not_null: input.not_null, keys: vec![], dependencies: input.dependencies };
+fn unnested(unnest: &Unnest, input: Facts) -> Facts {
+    let mut known = Facts { not_null: input.not_null, keys: vec![], dependencies: input.dependencies };
     let Some((place, _)) = unnest.columns.last().filter(|_| unnest.ordinality) else { return known };
     if !unnest.outer {
         known.not_null.insert(place.id);
@@ -126,8 +118,8 @@ fn unnested(unnest: &Unnest, input: Properties) -> Properties {
     known
 }
 
-fn scanned(scan: &Scan, catalog: &dyn Catalog) -> Result<Properties> {
-    let mut known = Properties::default();
+fn scanned(scan: &Scan, catalog: &dyn Catalog) -> Result<Facts> {
+    let mut known = Facts::default();
     if scan.relation == Relation::Clock {
         known.not_null.extend(scan.columns.iter().map(|(column, _)| column.id));
         known.keys.push(BTreeSet::new());
@@ -150,7 +142,7 @@ fn scanned(scan: &Scan, catalog: &dyn Catalog) -> Result<Properties> {
     Ok(known)
 }
 
-fn projected(project: &Project, mut input: Properties) -> Properties {
+fn projected(project: &Project, mut input: Facts) -> Facts {
     let mut not_null = BTreeSet::new();
     for (column, e) in &project.columns {
         if not_null::is_not_null(e, &input.not_null) {
@@ -159,7 +151,7 @@ fn projected(project: &Project, mut input: Properties) -> Properties {
         input.dependencies.add_computed(column.id, e);
     }
     let output: BTreeSet<ColId> = project.columns.iter().map(|(column, _)| column.id).collect();
-    let mut known = Properties { not_null, keys: vec![], dependencies: input.dependencies };
+    let mut known = Facts { not_null, keys: vec![], dependencies: input.dependencies };
     for key in input.keys {
         if let Some(key) = known.dependencies.within(&key, &output) {
             known.add_key(key);
@@ -168,9 +160,9 @@ fn projected(project: &Project, mut input: Properties) -> Properties {
     known
 }
 
-fn grouped(aggregate: &Aggregate, input: Properties) -> Properties {
+fn grouped(aggregate: &Aggregate, input: Facts) -> Facts {
     let keys: BTreeSet<ColId> = aggregate.keys.iter().map(|key| key.id).collect();
-    let mut known = Properties {
+    let mut known = Facts {
         not_null: input.not_null.intersection(&keys).copied().collect(),
         keys: vec![],
         dependencies: input.dependencies,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Properties;
+use super::Facts;
 use crate::expr::{Expr as E, Literal};
 use crate::plan::{ColId, Expr, TopK, Window};
 
@@ -10,7 +10,7 @@ use crate::plan::{ColId, Expr, TopK, Window};
 const NEVER_NULL: [&str; 6] = ["count", "cume_dist", "dense_rank", "percent_rank", "rank", "row_number"];
 
 /// Keys of the input are keys of the output; without one, the number of a row in its partition is.
-pub fn windowed(window: &Window, mut known: Properties) -> Properties {
+pub fn windowed(window: &Window, mut known: Facts) -> Facts {
     let keyless = known.keys.is_empty();
     for (column, call) in &window.calls {
         let E::Call(call) = call else { continue };
@@ -26,7 +26,7 @@ pub fn windowed(window: &Window, mut known: Properties) -> Properties {
 }
 
 /// Some of the rows; at most one of each partition where the limit is one.
-pub fn limited(top: &TopK, mut known: Properties) -> Properties {
+pub fn limited(top: &TopK, mut known: Facts) -> Facts {
     let one = top.limit.as_ref().and_then(count).is_some_and(|limit| limit <= 1);
     if one && !top.ties {
         let partition: BTreeSet<ColId> = top.partition.iter().copied().collect();

@@ -47,7 +47,7 @@ struct Builder<'a, 'b> {
 /// Completes an aggregate to one that can be maintained.
 pub fn state(aggregate: Aggregate, cx: &mut Cutter) -> Result<State> {
     let Aggregate { input, keys, calls } = aggregate;
-    let not_null = keys::facts(&input, cx.catalog)?.not_null;
+    let not_null = keys::facts(&input, cx.types.catalog)?.not_null;
     let state = State { input, counted: vec![], calls: vec![], types: vec![], upkeep: vec![], outputs: vec![] };
     let mut builder = Builder { cx, not_null, state };
     let rows = match calls.iter().find(|call| is_row_count(call)) {

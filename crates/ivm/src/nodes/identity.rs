@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::catalog::Catalog;
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::keys::Facts;
@@ -21,13 +20,13 @@ use crate::render::unique;
 const ENTRY: usize = 2000;
 
 /// The identity of a plan's output.
-pub fn choose(plan: &Plan, facts: &Facts, catalog: &dyn Catalog, types: &Types) -> Result<Identity> {
+pub fn choose(plan: &Plan, facts: &Facts, types: &Types) -> Result<Identity> {
     let columns = plan.columns();
     let output = plan.ids();
     let mut keys: Vec<&BTreeSet<ColId>> = facts.keys.iter().filter(|key| key.is_subset(&output)).collect();
     keys.sort_by_key(|key| key.len());
     for key in &keys {
-        if key.is_subset(&facts.not_null) && fits(plan, key, catalog, types)? {
+        if key.is_subset(&facts.not_null) && fits(plan, key, types)? {
             return Ok(Identity::Key(names(&columns, key)));
         }
     }
@@ -37,12 +36,12 @@ pub fn choose(plan: &Plan, facts: &Facts, catalog: &dyn Catalog, types: &Types) 
 /// The identity of a state table: a key of the aggregate among its group keys.
 pub fn of_state(keys: &[Column], whole: &Plan, facts: &Facts, cx: &Cutter) -> Result<Identity> {
     let all: BTreeSet<ColId> = keys.iter().map(|key| key.id).collect();
-    let mut known: Vec<BTreeSet<ColId>> = facts.keys.iter().filter(|key| key.is_subset(&all)).cloned().collect();
-    if !known.contains(&all) {
-        known.push(all);
+    let mut facts = facts.clone();
+    facts.keys.retain(|key| key.is_subset(&all));
+    if !facts.keys.contains(&all) {
+        facts.keys.push(all);
     }
-    let facts = Facts { not_null: facts.not_null.clone(), keys: known };
-    choose(whole, &facts, cx.catalog, cx.types)
+    choose(whole, &facts, cx.types)
 }
 
 /// The names of the columns of a key, in output order.
@@ -53,7 +52,7 @@ fn names(columns: &[Column], key: &BTreeSet<ColId>) -> Vec<Ident> {
 
 /// Whether every value of a key fits one index entry: its columns are short, or a source has them in a
 /// unique index already.
-fn fits(plan: &Plan, key: &BTreeSet<ColId>, catalog: &dyn Catalog, types: &Types) -> Result<bool> {
+fn fits(plan: &Plan, key: &BTreeSet<ColId>, types: &Types) -> Result<bool> {
     let mut total = Some(0);
     for &id in key {
         total = total.zip(width(&types.get(id)?.name)).map(|(total, width)| total + width);
@@ -65,7 +64,7 @@ fn fits(plan: &Plan, key: &BTreeSet<ColId>, catalog: &dyn Catalog, types: &Types
     let origins = origins.unwrap_or_default();
     let Some((relation, _)) = origins.first() else { return Ok(false) };
     let indexed = |index: &Vec<Ident>| origins.iter().all(|(from, column)| from == relation && index.contains(column));
-    Ok(catalog.keys(relation)?.iter().any(indexed))
+    Ok(types.catalog.keys(relation)?.iter().any(indexed))
 }
 
 /// The most bytes that a value of a type takes, for types with a bound that matters.

@@ -15,13 +15,13 @@ mod identity;
 mod partitioned;
 pub mod scale;
 
-use crate::catalog::{Catalog, ColumnType, Equality};
+use crate::catalog::{ColumnType, Equality};
 use crate::error::Result;
 use crate::keys::{self, Facts};
 use crate::plan::{Aggregate, ColId, Column, Ids, Plan, Relation, Scan};
 use crate::render;
 use crate::render::unique;
-use crate::sql::ident::{Ident, QName};
+use crate::sql::ident::Ident;
 use crate::types::Types;
 use crate::view::{Identity, NodeColumn, Part, Upkeep};
 pub use identity::width;
@@ -48,15 +48,14 @@ impl Cut {
 
 /// The state of cutting a plan.
 pub struct Cutter<'a> {
-    pub catalog: &'a dyn Catalog,
-    pub types: &'a Types,
+    pub types: &'a Types<'a>,
     pub ids: &'a mut Ids,
     nodes: Vec<Cut>,
 }
 
 /// Cuts a plan; the last node is the plan's own output.
-pub fn cut(plan: Plan, catalog: &dyn Catalog, types: &Types, ids: &mut Ids) -> Result<Vec<Cut>> {
-    let mut cutter = Cutter { catalog, types, ids, nodes: vec![] };
+pub fn cut(plan: Plan, types: &Types, ids: &mut Ids) -> Result<Vec<Cut>> {
+    let mut cutter = Cutter { types, ids, nodes: vec![] };
     let (columns, identity) = cutter.described(&plan)?;
     let plan = cutter.below(plan)?;
     let mut nodes = cutter.nodes;
@@ -94,7 +93,7 @@ impl Cutter<'_> {
     fn node(&mut self, aggregate: Aggregate) -> Result<Plan> {
         let keys = aggregate.keys.clone();
         let whole = Plan::Aggregate(Box::new(aggregate.clone()));
-        let facts = keys::facts(&whole, self.catalog)?;
+        let facts = keys::facts(&whole, self.types.catalog)?;
         let state = counters::state(aggregate, self)?;
         let identity = identity::of_state(&keys, &whole, &facts, self)?;
         let calls = state.calls.iter().map(|call| call.column.clone());
@@ -126,13 +125,9 @@ impl Cutter<'_> {
 
     /// The index of a node: that of one that computes the same, or a new one.
     fn place(&mut self, node: Cut) -> Result<usize> {
-        let names = |relation: &Relation| match relation {
-            Relation::Source(name) => name.clone(),
-            other => QName::bare(format!("{other:?}")),
-        };
-        let query = render::query(&node.plan, &names)?;
+        let query = render::query(&node.plan, &render::uncut)?;
         for (at, other) in self.nodes.iter().enumerate() {
-            if other.columns == node.columns && render::query(&other.plan, &names)? == query {
+            if other.columns == node.columns && render::query(&other.plan, &render::uncut)? == query {
                 return Ok(at);
             }
         }
@@ -142,10 +137,10 @@ impl Cutter<'_> {
 
     /// The columns of a plan's table, and how its rows are found.
     fn described(&self, plan: &Plan) -> Result<(Vec<NodeColumn>, Identity)> {
-        let facts = keys::facts(plan, self.catalog)?;
+        let facts = keys::facts(plan, self.types.catalog)?;
         let columns = plan.columns();
         let named = columns.iter().zip(unique(&columns)).map(|(column, name)| self.column(column, name, plan, &facts));
-        Ok((named.collect::<Result<_>>()?, identity::choose(plan, &facts, self.catalog, self.types)?))
+        Ok((named.collect::<Result<_>>()?, identity::choose(plan, &facts, self.types)?))
     }
 
     /// A column of a plan as a column of its table.

@@ -116,7 +116,7 @@ const WHOLE_FIELDS: &str =
 
 fn of_call(call: &Call<ColId, Plan>, input: &Plan, cx: &Cutter) -> Option<u32> {
     let plain = call.name.schema.is_none() && call.over.is_none();
-    let known = plain && matches!(cx.catalog.function(&call.name), Ok(FunctionKind::Scalar));
+    let known = plain && matches!(cx.types.catalog.function(&call.name), Ok(FunctionKind::Scalar));
     let keyword = matches!(call.name.name.as_str(), "coalesce" | "greatest" | "least");
     match call.name.name.as_str() {
         "coalesce" | "greatest" | "least" | "abs" if plain && (keyword || known) => {

@@ -5,7 +5,7 @@
 use super::expr::Columns;
 use super::{Renderer, item};
 use crate::error::{Error, Result};
-use crate::expr::Argument;
+use crate::expr::{Argument, MOST_NODES};
 use crate::plan::{
     self, Aggregate, AggregateCall, ColId, Column, Join, Outer, Plan, Project, Relation, Scan, Values, Window,
 };
@@ -169,7 +169,7 @@ impl Renderer<'_> {
         let mut block = self.below_expressions(&project.input, &asking)?;
         let mut columns = self.computed(&project.columns, &block.columns)?;
         // Each projection may repeat what the one below computes: without a stop, text doubles each time.
-        if matches!(project.input, Plan::Project(_)) && columns.values().any(|e| size(e) > SIZE) {
+        if matches!(project.input, Plan::Project(_)) && columns.values().any(|e| e.size() > MOST_NODES) {
             self.aliases = aliases;
             block = self.subquery(&project.input)?;
             columns = self.computed(&project.columns, &block.columns)?;
@@ -314,15 +314,6 @@ fn is_delta(plan: &Plan) -> bool {
     }
 }
 
-/// Expressions larger than this many nodes refer to a subquery rather than repeat it.
-const SIZE: usize = 500;
-
-fn size(e: &Expr) -> usize {
-    let mut nodes = 0;
-    e.visit(&mut |_| nodes += 1);
-    nodes
-}
-
 pub fn joined(kind: JoinKind, left: From, right: From, on: JoinOn) -> From {
     From::Join { kind, left: Box::new(left), right: Box::new(right), on, alias: None }
 }
@@ -357,7 +348,7 @@ fn constant(plan: &Plan, id: ColId) -> Option<plan::Expr> {
             let (_, e) = project.columns.iter().find(|(column, _)| column.id == id)?;
             match e {
                 plan::Expr::Column(below) => constant(&project.input, *below),
-                e => (e.columns().is_empty() && e.subqueries().is_empty()).then(|| e.clone()),
+                e => e.is_constant().then(|| e.clone()),
             }
         }
         Plan::UnionAll(union) => {

@@ -13,6 +13,7 @@ mod unnest;
 
 use std::collections::BTreeMap;
 
+use crate::clock::CLOCK;
 use crate::error::{Error, Result};
 use crate::plan::{ColId, Plan, Relation, UnionAll, Values};
 use crate::sql::ast::{Body, Distinct, Expr, Item, Query};
@@ -29,20 +30,22 @@ pub fn query(plan: &Plan, names: &dyn Fn(&Relation) -> QName) -> Result<Query> {
     Renderer { names, aliases: Aliases::default(), outer: vec![], recursions: BTreeMap::new() }.query(plan)
 }
 
-/// As [`query`], with the expressions in `around` for the outer columns that the plan reads.
+/// The query of a plan that is not cut, with the expressions in `around` for the outer columns that it reads.
 ///
 /// # Errors
 /// As for [`query`].
-pub fn query_within(plan: &Plan, names: &dyn Fn(&Relation) -> QName, around: BTreeMap<ColId, Expr>) -> Result<Query> {
-    Renderer { names, aliases: Aliases::default(), outer: vec![around], recursions: BTreeMap::new() }.query(plan)
+pub fn query_within(plan: &Plan, around: BTreeMap<ColId, Expr>) -> Result<Query> {
+    Renderer { names: &uncut, aliases: Aliases::default(), outer: vec![around], recursions: BTreeMap::new() }
+        .query(plan)
 }
 
-/// As [`query_within`], for a plan that reads no table.
-///
-/// # Errors
-/// As for [`query`].
-pub fn of_row(plan: &Plan, around: BTreeMap<ColId, Expr>) -> Result<Query> {
-    query_within(plan, &|_: &Relation| QName::bare("none"), around)
+/// The name of a relation in a plan that is not cut into nodes: it reads sources and the clock.
+pub fn uncut(relation: &Relation) -> QName {
+    match relation {
+        Relation::Source(name) => name.clone(),
+        Relation::Clock => QName::bare(CLOCK),
+        other => QName::bare(format!("{other:?}")),
+    }
 }
 
 /// Renders one query: its aliases, nested queries included, are all different.

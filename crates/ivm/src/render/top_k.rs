@@ -31,7 +31,7 @@ impl Renderer<'_> {
     /// The order without constants, which ORDER BY would take for the numbers of columns.
     fn sort_keys(&mut self, top: &TopK, columns: &super::expr::Columns) -> Result<Vec<Order>> {
         let mut keys = self.orders(&top.order, columns)?;
-        keys.retain(|key| !key.expr.columns().is_empty() || !key.expr.subqueries().is_empty());
+        keys.retain(|key| !key.expr.is_constant());
         Ok(keys)
     }
 

@@ -34,7 +34,7 @@ fn lifted(input: Plan, predicates: &[Expr]) -> (Plan, Vec<(Column, Expr)>) {
             (input, columns)
         }
         other => {
-            let columns = other.columns().iter().map(Column::pass).collect();
+            let columns = other.pass();
             (other, columns)
         }
     }

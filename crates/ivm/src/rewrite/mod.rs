@@ -32,6 +32,7 @@ mod window;
 use std::collections::BTreeSet;
 
 use crate::expr::Expr as Generic;
+use crate::expr::MOST_NODES;
 use crate::plan::{ColId, Column, Distinct, Expr, Plan, Project, reads};
 
 /// One rule makes another applicable: a window that nothing reads vanishes, and the projections around it merge. Few
@@ -87,9 +88,6 @@ fn movable(project: &Project) -> bool {
     !matches!(project.input, Plan::Window(_) | Plan::TopK(_))
 }
 
-/// The most nodes of an expression into which others are substituted.
-const SIZE: usize = 500;
-
 /// The expression with computed columns replaced by their definitions; `None` when it would get too
 /// large or a subquery may read the columns.
 fn substituted(e: &Expr, columns: &[(Column, Expr)]) -> Option<Expr> {
@@ -98,8 +96,8 @@ fn substituted(e: &Expr, columns: &[(Column, Expr)]) -> Option<Expr> {
 
 /// Whether the expression stays small with computed columns replaced by what computes them.
 pub fn fits(e: &Expr, columns: &[(Column, Expr)]) -> bool {
-    let grown: usize = e.columns().into_iter().filter_map(|id| definition(*id, columns)).map(size).sum();
-    size(e) + grown <= SIZE
+    let grown: usize = e.columns().into_iter().filter_map(|id| definition(*id, columns)).map(Expr::size).sum();
+    e.size() + grown <= MOST_NODES
 }
 
 /// The expression with computed columns replaced by their definitions, at any size.
@@ -116,12 +114,6 @@ fn mapped(e: &Expr, column: &mut dyn FnMut(ColId) -> Expr) -> Expr {
 
 fn definition(id: ColId, columns: &[(Column, Expr)]) -> Option<&Expr> {
     columns.iter().find(|(column, _)| column.id == id).map(|(_, e)| e)
-}
-
-fn size(e: &Expr) -> usize {
-    let mut nodes = 0;
-    e.visit(&mut |_| nodes += 1);
-    nodes
 }
 
 #[cfg(test)]

@@ -20,34 +20,27 @@ mod lift;
 mod value;
 
 use crate::catalog::Catalog;
-use crate::clock::CLOCK;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::expr::{Expr as Generic, Op};
-use crate::plan::{Column, Expr, Ids, Outer, Plan, Relation, reads};
-use crate::sql::ident::QName;
+use crate::plan::{Column, Expr, Ids, Outer, Plan, reads};
 use crate::types::Types;
-use crate::{keys, operands};
+use crate::{keys, operands, refuse};
 
 pub use lateral::lateral;
 use lift::{Lifted, Pair, lift};
 
 /// The plan without subqueries in its expressions.
 pub fn unnest(plan: Plan, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan> {
-    Unnester::new(catalog, ids).plan(plan)
+    Unnester { ids, types: Types::new(catalog) }.plan(plan)
 }
 
 struct Unnester<'a> {
-    catalog: &'a dyn Catalog,
     ids: &'a mut Ids,
     /// The types of columns that were loaded.
-    types: Types,
+    types: Types<'a>,
 }
 
-impl<'a> Unnester<'a> {
-    fn new(catalog: &'a dyn Catalog, ids: &'a mut Ids) -> Unnester<'a> {
-        Unnester { catalog, ids, types: Types::default() }
-    }
-
+impl Unnester<'_> {
     fn plan(&mut self, plan: Plan) -> Result<Plan> {
         if matches!(plan, Plan::Fixpoint(_)) && compares(&plan) {
             self.load_types(&plan)?;
@@ -73,7 +66,7 @@ impl<'a> Unnester<'a> {
                 self.filter(Plan::join(j.inputs, plain), Expr::all(with_subquery))
             }
             Plan::Outer(o) => self.outer(*o),
-            _ => Err(misplaced()),
+            _ => Err(refuse::misplaced()),
         }
     }
 
@@ -82,7 +75,7 @@ impl<'a> Unnester<'a> {
         let left = outer.left.ids();
         let (with_subquery, plain): (Vec<Expr>, Vec<Expr>) = outer.on.conjuncts().into_iter().partition(has_subquery);
         if with_subquery.iter().any(|e| !reads(e).is_disjoint(&left)) {
-            return Err(misplaced());
+            return Err(refuse::misplaced());
         }
         let right = self.filter(outer.right, Expr::all(with_subquery))?;
         Ok(outer.left.left_join(right, Expr::all(plain)))
@@ -91,14 +84,9 @@ impl<'a> Unnester<'a> {
     /// Loads the types of a plan whose columns subqueries may read.
     fn load_types(&mut self, plan: &Plan) -> Result<()> {
         if !plan.free().into_iter().all(|id| self.types.knows(id)) {
-            return Err(lift::unliftable());
+            return Err(refuse::unliftable());
         }
-        let name = |relation: &Relation| match relation {
-            Relation::Source(name) => name.clone(),
-            Relation::Clock => QName::bare(CLOCK),
-            _ => QName::bare("none"),
-        };
-        self.types.extend(plan, self.catalog, &name)
+        self.types.extend(plan)
     }
 
     /// The sides of `left op (query)` for a row of `plan`, column by column, cast as they are compared.
@@ -113,7 +101,7 @@ impl<'a> Unnester<'a> {
         self.load_types(query)?;
         let pair = |((l, left), r): ((Column, Expr), &Column)| {
             let types = (self.types.get(l.id)?, self.types.get(r.id)?);
-            operands::compared(op, (left, types.0), (r.expr(), types.1), self.catalog)
+            operands::compared(op, (left, types.0), (r.expr(), types.1), self.types.catalog)
         };
         named.into_iter().zip(&columns).map(pair).collect()
     }
@@ -126,9 +114,8 @@ impl<'a> Unnester<'a> {
 
     /// Whether a lifted subquery has at most one row for each row that its conditions join it with.
     fn is_single(&self, lifted: &Lifted) -> Result<bool> {
-        let given = lifted.compared();
-        let known = keys::determined(&lifted.plan, &given, self.catalog)?;
-        let facts = keys::facts(&lifted.plan, self.catalog)?;
+        let facts = keys::facts(&lifted.plan, self.types.catalog)?;
+        let known = facts.determined(&lifted.compared());
         Ok(facts.keys.iter().any(|key| key.is_subset(&known)))
     }
 }
@@ -157,14 +144,6 @@ fn only(plan: Plan, columns: &[Column]) -> Plan {
         true => plan,
         false => plan.project(columns.iter().map(Column::pass).collect()),
     }
-}
-
-fn misplaced() -> Error {
-    Error::unsupported(
-        "a subquery at this place",
-        "only those in WHERE, HAVING, inner join conditions and select lists are joined",
-        "Compute it in a subquery in FROM, and refer to its column.",
-    )
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use super::{Lifted, Unnester, has_subquery, only};
 use crate::error::Result;
 use crate::expr::{Expr as Generic, IsTest, Op, Quantified};
-use crate::keys;
 use crate::plan::{ColId, Expr, Plan};
+use crate::{keys, refuse};
 
 impl Unnester<'_> {
     pub fn filter(&mut self, input: Plan, predicate: Expr) -> Result<Plan> {
@@ -74,8 +74,8 @@ impl Unnester<'_> {
         let pairs = self.pairs(&plan, &Op::plain("="), left, &query)?;
         let query = self.comparable(query)?;
         let pairs: Vec<(Expr, Expr)> = pairs.into_iter().map(|(l, r)| (l, query.after(r))).collect();
-        let outer = keys::facts(&plan, self.catalog)?.not_null;
-        let inner = keys::facts(&query.plan, self.catalog)?.not_null;
+        let outer = keys::facts(&plan, self.types.catalog)?.not_null;
+        let inner = keys::facts(&query.plan, self.types.catalog)?.not_null;
         let known = |(l, r): &(Expr, Expr)| (keys::is_not_null(l, &outer), keys::is_not_null(r, &inner));
         let equal: Vec<Expr> = pairs.iter().map(|(l, r)| Expr::equals(l.clone(), r.clone())).collect();
         let nulls: Vec<(bool, bool)> = pairs.iter().map(known).collect();
@@ -107,7 +107,7 @@ impl Unnester<'_> {
     fn comparable(&mut self, query: Plan) -> Result<Lifted> {
         let query = self.lifted(query)?;
         match query.may_miss() {
-            true => Err(super::lift::unliftable()),
+            true => Err(refuse::unliftable()),
             false => Ok(query),
         }
     }

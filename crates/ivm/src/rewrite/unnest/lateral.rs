@@ -1,24 +1,18 @@
 //! LATERAL: a subquery in FROM that reads columns of other items is joined on them; one that reads no
 //! table extends their row.
 
-use super::lift::unliftable;
 use super::{Lifted, Unnester, compares};
-use crate::catalog::Catalog;
 use crate::error::Result;
 use crate::expr::{Expr as Generic, Literal};
 use crate::plan::{Column, Expand, Expr, Ids, Plan, Unnest, Values};
+use crate::refuse::unliftable;
 use crate::types::Types;
 
 /// `left CROSS JOIN LATERAL query`, or with `on`, `left LEFT JOIN LATERAL query ON on`. `types` are those of columns
 /// around them.
-pub fn lateral(
-    (left, query): (Plan, Plan),
-    on: Option<Expr>,
-    types: &Types,
-    (catalog, ids): (&dyn Catalog, &mut Ids),
-) -> Result<Plan> {
+pub fn lateral((left, query): (Plan, Plan), on: Option<Expr>, types: &Types, ids: &mut Ids) -> Result<Plan> {
     if query.free().is_empty() || !is_of_row(&query) {
-        return joined((left, query), on, Unnester { catalog, ids, types: types.clone() });
+        return joined((left, query), on, Unnester { ids, types: types.clone() });
     }
     match (query, on) {
         (query, None) => Ok(extended(left, query)),

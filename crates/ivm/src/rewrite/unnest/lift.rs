@@ -7,11 +7,12 @@
 use std::collections::BTreeSet;
 
 use super::super::mapped;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::expr::{Expr as Generic, Over};
 use crate::plan::{
     Aggregate, AggregateCall, ColId, Column, Distinct, Expr, Ids, Plan, TopK, Unnest, Values, Window, equality, reads,
 };
+use crate::refuse::unliftable;
 
 /// An outer expression, and one over the subquery's columns that it is compared with.
 pub type Pair = (Expr, Expr);
@@ -318,12 +319,4 @@ fn by_key(e: Expr, keys: &[Column]) -> Expr {
         }
         other => other,
     }
-}
-
-pub fn unliftable() -> Error {
-    Error::unsupported(
-        "a subquery that refers to the query around it",
-        "it depends on that query by more than equalities of columns, so that it would run once for every row",
-        "Join with a subquery in FROM on equal columns, or compare with =.",
-    )
 }

@@ -2,12 +2,12 @@
 
 use std::ops::ControlFlow;
 
-use super::lift::unliftable;
 use super::{Unnester, has_subquery, reads_tables};
 use crate::error::{Error, Result};
 use crate::expr::{Expr as Generic, IsTest, Op, Step};
-use crate::keys;
 use crate::plan::{AggregateCall, ColId, Expr, Plan, reads, replaced};
+use crate::refuse::unliftable;
+use crate::{keys, refuse};
 
 impl Unnester<'_> {
     /// The expression with its subqueries replaced by columns that are joined to `plan`.
@@ -46,7 +46,7 @@ impl Unnester<'_> {
                     _ => {}
                 });
                 if fails && !matches!(query, Plan::Project(_)) {
-                    return Err(conditional());
+                    return Err(refuse::conditional());
                 }
             }
         }
@@ -61,7 +61,7 @@ impl Unnester<'_> {
                 (None, _) => false,
             };
             if !safe {
-                return Err(conditional());
+                return Err(refuse::conditional());
             }
         }
         Ok(())
@@ -72,7 +72,7 @@ impl Unnester<'_> {
         let column = query.columns().into_iter().next().ok_or(Error::Bug("a value without a column"))?;
         let mut query = self.lifted(query)?;
         if !query.single && !self.is_single(&query)? {
-            return Err(several_rows());
+            return Err(refuse::several_rows());
         }
         if query.single && query.on.is_empty() {
             let value = query.output(column.id);
@@ -124,8 +124,8 @@ impl Unnester<'_> {
         let [column] = <[_; 1]>::try_from(query.columns()).map_err(|_| unliftable())?;
         let pairs = self.pairs(plan, &Op::plain("="), left, &query)?;
         let [(left, right)] = <[_; 1]>::try_from(pairs).map_err(|_| unliftable())?;
-        let outer = keys::facts(plan, self.catalog)?.not_null;
-        let inner = keys::facts(&query, self.catalog)?.not_null;
+        let outer = keys::facts(plan, self.types.catalog)?.not_null;
+        let inner = keys::facts(&query, self.types.catalog)?.not_null;
         let right = |id: ColId| replaced(&right, &[(column.id, id)].into());
         let equal = self.copy_marked(plan, &query, |id| vec![Expr::equals(left.clone(), right(id))])?;
         let mut unknown = vec![];
@@ -160,7 +160,7 @@ impl Unnester<'_> {
                 let found = self.contained(plan, left, q.right)?;
                 if q.all { Generic::Not(Box::new(found)) } else { found }
             }
-            _ => return Err(unliftable_value()),
+            _ => return Err(refuse::unliftable_value()),
         };
         Ok(ControlFlow::Break(value))
     }
@@ -188,30 +188,6 @@ fn is_conditional(e: &Expr) -> bool {
     }
 }
 
-fn conditional() -> Error {
-    Error::unsupported(
-        "a subquery under CASE, AND, OR or COALESCE that compares an expression over columns of the query around it",
-        "joined with that query it is computed for every row, also for those that the condition excludes, where it may fail",
-        "Compute it in a subquery in FROM, for the rows for which it can be computed, and compare its column.",
-    )
-}
-
 fn take(plan: &mut Plan) -> Plan {
     std::mem::replace(plan, Plan::join(vec![], vec![]))
-}
-
-fn several_rows() -> Error {
-    Error::unsupported(
-        "a subquery that may return several rows where one value is wanted",
-        "no key of its tables and no aggregate keeps it to one row",
-        "Use an aggregate such as max(), ORDER BY with LIMIT 1, or add the unique key that makes it one row.",
-    )
-}
-
-fn unliftable_value() -> Error {
-    Error::unsupported(
-        "this subquery as a value",
-        "only (SELECT …), EXISTS, IN and NOT IN are joined where they are not conditions of WHERE",
-        "Join with a subquery in FROM instead.",
-    )
 }
