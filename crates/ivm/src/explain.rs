@@ -106,9 +106,10 @@ fn head(plan: &Plan, upkeep: &[Upkeep], relations: &dyn Fn(&Relation) -> QName, 
         }
         Plan::Values(values) => format!("values, {} rows", values.rows.len()),
         Plan::Filter(filter) => format!("σ {}", text(&filter.predicate, names)?),
-        Plan::Project(project) => {
+        Plan::Project(project) | Plan::Expand(project) => {
             let shown = project.columns.iter().map(|(column, e)| shown(column, e, names));
-            format!("π {}", shown.collect::<Result<Vec<_>>>()?.join(", "))
+            let star = if matches!(plan, Plan::Expand(_)) { "*" } else { "" };
+            format!("π{star} {}", shown.collect::<Result<Vec<_>>>()?.join(", "))
         }
         Plan::Join(join) if join.predicates.is_empty() => "×".to_owned(),
         Plan::Join(join) => format!("⋈ {}", texts(&join.predicates)?.join(" AND ")),
@@ -128,10 +129,6 @@ fn head(plan: &Plan, upkeep: &[Upkeep], relations: &dyn Fn(&Relation) -> QName, 
             format!("ω {}", calls.collect::<Result<Vec<_>>>()?.join(", "))
         }
         Plan::TopK(top) => format!("τ {}", top_k(top, names)?),
-        Plan::Expand(expand) => {
-            let shown = expand.columns.iter().map(|(column, e)| shown(column, e, names));
-            format!("π* {}", shown.collect::<Result<Vec<_>>>()?.join(", "))
-        }
         Plan::Unnest(unnest) => {
             let columns: Vec<Column> = unnest.columns.iter().map(|(column, _)| column.clone()).collect();
             format!("{} {} ({})", if unnest.outer { "⟕*" } else { "×*" }, text(&unnest.call, names)?, list(&columns))

@@ -47,22 +47,6 @@ pub struct Failed {
     pub message: String,
 }
 
-impl Default for Failures {
-    fn default() -> Failures {
-        let entry = || Entry {
-            version: AtomicU64::new(0),
-            database: AtomicU32::new(0),
-            table: AtomicU32::new(0),
-            at: AtomicI64::new(0),
-            count: AtomicU32::new(0),
-            length: AtomicU32::new(0),
-            sqlstate: AtomicU64::new(0),
-            text: std::array::from_fn(|_| AtomicU64::new(0)),
-        };
-        Failures { used: AtomicUsize::new(0), entries: std::array::from_fn(|_| entry()) }
-    }
-}
-
 impl Failures {
     /// Records the failure of a refresh of stream table `table`, `at` in microseconds since the Unix epoch.
     pub fn note(&self, database: u32, table: i32, at: Micros, sqlstate: &str, message: &str) {
@@ -175,7 +159,23 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
-    use super::{BYTES, ENTRIES, Failed, Failures};
+    use super::*;
+
+    impl Default for Failures {
+        fn default() -> Failures {
+            let entry = || Entry {
+                version: AtomicU64::new(0),
+                database: AtomicU32::new(0),
+                table: AtomicU32::new(0),
+                at: AtomicI64::new(0),
+                count: AtomicU32::new(0),
+                length: AtomicU32::new(0),
+                sqlstate: AtomicU64::new(0),
+                text: std::array::from_fn(|_| AtomicU64::new(0)),
+            };
+            Failures { used: AtomicUsize::new(0), entries: std::array::from_fn(|_| entry()) }
+        }
+    }
 
     fn failed(table: i32, count: i32, message: &str) -> Failed {
         Failed { table, count, sqlstate: "53100".to_owned(), message: message.to_owned() }

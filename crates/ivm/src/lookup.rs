@@ -31,7 +31,7 @@ pub fn lookups(view: &View, index: usize, mask: &Mask) -> Result<BTreeSet<Lookup
     for step in delta::steps(view, index, mask)?.into_iter().flatten() {
         let skipped = step.needs.as_ref().is_some_and(|needed| seldom.contains(needed));
         if !skipped {
-            finder.block(&step.plan, &Ids::new(), &[])?;
+            finder.block(&step.query, &Ids::new(), &[])?;
         }
         if skipped || step.seldom {
             seldom.insert(step.name);

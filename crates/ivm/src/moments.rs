@@ -17,7 +17,6 @@ const SAMPLES: usize = 64;
 
 /// All zero is empty.
 #[repr(C)]
-#[derive(Default)]
 pub struct Moments {
     levels: [Level; LEVELS],
 }
@@ -35,16 +34,6 @@ struct Level {
 struct Sample {
     xid: AtomicU64,
     at: AtomicI64,
-}
-
-impl Default for Level {
-    fn default() -> Level {
-        Level {
-            last: AtomicI64::new(0),
-            next: AtomicUsize::new(0),
-            samples: std::array::from_fn(|_| Sample::default()),
-        }
-    }
 }
 
 impl Moments {
@@ -87,6 +76,22 @@ impl Sample {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Default for Level {
+        fn default() -> Level {
+            Level {
+                last: AtomicI64::new(0),
+                next: AtomicUsize::new(0),
+                samples: std::array::from_fn(|_| Sample::default()),
+            }
+        }
+    }
+
+    impl Default for Moments {
+        fn default() -> Moments {
+            Moments { levels: std::array::from_fn(|_| Level::default()) }
+        }
+    }
 
     const SECOND: Micros = 1_000_000;
 

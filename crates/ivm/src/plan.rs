@@ -46,7 +46,8 @@ pub enum Plan {
     Distinct(Box<Distinct>),
     Window(Box<Window>),
     TopK(Box<TopK>),
-    Expand(Box<Expand>),
+    /// π*: a projection in which calls of set-returning functions make several rows of one.
+    Expand(Box<Project>),
     Unnest(Box<Unnest>),
     Fixpoint(Box<Fixpoint>),
 }
@@ -197,13 +198,6 @@ pub struct TopK {
     pub ties: bool,
 }
 
-/// A projection in which calls of set-returning functions make several rows of one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Expand {
-    pub input: Plan,
-    pub columns: Vec<(Column, Expr)>,
-}
-
 /// Every row of `input` with each row that a function returns for it; with `outer`, with NULLs when it
 /// returns none.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -289,11 +283,31 @@ impl Plan {
         Plan::TopK(Box::new(TopK { input: self, partition, order, limit, offset: None, ties: false }))
     }
 
+    pub fn project(self, columns: Vec<(Column, Expr)>) -> Plan {
+        Plan::Project(Box::new(self.projection(columns)))
+    }
+
+    /// A projection with set-returning calls.
+    pub fn expand(self, columns: Vec<(Column, Expr)>) -> Plan {
+        Plan::Expand(Box::new(self.projection(columns)))
+    }
+
+    /// A projection of the same kind as this one.
+    pub fn project_alike(&self, input: Plan, columns: Vec<(Column, Expr)>) -> Plan {
+        if matches!(self, Plan::Expand(_)) { input.expand(columns) } else { input.project(columns) }
+    }
+
     /// A row that is a column is one value: two of them are compared as such, not field by field as `ROW(a, b) = ROW(c, d)`
     /// would be where both are spelled out.
-    pub fn project(self, columns: Vec<(Column, Expr)>) -> Plan {
+    fn projection(self, columns: Vec<(Column, Expr)>) -> Project {
         let columns = columns.into_iter().map(|(column, e)| (column, as_value(e))).collect();
-        Plan::Project(Box::new(Project { input: self, columns }))
+        Project { input: self, columns }
+    }
+
+    /// With all its columns, in order: an input of a union or an arm of a fixpoint.
+    pub fn arm(self) -> (Plan, Vec<ColId>) {
+        let ids = self.columns().iter().map(|column| column.id).collect();
+        (self, ids)
     }
 
     pub fn join(inputs: Vec<Plan>, predicates: Vec<Expr>) -> Plan {
@@ -311,6 +325,16 @@ impl Plan {
     pub fn aggregate(self, keys: Vec<Column>, calls: Vec<AggregateCall>) -> Plan {
         Plan::Aggregate(Box::new(Aggregate { input: self, keys, calls }))
     }
+}
+
+/// The column of a projection that computes an expression: one that it has, or a `new` one.
+pub fn computed(columns: &mut Vec<(Column, Expr)>, e: Expr, new: impl FnOnce() -> Column) -> Column {
+    if let Some((column, _)) = columns.iter().find(|(_, known)| *known == e) {
+        return column.clone();
+    }
+    let column = new();
+    columns.push((column.clone(), e));
+    column
 }
 
 /// The expression of a column.

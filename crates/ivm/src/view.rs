@@ -128,12 +128,13 @@ pub struct Program {
 /// The name of the last step: the node's consolidated delta, its columns and its weight, no zero weights.
 pub const DELTA: &str = "delta";
 
+/// A step of a program; before it is SQL, its query is a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct Step<Q = Query> {
     pub name: Ident,
     /// The law of this step, for `explain`.
     pub law: String,
-    pub query: Query,
+    pub query: Q,
     /// Skip this step, and leave its result empty, when that earlier step has no rows.
     pub needs: Option<Ident>,
     /// Its result is empty most of the time: steps that need it are left out of estimates.
@@ -143,6 +144,12 @@ pub struct Step {
     /// Many of its rows cancel: the caller adds up the weights, the last column, of equal rows. The last term takes
     /// away the surplus of the others.
     pub cancels: bool,
+}
+
+impl<Q> Step<Q> {
+    pub fn new(name: Ident, law: &str, query: Q) -> Step<Q> {
+        Step { name, law: law.to_owned(), query, needs: None, seldom: false, repeats: false, cancels: false }
+    }
 }
 
 /// The parts of a delta that [`Apply`] reads, each with all its columns: rows that change in place, under a key that has

@@ -67,9 +67,9 @@ fn largest(query: &str, sources: &[Change]) -> usize {
     for (k, node) in view.nodes.iter().enumerate() {
         let mask = node.inputs.intersection(&changed).cloned().collect();
         for step in delta::steps(&view, k, &mask).unwrap().into_iter().flatten() {
-            let result = eval(&step.plan, &tables).unwrap();
+            let result = eval(&step.query, &tables).unwrap();
             most = most.max(result.rows().unwrap().len());
-            let names: Vec<Ident> = step.plan.columns().into_iter().map(|column| column.name).collect();
+            let names: Vec<Ident> = step.query.columns().into_iter().map(|column| column.name).collect();
             let (weight, others) = names.split_last().unwrap();
             let table = match step.cancels || step.name.as_str() == DELTA {
                 true => with_weights(others.to_vec(), weight.clone(), &result.weighted(others.len()).unwrap()),

@@ -13,7 +13,7 @@ use crate::catalog::{Equality, FunctionKind};
 use crate::error::{Error, Result};
 use crate::expr::{self, Case, Expr as Generic, Mapper, Step};
 use crate::keys;
-use crate::plan::{AggregateCall, ColId, Column, Expr, Order, Plan, as_value, reads};
+use crate::plan::{AggregateCall, ColId, Column, Expr, Order, Plan, as_value, computed, reads};
 use crate::refuse;
 use crate::types::typed_null;
 
@@ -89,16 +89,11 @@ type Call = expr::Call<ColId, Plan>;
 impl Grouping<'_, '_> {
     /// The column of the projection below that has this value.
     fn column_below(&mut self, e: Expr, name: &str) -> Column {
-        if let Some((column, _)) = self.below.iter().find(|(_, known)| *known == e) {
-            return column.clone();
-        }
         let passed = match &e {
             Generic::Column(id) => self.input.columns().into_iter().find(|column| column.id == *id),
             _ => None,
         };
-        let column = passed.unwrap_or_else(|| self.binder.ids.column(name));
-        self.below.push((column.clone(), e));
-        column
+        computed(&mut self.below, e, || passed.unwrap_or_else(|| self.binder.ids.column(name)))
     }
 
     /// The output column of an aggregate call; equal calls share one.

@@ -118,8 +118,7 @@ impl Binder<'_> {
             return Err(Error::Syntax("arms of UNION with different numbers of columns".to_owned()));
         }
         let columns: Vec<Column> = from_left.iter().map(|column| self.ids.column(column.name.as_str())).collect();
-        let ids = |columns: &[Column]| columns.iter().map(|column| column.id).collect::<Vec<ColId>>();
-        let inputs = vec![(left, ids(&from_left)), (right, ids(&from_right))];
+        let inputs = vec![left.arm(), right.arm()];
         let union = UnionAll { columns: columns.clone(), inputs };
         let plan = Plan::UnionAll(union.clone());
         self.load_types(&plan)?;

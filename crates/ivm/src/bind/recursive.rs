@@ -6,7 +6,7 @@ use super::Binder;
 use super::from::{named, named_columns, renamed};
 use super::scope::{Context, Recursion, Scope};
 use crate::error::{Error, Result};
-use crate::plan::{ColId, Column, Fixpoint, Plan, Relation, Scan};
+use crate::plan::{Column, Fixpoint, Plan, Relation, Scan};
 use crate::render::unique;
 use crate::sql::ast::{Alias, Body, Cte, Query, SetOp};
 
@@ -67,9 +67,9 @@ impl Binder<'_> {
             self.types.insert(column.id, ty);
         }
         self.load_types(&step)?;
-        let ids = |columns: &[Column]| columns.iter().map(|column| column.id).collect::<Vec<ColId>>();
-        let step = self.converted(step, ids(&from_step), &columns)?;
-        let fixpoint = Fixpoint { number: own.number, columns, base: (base, ids(&from_base)), step, all };
+        let (step, ids) = step.arm();
+        let step = self.converted(step, ids, &columns)?;
+        let fixpoint = Fixpoint { number: own.number, columns, base: base.arm(), step, all };
         Ok(Plan::Fixpoint(Box::new(fixpoint)))
     }
 }

@@ -9,7 +9,7 @@ use super::{Binder, order, temporal, window};
 use crate::catalog::FunctionKind;
 use crate::error::{Error, Result};
 use crate::expr::Expr as Generic;
-use crate::plan::{Column, Distinct, Expand, Expr, Order, Plan, as_value};
+use crate::plan::{Column, Distinct, Expr, Order, Plan};
 use crate::refuse;
 use crate::sql::ast::{self, Item, Select};
 use crate::sql::ident::{Ident, QName};
@@ -121,10 +121,7 @@ impl Binder<'_> {
     pub fn projection(&mut self, input: Plan, columns: Vec<(Column, Expr)>) -> Result<Plan> {
         let exprs: Vec<Expr> = columns.iter().map(|(_, e)| e.clone()).collect();
         Ok(match self.any_call(&exprs, FunctionKind::Set)? {
-            true => {
-                let columns = columns.into_iter().map(|(column, e)| (column, as_value(e))).collect();
-                Plan::Expand(Box::new(Expand { input, columns }))
-            }
+            true => input.expand(columns),
             false => input.project(columns),
         })
     }

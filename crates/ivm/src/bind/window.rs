@@ -9,7 +9,7 @@ use super::Binder;
 use super::group::where_filtered;
 use crate::error::{Error, Result};
 use crate::expr::{self, Expr as Generic, Order, Over, Step};
-use crate::plan::{ColId, Column, Expr, Plan, Window};
+use crate::plan::{ColId, Column, Expr, Plan, Window, computed};
 use crate::refuse;
 use crate::sql::ast::{self, Name, Query};
 use crate::sql::ident::Ident;
@@ -92,12 +92,7 @@ impl Windows<'_, '_> {
         if matches!(e, Generic::Column(_)) || self.is_constant(&e) {
             return e;
         }
-        if let Some((column, _)) = self.below.iter().find(|(_, known)| *known == e) {
-            return column.expr();
-        }
-        let column = self.binder.ids.column(name);
-        self.below.push((column.clone(), e));
-        column.expr()
+        computed(&mut self.below, e, || self.binder.ids.column(name)).expr()
     }
 
     /// The output column of a call; equal calls share one.

@@ -18,7 +18,6 @@
 pub mod aggregate;
 mod bounds;
 pub mod consolidate;
-mod expand;
 mod filter;
 mod join;
 mod one_row;
@@ -66,23 +65,8 @@ impl Delta {
     }
 }
 
-/// A [`Step`] before it is SQL: the reference evaluator runs these.
-#[derive(Clone, Debug)]
-pub struct PlanStep {
-    pub name: Ident,
-    pub law: String,
-    pub plan: Plan,
-    pub needs: Option<Ident>,
-    pub seldom: bool,
-    pub repeats: bool,
-    pub cancels: bool,
-}
-
-impl PlanStep {
-    pub fn new(name: Ident, law: &str, plan: Plan) -> PlanStep {
-        PlanStep { name, law: law.to_owned(), plan, needs: None, seldom: false, repeats: false, cancels: false }
-    }
-}
+/// A step before it is SQL: the reference evaluator runs these.
+pub type PlanStep = Step<Plan>;
 
 /// The state that the rules of one program share.
 pub struct Cx<'a> {
@@ -117,8 +101,8 @@ pub fn steps(view: &View, index: usize, mask: &Mask) -> Result<Option<Vec<PlanSt
 /// Steps as SQL, the delta in the order of the index by which the node's rows are found.
 pub fn rendered(view: &View, index: usize, steps: Vec<PlanStep>) -> Result<Program> {
     let names = |relation: &Relation| view.relation_name(relation);
-    let steps = steps.into_iter().map(|PlanStep { name, law, plan, needs, seldom, repeats, cancels }| {
-        Ok(Step { name, law, query: render::query(&plan, &names)?, needs, seldom, repeats, cancels })
+    let steps = steps.into_iter().map(|Step { name, law, query, needs, seldom, repeats, cancels }| {
+        Ok(Step { name, law, query: render::query(&query, &names)?, needs, seldom, repeats, cancels })
     });
     let mut steps: Vec<Step> = steps.collect::<Result<_>>()?;
     if let Some(last) = steps.pop() {
@@ -185,13 +169,12 @@ impl Cx<'_> {
             Plan::Scan(s) => Ok(scan::delta(s, self)),
             Plan::Values(_) => Ok(None),
             Plan::Filter(f) => filter::delta(f, self),
-            Plan::Project(p) => project::delta(p, self),
+            Plan::Project(p) | Plan::Expand(p) => project::delta(plan, p, self),
             Plan::Join(j) => join::delta(j, self),
             Plan::UnionAll(u) => union::delta(u, self),
             Plan::Aggregate(a) => aggregate::delta(a, self),
             Plan::Outer(o) => outer::delta(o, self),
             Plan::Semi(s) => semi::delta(s, self),
-            Plan::Expand(e) => expand::delta(e, self),
             Plan::Unnest(u) => unnest::delta(u, self),
             Plan::Fixpoint(f) => recursive::delta(f, self),
             // The cut leaves windows and top-k on top only, and makes an aggregate of each δ.

@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::expr::Expr as E;
-use crate::plan::{ColId, Plan, Role, TopK, UnionAll};
+use crate::plan::{ColId, Plan, Role, UnionAll};
 
 use super::product::Input;
 use super::sum::weighted;
@@ -44,6 +44,5 @@ fn previous(state: &Plan, delta: Delta, cx: &mut Cx) -> Plan {
     let deleted = moved.filter(E::binary("<", w.expr(), E::number(0)));
     let either = Plan::UnionAll(UnionAll { columns: fresh, inputs: vec![(deleted, own.clone()), (same, own)] });
     // The planner would expect two rows, and of m such inputs 2^m.
-    let limit = Some(E::number(1));
-    Plan::TopK(Box::new(TopK { input: either, partition: vec![], order: vec![], limit, offset: None, ties: false }))
+    either.limited(E::number(1))
 }

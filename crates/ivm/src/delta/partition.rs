@@ -10,7 +10,7 @@ use crate::expr::Expr as E;
 use crate::plan::{ColId, Column, Expr, Plan, Project, TopK, Window};
 
 use super::restrict::{self, Key};
-use super::sum::{Rows, weighted};
+use super::sum::weighted;
 use super::{Cx, Delta};
 
 /// A window or a top-k, and the columns that its node's table shows of it.
@@ -120,7 +120,7 @@ fn touched(keys: &[Key], rows: Plan, cx: &mut Cx) -> Plan {
 /// A step of touched keys, and the condition that rows have one of them.
 type Meets<'t> = (&'t Plan, fn(&[Key]) -> Vec<Expr>);
 
-fn exchanged(operator: &Partitioned, keys: &[Key], (touched, meet): Meets, cx: &mut Cx) -> Result<Vec<Rows>> {
+fn exchanged(operator: &Partitioned, keys: &[Key], (touched, meet): Meets, cx: &mut Cx) -> Result<Vec<Plan>> {
     let (state, old) = cx.old_state();
     let old_of = |id: ColId| old.get(&id).cloned().ok_or(Error::Bug("a column that the table lacks"));
     let mut held = vec![];

@@ -13,7 +13,7 @@ use crate::plan::{AggregateCall, ColId, Column, Expr, Order, Plan, TopK, UnionAl
 use crate::sql::ident::QName;
 
 use super::partition::{self, Partitioned};
-use super::sum::{Rows, weighted};
+use super::sum::weighted;
 use super::{Cx, Delta, consolidate};
 
 pub fn delta(operator: &Partitioned, top: &TopK, cx: &mut Cx) -> Result<Option<Delta>> {
@@ -63,8 +63,7 @@ impl<'a> First<'a> {
         let mut arm = |plan: Plan, columns: &[Column], w: Expr, was: bool| {
             let more = [(cx.ids.column("w"), w), (cx.ids.column("was"), E::bool(was))];
             let columns: Vec<_> = columns.iter().map(Column::pass).chain(more).collect();
-            let ids = columns.iter().map(|(column, _)| column.id).collect();
-            (plan.project(columns), ids)
+            plan.project(columns).arm()
         };
         let inputs = vec![
             arm(held.clone(), old, E::number(1).cast("bigint"), true),
@@ -113,7 +112,7 @@ impl<'a> First<'a> {
     }
 
     /// The first of the rows `near`, if they are enough.
-    fn first(&self, near: Plan, short: Plan, cx: &mut Cx) -> Rows {
+    fn first(&self, near: Plan, short: Plan, cx: &mut Cx) -> Plan {
         let mut columns = near.columns();
         let limit = || E::number(self.limit).cast("bigint");
         let (before, rows, w) = (cx.ids.column("before"), cx.ids.column("rows"), cx.ids.column("w"));
@@ -134,8 +133,7 @@ impl<'a> First<'a> {
         };
         let first = counted.filter(E::binary("<", rows.expr(), limit())).semi_join(short, E::bool(true), true);
         shown.push((w, copies));
-        let ids = shown.iter().map(|(column, _)| column.id).collect();
-        (first.project(shown), ids)
+        first.project(shown)
     }
 }
 

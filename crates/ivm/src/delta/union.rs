@@ -19,5 +19,5 @@ pub fn delta(union: &UnionAll, cx: &mut Cx) -> Result<Option<Delta>> {
     if inputs.is_empty() {
         return Ok(None);
     }
-    Ok(Some(Delta { cancels, ..Delta::sum(union.columns.clone(), inputs, &mut cx.ids) }))
+    Ok(Some(Delta { cancels, ..Delta::of_arms(union.columns.clone(), inputs, &mut cx.ids) }))
 }

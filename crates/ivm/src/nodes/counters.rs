@@ -20,7 +20,7 @@ use crate::catalog::{ColumnType, Equality};
 use crate::error::Result;
 use crate::identity::image;
 use crate::keys;
-use crate::plan::{Aggregate, AggregateCall, ColId, Column, Expr, Plan};
+use crate::plan::{Aggregate, AggregateCall, ColId, Column, Expr, Plan, computed};
 use crate::sql::ident::Ident;
 use crate::view::{Scale, Upkeep};
 
@@ -149,12 +149,7 @@ impl Builder<'_, '_> {
 
     /// The column below the aggregate that computes an argument of counters.
     fn counted(&mut self, value: Expr, name: String) -> ColId {
-        if let Some((column, _)) = self.state.counted.iter().find(|(_, e)| *e == value) {
-            return column.id;
-        }
-        let column = self.cx.ids.column(name);
-        self.state.counted.push((column.clone(), value));
-        column.id
+        computed(&mut self.state.counted, value, || self.cx.ids.column(name)).id
     }
 
     /// The sum of an argument and the count of its values.

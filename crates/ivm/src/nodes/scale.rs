@@ -7,7 +7,7 @@
 
 use crate::catalog::FunctionKind;
 use crate::expr::{Call, Literal, Special, TypeName};
-use crate::plan::{ColId, Column, Expr, Plan, Relation};
+use crate::plan::{ColId, Expr, Plan, Relation};
 use crate::types::Types;
 
 use super::Cutter;
@@ -41,13 +41,12 @@ pub fn beyond_cap(counter: Expr) -> Expr {
 
 /// The one scale of every value of a column, where the plan proves it.
 pub fn fixed(plan: &Plan, id: ColId, cx: &Cutter) -> Option<u32> {
-    let defined = |columns: &[(Column, Expr)], input: &Plan| {
-        columns.iter().find(|(column, _)| column.id == id).and_then(|(_, e)| of_expr(e, input, cx))
-    };
     match plan.maker(id)? {
         Plan::Scan(scan) if matches!(scan.relation, Relation::Source(_)) => of_type(id, cx.types),
-        Plan::Project(p) => defined(&p.columns, &p.input),
-        Plan::Expand(e) => defined(&e.columns, &e.input),
+        Plan::Project(p) | Plan::Expand(p) => {
+            let (_, e) = p.columns.iter().find(|(column, _)| column.id == id)?;
+            of_expr(e, &p.input, cx)
+        }
         Plan::UnionAll(u) => {
             let at = u.columns.iter().position(|column| column.id == id)?;
             same(u.inputs.iter().map(|(input, ids)| fixed(input, ids[at], cx)))

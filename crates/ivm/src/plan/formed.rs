@@ -25,14 +25,13 @@ impl Plan {
 
     /// The ids of the output columns that the operator does not pass on from an input.
     fn made(&self) -> Vec<ColId> {
-        let computed = |input: &Plan, columns: &[(Column, Expr)]| {
-            let mut own = input.ids();
-            let mut is_made = |column: &Column, e: &Expr| *e != column.expr() || !own.remove(&column.id);
-            columns.iter().filter(|(column, e)| is_made(column, e)).map(|(column, _)| column.id).collect()
-        };
         match self {
-            Plan::Project(project) => computed(&project.input, &project.columns),
-            Plan::Expand(expand) => computed(&expand.input, &expand.columns),
+            Plan::Project(project) | Plan::Expand(project) => {
+                let mut own = project.input.ids();
+                let mut is_made = |column: &Column, e: &Expr| *e != column.expr() || !own.remove(&column.id);
+                let made = project.columns.iter().filter(|(column, e)| is_made(column, e));
+                made.map(|(column, _)| column.id).collect()
+            }
             Plan::Aggregate(aggregate) => aggregate.calls.iter().map(|call| call.column.id).collect(),
             other => other.listed().into_iter().map(|column| column.id).collect(),
         }

@@ -12,7 +12,7 @@ macro_rules! walkers {
             match self {
                 Plan::Scan(_) | Plan::Values(_) => vec![],
                 Plan::Filter(x) => vec![&$($mut)? x.input],
-                Plan::Project(x) => vec![&$($mut)? x.input],
+                Plan::Project(x) | Plan::Expand(x) => vec![&$($mut)? x.input],
                 Plan::Join(x) => x.inputs.$iter().collect(),
                 Plan::Outer(x) => vec![&$($mut)? x.left, &$($mut)? x.right],
                 Plan::Semi(x) => vec![&$($mut)? x.left, &$($mut)? x.right],
@@ -21,7 +21,6 @@ macro_rules! walkers {
                 Plan::Distinct(x) => vec![&$($mut)? x.input],
                 Plan::Window(x) => vec![&$($mut)? x.input],
                 Plan::TopK(x) => vec![&$($mut)? x.input],
-                Plan::Expand(x) => vec![&$($mut)? x.input],
                 Plan::Unnest(x) => vec![&$($mut)? x.input],
                 Plan::Fixpoint(x) => vec![&$($mut)? x.base.0, &$($mut)? x.step.0],
             }
@@ -33,7 +32,7 @@ macro_rules! walkers {
                 Plan::Scan(_) | Plan::UnionAll(_) | Plan::Distinct(_) | Plan::Fixpoint(_) => vec![],
                 Plan::Values(x) => x.rows.$iter().flatten().collect(),
                 Plan::Filter(x) => vec![&$($mut)? x.predicate],
-                Plan::Project(x) => x.columns.$iter().map(|(_, e)| e).collect(),
+                Plan::Project(x) | Plan::Expand(x) => x.columns.$iter().map(|(_, e)| e).collect(),
                 Plan::Join(x) => x.predicates.$iter().collect(),
                 Plan::Outer(x) => vec![&$($mut)? x.on],
                 Plan::Semi(x) => vec![&$($mut)? x.on],
@@ -46,7 +45,6 @@ macro_rules! walkers {
                     let keys = x.order.$iter().map(|order| &$($mut)? order.expr);
                     keys.chain(x.limit.$iter()).chain(x.offset.$iter()).collect()
                 }
-                Plan::Expand(x) => x.columns.$iter().map(|(_, e)| e).collect(),
                 Plan::Unnest(x) => vec![&$($mut)? x.call],
             }
         }
@@ -56,13 +54,12 @@ macro_rules! walkers {
             match self {
                 Plan::Scan(x) => x.columns.$iter().map(|(column, _)| column).collect(),
                 Plan::Values(x) => x.columns.$iter().collect(),
-                Plan::Project(x) => x.columns.$iter().map(|(column, _)| column).collect(),
+                Plan::Project(x) | Plan::Expand(x) => x.columns.$iter().map(|(column, _)| column).collect(),
                 Plan::UnionAll(x) => x.columns.$iter().collect(),
                 Plan::Aggregate(x) => {
                     x.keys.$iter().chain(x.calls.$iter().map(|call| &$($mut)? call.column)).collect()
                 }
                 Plan::Window(x) => x.calls.$iter().map(|(column, _)| column).collect(),
-                Plan::Expand(x) => x.columns.$iter().map(|(column, _)| column).collect(),
                 Plan::Unnest(x) => x.columns.$iter().map(|(column, _)| column).collect(),
                 Plan::Fixpoint(x) => x.columns.$iter().collect(),
                 Plan::Filter(_) | Plan::Join(_) | Plan::Outer(_) | Plan::Semi(_) => vec![],

@@ -4,13 +4,13 @@ use super::block::{Block, joined};
 use super::{Renderer, names};
 use crate::error::{Error, Result};
 use crate::expr::Expr as Generic;
-use crate::plan::{ColId, Column, Expand, Unnest};
+use crate::plan::{ColId, Column, Project, Unnest};
 use crate::sql::ast::{Alias, Distinct, Expr, From, JoinKind, JoinOn, Query, col};
 use crate::sql::ident::Ident;
 
 impl Renderer<'_> {
     /// A SELECT whose list makes several rows of one: no other operator may share it.
-    pub fn expand(&mut self, expand: &Expand, ids: &[ColId], names: &[Ident]) -> Result<Query> {
+    pub fn expand(&mut self, expand: &Project, ids: &[ColId], names: &[Ident]) -> Result<Query> {
         let mut block = self.flat(&expand.input)?;
         block.columns = self.computed(&expand.columns, &block.columns)?;
         block.select(ids, names, Distinct::No)

@@ -78,7 +78,7 @@ laws! {
 /// The laws detect faults: a join without its third term.
 #[test]
 fn dropped_join_term_is_detected() {
-    assert_detected(Shape::Join(2), |step| world::drop_last_term(&mut step.plan));
+    assert_detected(Shape::Join(2), |step| world::drop_last_term(&mut step.query));
 }
 
 /// A recursion that deletes rows that may have lost a derivation, and rederives none.
@@ -90,7 +90,7 @@ fn missing_rederivation_is_detected() {
 /// A temporal filter that inserts every row that crosses.
 #[test]
 fn missing_temporal_deletion_is_detected() {
-    assert_detected(Shape::Temporal, |step| world::forget_deletions(&mut step.plan));
+    assert_detected(Shape::Temporal, |step| world::forget_deletions(&mut step.query));
 }
 
 /// Moving bounds without rows that cross, and a row without another that meets none.
@@ -103,7 +103,7 @@ fn missing_crossed_rows_are_detected() {
 /// Empties the steps of this name.
 fn empty(name: &str, step: &mut PlanStep) {
     if step.name.as_str().starts_with(name) {
-        step.plan = step.plan.clone().filter(Expr::bool(false));
+        step.query = step.query.clone().filter(Expr::bool(false));
     }
 }
 

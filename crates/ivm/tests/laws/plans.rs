@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ivm::expr::{Expr as E, IsTest};
-use ivm::plan::{AggregateCall, ColId, Column, Distinct, Expand, Expr, Ids, Plan, Relation, Scan, UnionAll, Unnest};
+use ivm::plan::{AggregateCall, ColId, Column, Distinct, Expr, Ids, Plan, Relation, Scan, UnionAll, Unnest};
 use ivm::sql::ident::{Ident, QName};
 
 use crate::tape::Tape;
@@ -268,7 +268,7 @@ impl<'a, 'b> Generator<'a, 'b> {
             let e = if self.tape.flip() { set } else { E::binary("+", set, E::number(1)) };
             columns.push((self.column("g", Ty::Int), e));
         }
-        Plan::Expand(Box::new(Expand { input, columns }))
+        input.expand(columns)
     }
 
     fn unnest(&mut self, depth: usize) -> Plan {

@@ -128,8 +128,8 @@ impl World {
             }
             let skipped =
                 step.needs.as_ref().is_some_and(|needs| self.tables[&Relation::Step(needs.clone())].rows.is_empty());
-            let result = if skipped { Zset::default() } else { self.eval(&step.plan)? };
-            let columns: Vec<Ident> = step.plan.columns().into_iter().map(|column| column.name).collect();
+            let result = if skipped { Zset::default() } else { self.eval(&step.query)? };
+            let columns: Vec<Ident> = step.query.columns().into_iter().map(|column| column.name).collect();
             if step.name.as_str() == DELTA {
                 let alone = |(row, copies): (&Row, i64)| copies == 1 && row.last() != Some(&Value::Int(0));
                 if !step.repeats && !result.iter().all(alone) {

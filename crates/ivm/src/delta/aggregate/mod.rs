@@ -19,7 +19,6 @@ use crate::plan::{Aggregate, Column, Expr, Plan};
 use crate::view::NodeColumn;
 
 use super::restrict::Key;
-use super::sum::Rows;
 use super::{Cx, Delta};
 
 pub fn delta(aggregate: &Aggregate, cx: &mut Cx) -> Result<Option<Delta>> {
@@ -70,7 +69,7 @@ enum Stale {
 
 impl Groups {
     /// Δ of the groups whose counters are added up: −1 for the old row, +1 for the new one, where they differ.
-    fn followed(&self, cx: &mut Cx) -> Vec<Rows> {
+    fn followed(&self, cx: &mut Cx) -> Vec<Plan> {
         let mut condition: Vec<Expr> = self.stale().into_iter().map(|stale| E::Not(Box::new(stale))).collect();
         condition.push(E::any_of(self.calls.iter().map(Group::differs).collect()));
         let left = self.rows([condition.clone(), vec![self.existed()]].concat(), Which::Old, cx);
@@ -101,7 +100,7 @@ impl Groups {
     }
 
     /// The old rows or the new ones, weighted, of the groups for which all conditions hold.
-    fn rows(&self, conditions: Vec<Expr>, which: Which, cx: &mut Cx) -> Rows {
+    fn rows(&self, conditions: Vec<Expr>, which: Which, cx: &mut Cx) -> Plan {
         let calls = self.calls.iter().map(|group| match which {
             Which::Old => &group.old,
             Which::New => &group.new,
@@ -112,8 +111,7 @@ impl Groups {
         };
         let columns: Vec<Column> = self.keys.iter().map(|key| &key.touched).chain(calls).cloned().collect();
         let rows = self.plan.clone().filter_all(conditions);
-        let Delta { plan, w, .. } = Delta::weighted(rows, &columns, weight.cast("bigint"), &mut cx.ids);
-        (plan, columns.iter().chain([&w]).map(|column| column.id).collect())
+        Delta::weighted(rows, &columns, weight.cast("bigint"), &mut cx.ids).plan
     }
 }
 

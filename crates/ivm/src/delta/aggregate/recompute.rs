@@ -5,12 +5,12 @@ use crate::plan::{Aggregate, Plan};
 use crate::view::Upkeep;
 
 use super::super::restrict::{self, restricted};
-use super::super::sum::{Rows, weighted};
+use super::super::sum::weighted;
 use super::super::{Cx, Delta, consolidate};
 use super::{Groups, Which, output};
 
 /// Δ of the stale groups as one step, which is skipped when there are none.
-pub fn step(aggregate: &Aggregate, groups: &Groups, cx: &mut Cx) -> Result<Rows> {
+pub fn step(aggregate: &Aggregate, groups: &Groups, cx: &mut Cx) -> Result<Plan> {
     let stale = stale_keys(groups, cx);
     let inputs = rows(aggregate, groups, &stale, cx);
     let columns = output(aggregate);
@@ -18,19 +18,17 @@ pub fn step(aggregate: &Aggregate, groups: &Groups, cx: &mut Cx) -> Result<Rows>
     let known = known.collect::<Result<Vec<_>>>()?;
     let delta = Delta::sum(columns, inputs, &mut cx.ids);
     let plan = consolidate::plan(delta, &known, &mut cx.ids);
-    let plan = cx.step_if("replaced", "key-local: stale groups, new − old", plan, &stale);
-    let columns = plan.columns().iter().map(|column| column.id).collect();
-    Ok((plan, columns))
+    Ok(cx.step_if("replaced", "key-local: stale groups, new − old", plan, &stale))
 }
 
 /// The same, unconsolidated.
-pub fn replaced(aggregate: &Aggregate, groups: &Groups, cx: &mut Cx) -> Vec<Rows> {
+pub fn replaced(aggregate: &Aggregate, groups: &Groups, cx: &mut Cx) -> Vec<Plan> {
     let stale = stale_keys(groups, cx);
     rows(aggregate, groups, &stale, cx)
 }
 
 /// Stale groups: −1 for the old rows, +1 for the recomputed ones.
-fn rows(aggregate: &Aggregate, groups: &Groups, stale: &Plan, cx: &mut Cx) -> Vec<Rows> {
+fn rows(aggregate: &Aggregate, groups: &Groups, stale: &Plan, cx: &mut Cx) -> Vec<Plan> {
     let condition = groups.stale().into_iter().chain([groups.existed()]).collect();
     let mut rows = vec![groups.rows(condition, Which::Old, cx)];
     let met = restricted(&aggregate.input, &groups.keys, stale, restrict::equal(&groups.keys));
@@ -63,7 +61,7 @@ fn stale_keys(groups: &Groups, cx: &mut Cx) -> Plan {
 }
 
 /// γ of the restricted input.
-fn recomputed(aggregate: &Aggregate, input: Plan, stale: &Plan, cx: &mut Cx) -> Rows {
+fn recomputed(aggregate: &Aggregate, input: Plan, stale: &Plan, cx: &mut Cx) -> Plan {
     let plan = input.aggregate(aggregate.keys.clone(), aggregate.calls.clone());
     let plan = cx.step_if("recomputed", "key-local: stale groups, recomputed", plan, stale);
     let columns = plan.columns();

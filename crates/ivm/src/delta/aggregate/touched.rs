@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::expr::Expr as E;
 use crate::nodes::companion;
-use crate::plan::{Aggregate, AggregateCall, ColId, Column, Expr, Plan};
+use crate::plan::{Aggregate, AggregateCall, ColId, Column, Expr, Plan, computed};
 use crate::view::Upkeep;
 
 use super::super::{Cx, Delta};
@@ -104,11 +104,6 @@ impl Builder<'_, '_> {
 
     /// The column below the aggregate that computes an expression.
     fn below(&mut self, name: &str, value: Expr) -> ColId {
-        if let Some((column, _)) = self.below.iter().find(|(_, e)| *e == value) {
-            return column.id;
-        }
-        let column = self.cx.ids.column(name);
-        self.below.push((column.clone(), value));
-        column.id
+        computed(&mut self.below, value, || self.cx.ids.column(name)).id
     }
 }

@@ -1,7 +1,7 @@
 //! `S` over other relations: the step's path, with given relations in the place of its own rows and its parts.
 
 use crate::error::{Error, Result};
-use crate::plan::{Column, Expand, Expr, Plan, Scan, Unnest};
+use crate::plan::{Column, Plan, Scan, Unnest};
 use crate::recursion;
 
 use super::super::Cx;
@@ -54,9 +54,6 @@ impl Walk<'_, '_> {
             return self.part(cx);
         }
         let mut next = |input: &Plan| self.along(input, cx);
-        let all = |columns: &[(Column, Expr)], weights: &[Column]| {
-            columns.iter().cloned().chain(weights.iter().map(Column::pass)).collect()
-        };
         Ok(match plan {
             Plan::Scan(scan) => {
                 let Rows { plan, w, .. } = (self.own)(scan, cx);
@@ -66,14 +63,10 @@ impl Walk<'_, '_> {
                 let (input, weights) = next(&filter.input)?;
                 (input.filter(filter.predicate.clone()), weights)
             }
-            Plan::Project(project) => {
+            Plan::Project(project) | Plan::Expand(project) => {
                 let (input, weights) = next(&project.input)?;
-                (input.project(all(&project.columns, &weights)), weights)
-            }
-            Plan::Expand(expand) => {
-                let (input, weights) = next(&expand.input)?;
-                let columns = all(&expand.columns, &weights);
-                (Plan::Expand(Box::new(Expand { input, columns })), weights)
+                let columns = project.columns.iter().cloned().chain(weights.iter().map(Column::pass)).collect();
+                (plan.project_alike(input, columns), weights)
             }
             Plan::Unnest(unnest) => {
                 let (input, weights) = next(&unnest.input)?;

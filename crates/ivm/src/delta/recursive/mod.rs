@@ -26,7 +26,7 @@ use rows::{Rows, Stored};
 pub fn delta(fixpoint: &Fixpoint, cx: &mut Cx) -> Result<Option<Delta>> {
     let Some(change) = Change::of(fixpoint, cx)? else { return Ok(None) };
     let (deleted, inserted) = if fixpoint.all { bag::moved(&change, cx)? } else { set::moved(&change, cx)? };
-    let rows = vec![deleted.fresh(cx).negative(cx).summand(), inserted.fresh(cx).positive(cx).summand()];
+    let rows = vec![deleted.fresh(cx).negative(cx).plan, inserted.fresh(cx).positive(cx).plan];
     Ok(Some(Delta::sum(fixpoint.columns.clone(), rows, &mut cx.ids)))
 }
 
@@ -80,9 +80,9 @@ impl<'a> Change<'a> {
             true => Stored::weighted(Relation::Recursion(number), &self.known),
             false => Stored::plain(Relation::Recursion(number), &self.known),
         };
-        let step = next(&own, cx)?.summand();
+        let step = next(&own, cx)?.plan.arm();
         let columns: Vec<Column> = own.names().map(|name| cx.ids.column(name.as_str())).collect();
-        let fixpoint = Fixpoint { number, columns, base: first.summand(), step, all: weighted };
+        let fixpoint = Fixpoint { number, columns, base: first.plan.arm(), step, all: weighted };
         Stored::step((name, law), Plan::Fixpoint(Box::new(fixpoint)), cx)
     }
 

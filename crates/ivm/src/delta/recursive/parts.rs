@@ -98,7 +98,7 @@ impl PartChange {
 
     /// The union of the arms, with the part's own column ids and with weights.
     fn united(&self, arms: Vec<Rows>, cx: &mut Cx) -> Rows {
-        let inputs = arms.into_iter().map(|rows| rows.positive(cx).summand()).collect();
+        let inputs = arms.into_iter().map(|rows| rows.positive(cx).plan).collect();
         let columns = self.part.plan.columns();
         let Delta { plan, w, .. } = Delta::sum(columns.clone(), inputs, &mut cx.ids);
         Rows { plan, columns, w: Some(w) }

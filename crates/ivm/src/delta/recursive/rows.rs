@@ -7,11 +7,12 @@ use crate::plan::{ColId, Column, Expr, Plan, Relation, Scan, UnionAll};
 use crate::sql::ident::Ident;
 use crate::view::{NodeColumn, weight_name};
 
-use super::super::{Cx, Delta, consolidate, sum};
+use super::super::{Cx, Delta, consolidate};
 use super::Change;
 
 #[derive(Clone)]
 pub struct Rows {
+    /// Its columns are `columns`, then `w`, wherever it is an arm of a union.
     pub plan: Plan,
     pub columns: Vec<Column>,
     pub w: Option<Column>,
@@ -118,12 +119,6 @@ impl Rows {
         at.map_or(E::null(), |at| self.columns[at].expr())
     }
 
-    /// The rows as a summand.
-    pub fn summand(self) -> sum::Rows {
-        let ids = self.columns.iter().chain(&self.w).map(|column| column.id).collect();
-        (self.plan, ids)
-    }
-
     /// The union of rows that all have weights, or all have none.
     pub fn union(mut arms: Vec<Rows>, cx: &mut Cx) -> Result<Rows> {
         if arms.len() == 1 {
@@ -133,7 +128,7 @@ impl Rows {
         let fresh = |column: &Column, cx: &mut Cx| cx.ids.column(column.name.as_str());
         let columns: Vec<Column> = first.columns.iter().map(|column| fresh(column, cx)).collect();
         let w = first.w.as_ref().map(|w| fresh(w, cx));
-        let inputs = arms.into_iter().map(Rows::summand).collect();
+        let inputs = arms.into_iter().map(|rows| rows.plan.arm()).collect();
         let all = columns.iter().chain(&w).cloned().collect();
         Ok(Rows { plan: Plan::UnionAll(UnionAll { columns: all, inputs }), columns, w })
     }

@@ -4,7 +4,7 @@
 use super::{Lifted, Unnester, compares};
 use crate::error::Result;
 use crate::expr::{Expr as Generic, Literal};
-use crate::plan::{Column, Expand, Expr, Ids, Plan, Unnest, Values};
+use crate::plan::{Column, Expr, Ids, Plan, Unnest, Values};
 use crate::refuse::unliftable;
 use crate::types::Types;
 
@@ -46,10 +46,8 @@ fn extended(left: Plan, query: Plan) -> Plan {
             let computed: Vec<_> = columns.into_iter().zip(rows.into_iter().flatten()).collect();
             if computed.is_empty() { left } else { left.project(with(computed)) }
         }
-        Plan::Project(p) => extended(left, p.input).project(with(p.columns)),
-        Plan::Expand(e) => {
-            let columns = with(e.columns);
-            Plan::Expand(Box::new(Expand { input: extended(left, e.input), columns }))
+        Plan::Project(ref p) | Plan::Expand(ref p) => {
+            query.project_alike(extended(left, p.input.clone()), with(p.columns.clone()))
         }
         Plan::Join(j) => {
             let product = j.inputs.into_iter().fold(left, extended);

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::{Rows, Scope, expr, rows};
 use crate::error::{Error, Result};
 use crate::expr::{Expr as Generic, Step};
-use crate::plan::{ColId, Expand, Expr, Plan, Unnest};
+use crate::plan::{ColId, Expr, Plan, Project, Unnest};
 use crate::testing::value::{NULL, Row, Value};
 
 /// Every row of the input with each row of the function.
@@ -26,7 +26,7 @@ pub fn unnest(unnest: &Unnest, scope: &Scope) -> Result<Vec<Row>> {
 }
 
 /// All calls of one row advance together; those that are exhausted show NULL until the last one is.
-pub fn expand(expand: &Expand, scope: &Scope) -> Result<Vec<Row>> {
+pub fn expand(expand: &Project, scope: &Scope) -> Result<Vec<Row>> {
     let Rows { columns, rows } = rows(&expand.input, scope)?;
     let mut calls = vec![];
     let exprs = expand.columns.iter().map(|(_, e)| e.clone().try_replace(&mut |e| Ok(lifted(e, &mut calls))));

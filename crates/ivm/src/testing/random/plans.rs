@@ -10,9 +10,7 @@ use proptest::prelude::*;
 
 use super::{TABLES, source};
 use crate::expr::{Call, Case, Direction, IsTest, Over, Window};
-use crate::plan::{
-    self, AggregateCall, ColId, Column, Distinct, Expand, Expr, Ids, Order, Plan, Scan, TopK, UnionAll, Unnest,
-};
+use crate::plan::{self, AggregateCall, ColId, Column, Distinct, Expr, Ids, Order, Plan, Scan, TopK, UnionAll, Unnest};
 use crate::sql::ident::{Ident, QName};
 
 /// Random plans of at most this many operators on top of each other, over the scans.
@@ -277,7 +275,7 @@ impl Builder {
             let e = if dice.below(3) == 0 { Expr::binary("+", set, Expr::number(1)) } else { set };
             columns.push((self.column("g", Kind::Int), e));
         }
-        Plan::Expand(Box::new(Expand { input, columns }))
+        input.expand(columns)
     }
 
     fn unnest(&mut self, input: Plan, dice: &mut Dice) -> Plan {
