@@ -94,6 +94,9 @@ pub fn check(session: &Session, calls: &Calls) -> Result<bool> {
 /// The functions that are called, directly or by an aggregate or the check of a domain, and are neither immutable nor
 /// known to be so under fixed settings: the name, whether it is built in, whether it is volatile, whether it reads the
 /// clock.
+///
+/// The server never reads the mark of a function with an argument of type `internal`: only an aggregate can call it, and
+/// aggregates are immutable. Extensions leave it at the default, VOLATILE, so it means nothing.
 fn unsafe_functions(session: &Session, calls: &Calls) -> Result<Vec<(String, bool, bool, bool)>> {
     let functions: Vec<Oid> = calls.functions.keys().copied().map(Oid::from).collect();
     let domains: Vec<Oid> = calls.domains.iter().copied().map(Oid::from).collect();
@@ -120,6 +123,7 @@ fn unsafe_functions(session: &Session, calls: &Calls) -> Result<Vec<(String, boo
            from pg_catalog.pg_proc p, lateral (select p.oid < 16384 as own) o
           where p.oid in (select oid from called union select oid from checks)
             and p.provolatile <> 'i' and p.prokind <> 'a'
+            and not (p.provolatile = 'v' and 'pg_catalog.internal'::regtype = any (p.proargtypes))
             and not (own and p.provolatile = 's' and p.proname = any ($3) and not (p.proname = 'age' and p.pronargs = 1))
           order by p.provolatile desc, p.oid",
         &[functions.into(), domains.into(), names(IMMUTABLE_UNDER_SETTINGS).into(), names(&CLOCK_FUNCTIONS).into()],

@@ -16,15 +16,52 @@ pub fn as_role<R>(role: pg_sys::Oid, f: impl FnOnce() -> Result<R>) -> Result<R>
 }
 
 fn as_user<R>(role: pg_sys::Oid, context: u32, f: impl FnOnce() -> Result<R>) -> Result<R> {
+    let saved = switch_role(role, context);
+    let result = f();
+    saved.restore();
+    result
+}
+
+/// What a switch replaced. Switching and restoring are functions of their own, because this code is compiled again for each
+/// closure that it calls.
+#[must_use]
+#[derive(Default)]
+struct Saved {
+    role: Option<(pg_sys::Oid, i32)>,
+    settings: Option<i32>,
+}
+
+impl Saved {
+    #[inline(never)]
+    fn restore(self) {
+        // SAFETY: a nest level that is open, then plain state of this backend.
+        unsafe {
+            if let Some(level) = self.settings {
+                pg_sys::AtEOXact_GUC(false, level);
+            }
+            if let Some((role, context)) = self.role {
+                pg_sys::SetUserIdAndSecContext(role, context);
+            }
+        }
+    }
+}
+
+#[inline(never)]
+fn switch_role(role: pg_sys::Oid, context: u32) -> Saved {
     let (mut saved_role, mut saved_context) = (pg_sys::InvalidOid, 0);
-    // SAFETY: plain state of this backend; restored below or by abort.
+    // SAFETY: plain state of this backend; restored by the caller or by abort.
     unsafe {
         pg_sys::GetUserIdAndSecContext(&mut saved_role, &mut saved_context);
         pg_sys::SetUserIdAndSecContext(role, saved_context | context as i32);
-        let result = f();
-        pg_sys::SetUserIdAndSecContext(saved_role, saved_context);
-        result
     }
+    Saved { role: Some((saved_role, saved_context)), settings: None }
+}
+
+/// Opens a level of settings, which its end restores.
+#[inline(never)]
+fn open_level() -> Saved {
+    // SAFETY: closed by the caller, or by abort.
+    Saved { role: None, settings: Some(unsafe { pg_sys::NewGUCNestLevel() }) }
 }
 
 /// A path that no user can write to.
@@ -46,40 +83,45 @@ pub fn catalog_path() -> (&'static str, &'static str) {
 /// Runs `f`, which calls no code of users, as the owner of the extension's objects, under that path: only for our own catalog
 /// and schemas.
 pub fn as_catalog<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
-    let superuser = pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID);
-    let with_path = || match is(c"search_path", PATH) {
-        true => f(),
-        false => nested(|| {
-            set(c"search_path", PATH);
-            f()
-        }),
-    };
-    match current_role() == superuser {
-        true => with_path(),
-        false => as_user(superuser, pg_sys::SECURITY_LOCAL_USERID_CHANGE, with_path),
-    }
-}
-
-/// Runs `f` under the given settings. One that has its value already is not set: setting the path makes the server revalidate
-/// every cached plan.
-pub fn with_settings<R>(settings: &[(&str, &str)], f: impl FnOnce() -> Result<R>) -> Result<R> {
-    nested(|| {
-        for (name, value) in settings {
-            set(&c_string(name)?, &c_string(value)?);
-        }
-        f()
-    })
-}
-
-/// Restores at its end what was set in `f`: by us, and by code of users, whose SET would otherwise stay in the session that
-/// refreshes, explains or verifies their table.
-fn nested<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
-    // SAFETY: the nest level opened here is closed below, or by abort.
-    let level = unsafe { pg_sys::NewGUCNestLevel() };
+    let saved = enter_catalog();
     let result = f();
-    // SAFETY: level from NewGUCNestLevel above.
-    unsafe { pg_sys::AtEOXact_GUC(false, level) };
+    saved.restore();
     result
+}
+
+#[inline(never)]
+fn enter_catalog() -> Saved {
+    let superuser = pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID);
+    let Saved { role, .. } = match current_role() == superuser {
+        true => Saved::default(),
+        false => switch_role(superuser, pg_sys::SECURITY_LOCAL_USERID_CHANGE),
+    };
+    let Saved { settings, .. } = match is(c"search_path", PATH) {
+        true => Saved::default(),
+        false => {
+            let saved = open_level();
+            set(c"search_path", PATH);
+            saved
+        }
+    };
+    Saved { role, settings }
+}
+
+/// Runs `f` under the given settings, and restores at its end what was set in it: by us, and by code of users, whose SET would
+/// otherwise stay in the session that refreshes, explains or verifies their table. A setting that has its value already is not
+/// set: setting the path makes the server revalidate every cached plan.
+pub fn with_settings<R>(settings: &[(&str, &str)], f: impl FnOnce() -> Result<R>) -> Result<R> {
+    let saved = open_level();
+    let result = set_all(settings).and_then(|()| f());
+    saved.restore();
+    result
+}
+
+fn set_all(settings: &[(&str, &str)]) -> Result<()> {
+    settings.iter().try_for_each(|(name, value)| {
+        set(&c_string(name)?, &c_string(value)?);
+        Ok(())
+    })
 }
 
 /// Until the end of the open nest level.

@@ -69,21 +69,37 @@ fn owner<R>(
 }
 
 fn connected<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
-    // SAFETY: every successful SPI_connect is paired with the SPI_finish below, or popped by abort; so is the snapshot.
-    // Outside of a query, in a worker, there is no active one, and the server requires one.
+    let pushed = open()?;
+    let result = f();
+    close(pushed)?;
+    result
+}
+
+/// Connects; returns whether it pushed a snapshot. Outside of a query, in a worker, there is no active one, and the server
+/// requires one. Apart from [`connected`], which is compiled again for each closure.
+#[inline(never)]
+fn open() -> Result<bool> {
+    // SAFETY: `close` or abort pops the snapshot and the connection.
     unsafe {
         let bare = !pg_sys::ActiveSnapshotSet();
         if bare {
             pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
         }
         check(pg_sys::SPI_connect(), "SPI_connect")?;
-        let result = f();
+        Ok(bare)
+    }
+}
+
+#[inline(never)]
+fn close(pushed: bool) -> Result<()> {
+    // SAFETY: the connection of `open`, and its snapshot.
+    unsafe {
         check(pg_sys::SPI_finish(), "SPI_finish")?;
-        if bare {
+        if pushed {
             pg_sys::PopActiveSnapshot();
         }
-        result
     }
+    Ok(())
 }
 
 /// Bytes of the memory in which cached statements are; counted in a walk through all of it.

@@ -20,21 +20,44 @@ pub fn rolled_back<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
 }
 
 fn within<R>(f: impl FnOnce() -> Result<R>, keeps: impl FnOnce(&Result<R>) -> bool) -> Result<R> {
-    // SAFETY: memory context and resource owner are restored after the subtransaction's end, because the server leaves them
-    // pointing into it.
-    unsafe {
-        let context = pg_sys::CurrentMemoryContext;
-        let owner = pg_sys::CurrentResourceOwner;
-        pg_sys::BeginInternalSubTransaction(std::ptr::null());
-        pg_sys::MemoryContextSwitchTo(context);
-        let result = caught(f);
-        match keeps(&result) {
-            true => pg_sys::ReleaseCurrentSubTransaction(),
-            false => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
+    let outer = Outer::leave();
+    let result = caught(f);
+    outer.resume(keeps(&result));
+    result
+}
+
+/// Where the enclosing (sub)transaction allocates: the server leaves memory context and resource owner pointing into a
+/// subtransaction that ended. Apart from [`within`], which is compiled again for each closure.
+struct Outer {
+    context: pg_sys::MemoryContext,
+    owner: pg_sys::ResourceOwner,
+}
+
+impl Outer {
+    /// Begins a subtransaction.
+    #[inline(never)]
+    fn leave() -> Outer {
+        // SAFETY: plain state of this backend.
+        unsafe {
+            let outer = Outer { context: pg_sys::CurrentMemoryContext, owner: pg_sys::CurrentResourceOwner };
+            pg_sys::BeginInternalSubTransaction(std::ptr::null());
+            pg_sys::MemoryContextSwitchTo(outer.context);
+            outer
         }
-        pg_sys::MemoryContextSwitchTo(context);
-        pg_sys::CurrentResourceOwner = owner;
-        result
+    }
+
+    /// Releases the subtransaction or rolls it back.
+    #[inline(never)]
+    fn resume(self, keep: bool) {
+        // SAFETY: the subtransaction of `leave`; context and owner outlive it.
+        unsafe {
+            match keep {
+                true => pg_sys::ReleaseCurrentSubTransaction(),
+                false => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
+            }
+            pg_sys::MemoryContextSwitchTo(self.context);
+            pg_sys::CurrentResourceOwner = self.owner;
+        }
     }
 }
 

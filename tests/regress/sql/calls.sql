@@ -106,6 +106,20 @@ select pgtrickle.create_stream_table('st', 'select id from t where v < (select m
 -- expect-error
 select pgtrickle.create_stream_table('st', 'select count(*) as n from (select id, r from stamped) s group by r');
 
+-- The mark of a function that only an aggregate can call means nothing; that of another one does.
+create function accumulate(internal, bigint) returns internal language internal as 'int8_avg_accum';
+create function conclude(internal) returns numeric language internal as 'numeric_poly_avg';
+create aggregate mean(bigint) (sfunc = accumulate, stype = internal, finalfunc = conclude);
+create function bump(int, int) returns int language sql as 'select $1 + $2';
+create aggregate bumped(int) (sfunc = bump, stype = int, initcond = 0);
+call follow('means', 'select v % 2 as odd, mean(id) as m from t group by 1', 'DIFFERENTIAL');
+insert into t values (50, 4), (51, 5);
+delete from t where id = 4;
+select pgtrickle.refresh_stream_table('means');
+select is_equal from pgtrickle.verify_stream_table('means');
+-- expect-error
+select pgtrickle.create_stream_table('st', 'select v, bumped(id) as b from t group by v');
+
 -- The settings of a refresh are those of the creation, and no setting of the refreshing session delays or ends it.
 create function says(name text) returns text language plpgsql immutable as 'begin return current_setting(name); end';
 create table asked (name text primary key);
