@@ -51,6 +51,10 @@ stop *args:
 demo *args:
     scripts/demo {{args}}
 
-# the files to install, under target/
-package:
-    scripts/pg package
+# Debian packages, under target/; with --check they are installed and tried in a fresh tree
+package *args:
+    scripts/package {{args}}
+
+# pg_trickle beside other extensions and poolers, in a fresh tree; writes docs/NEIGHBOURS.md
+neighbours *args:
+    scripts/neighbours {{args}}

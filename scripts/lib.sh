@@ -48,6 +48,15 @@ need_packages() {
   ((status == 0)) || die "apt-get could not install ${missing[*]}"
 }
 
+# Debian's release on this machine, and its mirror in apt's configuration, in one-line or deb822 files alike.
+debian_codename() { . /etc/os-release && echo "${VERSION_CODENAME:-}"; }
+debian_mirror() {
+  local mirror
+  mirror=$(apt-get update --print-uris | sed -nE "s|^'(.*)/dists/$(debian_codename)/InRelease'.*|\1|p" | head -n 1)
+  [[ -n $mirror ]] || die "found no Debian mirror for $(debian_codename) in the configuration of apt"
+  echo "$mirror"
+}
+
 # The user that runs the server: PostgreSQL refuses to run as root.
 server_user() {
   if ((!AS_ROOT)); then id -un

@@ -4,6 +4,7 @@
 Rust is read with comments and the insides of literals blanked out, so a rule sees code only.
 """
 
+import json
 import pathlib
 import re
 import subprocess
@@ -160,6 +161,14 @@ def check_arrows(base, files, report):
             report(pathlib.Path(base), 0, "files that import each other: " + ", ".join(circle))
 
 
+def check_versions(report):
+    """PGXN's description names the version of the workspace."""
+    version = re.search(r'^\[workspace\.package\]\nversion = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]
+    meta = json.loads((ROOT / "META.json").read_text())
+    if {meta["version"], *(extension["version"] for extension in meta["provides"].values())} != {version}:
+        report(pathlib.Path("META.json"), 1, f"the version is {version} in Cargo.toml")
+
+
 def main():
     breaches, sources = [], {base: [] for base in DENIED}
 
@@ -179,6 +188,7 @@ def main():
                     found.append(file)
     for base, found in sources.items():
         check_arrows(base, found, report)
+    check_versions(report)
     for path, line, rule in sorted(breaches):
         print(f"{path}:{line}: {rule}")
     return 1 if breaches else 0
