@@ -94,11 +94,16 @@ create table pgtrickle.pgt_refresh_history (
 );
 create index on pgtrickle.pgt_refresh_history (pgt_id, refresh_id desc);
 
+-- A dump holds the definitions and nothing else: frontiers, change buffers and internal nodes mean nothing in another
+-- cluster. A stream table without a frontier row was restored and is not attached yet.
+select pg_extension_config_dump('pgtrickle.pgt_stream_tables',
+  'where exists (select from pg_catalog.pg_class c where c.oid = pgt_relid::oid)
+     and exists (select from pg_catalog.pg_class c where c.oid = definition::oid)');
+
 do $$
 declare t text;
 begin
   foreach t in array array['pgt_stream_tables', 'pgt_frontiers', 'pgt_sources', 'pgt_layouts', 'pgt_dependencies', 'pgt_refresh_history'] loop
-    perform pg_extension_config_dump('pgtrickle.' || t, '');
     execute format('grant select (%s) on pgtrickle.%I to public', (
       select string_agg(quote_ident(attname), ', ') from pg_attribute
        where attrelid = ('pgtrickle.' || t)::regclass and attnum > 0

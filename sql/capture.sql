@@ -16,7 +16,6 @@ create table pgtrickle.pgt_source_members (
   truncate_trigger   oid,
   primary key (source_id, relid)
 );
-select pg_extension_config_dump('pgtrickle.pgt_source_members', '');
 grant select on pgtrickle.pgt_source_members to public;
 
 -- Roles that may capture the changes of a table that they do not own, by allow_capture().

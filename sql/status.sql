@@ -45,16 +45,18 @@ with recursive state as materialized (
   union
   select r.pgt_id, t.moment from timed t join reads r on r.upstream = t.pgt_id
 )
-select s.pgt_id, n.name, s.status, s.refresh_mode, s.schedule, f.frontier is not null as is_populated,
-       f.consecutive_errors + coalesce(x.failures, 0) as consecutive_errors,
+select s.pgt_id, n.name, case when f.pgt_id is null then 'DETACHED' else s.status end as status, s.refresh_mode, s.schedule, f.frontier is not null as is_populated,
+       coalesce(f.consecutive_errors, 0) + coalesce(x.failures, 0) as consecutive_errors,
        case when l.pgt_id is not null then f.data_timestamp else coalesce(t.moment, x.checked_at) end as data_timestamp,
        clock_timestamp() - least(l.since, coalesce(t.moment, x.checked_at)) as staleness,
        x.target, f.missed, f.rows_changed, f.refreshes, h.action as last_action, h.duration_ms as last_duration_ms,
-       pgtrickle.error_message(s.pgt_relid, coalesce(x.sqlstate, f.last_sqlstate), coalesce(x.message, f.last_error)) as last_error,
+       case when f.pgt_id is null then 'it was restored, and is attached when the restore has ended, or by pgtrickle.reattach()'
+            else pgtrickle.error_message(s.pgt_relid, coalesce(x.sqlstate, f.last_sqlstate),
+                                         coalesce(x.message, f.last_error)) end as last_error,
        s.full_reason
   from pgtrickle.pgt_stream_tables s
-  join pgtrickle.pgt_frontiers f using (pgt_id)
-  join state x using (pgt_id)
+  left join pgtrickle.pgt_frontiers f using (pgt_id)  -- none: it is not attached
+  left join state x using (pgt_id)
   left join stale l using (pgt_id)
  cross join lateral (select min(moment) as moment from timed where timed.pgt_id = s.pgt_id) t
  cross join lateral (select pgtrickle.qualified_name(s.pgt_relid) as name) n

@@ -24,7 +24,8 @@ begin
               where d.object_type = 'trigger' and d.address_names[3] in ('pgtrickle_guard', 'pgtrickle_guard_truncate'))
      and exists (select from pg_class c
                   where (c.relnamespace = 'pgtrickle_state'::regnamespace and c.relkind = 'r'
-                         or c.oid in (select s.pgt_relid::oid from pgtrickle.pgt_stream_tables s))
+                         or c.oid in (select s.pgt_relid::oid from pgtrickle.pgt_stream_tables s
+                                        join pgtrickle.pgt_frontiers f using (pgt_id)))
                     and 2 <> (select count(*) from pg_trigger t
                                where t.tgrelid = c.oid and t.tgfoid = 'pgtrickle.guard()'::regprocedure))
   then
@@ -34,6 +35,15 @@ begin
   end if;
 end $$;
 comment on function pgtrickle.on_drop() is 'deletes dropped stream tables from the catalog, and keeps their guards';
+
+create function pgtrickle.on_restore() returns trigger
+  language c as 'MODULE_PATHNAME', 'pg_trickle_on_restore';
+comment on function pgtrickle.on_restore() is 'keeps the background workers away until a restore has ended';
+
+-- Only a restore inserts rows that do not come from pg_trickle itself.
+create trigger on_restore before insert on pgtrickle.pgt_stream_tables
+  for each statement execute function pgtrickle.on_restore();
+alter table pgtrickle.pgt_stream_tables enable always trigger on_restore;
 
 create event trigger pgtrickle_on_ddl on ddl_command_end
   when tag in ('ALTER TABLE', 'CREATE TABLE', 'CREATE TRIGGER', 'ALTER TRIGGER', 'CREATE RULE', 'ALTER RULE',
@@ -45,4 +55,4 @@ alter event trigger pgtrickle_on_ddl enable always;
 alter event trigger pgtrickle_on_drop enable always;
 
 -- Only triggers of the extension call them, which are created with its owner's rights.
-revoke all on function pgtrickle.guard(), pgtrickle.on_ddl(), pgtrickle.on_drop() from public;
+revoke all on function pgtrickle.guard(), pgtrickle.on_ddl(), pgtrickle.on_drop(), pgtrickle.on_restore() from public;

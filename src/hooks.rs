@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ivm::sql::ident::QName;
 use pgrx::pg_sys::{AccessExclusiveLock, Oid, RelationRelationId};
 
 use crate::catalog::{self, source, stream_table};
+use crate::pg::lock::Lock;
 use crate::pg::shmem::my_database;
 use crate::pg::spi::{self, Session};
 use crate::pg::utility::{self, Utility, Vacated};
@@ -34,9 +36,20 @@ fn before(statement: &Utility) {
         }
         Some(Vacated::Extension) | None => {}
     }
+    notice_restore(&statement.tables);
     cancel_refreshes(&statement.tables);
     if let Some(change) = statement.change {
         wake::at_commit(change);
+    }
+}
+
+/// A restore of data alone disables the trigger of the catalog that would notice it.
+fn notice_restore(altered: &[Oid]) {
+    let catalog = || object::find(&QName::qualified("pgtrickle", "pgt_stream_tables")).ok().flatten();
+    if !altered.is_empty()
+        && catalog().is_some_and(|catalog| altered.contains(&catalog) && object::owns(RelationRelationId, catalog))
+    {
+        Lock::Restore.hold_for_session();
     }
 }
 

@@ -3,17 +3,17 @@
 use ivm::schedule::Schedule;
 use ivm::sql::ident::QName;
 use pgrx::PgSqlErrorCode::{ERRCODE_DUPLICATE_TABLE, ERRCODE_INVALID_TABLE_DEFINITION};
-use pgrx::pg_sys::Oid;
 use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::pg_sys::{self, Oid};
 use pgrx::{default, pg_extern};
 
 use crate::api::refresh::refresh_now;
-use crate::api::{alter, as_caller, drop, given, notice, owned, rights};
+use crate::api::{alter, as_caller, drop, given, must_own, notice, owned, rights};
 use crate::catalog::stream_table::{self, Mode, StreamTable};
-use crate::catalog::{ddl, frontier};
+use crate::catalog::{ddl, frontier, restored};
 use crate::error::{Error, Result};
 use crate::frontend;
-use crate::pg::{guard, object, query, spi, view, wake};
+use crate::pg::{guard, object, query, relation, spi, view, wake};
 use crate::refresh;
 
 /// The schedule of a stream table that is created without one.
@@ -85,8 +85,9 @@ fn create_or_replace_stream_table(
 }
 
 fn replace(request: &Request) -> Result<()> {
-    if object::find(&target(request.name)?)?.is_none() {
-        return create(request);
+    let Some(relid) = object::find(&target(request.name)?)? else { return create(request) };
+    if spi::connect(None, |session| restored::is_remnant(session, relid))? {
+        return adopt(request, relid);
     }
     let table = owned(request.name)?;
     if alter::same_columns(&table, request.query)? {
@@ -106,6 +107,32 @@ fn target(name: &str) -> Result<QName> {
     }
 }
 
+/// Makes a stream table again of one that was restored without its definition: a table with the guard of a stream table
+/// and with the columns of the query.
+fn adopt(request: &Request, relid: Oid) -> Result<()> {
+    must_own(request.name, relid)?;
+    query::check_is_select(request.query)?;
+    let name = object::name(relid);
+    relation::lock(relid, pg_sys::AccessExclusiveLock);
+    let (id, definition) = define_new(request)?;
+    if spi::connect(None, |session| restored::differs(session, relid, definition))? {
+        return Err(Error::new(
+            ERRCODE_INVALID_TABLE_DEFINITION,
+            format!("table {name} has other columns than the query"),
+        )
+        .detail("It was restored from a stream table with another query.")
+        .hint("Drop the table first, or give the query the same columns."));
+    }
+    let table = new_table(request, &name, (id, relid, definition))?;
+    spi::connect(None, |session| {
+        stream_table::put(session, &table)?;
+        refresh::attach(session, &table, "it was restored without its definition")?;
+        let analysed = refresh::define(session, &table)?;
+        refresh::build(session, table, analysed)
+    })
+    .and_then(|built| finish(request, &built))
+}
+
 fn create(request: &Request) -> Result<()> {
     let name = target(request.name)?;
     if object::find(&name)?.is_some() {
@@ -113,11 +140,27 @@ fn create(request: &Request) -> Result<()> {
             .hint("Choose another name, or use create_or_replace_stream_table."));
     }
     query::check_is_select(request.query)?;
+    let (id, definition) = define_new(request)?;
+    let table = new_table(request, &name, (id, create_table(&name, definition, id)?, definition))?;
+    let built = spi::connect(None, |session| {
+        let analysed = refresh::define(session, &table)?;
+        let built = refresh::build(session, table, analysed)?;
+        frontier::insert(session, id)?;
+        Ok(built)
+    })?;
+    finish(request, &built)
+}
+
+/// Stores the query of a new stream table; returns the id that it will have, and the view.
+fn define_new(request: &Request) -> Result<(i32, Oid)> {
     let id = spi::connect(None, stream_table::next_id)?;
-    let definition = create_view(id, request.query)?;
-    let table = StreamTable {
+    Ok((id, create_view(id, request.query)?))
+}
+
+fn new_table(request: &Request, name: &QName, (id, relid, definition): (i32, Oid, Oid)) -> Result<StreamTable> {
+    Ok(StreamTable {
         id,
-        relid: create_table(&name, definition, id)?,
+        relid,
         definition,
         defining_query: request.query.to_owned(),
         schedule: request.schedule.unwrap_or(SCHEDULE).to_owned(),
@@ -127,20 +170,19 @@ fn create(request: &Request) -> Result<()> {
         name: name.name.as_str().to_owned(),
         owner: guard::current_role(),
         ..StreamTable::default()
-    };
-    let built = spi::connect(None, |session| {
-        let analysed = refresh::define(session, &table)?;
-        let built = refresh::build(session, table, analysed)?;
-        frontier::insert(session, id)?;
-        Ok(built)
-    })?;
-    report_full_refresh(&built);
-    rights::warn_of_open_schemas(&built)?;
+    })
+}
+
+/// Fills a stream table that was built, and tells its creator about it.
+fn finish(request: &Request, built: &StreamTable) -> Result<()> {
+    let id = built.id;
+    report_full_refresh(built);
+    rights::warn_of_open_schemas(built)?;
     if request.initialize {
         refresh_now(&[id])?;
     }
-    if let Err(error) = advise(&built) {
-        refresh::recompute_from_now_on(&built, error)?;
+    if let Err(error) = advise(built) {
+        refresh::recompute_from_now_on(built, error)?;
         if request.initialize {
             refresh_now(&[id])?;
         }

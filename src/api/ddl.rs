@@ -5,21 +5,23 @@ use pgrx::PgSqlErrorCode::{ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, ERRCODE_WRO
 use pgrx::pg_sys::{self, Oid};
 
 use crate::api::notice;
-use crate::catalog::ddl;
 use crate::catalog::shape::{self, Affected};
+use crate::catalog::{self, ddl, restored};
 use crate::error::{Error, Result};
 use crate::pg::call::Call;
 use crate::pg::event::{self, Command};
+use crate::pg::lock::Lock;
 use crate::pg::spi::{self, Session};
 use crate::pg::trigger::{self, Fired};
 use crate::pg::{object, relation};
 
 pgrx::extension_sql_file!("../../sql/table.sql", name = "table", requires = ["bootstrap", "capture", forget_dropped]);
 
-/// Refuses every row: the statements of the refresh do not fire it (see `pg::applying`).
+/// Refuses every row of a stream table: the statements of the refresh do not fire it (see `pg::applying`). A table that was
+/// restored and is not attached is a table like any other.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_trickle_guard(call: Call) -> pg_sys::Datum {
-    trigger::enter(&call, refuse)
+    trigger::enter_before(&call, refuse)
 }
 
 /// The calling convention, which the server reads before the first call.
@@ -41,6 +43,9 @@ pub extern "C-unwind" fn pg_finfo_pg_trickle_on_ddl() -> &'static pg_sys::Pg_fin
 const V1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
 
 fn refuse(fired: &Fired) -> Result<()> {
+    if !catalog::quietly(|| spi::connect(None, |session| restored::is_attached(session, fired.table())))? {
+        return Ok(());
+    }
     let name = object::name(fired.table()).name;
     Err(Error::new(
         ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -55,6 +60,9 @@ fn on_ddl(command: &Command) -> Result<()> {
         return Ok(());
     }
     spi::connect(None, |session| {
+        if command.creates_trigger() && restored::creates_trigger_of_ours(session)? {
+            Lock::Restore.hold_for_session();
+        }
         let altered = shape::altered(session)?;
         shape::affected(session, &altered)?.iter().try_for_each(|table| check(session, table, command))
     })

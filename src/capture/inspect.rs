@@ -14,7 +14,7 @@ use crate::pg::call::{Call, text};
 use crate::pg::heap::Table;
 use crate::pg::row::{Aligned, Values};
 use crate::pg::snapshot::Snapshot;
-use crate::pg::spi::{self, Session};
+use crate::pg::spi;
 use crate::pg::template::Hole;
 use crate::pg::tuplestore::Tuplestore;
 use crate::pg::{guard, object, relation, types};
@@ -44,7 +44,7 @@ pub fn create_view(source: &Source) -> Result<()> {
     let columns: Vec<(&Ident, &ColumnType)> = leading.iter().chain(&captured).map(|(name, ty)| (name, ty)).collect();
     let view = view_name(source.id);
     spi::connect(None, |session| {
-        drop_view(session, source.id)?;
+        drop_view(source.id)?;
         session.define(
             "create view {} as select * from pgtrickle.pending_changes({}) as c({})",
             &[Hole::Name(&view), Hole::Number(source.id.into()), Hole::Columns(&columns)],
@@ -52,16 +52,15 @@ pub fn create_view(source: &Source) -> Result<()> {
         // The function behind it requires the privilege on the source.
         session.define("grant select on {} to public", &[Hole::Name(&view)])
     })?;
-    relation::depend_on_extension(object::oid(&view)?);
+    // No member of the extension, with which DROP TYPE … CASCADE of a column's type would drop it.
+    let how = pg_sys::DependencyType::DEPENDENCY_AUTO;
+    object::depend_on_extension(pg_sys::RelationRelationId, object::oid(&view)?, how);
     Ok(())
 }
 
-pub fn drop_view(session: &Session, id: i32) -> Result<()> {
-    let view = view_name(id);
-    match object::find(&view)? {
-        Some(_) => session.define("drop view {}", &[Hole::Name(&view)]),
-        None => Ok(()),
-    }
+pub fn drop_view(id: i32) -> Result<()> {
+    object::find(&view_name(id))?.into_iter().for_each(object::drop_member);
+    Ok(())
 }
 
 #[unsafe(no_mangle)]

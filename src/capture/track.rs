@@ -77,11 +77,8 @@ pub fn release(id: i32) -> Result<()> {
     catalog::quietly(|| {
         triggers.into_iter().for_each(trigger::drop);
         spi::connect(None, |session| {
-            inspect::drop_view(session, id)?;
-            let buffer = source::buffer_name(id);
-            if object::find(&buffer)?.is_some() {
-                session.define("drop table {}", &[Hole::Name(&buffer)])?;
-            }
+            inspect::drop_view(id)?;
+            object::find(&source::buffer_name(id))?.into_iter().for_each(object::drop_member);
             source::delete(session, id)
         })
     })?;
@@ -127,7 +124,7 @@ fn create(session: &Session, relid: Oid) -> Result<Source> {
         &[Hole::Name(&buffer), Hole::Number(INLINE)],
     )?;
     session.define("alter table {} alter chunk set storage external", &[Hole::Name(&buffer)])?;
-    relation::depend_on_extension(object::oid(&buffer)?);
+    object::join_extension(object::oid(&buffer)?);
     Ok(source)
 }
 

@@ -13,6 +13,7 @@ pub mod frontier;
 pub mod history;
 pub mod index;
 pub mod layout;
+pub mod restored;
 pub mod shape;
 pub mod source;
 pub mod stream_table;

@@ -39,10 +39,13 @@ pub struct Affected {
     pub by_part: bool,
 }
 
-/// The stream tables that these relations are, or are parts of.
+/// The attached stream tables that these relations are, or are parts of.
 pub fn affected(session: &Session, relations: &[Oid]) -> Result<Vec<Affected>> {
     session.query(
-        "select s.pgt_id, s.pgt_relid::oid, false from pgtrickle.pgt_stream_tables s where s.pgt_relid::oid = any ($1)
+        "select s.pgt_id, s.pgt_relid::oid, false
+           from pgtrickle.pgt_stream_tables s
+          where s.pgt_relid::oid = any ($1)
+            and exists (select from pgtrickle.pgt_frontiers f where f.pgt_id = s.pgt_id)
          union
          select s.pgt_id, s.pgt_relid::oid, true
            from pg_depend d

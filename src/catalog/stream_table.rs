@@ -10,8 +10,8 @@ use pgrx::pg_sys::Oid;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::pg::failures;
 use crate::pg::spi::{self, Session};
+use crate::pg::{event, failures};
 
 /// A stream table: its row, with the names and the owner that PostgreSQL has for its relation. Serde reads and writes the
 /// row, so that this is the one description of its columns.
@@ -170,10 +170,20 @@ pub fn id_of(session: &Session, relid: Oid) -> Result<Option<i32>> {
     session.first(query, &[relid.into()], |row| row.require(1))
 }
 
-/// A new id.
+/// A new id: neither one of another stream table, nor in the name of a definition, which a restore may have left.
 pub fn next_id(session: &Session) -> Result<i32> {
-    let query = "select nextval(pg_get_serial_sequence('pgtrickle.pgt_stream_tables', 'pgt_id'))::integer";
-    session.one(query, &[], |row| row.require(1))
+    loop {
+        let (id, in_use): (i32, bool) = session.one(
+            "select n.id, exists (select from pgtrickle.pgt_stream_tables s where s.pgt_id = n.id)
+                          or to_regclass('pgtrickle_state.q_' || n.id) is not null
+               from (select nextval(pg_get_serial_sequence('pgtrickle.pgt_stream_tables', 'pgt_id'))::integer offset 0) n(id)",
+            &[],
+            |row| Ok((row.require(1)?, row.require(2)?)),
+        )?;
+        if !in_use {
+            return Ok(id);
+        }
+    }
 }
 
 macro_rules! definition_columns {
@@ -186,21 +196,19 @@ macro_rules! definition_columns {
 /// Inserts a new stream table, or updates the definition of an existing one without its status and timeout.
 pub fn put(session: &Session, table: &StreamTable) -> Result<()> {
     let row = serde_json::to_value(table).map_err(|_| Error::Bug("a stream table is a JSON object"))?;
-    session.run(
-        concat!(
-            "with new as (select * from jsonb_populate_record(null::pgtrickle.pgt_stream_tables, $1))
+    let put = |sql| event::own(|| session.run(sql, &[JsonB(row).into()]));
+    put(concat!(
+        "with new as (select * from jsonb_populate_record(null::pgtrickle.pgt_stream_tables, $1))
              insert into pgtrickle.pgt_stream_tables (pgt_id, status, refresh_timeout, ",
-            definition_columns!(),
-            ") select pgt_id, status, refresh_timeout, ",
-            definition_columns!(),
-            " from new on conflict (pgt_id) do update set (",
-            definition_columns!(),
-            ") = (select ",
-            definition_columns!(),
-            " from new)"
-        ),
-        &[JsonB(row).into()],
-    )
+        definition_columns!(),
+        ") select pgt_id, status, refresh_timeout, ",
+        definition_columns!(),
+        " from new on conflict (pgt_id) do update set (",
+        definition_columns!(),
+        ") = (select ",
+        definition_columns!(),
+        " from new)"
+    ))
 }
 
 /// Stream tables whose relation was dropped.

@@ -65,6 +65,11 @@ impl Command<'_> {
         }
     }
 
+    /// Whether it created a trigger.
+    pub fn creates_trigger(&self) -> bool {
+        self.tree.type_ == pg_sys::NodeTag::T_CreateTrigStmt
+    }
+
     /// Whether it may have created a constraint, or an index that is one.
     pub fn creates_constraint(&self) -> bool {
         use pg_sys::AlterTableType::*;

@@ -1,4 +1,4 @@
-//! Advisory locks on our own objects, held until the end of the transaction. See `storage/lmgr/README`.
+//! Advisory locks on our own objects, held until the end of the transaction, or of the session. See `storage/lmgr/README`.
 
 use pgrx::pg_sys;
 
@@ -14,6 +14,8 @@ pub enum Lock {
     StreamTable(i32),
     /// The change rows of a source: shared to retain them, exclusive to prune them.
     Changes(i32),
+    /// The catalog of this database: shared by sessions that restore it, exclusive to attach what they have restored.
+    Restore,
 }
 
 impl Lock {
@@ -21,6 +23,7 @@ impl Lock {
         let (kind, id) = match self {
             Lock::StreamTable(id) => (0, id),
             Lock::Changes(id) => (1, id),
+            Lock::Restore => (2, 0),
         };
         pg_sys::LOCKTAG {
             locktag_field1: my_database().to_u32(),
@@ -51,6 +54,12 @@ impl Lock {
     /// Waits for the lock in shared mode.
     pub fn acquire_shared(self) {
         self.take(pg_sys::ShareLock, true);
+    }
+
+    /// Takes the lock in shared mode until the session ends, also if the transaction fails.
+    pub fn hold_for_session(self) {
+        // SAFETY: the tag outlives the call.
+        unsafe { pg_sys::LockAcquire(&self.tag(), pg_sys::ShareLock as i32, true, false) };
     }
 
     /// Whether another transaction, a prepared one included, holds it now.

@@ -144,6 +144,22 @@ pub fn depend_on_extension(class: Oid, object: Oid, how: pg_sys::DependencyType:
     }
 }
 
+/// Makes a relation that depends on no object of a user a member of the extension: it is dropped with it, and dumps leave it
+/// out.
+pub fn join_extension(relid: Oid) {
+    depend_on_extension(RelationRelationId, relid, pg_sys::DependencyType::DEPENDENCY_EXTENSION);
+}
+
+/// Drops a relation that is a member of the extension, with its dependents and not with the extension.
+pub fn drop_member(relid: Oid) {
+    let flags = pg_sys::PERFORM_DELETION_INTERNAL | pg_sys::PERFORM_DELETION_SKIP_EXTENSIONS;
+    // SAFETY: an existing relation.
+    unsafe {
+        pg_sys::performDeletion(&address(RelationRelationId, relid), pg_sys::DropBehavior::DROP_CASCADE, flags as i32);
+        pg_sys::CommandCounterIncrement();
+    }
+}
+
 /// Drops an object. No privilege is checked.
 pub(super) fn drop(class: Oid, object: Oid) {
     // SAFETY: an existing object.

@@ -219,11 +219,6 @@ pub fn may(role: Oid, relid: Oid, privilege: u32) -> bool {
     unsafe { pg_sys::pg_class_aclcheck(relid, role, privilege as pg_sys::AclMode) == pg_sys::AclResult::ACLCHECK_OK }
 }
 
-/// Has a relation dropped with the extension.
-pub fn depend_on_extension(oid: Oid) {
-    object::depend_on_extension(pg_sys::RelationRelationId, oid, pg_sys::DependencyType::DEPENDENCY_AUTO);
-}
-
 impl Attribute {
     /// A column like this one.
     pub fn definition(&self) -> tuplestore::ColumnDef {

@@ -37,6 +37,19 @@ pub fn enter(call: &Call, body: fn(&Fired) -> Result<()>) -> pg_sys::Datum {
     })
 }
 
+/// Runs the body of a function for BEFORE triggers, which lets rows pass unchanged unless it fails.
+pub fn enter_before(call: &Call, body: fn(&Fired) -> Result<()>) -> pg_sys::Datum {
+    enter(call, body);
+    let Some(data) = call.context::<pg_sys::TriggerData>(pg_sys::NodeTag::T_TriggerData) else {
+        return pg_sys::Datum::from(0);
+    };
+    match data.tg_event & (pg_sys::TRIGGER_EVENT_ROW | pg_sys::TRIGGER_EVENT_OPMASK) {
+        event if event & pg_sys::TRIGGER_EVENT_ROW == 0 => pg_sys::Datum::from(0),
+        event if event & pg_sys::TRIGGER_EVENT_OPMASK == pg_sys::TRIGGER_EVENT_UPDATE => data.tg_newtuple.into(),
+        _ => data.tg_trigtuple.into(),
+    }
+}
+
 impl<'a> Fired<'a> {
     /// The event of a trigger that fires after each row or after TRUNCATE; an error for others, which have no such rows.
     #[inline]

@@ -10,7 +10,7 @@ use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INVALID_OBJECT
 use crate::capture;
 use crate::catalog::admission::SourceTable;
 use crate::catalog::stream_table::{self, Mode, StreamTable};
-use crate::catalog::{ddl, dependency, frontier, quietly, shape};
+use crate::catalog::{ddl, dependency, frontier, quietly, restored, shape};
 use crate::error::{Error, Kind, Result};
 use crate::frontend::{self, Definition, Path};
 use crate::pg::spi::{self, OwnerSession, Session};
@@ -214,7 +214,7 @@ fn rebuild_as(table: &StreamTable, reason: &str, whole: Option<ivm::Error>) -> R
                 let mut definition = define(session, table)?;
                 definition.ast = whole.map_or(definition.ast, Err);
                 put_under_guard(session, table)?;
-                drop_nodes(table)?;
+                drop_nodes(session, table)?;
                 let built = build(session, table.clone(), definition)?;
                 frontier::reinitialize_redefined(session, built.id, reason)?;
                 prepared::forget(table.id);
@@ -242,11 +242,8 @@ fn put_under_guard(session: &Session, table: &StreamTable) -> Result<()> {
     readers.into_iter().try_for_each(|reader| frontier::reinitialize(session, *reader, &reason))
 }
 
-fn drop_nodes(table: &StreamTable) -> Result<()> {
-    for node in 0..table.node_count {
-        let name = frontend::node_table(table.id, node as usize);
-        object::drop_internal(object::oid(&name)?);
-    }
+fn drop_nodes(session: &Session, table: &StreamTable) -> Result<()> {
+    restored::nodes(session, table.id)?.into_iter().for_each(object::drop_internal);
     Ok(())
 }
 

@@ -20,7 +20,7 @@ use crate::refresh::loaded::Loaded;
 use crate::refresh::prepared::{self, Prepared, Ready};
 use crate::refresh::program::Changes;
 use crate::refresh::shared::Tick;
-use crate::refresh::{advice, build, clock, graph};
+use crate::refresh::{advice, build, clock, graph, reattach};
 
 /// Microseconds after which the frontier's time is advanced although nothing changed.
 const ADVANCE_EVERY: i64 = 10_000_000;
@@ -37,7 +37,7 @@ pub struct Input {
 
 /// Brings stream table `id` to the tick's snapshot; with `restart` it is recomputed from the start.
 pub fn refresh(tick: &mut Tick, id: i32, restart: bool) -> Result<Refresh> {
-    let seen = tick.seen.get(&id).cloned().unwrap_or_default();
+    let seen = tick.seen.get(&id).cloned().ok_or_else(|| reattach::not_attached(id))?;
     let prepared = match prepared::load(id)? {
         Ready::Yes(prepared) => prepared,
         Ready::Stale(table, reason) => {
@@ -59,10 +59,13 @@ fn refresh_ready(tick: &mut Tick, prepared: &Prepared, seen: &Seen, restart: boo
     let loaded = &prepared.loaded;
     let unchanged = Refresh::unchanged(loaded.table.id);
     let Some(seen_frontier) = &seen.frontier else {
-        let changes = as_owner(tick, loaded, None, |session| adaptive::fill(session, prepared))?;
+        let (changes, action) = as_owner(tick, loaded, None, |session| match seen.replaces {
+            true => Ok((adaptive::full(session, prepared, true)?, Action::Reinitialize)),
+            false => Ok((adaptive::fill(session, prepared)?, Action::Full)),
+        })?;
         build::index_table(loaded)?;
         advice::index_nodes(loaded)?;
-        return finish(tick, prepared, changes, Refresh { action: Action::Full, ..unchanged });
+        return finish(tick, prepared, changes, Refresh { action, ..unchanged });
     };
     let starts_over = seen.reinitialize.is_some() || restart;
     let enough = if starts_over { 0 } else { adaptive::enough(loaded) };

@@ -13,6 +13,7 @@ use crate::catalog::{frontier, stream_table};
 use crate::pg::bgworker::{self, ServerZone};
 use crate::pg::shmem::{Phase, Shared, Slot, shared};
 use crate::pg::{database, latch, wake};
+use crate::refresh::Reattached;
 use crate::worker::changes::Changes;
 use crate::worker::pool::Pool;
 use crate::worker::ticks::Ticks;
@@ -24,7 +25,7 @@ const MIN_LEASE: Micros = 200_000;
 const MAX_LEASE: Micros = 2_000_000;
 /// How often the sizes of change buffers are checked that no running table consumes.
 const BOUND_INTERVAL: Micros = 5_000_000;
-/// How long to wait before the catalog is loaded again after that failed.
+/// How long to wait before the catalog is loaded again after that failed, or while it is being restored.
 const RELOAD_PAUSE: Micros = 1_000_000;
 
 struct Scheduler {
@@ -42,7 +43,7 @@ struct Scheduler {
     bounded_at: Micros,
     /// Sources that may hold change rows which every consumer has read, and which no tick will prune.
     prunable: BTreeSet<i32>,
-    /// The catalog could not be loaded: not again before this time.
+    /// The catalog could not be loaded, or is being restored: not again before this time.
     reload_at: Option<Micros>,
 }
 
@@ -211,7 +212,10 @@ impl Scheduler {
             None => Ok(None),
         });
         match read {
-            Ok(Some(tables)) => self.load(generation, tables),
+            Ok(Some(tables)) => {
+                self.load(generation, tables);
+                self.reattach(now);
+            }
             Ok(None) => self.retire(generation),
             Err(error) => {
                 self.ticks.log.failed(None, &error);
@@ -230,6 +234,15 @@ impl Scheduler {
         self.events.push(Event::Tables { tables, default: guc::default_schedule() });
         if first {
             self.events.extend(self.pool.running(bgworker::now()));
+        }
+    }
+
+    /// Attaches stream tables that were restored; tries again later while another session is restoring, which says no word
+    /// when it ends.
+    fn reattach(&mut self, now: Micros) {
+        if !matches!(self.ticks.in_transaction(|| refresh::reattach(true)), Some(Reattached::All(_))) {
+            self.changes.invalidate();
+            self.reload_at = Some(now + RELOAD_PAUSE);
         }
     }
 

@@ -97,6 +97,23 @@ impl PrivateServer {
         Server::at(&format!("postgresql://postgres@127.0.0.1:{}/postgres", self.port))
     }
 
+    /// Runs a shell script that finds the server's programs and this server; it must succeed and print no error.
+    pub fn shell(&self, script: &str) {
+        let mut path = vec![self.bin.clone()];
+        path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+        let output = Command::new("bash")
+            .args(["-c", &format!("set -euo pipefail\n{script}")])
+            .env("PATH", std::env::join_paths(path).expect("directories"))
+            .envs([("PGHOST", "127.0.0.1"), ("PGUSER", "postgres"), ("PGOPTIONS", "-c client_min_messages=warning")])
+            .env("PGPORT", self.port.to_string())
+            .stdin(Stdio::null())
+            .output()
+            .expect("bash runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let clean = !["ERROR", "FATAL", "error:"].iter().any(|word| errors.contains(word));
+        assert!(output.status.success() && clean, "{script}\n{}\n{errors}", output.status);
+    }
+
     /// Starts the stopped or killed server again. A killed process may hold shared memory for a moment.
     pub fn restart(&mut self) {
         let started = Instant::now();
