@@ -9,7 +9,6 @@ use ivm::view::{Mask, Node};
 use pgrx::pg_sys::Oid;
 
 use crate::catalog::index::{self, Index};
-use crate::catalog::quietly;
 use crate::error::Result;
 use crate::pg::spi::{self, OwnerSession, Session};
 use crate::pg::{guard, index as server_index, object, relation};
@@ -44,24 +43,21 @@ fn missing(loaded: &Loaded, count: impl Fn(&Relation, Oid) -> bool) -> Result<Ve
     if loaded.recomputes() {
         return Ok(vec![]);
     }
-    quietly(|| {
-        spi::connect(None, |session| {
-            let tables = tables(session, loaded, count)?;
-            if tables.is_empty() {
-                return Ok(vec![]);
+    spi::connect(None, |session| {
+        let tables = tables(session, loaded, count)?;
+        if tables.is_empty() {
+            return Ok(vec![]);
+        }
+        let mut missing: BTreeSet<Index> = BTreeSet::new();
+        for Lookup { relation, keys } in all_lookups(loaded)? {
+            for table in tables.get(&relation).into_iter().flatten() {
+                missing.extend(absent(session, loaded, *table, &keys)?);
             }
-            let mut missing: BTreeSet<Index> = BTreeSet::new();
-            for Lookup { relation, keys } in all_lookups(loaded)? {
-                for table in tables.get(&relation).into_iter().flatten() {
-                    missing.extend(absent(session, loaded, *table, &keys)?);
-                }
-            }
-            // An index on some of the columns serves as well.
-            let serves = |one: &Index, other: &Index| {
-                one != other && one.table == other.table && one.keys.is_subset(&other.keys)
-            };
-            Ok(missing.iter().filter(|other| !missing.iter().any(|one| serves(one, other))).cloned().collect())
-        })
+        }
+        // An index on some of the columns serves as well.
+        let serves =
+            |one: &Index, other: &Index| one != other && one.table == other.table && one.keys.is_subset(&other.keys);
+        Ok(missing.iter().filter(|other| !missing.iter().any(|one| serves(one, other))).cloned().collect())
     })
 }
 

@@ -9,8 +9,8 @@ use pgrx::pg_sys::Oid;
 
 use crate::capture::{self, Unseen};
 use crate::catalog::dependency::{self, Dependency};
+use crate::catalog::frontier;
 use crate::catalog::stream_table::{self, Status, StreamTable};
-use crate::catalog::{frontier, quietly};
 use crate::error::{Error, Result};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi::{self, Session};
@@ -22,21 +22,19 @@ use crate::refresh::tick;
 pub fn behind(sources: &[i32]) -> Result<Vec<(i32, Option<TimestampWithTimeZone>)>> {
     let now = Snapshot::latest();
     let everything = now.frontier().with_own(capture::position());
-    quietly(|| {
-        spi::connect(Some(&now), |session| {
-            let mut behind = vec![];
-            for source in sources {
-                for consumer in frontier::of_source(session, *source)? {
-                    let Some(seen) = consumer.follows else { continue };
-                    match capture::unseen(*source, &seen, &now, &everything)? {
-                        Unseen::Nothing => {}
-                        Unseen::From(xid) => behind.push((consumer.id, wake::committed_at(xid))),
-                        Unseen::Unknown => behind.push((consumer.id, None)),
-                    }
+    spi::connect(Some(&now), |session| {
+        let mut behind = vec![];
+        for source in sources {
+            for consumer in frontier::of_source(session, *source)? {
+                let Some(seen) = consumer.follows else { continue };
+                match capture::unseen(*source, &seen, &now, &everything)? {
+                    Unseen::Nothing => {}
+                    Unseen::From(xid) => behind.push((consumer.id, wake::committed_at(xid))),
+                    Unseen::Unknown => behind.push((consumer.id, None)),
                 }
             }
-            Ok(behind)
-        })
+        }
+        Ok(behind)
     })
 }
 
@@ -66,15 +64,13 @@ impl Wait {
     pub fn check(&mut self) -> Result<bool> {
         let now = Snapshot::latest();
         let first = self.first.get_or_insert_with(|| now.frontier()).clone();
-        quietly(|| {
-            spi::connect(Some(&now), |session| {
-                for id in tick::with_upstream(self.id)? {
-                    if !self.shown.contains_key(&id) && self.shows(session, id, &now, &first)? {
-                        self.shown.insert(id, now.frontier());
-                    }
+        spi::connect(Some(&now), |session| {
+            for id in tick::with_upstream(self.id)? {
+                if !self.shown.contains_key(&id) && self.shows(session, id, &now, &first)? {
+                    self.shown.insert(id, now.frontier());
                 }
-                Ok(self.shown.contains_key(&self.id))
-            })
+            }
+            Ok(self.shown.contains_key(&self.id))
         })
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use pgrx::PgSqlErrorCode::ERRCODE_OBJECT_IN_USE;
 
-use crate::catalog::{quietly, stream_table};
+use crate::catalog::stream_table;
 use crate::error::{Error, Result};
 use crate::pg::spi;
 
@@ -38,7 +38,7 @@ pub fn require_free(id: i32) -> Result<()> {
     if !CLAIMED.with_borrow(|claimed| claimed.contains(&id)) {
         return Ok(());
     }
-    let table = quietly(|| spi::connect(None, |session| stream_table::get(session, id)))?;
+    let table = spi::connect(None, |session| stream_table::get(session, id))?;
     let message = format!("stream table {} is being refreshed or verified by this session", table.display());
     Err(Error::new(ERRCODE_OBJECT_IN_USE, message)
         .detail("A function that its query calls, or a trigger on it, asks for this in the midst of it.")

@@ -7,7 +7,7 @@
 use pgrx::PgSqlErrorCode;
 
 use crate::catalog::history::{self, Refresh};
-use crate::catalog::{frontier, quietly, stream_table};
+use crate::catalog::{frontier, stream_table};
 use crate::error::{Error, Kind, Result};
 use crate::guc;
 use crate::pg::spi;
@@ -17,7 +17,7 @@ use crate::refresh::{bound_buffers, prune};
 pub fn conclude(refreshes: &[Refresh]) -> Result<()> {
     let mut applied = refreshes.iter().filter(|refresh| refresh.is_applied()).peekable();
     if applied.peek().is_some() {
-        quietly(|| spi::connect(None, |session| applied.try_for_each(|refresh| history::insert(session, refresh))))?;
+        spi::connect(None, |session| applied.try_for_each(|refresh| history::insert(session, refresh)))?;
     }
     let consumed = refreshes.iter().flat_map(|refresh| refresh.consumed.iter().copied()).collect();
     prune(&consumed)?;
@@ -28,21 +28,19 @@ pub fn conclude(refreshes: &[Refresh]) -> Result<()> {
 /// is suspended.
 pub fn record_failure(refresh: &Refresh, error: &Error) -> Result<bool> {
     let id = refresh.id;
-    quietly(|| {
-        spi::connect(None, |session| {
-            let kind = error.kind();
-            let count = frontier::record_failure(session, id, error, kind != Kind::Transient)?;
-            if matches!(kind, Kind::Schema | Kind::Bug) {
-                frontier::reinitialize(session, id, &error.in_full())?;
-            }
-            history::insert(session, refresh)?;
-            // Only a user can grant a revoked privilege again.
-            let denied = error.code() == PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE;
-            let suspend = denied || count >= guc::max_consecutive_errors();
-            if suspend {
-                stream_table::set_status(session, id, stream_table::Status::Suspended)?;
-            }
-            Ok(suspend)
-        })
+    spi::connect(None, |session| {
+        let kind = error.kind();
+        let count = frontier::record_failure(session, id, error, kind != Kind::Transient)?;
+        if matches!(kind, Kind::Schema | Kind::Bug) {
+            frontier::reinitialize(session, id, &error.in_full())?;
+        }
+        history::insert(session, refresh)?;
+        // Only a user can grant a revoked privilege again.
+        let denied = error.code() == PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE;
+        let suspend = denied || count >= guc::max_consecutive_errors();
+        if suspend {
+            stream_table::set_status(session, id, stream_table::Status::Suspended)?;
+        }
+        Ok(suspend)
     })
 }

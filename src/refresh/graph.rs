@@ -9,7 +9,6 @@ use ivm::sql::ident::QName;
 use pgrx::pg_sys::Oid;
 
 use crate::catalog::dependency::{self, Edge};
-use crate::catalog::quietly;
 use crate::error::Result;
 use crate::pg::invalidation::{self, Invalidation};
 use crate::pg::snapshot::Snapshot;
@@ -81,7 +80,7 @@ pub fn edges() -> Result<Rc<Edges>> {
             return Ok(edges);
         }
         let now = Snapshot::latest();
-        let list = quietly(|| spi::connect(Some(&now), dependency::edges))?;
+        let list = spi::connect(Some(&now), dependency::edges)?;
         let edges = Rc::new(Edges::new(list)?);
         // A graph that changed as it was read is read again.
         if CATALOG.get().is_some() {

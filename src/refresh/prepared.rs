@@ -9,7 +9,6 @@ use std::rc::Rc;
 use pgrx::pg_sys::Oid;
 
 use crate::catalog::dependency::{self, Dependency};
-use crate::catalog::quietly;
 use crate::catalog::stream_table::{self, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::spi::{self, Session};
@@ -87,7 +86,7 @@ pub fn load(id: i32) -> Result<Ready> {
         Verified::Stale(table, reason) => return Ok(Ready::Stale(table, reason)),
         Verified::Unchanged => known.ok_or(Error::Bug("an unchanged definition is known"))?,
         Verified::Changed(loaded) => {
-            let model = quietly(|| spi::connect(None, |session| CostModel::load(session, id)))?;
+            let model = spi::connect(None, |session| CostModel::load(session, id))?;
             let used = Cell::new(REQUESTS.get());
             let prepared = Rc::new(Prepared { loaded: *loaded, plans: Plans::default(), model, used });
             CACHE.with_borrow_mut(|cache| cache.insert(id, Rc::clone(&prepared)));

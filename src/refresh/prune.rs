@@ -57,7 +57,7 @@ fn frontiers(source: i32) -> Result<Option<Vec<Frontier>>> {
 
 fn consumers(source: i32) -> Result<Vec<Consumer>> {
     let now = Snapshot::latest();
-    quietly(|| spi::connect(Some(&now), |session| frontier::of_source(session, source)))
+    spi::connect(Some(&now), |session| frontier::of_source(session, source))
 }
 
 fn recomputed(consumers: &[Consumer]) -> BTreeSet<i32> {
@@ -85,21 +85,19 @@ pub fn bound_buffers(sources: &BTreeSet<i32>) -> Result<()> {
 /// Marks the consumers that are not refreshed to recompute; whether any was not marked yet.
 fn mark_idle_consumers(source: i32, bytes: i64, most: i64) -> Result<bool> {
     let now = Snapshot::latest();
-    quietly(|| {
-        spi::connect(Some(&now), |session| {
-            let mut any = false;
-            for (id, relid) in frontier::idle_of_source(session, source)? {
-                let reason = format!(
-                    "change buffer pgtrickle_changes.changes_{source} has {bytes} bytes, more than pg_trickle.max_buffer_bytes ({most})"
-                );
-                // With its lock: no refresh that has not read the mark can be running.
-                if Lock::StreamTable(id).try_acquire() && frontier::try_reinitialize(session, id, &reason)? {
-                    let name = relation::display(relid);
-                    pgrx::log!("stream table {name} will be recomputed when it is refreshed again: {reason}");
-                    any = true;
-                }
+    spi::connect(Some(&now), |session| {
+        let mut any = false;
+        for (id, relid) in frontier::idle_of_source(session, source)? {
+            let reason = format!(
+                "change buffer pgtrickle_changes.changes_{source} has {bytes} bytes, more than pg_trickle.max_buffer_bytes ({most})"
+            );
+            // With its lock: no refresh that has not read the mark can be running.
+            if Lock::StreamTable(id).try_acquire() && frontier::try_reinitialize(session, id, &reason)? {
+                let name = relation::display(relid);
+                pgrx::log!("stream table {name} will be recomputed when it is refreshed again: {reason}");
+                any = true;
             }
-            Ok(any)
-        })
+        }
+        Ok(any)
     })
 }

@@ -1,6 +1,5 @@
 //! Recomputes stream tables, whatever rows their tables hold.
 
-use crate::catalog::quietly;
 use crate::catalog::stream_table::{self, Status};
 use crate::error::Result;
 use crate::pg::spi;
@@ -15,8 +14,7 @@ pub fn recompute(id: i32) -> Result<Vec<i32>> {
     tick::lock_with_upstream(&tables)?;
     let mut wanted = vec![];
     for table in tables {
-        let find = || spi::connect(None, |session| stream_table::find(session, table));
-        let Some(found) = quietly(find)? else { continue };
+        let Some(found) = spi::connect(None, |session| stream_table::find(session, table))? else { continue };
         build::rebuild(&found, "it was asked to be recomputed")?;
         if table == id || found.status == Status::Active {
             wanted.push(table);
