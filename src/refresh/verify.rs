@@ -75,27 +75,41 @@ pub fn verify(id: i32, sample: i32) -> Result<Comparison> {
     })
 }
 
+/// A stream table that is compared under the snapshot of a tick.
+struct Compared<'a> {
+    tick: &'a Tick,
+    table: &'a StreamTable,
+    /// Whether our plan of its query is evaluated, at a given time: PostgreSQL evaluates the text of the user, unless that
+    /// reads the clock, which must have the time of the table.
+    reads_clock: bool,
+    /// The time of its rows.
+    moment: Option<TimestampWithTimeZone>,
+    sample: i32,
+}
+
 fn check(tick: &Tick, id: i32, sample: i32) -> Result<Comparison> {
     let mut seen = spi::connect(Some(&tick.snapshot), |session| frontier::get(session, &[id]))?;
     let seen = seen.remove(&id).unwrap_or_default();
     let Some(frontier) = seen.frontier else { return Ok(Comparison::none("it has not been filled yet")) };
+    let moment = seen.moment;
     let prepared = match prepared::load(id)? {
         Ready::Yes(prepared) => prepared,
         Ready::Stale(table, _) if table.temporal => {
             return Ok(Comparison::none("the next refresh builds it anew, and its query reads the clock"));
         }
-        Ready::Stale(table, reason) => return as_it_is(tick, (&table, false), (seen.moment, &reason), sample),
+        Ready::Stale(table, reason) => {
+            return Compared { tick, table: &table, reads_clock: false, moment, sample }.as_it_is(&reason);
+        }
     };
     let loaded = &prepared.loaded;
-    let reading = (&loaded.table, loaded.view.reads_clock());
+    let compared = Compared { tick, table: &loaded.table, reads_clock: loaded.view.reads_clock(), moment, sample };
     if let Some(reason) = seen.reinitialize {
-        return as_it_is(tick, reading, (seen.moment, &reason), sample);
+        return compared.as_it_is(&reason);
     }
     let input = table::pending(tick, loaded, &frontier, i64::MAX)?;
     if input.truncated {
-        return as_it_is(tick, reading, (seen.moment, "a source was truncated or altered"), sample);
+        return compared.as_it_is("a source was truncated or altered");
     }
-    let (compared, moment) = ("the table as it is", seen.moment);
     if input.rows > 0 {
         require_writable(loaded)?;
         let activity = format!("verifying {}, following {} changes", loaded.table.display(), input.rows);
@@ -106,29 +120,17 @@ fn check(tick: &Tick, id: i32, sample: i32) -> Result<Comparison> {
             }
             result => result?,
         }
-        let (compared, moment) = ("the table with the changes that are pending", Some(tick.taken));
-        return compare(tick, reading, (moment, compared), sample);
+        let compared = Compared { moment: Some(tick.taken), ..compared };
+        return compared.compare("the table with the changes that are pending");
     }
     // Whether these differ by now is unknown.
-    let drifts = match (loaded.table.polls(), loaded.table.temporal && !loaded.view.reads_clock()) {
-        (_, true) => Some("its query reads the clock, which went on since"),
-        (true, false) => Some("what it polls may have changed since"),
-        (false, false) => None,
+    let why = match (loaded.table.polls(), loaded.table.temporal && !compared.reads_clock) {
+        (_, true) => "its query reads the clock, which went on since",
+        (true, false) => "what it polls may have changed since",
+        (false, false) => return compared.compare("the table as it is"),
     };
-    let Some(why) = drifts else { return compare(tick, reading, (moment, compared), sample) };
-    let compared = compare(tick, reading, (moment, &format!("the table as it is: {why}")), sample)?;
+    let compared = compared.compare(&format!("the table as it is: {why}"))?;
     Ok(Comparison { equal: compared.equal.filter(|equal| *equal), ..compared })
-}
-
-/// Compares a table that the next refresh recomputes: its changes are not applied any more.
-fn as_it_is(
-    tick: &Tick,
-    reading: (&StreamTable, bool),
-    (moment, reason): (Option<TimestampWithTimeZone>, &str),
-    sample: i32,
-) -> Result<Comparison> {
-    let compared = format!("the table as it is, which the next refresh computes anew: {reason}");
-    compare(tick, reading, (moment, &compared), sample)
 }
 
 /// Pending changes are applied and rolled back, which the server refuses in a read-only transaction.
@@ -144,66 +146,60 @@ fn require_writable(loaded: &Loaded) -> Result<()> {
 
 /// Applies pending changes as a refresh of mode DIFFERENTIAL does, where the table can be refreshed so.
 fn apply(tick: &Tick, prepared: &Prepared, input: Input, before: Option<TimestampWithTimeZone>) -> Result<()> {
-    table::as_owner(tick, &prepared.loaded, before, |session| {
-        let changes = match prepared.loaded.recomputes() {
-            true => adaptive::full(session, prepared, false)?,
-            false => program::differential(&Work::new(session, prepared), adaptive::stores(input.deltas))?,
-        };
-        drop(changes);
-        Ok(())
-    })
+    let changes = table::as_owner(tick, &prepared.loaded, before, |session| match prepared.loaded.recomputes() {
+        true => adaptive::full(session, prepared, false),
+        false => program::differential(&Work::new(session, prepared), adaptive::stores(input.deltas)),
+    });
+    changes.map(drop)
 }
 
-/// Compares the table with its query; `reading`: the table, and whether its query reads the clock.
-fn compare(
-    tick: &Tick,
-    reading: (&StreamTable, bool),
-    (moment, compared): (Option<TimestampWithTimeZone>, &str),
-    sample: i32,
-) -> Result<Comparison> {
-    let activity = || format!("verifying {}, comparing", reading.0.display());
-    let found = progress::during(activity, || differences(tick, reading, moment, sample))?;
-    let equal = Some(found.missing == 0 && found.surplus == 0);
-    Ok(Comparison { equal, compared: compared.to_owned(), moment, found: Some(found) })
-}
+impl Compared<'_> {
+    /// Compares a table that the next refresh recomputes: its changes are not applied any more.
+    fn as_it_is(&self, reason: &str) -> Result<Comparison> {
+        self.compare(&format!("the table as it is, which the next refresh computes anew: {reason}"))
+    }
 
-/// The rows that only the table or only the query has.
-fn differences(
-    tick: &Tick,
-    (table, reads_clock): (&StreamTable, bool),
-    moment: Option<TimestampWithTimeZone>,
-    sample: i32,
-) -> Result<Found> {
-    let (view, schemas) = spi::connect_as(table.owner, &table.evaluation(), Some(&tick.snapshot), |session| {
-        whole(session, table, reads_clock)
-    })?;
-    let path = Path::widened(&table.search_path, schemas);
-    let settings: Vec<(&str, &str)> = table.evaluation().into_iter().chain([("search_path", path.as_str())]).collect();
-    let now = moment.unwrap_or(tick.taken);
-    let clock = reads_clock.then(|| clock::at(now, now)).transpose()?;
-    spi::connect_as(table.owner, &settings, Some(&tick.snapshot), |session| {
-        clock.iter().try_for_each(|clock| clock::register(session, clock))?;
-        let program = ivm::compile::full_program(&view, 0)?;
-        let step = program.steps.last().ok_or(Error::Bug("a program ends in its delta"))?;
-        let statement = session.prepare(&print::query(&step.query), &[])?;
-        let store = statement.store()?;
-        session.materialise(&statement, &store)?;
-        let (surplus, missing) = store.weights()?;
-        let table_rows = ddl::count(session, &view.nodes[0].table)?;
-        let weight = store.row_type().names().pop().unwrap_or_default();
-        register_as(session, difference::NAME, &store, assumed(store.rows() as f64))?;
-        let sample = difference::sample(session, &weight, sample)?;
-        session.unregister(difference::NAME)?;
-        Ok(Found { table_rows, query_rows: table_rows - surplus + missing, missing, surplus, sample })
-    })
-}
+    /// Compares the table, in this state, with its query.
+    fn compare(&self, state: &str) -> Result<Comparison> {
+        let activity = || format!("verifying {}, comparing", self.table.display());
+        let found = progress::during(activity, || self.differences())?;
+        let equal = Some(found.missing == 0 && found.surplus == 0);
+        Ok(Comparison { equal, compared: state.to_owned(), moment: self.moment, found: Some(found) })
+    }
 
-/// The query as one node. PostgreSQL evaluates the text of the user; only where that reads the clock, which must have the
-/// time of the table, it evaluates our plan of it.
-fn whole(session: &OwnerSession, table: &StreamTable, reads_clock: bool) -> Result<(View, BTreeSet<String>)> {
-    let name = QName::qualified(&table.schema, &table.name);
-    match reads_clock {
-        true => frontend::compile_whole(session, &frontend::reread(&table.canonical)?, &name),
-        false => loaded::opaque(session, table, name),
+    /// The rows that only the table or only the query has.
+    fn differences(&self) -> Result<Found> {
+        let Compared { tick, table, .. } = self;
+        let (owner, snapshot) = (table.owner, Some(&*tick.snapshot));
+        let (view, schemas) = spi::connect_as(owner, &table.evaluation(), snapshot, |session| self.whole(session))?;
+        let path = Path::widened(&table.search_path, schemas);
+        let settings: Vec<(&str, &str)> =
+            table.evaluation().into_iter().chain([("search_path", path.as_str())]).collect();
+        let now = self.moment.unwrap_or(tick.taken);
+        let clock = self.reads_clock.then(|| clock::at(now, now)).transpose()?;
+        spi::connect_as(owner, &settings, snapshot, |session| {
+            clock.iter().try_for_each(|clock| clock::register(session, clock))?;
+            let program = ivm::compile::full_program(&view, 0)?;
+            let step = program.steps.last().ok_or(Error::Bug("a program ends in its delta"))?;
+            let statement = session.prepare(&print::query(&step.query), &[])?;
+            let store = statement.store()?;
+            session.materialise(&statement, &store)?;
+            let (surplus, missing) = store.weights()?;
+            let table_rows = ddl::count(session, &view.nodes[0].table)?;
+            let weight = store.row_type().names().pop().unwrap_or_default();
+            register_as(session, difference::NAME, &store, assumed(store.rows() as f64))?;
+            let sample = difference::sample(session, &weight, self.sample)?;
+            session.unregister(difference::NAME)?;
+            Ok(Found { table_rows, query_rows: table_rows - surplus + missing, missing, surplus, sample })
+        })
+    }
+
+    /// The query as one node.
+    fn whole(&self, session: &OwnerSession) -> Result<(View, BTreeSet<String>)> {
+        let name = QName::qualified(&self.table.schema, &self.table.name);
+        match self.reads_clock {
+            true => frontend::compile_whole(session, &frontend::reread(&self.table.canonical)?, &name),
+            false => loaded::opaque(session, self.table, name),
+        }
     }
 }
