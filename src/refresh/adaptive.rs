@@ -31,7 +31,7 @@ const SAMPLE: i64 = 10_000;
 pub fn fill(session: &OwnerSession, prepared: &Prepared) -> Result<Changes> {
     let work = Work::new(session, prepared);
     let changes = program::fill(&work)?;
-    prepared.model.measured_full(work.cost(), work.milliseconds());
+    prepared.model.rates.borrow_mut().measured_full(work.cost(), work.milliseconds());
     Ok(changes)
 }
 
@@ -41,7 +41,7 @@ pub fn full(session: &OwnerSession, prepared: &Prepared, replaces: bool) -> Resu
     let work = Work::new(session, prepared);
     let changes = program::full(&work, replaces)?;
     if !prepared.loaded.recomputes() && prepared.loaded.table.mode == Mode::Auto {
-        prepared.model.measured_full(work.cost(), work.milliseconds());
+        prepared.model.rates.borrow_mut().measured_full(work.cost(), work.milliseconds());
     }
     Ok(changes)
 }
@@ -72,7 +72,7 @@ pub fn refresh_by_cheaper_plan(
         return Ok((Action::Differential, program::differential(&work, stores(deltas))?, None));
     }
     let costs = estimate::costs(session, prepared, &deltas)?;
-    let choice = prepared.model.choose(costs);
+    let choice = prepared.model.rates.borrow().choose(costs);
     let (action, changes, reading) = match choice.way {
         Way::Delta => {
             let began = Instant::now();
@@ -82,7 +82,7 @@ pub fn refresh_by_cheaper_plan(
         }
         Way::Full => (Action::Full, program::full(&work, false)?, Duration::ZERO),
     };
-    prepared.model.measured(costs, choice, reading.as_secs_f64() * 1e3 + work.milliseconds());
+    prepared.model.rates.borrow_mut().measured(costs, choice, reading.as_secs_f64() * 1e3 + work.milliseconds());
     Ok((action, changes, Some(choice)))
 }
 

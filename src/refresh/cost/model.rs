@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use ivm::choice::{Choice, Costs, Rates};
+use ivm::choice::{Costs, Rates};
 use ivm::plan::Relation;
 use pgrx::pg_sys::Oid;
 
@@ -14,7 +14,8 @@ use crate::pg::spi::Session;
 use crate::refresh::cost::plans::{SIZE_TOLERANCE, distance};
 
 pub struct CostModel {
-    rates: RefCell<Rates>,
+    /// How fast refreshes were, corrected by each.
+    pub rates: RefCell<Rates>,
     /// The rates as the catalog has them.
     stored: RefCell<Rates>,
     /// The estimates that were used last, the latest first.
@@ -56,20 +57,6 @@ impl CostModel {
             estimates: RefCell::default(),
             pages: RefCell::default(),
         })
-    }
-
-    pub fn choose(&self, costs: Costs) -> Choice {
-        self.rates.borrow().choose(costs)
-    }
-
-    /// Corrects the rates by a refresh that went as chosen.
-    pub fn measured(&self, costs: Costs, choice: Choice, ms: f64) {
-        self.rates.borrow_mut().measured(costs, choice, ms);
-    }
-
-    /// Corrects the rate of recomputing.
-    pub fn measured_full(&self, cost: f64, ms: f64) {
-        self.rates.borrow_mut().measured_full(cost, ms);
     }
 
     /// The rates, where those in the catalog are far off.
