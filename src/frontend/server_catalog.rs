@@ -16,13 +16,13 @@ use crate::pg::types;
 
 /// Describes queries as the owner of the stream table, under its search path; what else is asked the catalog knows.
 pub struct ServerCatalog<'a> {
-    owner: &'a OwnerSession,
+    owner: &'a OwnerSession<'a>,
     /// The schemas, other than `pg_catalog`, that hold the `=` of a type that was asked for.
     equality_schemas: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> ServerCatalog<'a> {
-    pub fn new(owner: &'a OwnerSession) -> Self {
+    pub fn new(owner: &'a OwnerSession<'a>) -> Self {
         ServerCatalog { owner, equality_schemas: RefCell::default() }
     }
 

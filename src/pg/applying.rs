@@ -15,6 +15,7 @@ use std::ffi::{c_char, c_int};
 use pgrx::pg_sys;
 
 use crate::error::Result;
+use crate::pg::defer::Defer;
 use crate::pg::node;
 
 thread_local! {
@@ -75,13 +76,7 @@ unsafe fn release(state: *mut pg_sys::EState) {
 
 /// Runs `f`, which starts our statement with this text.
 pub(super) fn own<R>(text: *const c_char, f: impl FnOnce() -> Result<R>) -> Result<R> {
-    struct Forget;
-    impl Drop for Forget {
-        fn drop(&mut self) {
-            OWN.set(std::ptr::null());
-        }
-    }
-    let _forget = Forget;
+    let _forget = Defer(|| OWN.set(std::ptr::null()));
     OWN.set(text);
     f()
 }

@@ -9,8 +9,10 @@ use pgrx::bgworkers::{BackgroundWorkerBuilder, BackgroundWorkerStatus, DynamicBa
 use pgrx::{check_for_interrupts, pg_sys};
 
 use crate::error::Result;
+use crate::pg::defer::Defer;
 use crate::pg::setting;
 use crate::pg::shmem::Process;
+use crate::pg::snapshot;
 use crate::pg::subxact::caught;
 
 const LIBRARY: &str = "pg_trickle";
@@ -116,17 +118,10 @@ const NO_TABLE: pg_sys::Oid = pg_sys::Oid::from_u32(1);
 
 /// Runs `f`, which refreshes a stream table: other processes can see that and cancel it.
 pub fn refreshing<R>(relation: pg_sys::Oid, f: impl FnOnce() -> R) -> R {
-    struct Restore(&'static Process, pg_sys::Oid);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            self.0.set_refreshing(self.1);
-        }
-    }
-    let _restore = PROCESS.get().map(|process| {
-        let before = process.refreshing();
-        process.set_refreshing(relation);
-        Restore(process, before)
-    });
+    let Some(process) = PROCESS.get() else { return f() };
+    let before = process.refreshing();
+    process.set_refreshing(relation);
+    let _restore = Defer(|| process.set_refreshing(before));
     f()
 }
 
@@ -215,13 +210,8 @@ pub fn transaction<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
 
 /// Runs `f` under a new snapshot. In a transaction.
 pub fn with_snapshot<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
-    // SAFETY: popped below, or by abort.
-    unsafe {
-        pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
-        let result = f();
-        pg_sys::PopActiveSnapshot();
-        result
-    }
+    // SAFETY: inside a transaction.
+    snapshot::pushed(unsafe { pg_sys::GetTransactionSnapshot() }, f)
 }
 
 /// Shows in `pg_stat_activity` what the process does; `None` when it is idle.

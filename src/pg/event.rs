@@ -7,6 +7,7 @@ use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
 use crate::pg::call::{Call, guarded};
+use crate::pg::defer::Defer;
 use crate::pg::node;
 use crate::pg::text::string;
 
@@ -41,14 +42,8 @@ pub fn is_own() -> bool {
 
 /// Runs commands of our own: neither the event trigger nor the utility hook acts on them.
 pub fn own<R>(f: impl FnOnce() -> R) -> R {
-    struct Leave;
-    impl Drop for Leave {
-        fn drop(&mut self) {
-            OWN.set(OWN.get() - 1);
-        }
-    }
     OWN.set(OWN.get() + 1);
-    let _leave = Leave;
+    let _leave = Defer(|| OWN.set(OWN.get() - 1));
     f()
 }
 

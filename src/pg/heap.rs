@@ -7,15 +7,13 @@ use std::ops::Range;
 use pgrx::pg_sys;
 
 use crate::error::Result;
-use crate::pg::relation;
+use crate::pg::relation::{self, Open};
 use crate::pg::row::Aligned;
 use crate::pg::settled;
 use crate::pg::snapshot::Snapshot;
 
 /// An open, locked table.
-pub struct Table {
-    raw: pg_sys::Relation,
-}
+pub struct Table(Open);
 
 /// A row of a scan; valid until the scan moves on.
 pub struct Tuple<'a> {
@@ -30,25 +28,21 @@ const WIDTH: usize = 1;
 impl Table {
     /// `None` if there is no such change buffer. The lock is held until the transaction ends.
     pub fn open(oid: pg_sys::Oid, lock: u32) -> Option<Table> {
-        // SAFETY: the server returns NULL for a table that was dropped; closed by drop.
-        let raw = unsafe { pg_sys::try_table_open(oid, lock as i32) };
-        let table = (!raw.is_null()).then(|| Table { raw })?;
+        let relation = Open::locked(oid, lock)?;
         // SAFETY: just opened.
-        let width = unsafe { (*(*raw).rd_att).natts as usize };
-        (width == WIDTH).then_some(table)
+        let width = unsafe { (*(*relation.0).rd_att).natts as usize };
+        (width == WIDTH).then_some(Table(relation))
     }
 
     /// Pages, empty ones included.
     pub fn pages(&self) -> u32 {
-        // SAFETY: open as long as self.
-        unsafe { pg_sys::RelationGetNumberOfBlocksInFork(self.raw, pg_sys::ForkNumber::MAIN_FORKNUM) }
+        self.0.pages()
     }
 
     /// Bytes on disk, with its TOAST table and empty pages.
     pub fn bytes(&self) -> i64 {
-        // SAFETY: open as long as self.
-        let toast = unsafe { (*(*self.raw).rd_rel).reltoastrelid };
-        (i64::from(self.pages()) + i64::from(relation::pages(toast))) * i64::from(pg_sys::BLCKSZ)
+        let toast = relation::pages(self.0.form().reltoastrelid);
+        (i64::from(self.pages()) + i64::from(toast)) * i64::from(pg_sys::BLCKSZ)
     }
 
     /// Appends a row: a whole varlena with a four-byte header.
@@ -57,12 +51,12 @@ impl Table {
         // SAFETY: the value is of the type of a change buffer's column; the tuple is freed after the server
         // has copied it.
         unsafe {
-            let tuple = pg_sys::heap_form_tuple((*self.raw).rd_att, values.as_mut_ptr(), [false; WIDTH].as_mut_ptr());
+            let tuple = pg_sys::heap_form_tuple((*(self.0).0).rd_att, values.as_mut_ptr(), [false; WIDTH].as_mut_ptr());
             let command = pg_sys::GetCurrentCommandId(true);
             // Not for publications of all tables.
             let options = pg_sys::TABLE_INSERT_NO_LOGICAL as i32;
-            pg_sys::heap_insert(self.raw, tuple, command, options, std::ptr::null_mut());
-            settled::note_insert((*self.raw).rd_id, pgrx::itemptr::item_pointer_get_block_number(&(*tuple).t_self));
+            pg_sys::heap_insert((self.0).0, tuple, command, options, std::ptr::null_mut());
+            settled::note_insert((*(self.0).0).rd_id, pgrx::itemptr::item_pointer_get_block_number(&(*tuple).t_self));
             pg_sys::heap_freetuple(tuple);
         }
     }
@@ -71,12 +65,12 @@ impl Table {
     pub fn for_each(&self, snapshot: &Snapshot, mut f: impl FnMut(&Tuple) -> Result<()>) -> Result<()> {
         let (mut from, end) = (0, self.pages());
         // SAFETY: open as long as self.
-        let id = unsafe { (*self.raw).rd_id };
+        let id = unsafe { (*(self.0).0).rd_id };
         while let Some(pages) = settled::next(id, snapshot, from..end) {
             from = pages.end;
             self.scan(pages.clone(), snapshot, &mut f)?;
             // SAFETY: as above; it is not truncated while it is open and locked.
-            unsafe { settled::note(self.raw, snapshot, pages) };
+            unsafe { settled::note((self.0).0, snapshot, pages) };
         }
         Ok(())
     }
@@ -85,10 +79,10 @@ impl Table {
         use pg_sys::ScanOptions::{SO_ALLOW_PAGEMODE, SO_ALLOW_STRAT, SO_TYPE_SEQSCAN};
         // SAFETY: the table is open as long as self; the tuple is used up before the scan moves on.
         unsafe {
-            let desc = (*self.raw).rd_att;
+            let desc = (*(self.0).0).rd_att;
             let flags = SO_TYPE_SEQSCAN | SO_ALLOW_STRAT | SO_ALLOW_PAGEMODE;
             let none = std::ptr::null_mut();
-            let scan = Scan(pg_sys::heap_beginscan(self.raw, snapshot.raw(), 0, none, none.cast(), flags));
+            let scan = Scan(pg_sys::heap_beginscan((self.0).0, snapshot.raw(), 0, none, none.cast(), flags));
             pg_sys::heap_setscanlimits(scan.0, pages.start, pages.end - pages.start);
             let (mut values, mut nulls) = ([pg_sys::Datum::from(0); WIDTH], [false; WIDTH]);
             loop {
@@ -110,7 +104,7 @@ impl Table {
         unsafe {
             let command = pg_sys::GetCurrentCommandId(true);
             let none = std::ptr::null_mut();
-            let result = pg_sys::heap_delete(self.raw, &mut place, command, none, false, &mut failure, false);
+            let result = pg_sys::heap_delete((self.0).0, &mut place, command, none, false, &mut failure, false);
             result == pg_sys::TM_Result::TM_Ok
         }
     }
@@ -165,13 +159,6 @@ fn tail_of<'a>(bytes: &[u8], room: &'a mut [u8]) -> &'a [u8] {
     let len = bytes.len().min(room.len());
     room[..len].copy_from_slice(&bytes[bytes.len() - len..]);
     &room[..len]
-}
-
-impl Drop for Table {
-    fn drop(&mut self) {
-        // SAFETY: opened by `open`, closed once; the lock is held until the transaction ends.
-        unsafe { pg_sys::table_close(self.raw, pg_sys::NoLock as i32) };
-    }
 }
 
 struct Scan(pg_sys::TableScanDesc);

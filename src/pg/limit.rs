@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use pgrx::pg_sys;
 
+use crate::pg::defer::Defer;
+
 /// The first timeout id that is left to extensions.
 #[cfg(any(feature = "pg15", feature = "pg16"))]
 const USER_TIMEOUT: c_int = 12;
@@ -39,27 +41,6 @@ unsafe extern "C-unwind" fn on_timeout() {
     }
 }
 
-/// Disables the timeout, however `f` ends.
-struct Running {
-    timeout: c_int,
-    limit: Duration,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // SAFETY: enabled before. If `f` has ended all the same, the statement is not cancelled.
-        unsafe {
-            disable_timeout(self.timeout, false);
-            if FIRED.swap(false, Ordering::SeqCst) {
-                EXCEEDED.set(Some(self.limit));
-                if !std::thread::panicking() {
-                    pg_sys::QueryCancelPending = 0;
-                }
-            }
-        }
-    }
-}
-
 /// Runs `f` and cancels it after this time; zero means no limit.
 pub fn within<R>(limit: Duration, f: impl FnOnce() -> R) -> R {
     if limit.is_zero() {
@@ -69,12 +50,20 @@ pub fn within<R>(limit: Duration, f: impl FnOnce() -> R) -> R {
     let timeout = TIMEOUT.get().unwrap_or_else(|| unsafe { RegisterTimeout(USER_TIMEOUT, on_timeout) });
     TIMEOUT.set(Some(timeout));
     FIRED.store(false, Ordering::SeqCst);
-    let running = Running { timeout, limit };
+    let _disable = Defer(|| {
+        // SAFETY: enabled below. If `f` has ended all the same, the statement is not cancelled.
+        unsafe { disable_timeout(timeout, false) };
+        if FIRED.swap(false, Ordering::SeqCst) {
+            EXCEEDED.set(Some(limit));
+            if !std::thread::panicking() {
+                // SAFETY: a flag that signal handlers set.
+                unsafe { pg_sys::QueryCancelPending = 0 };
+            }
+        }
+    });
     // SAFETY: as above.
     unsafe { enable_timeout_after(timeout, limit.as_millis().clamp(1, i32::MAX as u128) as c_int) };
-    let result = f();
-    drop(running);
-    result
+    f()
 }
 
 /// The limit that was exceeded since the last call.

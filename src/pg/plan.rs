@@ -60,7 +60,7 @@ impl Statement {
         // lives as long as the statement.
         unsafe {
             if !self.is_planned()? {
-                let plan = self.reads().counted(|| Ok(pg_sys::SPI_plan_get_cached_plan(self.raw())))?;
+                let plan = self.reads.counted(|| Ok(pg_sys::SPI_plan_get_cached_plan(self.plan)))?;
                 if plan.is_null() {
                     return Err(Error::Bug("a statement could not be planned"));
                 }

@@ -32,7 +32,7 @@ pub struct Kind {
 }
 
 /// An open relation; its lock is held until the transaction ends.
-struct Open(pg_sys::Relation);
+pub(super) struct Open(pub(super) pg_sys::Relation);
 
 impl Open {
     fn new(oid: Oid) -> Option<Open> {
@@ -40,19 +40,19 @@ impl Open {
     }
 
     /// `None` if there is no such relation.
-    fn locked(oid: Oid, mode: u32) -> Option<Open> {
+    pub(super) fn locked(oid: Oid, mode: u32) -> Option<Open> {
         // SAFETY: the server returns NULL for a relation that was dropped; closed by drop.
         let raw = unsafe { pg_sys::try_relation_open(oid, mode as i32) };
         (!raw.is_null()).then(|| Open(raw))
     }
 
-    fn form(&self) -> &pg_sys::FormData_pg_class {
+    pub(super) fn form(&self) -> &pg_sys::FormData_pg_class {
         // SAFETY: open as long as self.
         unsafe { &*(*self.0).rd_rel }
     }
 
     /// A partitioned table, as a view, has no pages.
-    fn pages(&self) -> u32 {
+    pub(super) fn pages(&self) -> u32 {
         match self.form().relkind as u8 {
             // SAFETY: open, and stored in a file.
             b'r' | b'm' | b't' => unsafe { pg_sys::RelationGetNumberOfBlocksInFork(self.0, MAIN_FORKNUM) },

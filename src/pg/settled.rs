@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pgrx::pg_sys;
 
 use crate::pg::invalidation::Invalidation;
-use crate::pg::shmem::{PAGE_INSERT_COUNTERS, shared};
+use crate::pg::shmem::{PAGE_INSERT_COUNTERS, my_database, shared};
 use crate::pg::snapshot::Snapshot;
 
 /// The pages of one table.
@@ -45,9 +45,7 @@ struct Counts {
 impl Counts {
     /// `None` where nothing is shared.
     fn of(table: pg_sys::Oid) -> Option<Counts> {
-        // SAFETY: a plain variable of this process.
-        let database = unsafe { pg_sys::MyDatabaseId };
-        let first = (table.to_u32() ^ database.to_u32().rotate_left(16)).wrapping_mul(0x9E37_79B1);
+        let first = (table.to_u32() ^ my_database().to_u32().rotate_left(16)).wrapping_mul(0x9E37_79B1);
         shared().map(|shared| Counts { all: &shared.page_inserts, first })
     }
 

@@ -33,13 +33,7 @@ impl Snapshot {
     /// Runs `f` with this as the active snapshot, which the server requires for functions and types that read the catalogs
     /// themselves. Statements of a tick are given their snapshot nevertheless.
     pub fn active<R>(&self, f: impl FnOnce() -> Result<R>) -> Result<R> {
-        // SAFETY: popped below, or by abort.
-        unsafe {
-            pg_sys::PushActiveSnapshot(self.raw);
-            let result = f();
-            pg_sys::PopActiveSnapshot();
-            result
-        }
+        pushed(self.raw, f)
     }
 
     pub fn raw(&self) -> pg_sys::Snapshot {
@@ -72,6 +66,17 @@ impl Snapshot {
             running.push(own);
         }
         Frontier::new(widen(xmax.into_inner(), next), running)
+    }
+}
+
+/// Runs `f` with this as the active snapshot.
+pub(super) fn pushed<R>(snapshot: pg_sys::Snapshot, f: impl FnOnce() -> Result<R>) -> Result<R> {
+    // SAFETY: a valid snapshot; popped below, or by abort.
+    unsafe {
+        pg_sys::PushActiveSnapshot(snapshot);
+        let result = f();
+        pg_sys::PopActiveSnapshot();
+        result
     }
 }
 

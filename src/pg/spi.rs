@@ -23,13 +23,13 @@ use crate::pg::tuplestore::{Tuplestore, attribute};
 use crate::pg::{applying, event, guard, planner};
 
 /// A connection to the catalog, with our rights. Statements run under its snapshot where it has one, else under the newest.
-pub struct Session {
-    snapshot: Option<pg_sys::Snapshot>,
+pub struct Session<'a> {
+    snapshot: Option<&'a Snapshot>,
 }
 
 /// A connection of one role, under the settings that it was opened with; the snapshot as for [`Session`].
-pub struct OwnerSession {
-    snapshot: Option<pg_sys::Snapshot>,
+pub struct OwnerSession<'a> {
+    snapshot: Option<&'a Snapshot>,
     role: Oid,
 }
 
@@ -40,7 +40,7 @@ thread_local! {
 
 /// Opens a connection to the catalog for the duration of `f`. After an ERROR the server's (sub)transaction abort closes it.
 pub fn connect<R>(snapshot: Option<&Snapshot>, f: impl FnOnce(&Session) -> Result<R>) -> Result<R> {
-    catalog(snapshot.map(Snapshot::raw), f)
+    guard::as_catalog(|| connected(|| f(&Session { snapshot })))
 }
 
 /// Opens a connection of `role`, under `settings`, for the duration of `f`. Security-restricted: code of users that runs
@@ -49,19 +49,6 @@ pub fn connect_as<R>(
     role: Oid,
     settings: &[(&str, &str)],
     snapshot: Option<&Snapshot>,
-    f: impl FnOnce(&OwnerSession) -> Result<R>,
-) -> Result<R> {
-    owner(role, settings, snapshot.map(Snapshot::raw), f)
-}
-
-fn catalog<R>(snapshot: Option<pg_sys::Snapshot>, f: impl FnOnce(&Session) -> Result<R>) -> Result<R> {
-    guard::as_catalog(|| connected(|| f(&Session { snapshot })))
-}
-
-fn owner<R>(
-    role: Oid,
-    settings: &[(&str, &str)],
-    snapshot: Option<pg_sys::Snapshot>,
     f: impl FnOnce(&OwnerSession) -> Result<R>,
 ) -> Result<R> {
     let session = || connected(|| f(&OwnerSession { snapshot, role }));
@@ -108,7 +95,7 @@ pub fn cached_bytes() -> usize {
     unsafe { pg_sys::MemoryContextMemAllocated(pg_sys::CacheMemoryContext, true) }
 }
 
-impl Session {
+impl Session<'_> {
     /// The statement for this text, prepared now or earlier in this backend.
     fn cached(&self, sql: &'static str, args: &[Arg]) -> Result<Rc<Statement>> {
         if let Some(found) = CACHED.with_borrow(|cached| cached.get(sql).cloned()) {
@@ -164,18 +151,18 @@ impl Session {
         settings: &[(&str, &str)],
         f: impl FnOnce(&OwnerSession) -> Result<R>,
     ) -> Result<R> {
-        owner(role, settings, self.snapshot, f)
+        connect_as(role, settings, self.snapshot, f)
     }
 }
 
-impl OwnerSession {
+impl OwnerSession<'_> {
     pub fn role(&self) -> Oid {
         self.role
     }
 
     /// Opens a connection to the catalog under the same snapshot.
     pub fn catalog<R>(&self, f: impl FnOnce(&Session) -> Result<R>) -> Result<R> {
-        catalog(self.snapshot, f)
+        connect(self.snapshot, f)
     }
 
     /// Prepares `sql`, which can name the ephemeral relations that are registered.

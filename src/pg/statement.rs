@@ -11,6 +11,7 @@ use pgrx::{FromDatum, pg_sys};
 use crate::error::{Error, Result};
 use crate::pg::node;
 use crate::pg::planner::Reads;
+use crate::pg::snapshot::Snapshot;
 use crate::pg::text::c_string;
 use crate::pg::tuplestore::{Desc, Tuplestore};
 
@@ -18,8 +19,8 @@ pub type Arg<'a> = DatumWithOid<'a>;
 
 /// A prepared statement that outlives the connection. It is planned, and run, in connections of its kind alone.
 pub struct Statement {
-    plan: pg_sys::SPIPlanPtr,
-    reads: Reads,
+    pub(super) plan: pg_sys::SPIPlanPtr,
+    pub(super) reads: Reads,
 }
 
 /// One row of a result, valid inside the closure that receives it.
@@ -76,7 +77,7 @@ impl Statement {
 
     /// Runs the statement; returns the number of rows. With a snapshot SPI works on a private copy of it and advances its
     /// command id, so that the statement sees the snapshot and everything that this transaction wrote.
-    pub(super) fn run(&self, snapshot: Option<pg_sys::Snapshot>, args: &[Arg], fire_triggers: bool) -> Result<u64> {
+    pub(super) fn run(&self, snapshot: Option<&Snapshot>, args: &[Arg], fire_triggers: bool) -> Result<u64> {
         let datums = args.iter().map(Arg::datum);
         let (mut values, nulls): (Vec<pg_sys::Datum>, Vec<c_char>) = datums
             .map(|datum| {
@@ -88,8 +89,8 @@ impl Statement {
         // SAFETY: as many values and nulls as the plan has parameters, all alive during the call.
         unsafe {
             let code = match snapshot {
-                Some(snapshot) => {
-                    pg_sys::SPI_execute_snapshot(plan, values, nulls, snapshot, null_mut(), false, fire_triggers, 0)
+                Some(seen) => {
+                    pg_sys::SPI_execute_snapshot(plan, values, nulls, seen.raw(), null_mut(), false, fire_triggers, 0)
                 }
                 None => pg_sys::SPI_execute_plan(plan, values, nulls, false, 0),
             };
@@ -101,7 +102,7 @@ impl Statement {
     /// Runs a query and maps each row.
     pub(super) fn rows<R>(
         &self,
-        snapshot: Option<pg_sys::Snapshot>,
+        snapshot: Option<&Snapshot>,
         args: &[Arg],
         mut map: impl FnMut(&Row) -> Result<R>,
     ) -> Result<Vec<R>> {
@@ -120,7 +121,7 @@ impl Statement {
     }
 
     /// Runs a query into a tuplestore; returns the number of rows.
-    pub(super) fn materialise(&self, snapshot: Option<pg_sys::Snapshot>, store: &Tuplestore) -> Result<u64> {
+    pub(super) fn materialise(&self, snapshot: Option<&Snapshot>, store: &Tuplestore) -> Result<u64> {
         // SAFETY: the receiver writes into `store`, which outlives it; the active snapshot pushed here is popped below, or
         // by abort.
         unsafe {
@@ -130,7 +131,7 @@ impl Statement {
                 raw::SetTuplestoreDestReceiverParams(receiver, store.raw(), context, true, null_mut(), null());
             });
             pg_sys::CommandCounterIncrement();
-            pg_sys::PushCopiedSnapshot(snapshot.unwrap_or_else(|| pg_sys::GetLatestSnapshot()));
+            pg_sys::PushCopiedSnapshot(snapshot.map_or_else(|| pg_sys::GetLatestSnapshot(), Snapshot::raw));
             pg_sys::UpdateActiveSnapshotCommandId();
             let options = pg_sys::SPIExecuteOptions { read_only: true, dest: receiver, ..Default::default() };
             let code = pg_sys::SPI_execute_plan_extended(self.plan, &options);
@@ -175,14 +176,6 @@ impl Statement {
     pub(super) fn text(&self) -> Result<*const c_char> {
         // SAFETY: the plan source is alive, and its text with it.
         unsafe { Ok((*self.source()?).query_string) }
-    }
-
-    pub(super) fn reads(&self) -> Reads {
-        self.reads
-    }
-
-    pub(super) fn raw(&self) -> pg_sys::SPIPlanPtr {
-        self.plan
     }
 
     pub(super) fn source(&self) -> Result<*mut pg_sys::CachedPlanSource> {

@@ -5,6 +5,7 @@ use std::rc::{Rc, Weak};
 use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
+use crate::pg::defer::Defer;
 use crate::pg::row::{Row, Values};
 use crate::pg::text::c_string;
 
@@ -35,19 +36,13 @@ pub struct Handle(Weak<Inner>);
 
 /// Runs `f` with allocations and temporary files belonging to the top transaction.
 fn in_top_transaction<R>(f: impl FnOnce() -> R) -> R {
-    struct Restore(pg_sys::MemoryContext, pg_sys::ResourceOwner);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            // SAFETY: what was current when the guard was made is still there.
-            unsafe {
-                pg_sys::CurrentMemoryContext = self.0;
-                pg_sys::CurrentResourceOwner = self.1;
-            }
-        }
-    }
     // SAFETY: inside a transaction both exist; put back on every way out.
     unsafe {
-        let _restore = Restore(pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
+        let (context, owner) = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
+        let _restore = Defer(|| {
+            pg_sys::CurrentMemoryContext = context;
+            pg_sys::CurrentResourceOwner = owner;
+        });
         pg_sys::CurrentMemoryContext = pg_sys::TopTransactionContext;
         pg_sys::CurrentResourceOwner = pg_sys::TopTransactionResourceOwner;
         f()

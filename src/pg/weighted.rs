@@ -75,11 +75,8 @@ impl Tuplestore {
         let (mut minus, mut plus) = (0, 0);
         self.for_each(|row| {
             let weight = row.last() as i64;
-            if weight < 0 {
-                minus -= weight
-            } else {
-                plus += weight
-            }
+            minus -= weight.min(0);
+            plus += weight.max(0);
             Ok(())
         })?;
         Ok((minus, plus))

@@ -33,7 +33,7 @@ pub struct Changes {
 
 /// A running refresh: the planner's cost of the statements that ran, and their time without planning.
 pub struct Work<'a> {
-    session: &'a OwnerSession,
+    session: &'a OwnerSession<'a>,
     prepared: &'a Prepared,
     view: &'a View,
     cost: Cell<f64>,
@@ -42,7 +42,7 @@ pub struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    pub fn new(session: &'a OwnerSession, prepared: &'a Prepared) -> Work<'a> {
+    pub fn new(session: &'a OwnerSession<'a>, prepared: &'a Prepared) -> Work<'a> {
         let view = &prepared.loaded.view;
         Work { session, prepared, view, cost: Cell::new(0.0), time: Cell::new(Duration::ZERO), written: Cell::new(0) }
     }
