@@ -1,5 +1,7 @@
 -- The catalog of pg_trickle. `pgtrickle` holds the API and this catalog, `pgtrickle_state` the
 -- defining views and internal nodes, `pgtrickle_changes` one change buffer per source.
+--
+-- ALTER TABLE adds columns at the end, so a column that a later version adds is the last one here, too.
 
 create schema pgtrickle_state;
 create schema pgtrickle_changes;
@@ -12,7 +14,6 @@ create table pgtrickle.pgt_stream_tables (
   definition         regclass not null,           -- the view that holds the defining query
   defining_query     text not null,               -- as the user wrote it
   canonical          text not null,               -- as PostgreSQL prints it, views expanded: a change means a new definition
-  definition_digest  text not null,               -- of the functions, types, collations… that the query depends on
   schedule           text not null,
   refresh_mode       text not null check (refresh_mode in ('AUTO', 'DIFFERENTIAL', 'FULL')),
   status             text not null default 'ACTIVE' check (status in ('ACTIVE', 'PAUSED', 'SUSPENDED')),
@@ -25,8 +26,9 @@ create table pgtrickle.pgt_stream_tables (
   not_null           text[] not null default '{}', -- columns that are never NULL, by the query
   temporal           boolean not null,            -- rows are inserted and deleted as time passes
   polled             regclass[] not null default '{}', -- sources whose changes cannot be captured
-  refresh_timeout    integer check (refresh_timeout >= 0), -- milliseconds, 0 for none; null: pg_trickle.refresh_timeout
-  created_at         timestamptz not null default now()
+  created_at         timestamptz not null default now(),
+  definition_digest  text not null,               -- of the functions, types, collations… that the query depends on
+  refresh_timeout    integer check (refresh_timeout >= 0) -- milliseconds, 0 for none; null: pg_trickle.refresh_timeout
 );
 
 -- What each stream table has seen. Narrow and updated in place, as every refresh with changes updates it. No unique index: its
@@ -38,15 +40,15 @@ create table pgtrickle.pgt_frontiers (
   own_seq            integer,                     -- the last of its buffer rows that the refresh consumed
   data_timestamp     timestamptz,
   reinitialize       text,                        -- why the next refresh must recompute the table
-  replaces           boolean not null default false, -- whether its rows are those of an earlier definition
   consecutive_errors integer not null default 0,
   last_error         text,                        -- may hold values of rows: only for the owner
-  last_sqlstate      text,
   last_error_at      timestamptz,
   refreshes          bigint not null default 0,
   rows_changed       bigint not null default 0,
   missed             bigint not null default 0,   -- missed deadlines: refreshes later than the schedule allows
-  rates              double precision[]           -- milliseconds per unit of the planner's cost: of recomputing, then of deltas by magnitude; last the largest cost at which recomputing was measured
+  rates              double precision[],          -- milliseconds per unit of the planner's cost: of recomputing, then of deltas by magnitude; last the largest cost at which recomputing was measured
+  replaces           boolean not null default false, -- whether its rows are those of an earlier definition
+  last_sqlstate      text
 ) with (fillfactor = 50);
 create index on pgtrickle.pgt_frontiers (pgt_id);
 -- Otherwise a publication of all tables would refuse its updates.
@@ -88,9 +90,9 @@ create table pgtrickle.pgt_refresh_history (
   delta_rows         bigint not null default 0,   -- change rows read from the sources
   duration_ms        double precision not null,
   error              text,                        -- may hold values of rows: only for the owner
-  sqlstate           text,
   delta_ms           double precision,            -- expected milliseconds of the delta, and
-  full_ms            double precision             -- of recomputing; null where there was no choice
+  full_ms            double precision,            -- of recomputing; null where there was no choice
+  sqlstate           text
 );
 create index on pgtrickle.pgt_refresh_history (pgt_id, refresh_id desc);
 
