@@ -111,6 +111,12 @@ impl Error {
         }
     }
 
+    /// The text with the hint, for the log.
+    pub fn with_hint(&self) -> String {
+        let hint = if let Error::Report(report) = self { report.hint.as_deref() } else { None };
+        hint.map_or_else(|| self.in_full(), |hint| format!("{self}. {hint}"))
+    }
+
     pub fn code(&self) -> PgSqlErrorCode {
         match self {
             Error::Query(ivm::Error::Unsupported { .. }) | Error::Unplanned(_) => {

@@ -1,6 +1,6 @@
 //! The settings of the extension.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::time::Duration;
 
 use ivm::schedule::Schedule;
@@ -16,8 +16,23 @@ static MAX_BUFFER_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1 << 30);
 static REFRESH_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(0);
 static DEFAULT_SCHEDULE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"1s"));
 
+/// The version of this library, which scripts of updates compare with their own. Nothing can set it.
+static VERSION: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(LIBRARY));
+const LIBRARY: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+    Ok(version) => version,
+    Err(_) => c"",
+};
+
 /// Defines the settings.
 pub fn init() {
+    GucRegistry::define_string_guc(
+        c"pg_trickle.version",
+        c"Shows the version of the library that this session has loaded.",
+        c"The version of the extension in a database is in pg_extension.",
+        &VERSION,
+        GucContext::Internal,
+        GucFlags::default(),
+    );
     GucRegistry::define_bool_guc(
         c"pg_trickle.enabled",
         c"Refreshes stream tables in the background.",

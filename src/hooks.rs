@@ -56,7 +56,7 @@ fn notice_restore(altered: &[Oid]) {
 /// Locks every source before DROP EXTENSION locks the change buffers, as writers do: in the other order the two would
 /// deadlock. Without a readable catalog there is nothing to lock.
 fn lock_sources() {
-    let read = || spi::connect(None, source::all);
+    let read = || spi::connect_to_any_version(source::all);
     for source in catalog::quietly(read).unwrap_or_default() {
         relation::lock(source.relid, AccessExclusiveLock);
     }

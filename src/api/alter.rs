@@ -17,8 +17,8 @@ use crate::pg::{guard, object, query, relation, types, view, wake};
 use crate::refresh;
 
 /// Changes what is given and leaves the rest. A new query must have the same columns.
-#[pg_extern]
-fn alter_stream_table(
+#[pg_extern(name = "alter_stream_table")]
+fn alter_or_limit(
     name: Option<&str>,
     query: default!(Option<&str>, "NULL"),
     schedule: default!(Option<&str>, "NULL"),

@@ -11,6 +11,7 @@ mod ddl;
 mod drain;
 mod drop;
 mod explain;
+mod former;
 mod reattach;
 mod refresh;
 mod rights;

@@ -11,8 +11,8 @@ use crate::refresh;
 
 /// Refreshes a stream table and everything it reads. With `recompute` it and all that read it are computed anew, even if
 /// their tables were tampered with.
-#[pg_extern]
-fn refresh_stream_table(
+#[pg_extern(name = "refresh_stream_table")]
+fn refresh_or_recompute(
     name: Option<&str>,
     recompute: default!(Option<bool>, false),
 ) -> std::result::Result<(), ErrorReport> {

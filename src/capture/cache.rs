@@ -22,8 +22,9 @@ use crate::pg::invalidation::{self, Invalidation};
 use crate::pg::relation::{self, Attribute};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi::{self, Session};
+use crate::pg::subxact::rolled_back;
 use crate::pg::trigger::Fired;
-use crate::pg::{object, row};
+use crate::pg::{object, row, xact};
 
 /// A source with everything needed to read and write its change buffer.
 pub struct SourceInfo {
@@ -48,12 +49,16 @@ pub struct Target {
     source: Oid,
 }
 
+/// By trigger. `None`: not a trigger of ours, so it captures nothing.
+type Targets = HashMap<Oid, Option<Rc<Target>>>;
+
 thread_local! {
     static SOURCES: RefCell<HashMap<i32, Rc<SourceInfo>>> = RefCell::default();
-    /// By trigger. `None`: not a trigger of ours, so it captures nothing.
-    static TARGETS: RefCell<HashMap<Oid, Option<Rc<Target>>>> = RefCell::default();
+    static TARGETS: RefCell<Targets> = RefCell::default();
     /// The target of the last call: consecutive calls mostly come from one trigger.
     static LAST: RefCell<Option<(Oid, Rc<Target>)>> = const { RefCell::new(None) };
+    /// Targets under a catalog of another version, with the start of the transaction that resolved them.
+    static OTHER_VERSION: RefCell<(i64, Targets)> = RefCell::default();
 }
 
 /// Evicts what was read from a relation.
@@ -65,7 +70,9 @@ pub fn invalidate(what: Invalidation) {
         sources.retain(|_, info| !changed(info.source.relid) && !changed(info.buffer));
     });
     // A relation that is no source may become one, so no `None` outlives an invalidation.
-    TARGETS.with_borrow_mut(|targets| targets.retain(|_, target| target.as_deref().is_some_and(is_current)));
+    let retain = |targets: &mut Targets| targets.retain(|_, target| target.as_deref().is_some_and(is_current));
+    TARGETS.with_borrow_mut(retain);
+    OTHER_VERSION.with_borrow_mut(|(_, targets)| retain(targets));
     LAST.with_borrow_mut(|last| _ = last.take_if(|(_, target)| !is_current(target)));
 }
 
@@ -103,13 +110,16 @@ fn read(id: i32) -> Result<Option<SourceInfo>> {
         let buffer = object::find(&source::buffer_name(id))?;
         Ok((source::get(session, id)?, layout::of(session, id)?, buffer))
     })?;
-    let (Some(source), Some(buffer)) = (found, buffer) else { return Ok(None) };
-    let Some(attributes) = relation::attributes(source.relid) else { return Ok(None) };
+    Ok(found.zip(buffer).and_then(|(source, buffer)| describe(source, layouts, buffer)))
+}
+
+fn describe(source: Source, layouts: Vec<Layout>, buffer: Oid) -> Option<SourceInfo> {
+    let attributes = relation::attributes(source.relid)?;
     let layouts = layouts.into_iter().map(|layout| {
         let shapes: Option<Vec<_>> = layout.types.iter().map(|ty| row::shape(*ty)).collect();
         (layout.id, (layout, shapes.map(Format::new)))
     });
-    Ok(Some(SourceInfo { source, buffer, attributes, layouts: layouts.collect() }))
+    Some(SourceInfo { source, buffer, attributes, layouts: layouts.collect() })
 }
 
 impl SourceInfo {
@@ -165,6 +175,14 @@ fn find_target(trigger: Oid, fired: &Fired) -> Result<Option<Rc<Target>>> {
     let target = match TARGETS.with_borrow(|targets| targets.get(&trigger).cloned()) {
         Some(found) => found,
         None => {
+            if let Some(known) = known_in_other_version(trigger) {
+                return Ok(known);
+            }
+            if spi::other_version()?.is_some() {
+                let target = resolve_in_other_version(fired)?.map(Rc::new);
+                OTHER_VERSION.with_borrow_mut(|(_, targets)| targets.insert(trigger, target.clone()));
+                return Ok(target);
+            }
             let target = invalidation::read_consistently(|| resolve_target(trigger, fired))?.map(Rc::new);
             TARGETS.with_borrow_mut(|targets| targets.insert(trigger, target.clone()));
             target
@@ -185,6 +203,36 @@ fn resolve_target(trigger: Oid, fired: &Fired) -> Result<Option<Target>> {
     Ok(ours.then(|| target_of(&info, fired.table())))
 }
 
+/// The target of a trigger that this transaction has resolved under a catalog of another version.
+fn known_in_other_version(trigger: Oid) -> Option<Option<Rc<Target>>> {
+    let transaction = i64::from(xact::started());
+    OTHER_VERSION.with_borrow_mut(|(of, targets)| {
+        if std::mem::replace(of, transaction) != transaction {
+            targets.clear();
+        }
+        targets.get(&trigger).cloned()
+    })
+}
+
+/// Reads what every version of the catalog has: the source, its layouts and its members. Where that fails the trigger records
+/// that changes were lost, because a writer must not fail. Rolled back, so that the writer holds no lock of the catalog,
+/// for which ALTER EXTENSION UPDATE would wait, and later writers behind it.
+fn resolve_in_other_version(fired: &Fired) -> Result<Option<Target>> {
+    let Some(id) = fired.argument().and_then(|text| text.parse().ok()) else { return Ok(None) };
+    let Some(buffer) = object::find(&source::buffer_name(id))? else { return Ok(None) };
+    let member = fired.table();
+    let read = |session: &Session| {
+        // In this order, in which the scripts of updates lock them.
+        let (found, layouts) = (source::get(session, id)?, layout::of(session, id)?);
+        Ok((found, layouts, source::is_member(session, id, member)?))
+    };
+    match rolled_back(|| spi::connect_to_any_version(read)) {
+        Ok((Some(source), layouts, true)) => Ok(describe(source, layouts, buffer).map(|info| target_of(&info, member))),
+        Ok(_) => Ok(None),
+        Err(_) => Ok(Some(loss(Destination { source: id, layout: 0, buffer, align: 1 }, member, member))),
+    }
+}
+
 /// How rows of `member` are recorded. Where its columns are not those of the layout, the trigger records only that a change
 /// was missed, as for TRUNCATE, and the consumers start over.
 fn target_of(info: &SourceInfo, member: Oid) -> Target {
@@ -195,15 +243,11 @@ fn target_of(info: &SourceInfo, member: Oid) -> Target {
         let (to, format) = (info.destination(layout.id, format.align()), format.clone());
         Some(Target { to, format, positions: positions.into(), width, touch: layout.touch, member, source })
     });
-    exact.unwrap_or_else(|| Target {
-        to: info.destination(0, 1),
-        format: Format::new(vec![]),
-        positions: Box::default(),
-        width: 0,
-        touch: true,
-        member,
-        source,
-    })
+    exact.unwrap_or_else(|| loss(info.destination(0, 1), member, source))
+}
+
+fn loss(to: Destination, member: Oid, source: Oid) -> Target {
+    Target { to, format: Format::new(vec![]), positions: Box::default(), width: 0, touch: true, member, source }
 }
 
 /// Positions of a layout's columns in rows of a table with these columns. Columns match by name, as PostgreSQL itself

@@ -81,6 +81,13 @@ fn publishable(session: &Session, name: &QName) -> Result<()> {
     session.define("alter table {} replica identity full", &[Hole::Name(name)])
 }
 
+/// The same for a stream table of an earlier version, which did not do so.
+pub fn make_publishable(session: &Session, relid: Oid) -> Result<()> {
+    let lacks_identity = "select true from pg_class c where c.oid = $1 and c.relreplident = 'd'
+                             and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)";
+    if session.exists(lacks_identity, &[relid.into()])? { publishable(session, &object::name(relid)) } else { Ok(()) }
+}
+
 /// The table of an internal node, with room to update rows in place.
 pub fn create_node(session: &Session, name: &QName, columns: &[NodeColumn], owner: Oid) -> Result<()> {
     let columns: Vec<(&Ident, _)> = columns.iter().map(|column| (&column.name, &column.ty)).collect();

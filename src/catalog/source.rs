@@ -161,6 +161,12 @@ pub fn is_ours(session: &Session, id: i32, table: Oid, trigger: Oid) -> Result<b
     )
 }
 
+/// Whether a table is recorded as a member of a source.
+pub fn is_member(session: &Session, id: i32, table: Oid) -> Result<bool> {
+    let recorded = "select true from pgtrickle.pgt_source_members where source_id = $1 and relid = $2::regclass";
+    session.exists(recorded, &[id.into(), table.into()])
+}
+
 /// The members as they were when capture was last verified.
 pub fn recorded(session: &Session, id: i32) -> Result<Vec<(Oid, String)>> {
     session.query(

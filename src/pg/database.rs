@@ -7,6 +7,7 @@ use pgrx::{check_for_interrupts, pg_sys};
 
 use crate::pg::bgworker::now;
 use crate::pg::shmem::{Process, my_database, shared};
+use crate::pg::text::string;
 use crate::pg::{EXTENSION, object, wake};
 
 /// The databases that a worker can connect to, templates left out. In a transaction.
@@ -78,6 +79,12 @@ pub fn owned(name: &str) -> Option<pg_sys::Oid> {
     // SAFETY: a catalog lookup; InvalidOid where there is none of this name.
     let database = unsafe { pg_sys::get_database_oid(name.as_ptr(), true) };
     (database != pg_sys::InvalidOid && object::owns(pg_sys::DatabaseRelationId, database)).then_some(database)
+}
+
+/// The name of this database. In a transaction.
+pub fn name() -> String {
+    // SAFETY: a catalog lookup; the database of this process exists.
+    string(unsafe { pg_sys::get_database_name(my_database()) })
 }
 
 /// Whether the current user owns this database.

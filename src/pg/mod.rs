@@ -40,6 +40,7 @@ pub mod tuplestore;
 pub mod types;
 mod unread;
 pub mod utility;
+mod version;
 pub mod view;
 pub mod wake;
 pub mod weighted;

@@ -25,8 +25,23 @@ pub const WORKERS: usize = 16;
 /// Counters of inserts into pages of change buffers. Pages that share a counter are read more often than needed.
 pub const PAGE_INSERT_COUNTERS: usize = 8192;
 
+/// Identifies the layout of the memory: no other version of the library has it.
+const LAYOUT: u64 = layout(env!("CARGO_PKG_VERSION"), size_of::<Shared>());
+
+/// FNV-1a of a version and a size; never 0, which is memory that no library has set up.
+const fn layout(version: &str, size: usize) -> u64 {
+    let (text, mut hash, mut at) = (version.as_bytes(), 0xcbf2_9ce4_8422_2325_u64 ^ size as u64, 0);
+    while at < text.len() {
+        hash = (hash ^ text[at] as u64).wrapping_mul(0x0100_0000_01b3);
+        at += 1;
+    }
+    hash | 1
+}
+
 #[repr(C)]
 pub struct Shared {
+    /// [`LAYOUT`] of the library that set it up.
+    layout: AtomicU64,
     pub launcher: Process,
     /// The launcher has to read the list of databases again.
     pub databases_changed: AtomicBool,
@@ -63,6 +78,7 @@ impl PgSharedMemoryInitialization for Memory {
             let memory = pg_sys::ShmemInitStruct(c"pg_trickle".as_ptr(), size_of::<Shared>(), &mut found);
             if !found {
                 memory.cast::<Shared>().write_bytes(0, 1);
+                (*memory.cast::<Shared>()).layout.store(LAYOUT, Release);
             }
             SHARED.store(memory.cast(), Release);
         }
@@ -75,10 +91,11 @@ pub fn init() {
     pgrx::pg_shmem_init!(MEMORY);
 }
 
-/// The shared memory; none where the library was not preloaded.
+/// The shared memory; none where the library was not preloaded, or where another version of it set the memory up.
 pub fn shared() -> Option<&'static Shared> {
-    // SAFETY: set once by the postmaster, mapped for the life of every process, only atomics inside.
-    unsafe { SHARED.load(Acquire).as_ref() }
+    // SAFETY: set once by the postmaster, mapped for the life of every process, only atomics inside. Every version has the
+    // layout first.
+    unsafe { SHARED.load(Acquire).as_ref() }.filter(|shared| shared.layout.load(Acquire) == LAYOUT)
 }
 
 /// The database of this process.

@@ -20,7 +20,7 @@ pub use crate::pg::statement::{Arg, Row, Statement, prepared};
 use crate::pg::template::{self, Hole};
 use crate::pg::text::{c_string, palloc};
 use crate::pg::tuplestore::{Tuplestore, attribute};
-use crate::pg::{applying, event, guard, planner};
+use crate::pg::{applying, event, guard, planner, version};
 
 /// A connection to the catalog, with our rights. Statements run under its snapshot where it has one, else under the newest.
 pub struct Session<'a> {
@@ -39,8 +39,32 @@ thread_local! {
 }
 
 /// Opens a connection to the catalog for the duration of `f`. After an ERROR the server's (sub)transaction abort closes it.
+///
+/// **Invariant:** a session with the catalog is refused where that has another version than this library.
 pub fn connect<R>(snapshot: Option<&Snapshot>, f: impl FnOnce(&Session) -> Result<R>) -> Result<R> {
+    of_any_version(snapshot, |session| {
+        version::require(|| Session { snapshot: None }.catalog_version())?;
+        f(session)
+    })
+}
+
+fn of_any_version<R>(snapshot: Option<&Snapshot>, f: impl FnOnce(&Session) -> Result<R>) -> Result<R> {
     guard::as_catalog(|| connected(|| f(&Session { snapshot })))
+}
+
+/// Opens a connection to a catalog that may be of another version. For statements that are valid in every version, or whose
+/// failure the caller handles.
+pub fn connect_to_any_version<R>(f: impl FnOnce(&Session) -> Result<R>) -> Result<R> {
+    of_any_version(None, f)
+}
+
+/// Why the catalog can only be read by [`connect_to_any_version`], if so.
+pub fn other_version() -> Result<Option<Error>> {
+    of_any_version(None, |session| {
+        // An error of the read itself must not be taken for another version.
+        let found = session.catalog_version()?;
+        Ok(version::require(|| Ok(found)).err())
+    })
 }
 
 /// Opens a connection of `role`, under `settings`, for the duration of `f`. Security-restricted: code of users that runs
@@ -132,6 +156,11 @@ impl Session<'_> {
     /// The first row of a constant query, if there is one.
     pub fn first<R>(&self, sql: &'static str, args: &[Arg], map: impl FnMut(&Row) -> Result<R>) -> Result<Option<R>> {
         Ok(self.query(sql, args, map)?.into_iter().next())
+    }
+
+    /// The version of the extension in this database.
+    fn catalog_version(&self) -> Result<Option<String>> {
+        self.first("select extversion from pg_extension where extname = 'pg_trickle'", &[], |row| row.require(1))
     }
 
     /// Whether a constant query returns a row.

@@ -215,6 +215,7 @@ fn rebuild_as(table: &StreamTable, reason: &str, whole: Option<ivm::Error>) -> R
                 definition.ast = whole.map_or(definition.ast, Err);
                 put_under_guard(session, table)?;
                 drop_nodes(session, table)?;
+                ddl::make_publishable(session, table.relid)?;
                 let built = build(session, table.clone(), definition)?;
                 frontier::reinitialize_redefined(session, built.id, reason)?;
                 prepared::forget(table.id);

@@ -10,9 +10,10 @@ use pgrx::pg_guard;
 use pgrx::pg_sys::Datum;
 
 use crate::catalog::{frontier, stream_table};
+use crate::error::Error;
 use crate::pg::bgworker::{self, ServerZone};
 use crate::pg::shmem::{Phase, Shared, Slot, shared};
-use crate::pg::{database, latch, wake};
+use crate::pg::{database, latch, spi, wake};
 use crate::refresh::Reattached;
 use crate::worker::changes::Changes;
 use crate::worker::pool::Pool;
@@ -45,6 +46,16 @@ struct Scheduler {
     prunable: BTreeSet<i32>,
     /// The catalog could not be loaded, or is being restored: not again before this time.
     reload_at: Option<Micros>,
+    /// The catalog is of another version than the library: nothing is refreshed until that changes.
+    waits: bool,
+}
+
+/// What the extension in a database is.
+enum Extension {
+    Dropped,
+    /// In which database, and why its catalog cannot be read.
+    OfOtherVersion(String, Error),
+    Loaded(Vec<(String, Table)>),
 }
 
 #[pg_guard]
@@ -87,6 +98,7 @@ impl Scheduler {
             bounded_at: 0,
             prunable: BTreeSet::new(),
             reload_at: None,
+            waits: false,
         }
     }
 
@@ -208,15 +220,25 @@ impl Scheduler {
     /// Loads the catalog; ends the process where the extension was dropped.
     fn reload(&mut self, generation: u64, now: Micros) {
         let read = bgworker::transaction(|| match database::extension() {
-            Some(_) => bgworker::with_snapshot(stream_table::schedulable).map(Some),
-            None => Ok(None),
+            Some(_) => bgworker::with_snapshot(|| match spi::other_version()? {
+                Some(error) => Ok(Extension::OfOtherVersion(database::name(), error)),
+                None => stream_table::schedulable().map(Extension::Loaded),
+            }),
+            None => Ok(Extension::Dropped),
         });
         match read {
-            Ok(Some(tables)) => {
+            Ok(Extension::Loaded(tables)) => {
+                self.waits = false;
                 self.load(generation, tables);
                 self.reattach(now);
             }
-            Ok(None) => self.retire(generation),
+            Ok(Extension::OfOtherVersion(database, error)) => {
+                if !std::mem::replace(&mut self.waits, true) {
+                    pgrx::log!("pg_trickle refreshes nothing in database \"{database}\": {}", error.with_hint());
+                }
+                self.load(generation, vec![]);
+            }
+            Ok(Extension::Dropped) => self.retire(generation),
             Err(error) => {
                 self.ticks.log.failed(None, &error);
                 self.reload_at = Some(now + RELOAD_PAUSE);

@@ -2,4 +2,4 @@
 set pg_trickle.refresh_timout = '5s';
 alter role current_user set pg_trickle.default_schedul = '5s';
 alter system set pg_trickle.default_schedule = 'soon';
-select name, setting, unit, context from pg_settings where name like 'pg\_trickle.%' order by name;
+select name, setting, unit, context from pg_settings where name like 'pg\_trickle.%' and context <> 'internal' order by name;
