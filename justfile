@@ -15,6 +15,14 @@ regress:
 isolation:
     scripts/test isolation
 
+# ALTER EXTENSION UPDATE from every released version
+upgrade:
+    scripts/test upgrade
+
+# the state that a released version leaves behind, for that test; once for each version
+upgrade-from version:
+    scripts/upgrade-from {{version}}
+
 # random queries and changes against a live server, each random test for so many seconds
 oracle seconds="60":
     SECONDS_EACH={{seconds}} scripts/test oracle
@@ -29,7 +37,7 @@ lint:
 
 # rewrite expected output; refuses errors that are not announced
 bless:
-    UPDATE_EXPECT=1 scripts/test unit regress isolation
+    UPDATE_EXPECT=1 scripts/test unit regress isolation upgrade
 
 # benchmarks, with the answer checked first
 bench *args:

@@ -1,0 +1,352 @@
+-- From 0.1.0 to 0.2.0. Every stream table keeps its rows, its frontier and its pending changes. Its next refresh compiles the
+-- query anew, compares the rows with it, and writes only those that differ.
+
+load 'MODULE_PATHNAME';
+do $$
+begin
+  if coalesce(string_to_array(current_setting('pg_trickle.version', true), '.')::integer[] < array[0, 2, 0], true) then
+    raise exception 'this session has an earlier version of the library of pg_trickle'
+      using errcode = 'object_not_in_prerequisite_state',
+            detail = 'The server loaded it before the files of version 0.2.0 were installed.',
+            hint = 'Restart the server, then run ALTER EXTENSION pg_trickle UPDATE again.';
+  end if;
+end $$;
+
+-- The only table that writers read and that is altered: writers wait for it, not for what it waits for. A transaction that was
+-- prepared by 0.1.0 may hold locks on pgt_sources and pgt_layouts.
+select set_config('lock_timeout', '5s', true) where current_setting('lock_timeout') = '0';
+lock table pgtrickle.pgt_source_members in access exclusive mode;
+
+alter table pgtrickle.pgt_stream_tables
+  alter fingerprint type text,
+  add definition_digest text,
+  add refresh_timeout integer check (refresh_timeout >= 0);
+alter table pgtrickle.pgt_frontiers
+  add replaces boolean not null default false,
+  add last_sqlstate text,
+  replica identity full;
+alter table pgtrickle.pgt_refresh_history rename delta_cost to delta_ms;
+alter table pgtrickle.pgt_refresh_history rename full_cost to full_ms;
+alter table pgtrickle.pgt_refresh_history add sqlstate text;
+alter table pgtrickle.pgt_source_members add row_trigger oid, add truncate_trigger oid;
+
+-- Roles that may capture the changes of a table that they do not own, by allow_capture().
+create table pgtrickle.pgt_capture_grants (
+  relid              regclass not null,
+  grantee            regrole not null,
+  primary key (relid, grantee)
+);
+-- Grants on dropped tables, or to dropped roles, cannot be restored.
+select pg_extension_config_dump('pgtrickle.pgt_capture_grants',
+  'where exists (select from pg_catalog.pg_class c where c.oid = relid::oid)
+     and exists (select from pg_catalog.pg_roles r where r.oid = grantee::oid)');
+grant select on pgtrickle.pgt_capture_grants to public;
+
+-- Messages of errors may hold values of rows.
+do $$
+declare t text;
+begin
+  foreach t in array array['pgt_stream_tables', 'pgt_frontiers', 'pgt_sources', 'pgt_layouts', 'pgt_dependencies', 'pgt_refresh_history'] loop
+    execute format('revoke select on pgtrickle.%I from public', t);
+    execute format('grant select (%s) on pgtrickle.%I to public', (
+      select string_agg(quote_ident(attname), ', ') from pg_attribute
+       where attrelid = ('pgtrickle.' || t)::regclass and attnum > 0
+         and attname not in ('last_error', 'reinitialize', 'error')), t);
+  end loop;
+end $$;
+
+-- A dump holds the definitions and nothing else.
+select pg_extension_config_dump('pgtrickle.pgt_stream_tables',
+  'where exists (select from pg_catalog.pg_class c where c.oid = pgt_relid::oid)
+     and exists (select from pg_catalog.pg_class c where c.oid = definition::oid)');
+do $$
+declare t text;
+begin
+  foreach t in array array['pgt_frontiers', 'pgt_sources', 'pgt_layouts', 'pgt_dependencies', 'pgt_refresh_history', 'pgt_source_members'] loop
+    execute format('alter extension pg_trickle drop table pgtrickle.%I', t);
+    execute format('alter extension pg_trickle add table pgtrickle.%I', t);
+  end loop;
+end $$;
+
+-- The settings of a definition that 0.1.0 did not record: those under which workers have evaluated it. No digest is empty, so
+-- that every definition is compiled anew.
+update pgtrickle.pgt_stream_tables
+   set definition_digest = '',
+       settings = (select jsonb_object_agg(name, reset_val) from pg_settings where name in ('lc_monetary', 'lc_numeric', 'lc_time'))
+                  || settings;
+alter table pgtrickle.pgt_stream_tables alter definition_digest set not null;
+update pgtrickle.pgt_frontiers
+   set reinitialize = coalesce(reinitialize, 'its definition was compiled by pg_trickle 0.1.0'), rates = null;
+
+-- Capture triggers are known by their oids, not by their names.
+update pgtrickle.pgt_source_members m
+   set row_trigger = (select oid from pg_trigger t
+                       where t.tgrelid = m.relid and t.tgname = 'pgtrickle_capture_' || m.source_id and t.tgtype = 29
+                         and t.tgfoid = 'pgtrickle.capture()'::regprocedure
+                         and t.tgargs = m.source_id::text::bytea || decode('00', 'hex')),
+       truncate_trigger = (select oid from pg_trigger t
+                            where t.tgrelid = m.relid and t.tgname = 'pgtrickle_truncate_' || m.source_id and t.tgtype = 32
+                              and t.tgfoid = 'pgtrickle.capture()'::regprocedure
+                              and t.tgargs = m.source_id::text::bytea || decode('00', 'hex'));
+
+-- So are indexes of stream tables, by being an internal part of their table.
+insert into pg_depend (classid, objid, objsubid, refclassid, refobjid, refobjsubid, deptype)
+select 'pg_class'::regclass, c.oid, 0, 'pg_class'::regclass, t.oid, 0, 'i'
+  from pgtrickle.pgt_stream_tables s
+  join pg_class t on t.oid = s.pgt_relid::oid
+  join pg_index i on i.indrelid = t.oid
+  join pg_class c on c.oid = i.indexrelid
+ cross join lateral (select left(t.relname, n) as stem from generate_series(48, 0, -1) n
+                      where octet_length(left(t.relname, n)) <= 48 limit 1) named
+ where c.relname in (named.stem || '_identity', named.stem || '_lookup')
+   and not exists (select from pg_constraint where conindid = c.oid);
+
+-- Functions with other arguments or columns.
+drop function pgtrickle.alter_stream_table(text, text, text, text, text);
+drop function pgtrickle.refresh_stream_table(text);
+drop function pgtrickle.get_refresh_history(text, integer);
+create function pgtrickle.alter_stream_table(name text, query text default null, schedule text default null,
+  refresh_mode text default null, status text default null, refresh_timeout text default null) returns void
+  language c as 'MODULE_PATHNAME', 'alter_or_limit_wrapper';
+create function pgtrickle.refresh_stream_table(name text, recompute boolean default false) returns void
+  language c as 'MODULE_PATHNAME', 'refresh_or_recompute_wrapper';
+
+-- Functions in which NULL stands for a default.
+create or replace function pgtrickle.create_stream_table(name text, query text, schedule text default 'calculated',
+  refresh_mode text default 'AUTO', initialize boolean default true) returns void
+  language c as 'MODULE_PATHNAME', 'create_stream_table_wrapper';
+create or replace function pgtrickle.create_stream_table_if_not_exists(name text, query text,
+  schedule text default 'calculated', refresh_mode text default 'AUTO', initialize boolean default true) returns void
+  language c as 'MODULE_PATHNAME', 'create_stream_table_if_not_exists_wrapper';
+create or replace function pgtrickle.create_or_replace_stream_table(name text, query text, schedule text default null,
+  refresh_mode text default null, initialize boolean default true) returns void
+  language c as 'MODULE_PATHNAME', 'create_or_replace_stream_table_wrapper';
+create or replace function pgtrickle.resume_stream_table(name text) returns void
+  language c as 'MODULE_PATHNAME', 'resume_stream_table_wrapper';
+create or replace function pgtrickle.drop_stream_table(name text, cascade boolean default false) returns void
+  language c as 'MODULE_PATHNAME', 'drop_stream_table_wrapper';
+create or replace function pgtrickle.explain_stream_table(name text) returns text
+  language c as 'MODULE_PATHNAME', 'explain_stream_table_wrapper';
+create or replace function pgtrickle.wait_for_stream_table(name text,
+  timeout interval default '30 seconds') returns boolean
+  language c as 'MODULE_PATHNAME', 'wait_for_stream_table_wrapper';
+create or replace function pgtrickle.drain(timeout interval default '1 minute') returns boolean
+  language c as 'MODULE_PATHNAME', 'drain_wrapper';
+
+-- New functions.
+create function pgtrickle.allow_capture("table" regclass, role regrole) returns void
+  language c as 'MODULE_PATHNAME', 'allow_capture_wrapper';
+create function pgtrickle.revoke_capture("table" regclass, role regrole) returns void
+  language c as 'MODULE_PATHNAME', 'revoke_capture_wrapper';
+create function pgtrickle.reattach() returns integer
+  language c as 'MODULE_PATHNAME', 'reattach_wrapper';
+revoke all on function pgtrickle.reattach() from public;
+create function pgtrickle.cancel_refresh(name text) returns boolean
+  language c as 'MODULE_PATHNAME', 'cancel_refresh_wrapper';
+create function pgtrickle.verify_stream_table(name text, sample integer default 10) returns table (is_equal boolean,
+  compared text, data_timestamp timestamp with time zone, table_rows bigint, query_rows bigint, missing bigint,
+  surplus bigint, sample jsonb)
+  language c as 'MODULE_PATHNAME', 'verify_stream_table_wrapper';
+create function pgtrickle.stream_table_id(name text) returns integer
+  language c as 'MODULE_PATHNAME', 'stream_table_id_wrapper';
+create function pgtrickle.stream_table_state() returns table (pgt_id integer, checked_at timestamp with time zone,
+  is_behind boolean, behind_since timestamp with time zone, target interval, failures integer, sqlstate text,
+  message text)
+  language c strict as 'MODULE_PATHNAME', 'stream_table_state_wrapper';
+
+-- Status, history and graph, which were functions of the library.
+create function pgtrickle.qualified_name(relation oid) returns text language sql stable
+begin atomic
+  select format('%I.%I', n.nspname, c.relname)
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+   where c.oid = $1;
+end;
+comment on function pgtrickle.qualified_name(oid) is 'schema and name of a relation, quoted where needed';
+
+create function pgtrickle.error_message(stream_table oid, sqlstate text, message text) returns text language sql stable
+begin atomic
+  select case when sqlstate is null or pg_has_role(c.relowner, 'usage') or pg_has_role('pg_read_all_stats', 'usage')
+              then message
+              else format('SQLSTATE %s in %s', sqlstate, pgtrickle.qualified_name(c.oid)) end
+    from pg_class c where c.oid = stream_table;
+end;
+comment on function pgtrickle.error_message(oid, text, text) is
+  'the message for the owner of a stream table and members of pg_read_all_stats, for other roles its SQLSTATE';
+
+create view pgtrickle.stream_table_status as
+with recursive state as materialized (
+  select * from pgtrickle.stream_table_state()
+), reads(pgt_id, upstream) as (
+  select d.pgt_id, u.pgt_id
+    from pgtrickle.pgt_stream_tables u
+    join pgtrickle.pgt_sources s on s.relid = u.pgt_relid
+    join pgtrickle.pgt_dependencies d on d.source_id = s.source_id
+), behind(pgt_id, since) as (  -- since: when the oldest unseen change was committed, null where that is unknown
+  select pgt_id, behind_since from state where is_behind
+  union
+  select pgt_id, null from pgtrickle.pgt_frontiers where frontier is null or reinitialize is not null
+  union
+  select r.pgt_id, b.since from behind b join reads r on r.upstream = b.pgt_id
+), stale(pgt_id, since) as (
+  select b.pgt_id, case when count(b.since) = count(*) then greatest(min(b.since), min(f.data_timestamp))
+                        else min(f.data_timestamp) end
+    from behind b join pgtrickle.pgt_frontiers f using (pgt_id)
+   group by b.pgt_id
+), timed(pgt_id, moment) as (  -- no fresher than its last refresh, although no change is pending
+  select s.pgt_id, f.data_timestamp
+    from pgtrickle.pgt_stream_tables s join pgtrickle.pgt_frontiers f using (pgt_id)
+   where s.temporal or s.polled <> '{}'
+  union
+  select r.pgt_id, t.moment from timed t join reads r on r.upstream = t.pgt_id
+)
+select s.pgt_id, n.name, case when f.pgt_id is null then 'DETACHED' else s.status end as status, s.refresh_mode, s.schedule, f.frontier is not null as is_populated,
+       coalesce(f.consecutive_errors, 0) + coalesce(x.failures, 0) as consecutive_errors,
+       case when l.pgt_id is not null then f.data_timestamp else coalesce(t.moment, x.checked_at) end as data_timestamp,
+       clock_timestamp() - least(l.since, coalesce(t.moment, x.checked_at)) as staleness,
+       x.target, f.missed, f.rows_changed, f.refreshes, h.action as last_action, h.duration_ms as last_duration_ms,
+       case when f.pgt_id is null then 'it was restored, and is attached when the restore has ended, or by pgtrickle.reattach()'
+            else pgtrickle.error_message(s.pgt_relid, coalesce(x.sqlstate, f.last_sqlstate),
+                                         coalesce(x.message, f.last_error)) end as last_error,
+       s.full_reason
+  from pgtrickle.pgt_stream_tables s
+  left join pgtrickle.pgt_frontiers f using (pgt_id)  -- none: it is not attached
+  left join state x using (pgt_id)
+  left join stale l using (pgt_id)
+ cross join lateral (select min(moment) as moment from timed where timed.pgt_id = s.pgt_id) t
+ cross join lateral (select pgtrickle.qualified_name(s.pgt_relid) as name) n
+  left join lateral (select action, duration_ms from pgtrickle.pgt_refresh_history h
+                      where h.pgt_id = s.pgt_id order by refresh_id desc limit 1) h on true
+ where n.name is not null;
+
+-- A table with nothing pending is as fresh as the moment of the call, unless its rows, or those of a table that it reads,
+-- change as time passes. Staleness is the age of the oldest change that it does not show, target the greatest age by its
+-- schedule; missed counts the background refreshes that showed a change clearly later than that.
+create or replace function pgtrickle.pgt_status()
+  returns table (name text, status text, refresh_mode text, schedule text, is_populated boolean, consecutive_errors integer,
+                 data_timestamp timestamptz, staleness interval, target interval, missed bigint, rows_changed bigint,
+                 refreshes bigint, last_action text, last_duration_ms double precision, last_error text, full_reason text)
+  language sql
+begin atomic
+  select s.name, s.status, s.refresh_mode, s.schedule, s.is_populated, s.consecutive_errors, s.data_timestamp, s.staleness,
+         s.target, s.missed, s.rows_changed, s.refreshes, s.last_action, s.last_duration_ms, s.last_error, s.full_reason
+    from pgtrickle.stream_table_status s order by s.pgt_id;
+end;
+comment on function pgtrickle.pgt_status() is 'one row per stream table: how fresh it is, and how its refreshes go';
+
+create view pgtrickle.refresh_history as
+select h.pgt_id, h.refresh_id, h.started_at, h.action, h.rows_inserted, h.rows_updated, h.rows_deleted, h.delta_rows,
+       h.duration_ms, pgtrickle.error_message(s.pgt_relid, h.sqlstate, h.error) as error, h.delta_ms, h.full_ms
+  from pgtrickle.pgt_refresh_history h
+  join pgtrickle.pgt_stream_tables s using (pgt_id);
+
+create function pgtrickle.get_refresh_history(name text, max_rows integer default 20)
+  returns table (refresh_id bigint, started_at timestamptz, action text, rows_inserted bigint, rows_updated bigint,
+                 rows_deleted bigint, delta_rows bigint, duration_ms double precision, error text,
+                 delta_ms double precision, full_ms double precision)
+  language sql
+begin atomic
+  select pgtrickle.stream_table_id($1);  -- an error also where there is no history
+  select h.refresh_id, h.started_at, h.action, h.rows_inserted, h.rows_updated, h.rows_deleted, h.delta_rows, h.duration_ms,
+         h.error, h.delta_ms, h.full_ms
+    from pgtrickle.refresh_history h
+   where h.pgt_id = pgtrickle.stream_table_id($1)
+   order by h.refresh_id desc
+   limit greatest(coalesce($2, 20), 0);
+end;
+comment on function pgtrickle.get_refresh_history(text, integer) is
+  'the latest refreshes of a stream table, newest first; where there was a choice, with the milliseconds that the delta and recomputing were expected to take';
+
+create or replace function pgtrickle.dependency_tree(name text default null)
+  returns table (tree text, name text, kind text, depth integer, schedule text, status text)
+  language sql
+begin atomic
+  select pgtrickle.stream_table_id($1) where $1 is not null;
+  with recursive reads(reader, source) as (
+    select s.pgt_relid::oid, b.relid::oid
+      from pgtrickle.pgt_dependencies d
+      join pgtrickle.pgt_stream_tables s using (pgt_id)
+      join pgtrickle.pgt_sources b using (source_id)
+    union
+    select s.pgt_relid::oid, unnest(s.polled)::oid from pgtrickle.pgt_stream_tables s
+  ), tree(relid, depth, path) as (
+    select s.pgt_relid::oid, 0, array[pgtrickle.qualified_name(s.pgt_relid)]
+      from pgtrickle.pgt_stream_tables s
+     where case when $1 is null then not exists (select from reads r where r.source = s.pgt_relid::oid)
+                else s.pgt_id = pgtrickle.stream_table_id($1) end
+    union all
+    select r.source, t.depth + 1, t.path || pgtrickle.qualified_name(r.source)
+      from tree t join reads r on r.reader = t.relid
+  )
+  select case t.depth when 0 then '' else repeat('  ', t.depth) || '└─ ' end || t.path[t.depth + 1], t.path[t.depth + 1],
+         case when s.pgt_id is not null then 'stream table'
+              when c.relkind = 'p' then 'partitioned table'
+              when c.relkind = 'f' then 'foreign table'
+              when c.relkind = 'm' then 'materialized view'
+              else 'table' end,
+         t.depth, s.schedule, s.status
+    from tree t
+    join pg_class c on c.oid = t.relid
+    left join pgtrickle.pgt_stream_tables s on s.pgt_relid::oid = t.relid
+   order by t.path collate "C";
+end;
+comment on function pgtrickle.dependency_tree(text) is
+  'what a stream table reads, depth first, or what all read that no other reads; a table that several read is below each';
+
+grant select on pgtrickle.stream_table_status, pgtrickle.refresh_history to public;
+
+-- Guards and event triggers.
+create or replace function pgtrickle.guard() returns trigger
+  language c as 'MODULE_PATHNAME', 'pg_trickle_guard';
+comment on function pgtrickle.guard() is 'refuses changes of a stream table that do not come from its refresh';
+
+create function pgtrickle.on_ddl() returns event_trigger
+  language c as 'MODULE_PATHNAME', 'pg_trickle_on_ddl';
+comment on function pgtrickle.on_ddl() is 'refuses commands that would break a stream table';
+
+create or replace function pgtrickle.on_drop() returns event_trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if exists (select from pg_event_trigger_dropped_objects() d
+               join pgtrickle.pgt_stream_tables s on s.pgt_relid::oid = d.objid
+              where d.classid = 'pg_class'::regclass)
+  then
+    perform pgtrickle.forget_dropped_tables();
+  end if;
+  delete from pgtrickle.pgt_capture_grants g
+   using pg_event_trigger_dropped_objects() d
+   where d.classid = 'pg_class'::regclass and d.objsubid = 0 and d.objid = g.relid::oid;
+  if exists (select from pg_event_trigger_dropped_objects() d
+              where d.object_type = 'trigger' and d.address_names[3] in ('pgtrickle_guard', 'pgtrickle_guard_truncate'))
+     and exists (select from pg_class c
+                  where (c.relnamespace = 'pgtrickle_state'::regnamespace and c.relkind = 'r'
+                         or c.oid in (select s.pgt_relid::oid from pgtrickle.pgt_stream_tables s
+                                        join pgtrickle.pgt_frontiers f using (pgt_id)))
+                    and 2 <> (select count(*) from pg_trigger t
+                               where t.tgrelid = c.oid and t.tgfoid = 'pgtrickle.guard()'::regprocedure))
+  then
+    raise exception 'cannot drop the guard of a stream table'
+      using errcode = 'wrong_object_type', detail = 'The guard refuses changes that do not come from a refresh.',
+            hint = 'Change the tables that its query reads.';
+  end if;
+end $$;
+comment on function pgtrickle.on_drop() is 'deletes dropped stream tables from the catalog, and keeps their guards';
+
+create function pgtrickle.on_restore() returns trigger
+  language c as 'MODULE_PATHNAME', 'pg_trickle_on_restore';
+comment on function pgtrickle.on_restore() is 'keeps the background workers away until a restore has ended';
+
+-- Only a restore inserts rows that do not come from pg_trickle itself.
+create trigger on_restore before insert on pgtrickle.pgt_stream_tables
+  for each statement execute function pgtrickle.on_restore();
+alter table pgtrickle.pgt_stream_tables enable always trigger on_restore;
+
+create event trigger pgtrickle_on_ddl on ddl_command_end
+  when tag in ('ALTER TABLE', 'CREATE TABLE', 'CREATE TRIGGER', 'ALTER TRIGGER', 'CREATE RULE', 'ALTER RULE',
+               'CREATE INDEX', 'ALTER INDEX', 'CREATE VIEW', 'ALTER VIEW')
+  execute function pgtrickle.on_ddl();
+-- Sessions with session_replication_role = replica alter and drop tables, too.
+alter event trigger pgtrickle_on_ddl enable always;
+alter event trigger pgtrickle_on_drop enable always;
+
+-- Only triggers of the extension call them, which are created with its owner's rights.
+revoke all on function pgtrickle.guard(), pgtrickle.on_ddl(), pgtrickle.on_drop(), pgtrickle.on_restore() from public;
