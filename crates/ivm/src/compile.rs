@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use crate::catalog::Catalog;
 use crate::delta::{self, Delta, PlanStep, consolidate, weighted};
 use crate::error::Result;
-use crate::nodes::{self, Cut};
-use crate::plan::{ColId, Ids, Plan, Relation, Scan};
+use crate::nodes;
+use crate::plan::{Ids, Plan, Relation, Scan};
 use crate::sql::ast::Query;
 use crate::sql::ident::{Ident, QName};
 use crate::types::Types;
@@ -22,11 +22,16 @@ use crate::{bind, feasible, render, rewrite};
 /// `Unsupported` for a query that cannot be maintained incrementally, `Catalog` for what the catalog does not know.
 pub fn compile(query: &Query, catalog: &dyn Catalog, table: &QName, state: &dyn Fn(usize) -> QName) -> Result<View> {
     let mut ids = Ids::default();
-    let plan = bind::bind(query, catalog, &mut ids)?;
-    let named = plan.relations();
-    let plan = rewrite::simplify(rewrite::unnest::unnest(plan, catalog, &mut ids)?);
+    let (plan, named) = simplified(query, catalog, &mut ids)?;
     let plan = rewrite::simplify(rewrite::restrict::restrict(plan, catalog, &mut ids)?);
     Ok(naming(of_plan(plan, catalog, (table, state), ids)?, named))
+}
+
+/// The plan of a query, and the relations that the query names.
+fn simplified(query: &Query, catalog: &dyn Catalog, ids: &mut Ids) -> Result<(Plan, BTreeSet<Relation>)> {
+    let plan = bind::bind(query, catalog, ids)?;
+    let named = plan.relations();
+    Ok((rewrite::simplify(rewrite::unnest::unnest(plan, catalog, ids)?), named))
 }
 
 /// The view with the sources that its query names but does not read, such as those below `EXISTS (SELECT max(x) …)`, which
@@ -51,17 +56,13 @@ pub fn of_plan(plan: Plan, catalog: &dyn Catalog, tables: (&QName, &dyn Fn(usize
     let types = Types::of(&plan, catalog)?;
     let sources = sources(&plan, catalog)?;
     feasible::check_groups(&plan, &types)?;
-    let mut cut = nodes::cut(plan, &types, &mut ids)?;
-    feasible::check_stored(&cut)?;
-    let rows: Vec<bool> = cut.iter().map(|cut| cut.identity.is_one_row()).collect();
-    for cut in &mut cut {
-        let plans = cut.parts.iter_mut().map(|part| &mut part.plan).chain([&mut cut.plan]);
+    let mut nodes = nodes::cut(plan, &types, &mut ids, tables)?;
+    feasible::check_stored(&nodes)?;
+    let rows: Vec<bool> = nodes.iter().map(Node::is_one_row).collect();
+    for node in &mut nodes {
+        let plans = node.parts.iter_mut().map(|part| &mut part.plan).chain([&mut node.plan]);
         plans.for_each(|plan| *plan = rewrite::bounds::bounds(plan.clone(), &|node| rows[node]));
     }
-    let last = cut.len() - 1;
-    let (table, state) = tables;
-    let name = |k: usize| if k == last { table.clone() } else { state(k) };
-    let nodes = cut.into_iter().enumerate().map(|(k, cut)| node(name(k), cut)).collect();
     Ok(View { nodes, sources, ids })
 }
 
@@ -70,8 +71,8 @@ pub fn opaque(query: &QName, columns: Vec<NodeColumn>, table: &QName) -> View {
     let mut ids = Ids::default();
     let scanned = columns.iter().map(|column| (ids.column(column.name.as_str()), column.name.clone())).collect();
     let plan = Plan::Scan(Scan { relation: Relation::Source(query.clone()), columns: scanned });
-    let cut = Cut::new(plan, columns, Identity::Bag);
-    View { nodes: vec![Node { inputs: BTreeSet::new(), ..node(table.clone(), cut) }], sources: vec![], ids }
+    let node = Node { inputs: BTreeSet::new(), ..Node::new(table.clone(), plan, columns, Identity::Bag) };
+    View { nodes: vec![node], sources: vec![], ids }
 }
 
 /// The view of a query that is compared with `table`: one node, not cut, so that it reads sources alone.
@@ -80,12 +81,10 @@ pub fn opaque(query: &QName, columns: Vec<NodeColumn>, table: &QName) -> View {
 /// As for [`compile`].
 pub fn whole(query: &Query, catalog: &dyn Catalog, table: &QName) -> Result<View> {
     let mut ids = Ids::default();
-    let plan = bind::bind(query, catalog, &mut ids)?;
-    let named = plan.relations();
-    let plan = rewrite::simplify(rewrite::unnest::unnest(plan, catalog, &mut ids)?);
+    let (plan, named) = simplified(query, catalog, &mut ids)?;
     let mut view = naming(of_plan(plan.clone(), catalog, (table, &|_| table.clone()), ids)?, named);
     let columns = view.nodes.pop().map(|last| last.columns).unwrap_or_default();
-    view.nodes = vec![node(table.clone(), Cut::new(plan, columns, Identity::Bag))];
+    view.nodes = vec![Node::new(table.clone(), plan, columns, Identity::Bag)];
     Ok(view)
 }
 
@@ -117,20 +116,6 @@ pub fn full_step(view: &View, index: usize) -> PlanStep {
     let output: Vec<_> = output.into_iter().zip(node.columns.clone()).collect();
     let plan = consolidate::plan(delta, &output, &mut ids);
     PlanStep::new(Ident::new(DELTA), "full: the query − the table", plan)
-}
-
-fn node(table: QName, cut: Cut) -> Node {
-    let Cut { plan, columns, identity, upkeep, parts, lookup } = cut;
-    let mut inputs = BTreeSet::new();
-    plan.scans(&mut |scan| {
-        if !matches!(scan.relation, Relation::Recursion(_)) {
-            inputs.insert(scan.relation.clone());
-        }
-    });
-    let output = plan.columns();
-    let named = |id: &ColId| output.iter().position(|column| column.id == *id).map(|at| columns[at].name.clone());
-    let lookup = lookup.iter().filter_map(named).collect();
-    Node { table, columns, identity, plan, inputs, upkeep, parts, lookup }
 }
 
 /// The sources in the order of their first scan, each with the columns that any scan reads, in table order.

@@ -6,9 +6,9 @@
 
 use crate::catalog::{ColumnType, Equality};
 use crate::error::Result;
-use crate::nodes::Cut;
 use crate::plan::{ColId, Plan};
 use crate::types::Types;
+use crate::view::Node;
 use crate::{keys, refuse};
 
 /// Whether the server can group by columns of these types at once.
@@ -38,7 +38,7 @@ fn compared(conditions: &[crate::plan::Expr]) -> Vec<ColId> {
 }
 
 /// Refuses internal nodes whose rows cannot be stored; the last one is the stream table itself.
-pub fn check_stored(nodes: &[Cut]) -> Result<()> {
+pub fn check_stored(nodes: &[Node]) -> Result<()> {
     let internal = nodes.iter().rev().skip(1).flat_map(|node| &node.columns);
     match internal.into_iter().any(|column| matches!(column.ty.base.as_str(), "record" | "record[]")) {
         true => Err(refuse::unnamed_row_type()),

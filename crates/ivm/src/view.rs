@@ -41,11 +41,34 @@ pub struct Node {
     pub upkeep: Vec<Upkeep>,
     /// For a node with a fixpoint on top, the relations that its step joins its own rows with; else empty.
     pub parts: Vec<Part>,
-    /// Columns by which programs look up rows of its table, other than its identity.
-    pub lookup: Vec<Ident>,
+    /// Columns of the plan by which programs look up rows of its table, other than its identity.
+    pub lookup: Vec<ColId>,
 }
 
 impl Node {
+    /// A node without upkeep, parts and lookups.
+    pub fn new(table: QName, plan: Plan, columns: Vec<NodeColumn>, identity: Identity) -> Node {
+        let mut inputs = BTreeSet::new();
+        plan.scans(&mut |scan| {
+            if !matches!(scan.relation, Relation::Recursion(_)) {
+                inputs.insert(scan.relation.clone());
+            }
+        });
+        Node { table, columns, identity, plan, inputs, upkeep: vec![], parts: vec![], lookup: vec![] }
+    }
+
+    /// The names of the columns of `lookup` in its table.
+    pub fn lookup_names(&self) -> Vec<Ident> {
+        let output = self.plan.columns();
+        let place = |id: &ColId| output.iter().position(|column| column.id == *id);
+        self.lookup.iter().filter_map(place).map(|at| self.columns[at].name.clone()).collect()
+    }
+
+    /// The name of the weight in this node's delta.
+    pub fn weight(&self) -> Ident {
+        weight_name(self.columns.iter().map(|column| &column.name))
+    }
+
     /// Whether its table has at most one row.
     pub fn is_one_row(&self) -> bool {
         self.identity.is_one_row()
@@ -219,12 +242,5 @@ impl View {
             Relation::Recursion(_) => QName::bare(RECURSION),
             Relation::Clock => QName::bare(CLOCK),
         }
-    }
-}
-
-impl Node {
-    /// The name of the weight in this node's delta.
-    pub fn weight(&self) -> Ident {
-        weight_name(self.columns.iter().map(|column| &column.name))
     }
 }

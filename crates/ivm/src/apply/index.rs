@@ -16,10 +16,10 @@ pub fn identity(node: &Node) -> Option<Index> {
 /// The index by which programs look up rows, unless the first columns of the key serve.
 /// A value that may be too long for a b-tree is hashed.
 pub fn lookup(node: &Node) -> Option<Index> {
-    let columns = named(&node.columns, &node.lookup);
-    let leads = |key: &[Ident]| {
-        key.len() >= columns.len() && key[..columns.len()].iter().all(|name| node.lookup.contains(name))
-    };
+    let lookup = node.lookup_names();
+    let columns = named(&node.columns, &lookup);
+    let leads =
+        |key: &[Ident]| key.len() >= columns.len() && key[..columns.len()].iter().all(|name| lookup.contains(name));
     if matches!(&node.identity, Identity::Key(key) if leads(key)) {
         return None;
     }

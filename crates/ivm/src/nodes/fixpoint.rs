@@ -1,12 +1,12 @@
 //! A fixpoint's node: its table holds the rows of the recursion.
 
-use super::{Cut, Cutter};
+use super::Cutter;
 use crate::catalog::Equality;
 use crate::error::Result;
 use crate::plan::{Fixpoint, Plan};
 use crate::recursion;
 use crate::refuse;
-use crate::view::Part;
+use crate::view::{Node, Part};
 
 impl Cutter<'_> {
     /// Makes a node of a fixpoint and returns a plan that reads it.
@@ -28,7 +28,7 @@ impl Cutter<'_> {
         let parts = fixpoint.parts().into_iter().zip(parts).map(|(plan, part)| Part { plan: plan.clone(), ..part });
         let parts = parts.collect();
         let plan = Plan::Fixpoint(Box::new(fixpoint));
-        self.read(Cut { parts, lookup, ..Cut::new(plan, columns, identity) })
+        self.read(Node { parts, lookup, ..self.made(plan, columns, identity) })
     }
 
     fn part(&self, plan: &Plan) -> Result<Part> {

@@ -21,49 +21,42 @@ use crate::keys::{self, Facts};
 use crate::plan::{Aggregate, ColId, Column, Ids, Plan, Relation, Scan};
 use crate::render;
 use crate::render::unique;
-use crate::sql::ident::Ident;
+use crate::sql::ident::{Ident, QName};
 use crate::types::Types;
-use crate::view::{Identity, NodeColumn, Part, Upkeep};
+use crate::view::{Identity, Node, NodeColumn, Upkeep};
 pub use identity::width;
 
 /// The most bytes of a name to which a suffix is appended: PostgreSQL truncates names at 63.
 const STEM: usize = 46;
 
-/// A node before it has a table.
-pub struct Cut {
-    pub plan: Plan,
-    pub columns: Vec<NodeColumn>,
-    pub identity: Identity,
-    pub upkeep: Vec<Upkeep>,
-    pub parts: Vec<Part>,
-    /// Columns by which programs look rows up, other than the identity.
-    pub lookup: Vec<ColId>,
-}
-
-impl Cut {
-    pub fn new(plan: Plan, columns: Vec<NodeColumn>, identity: Identity) -> Cut {
-        Cut { plan, columns, identity, upkeep: vec![], parts: vec![], lookup: vec![] }
-    }
-}
-
 /// The state of cutting a plan.
 pub struct Cutter<'a> {
     pub types: &'a Types<'a>,
     pub ids: &'a mut Ids,
-    nodes: Vec<Cut>,
+    /// The table of an internal node.
+    state: &'a dyn Fn(usize) -> QName,
+    nodes: Vec<Node>,
 }
 
-/// Cuts a plan; the last node is the plan's own output.
-pub fn cut(plan: Plan, types: &Types, ids: &mut Ids) -> Result<Vec<Cut>> {
-    let mut cutter = Cutter { types, ids, nodes: vec![] };
+/// Cuts a plan; the last node is the plan's own output, in `table`, and node `k` has the table `state(k)`.
+///
+/// # Errors
+/// `Unsupported` for a recursion that cannot be maintained, `Catalog` for what the catalog does not know.
+pub fn cut(
+    plan: Plan,
+    types: &Types,
+    ids: &mut Ids,
+    (table, state): (&QName, &dyn Fn(usize) -> QName),
+) -> Result<Vec<Node>> {
+    let mut cutter = Cutter { types, ids, state, nodes: vec![] };
     let (columns, identity) = cutter.described(&plan)?;
     let plan = cutter.below(plan)?;
     let mut nodes = cutter.nodes;
     let own = own_state(&plan, &nodes);
     let state = if own.is_some() { nodes.pop() } else { None };
     nodes.push(match own.zip(state) {
-        Some((plan, state)) => Cut { plan, columns, identity, ..state },
-        None => Cut::new(plan, columns, identity),
+        Some((plan, state)) => Node { table: table.clone(), plan, columns, identity, ..state },
+        None => Node::new(table.clone(), plan, columns, identity),
     });
     Ok(nodes)
 }
@@ -112,19 +105,24 @@ impl Cutter<'_> {
         }
         let plan = input.aggregate(keys, state.calls);
         let shown = plan.pass();
-        let scan = self.read(Cut { upkeep: state.upkeep, ..Cut::new(plan, columns, identity) })?;
+        let scan = self.read(Node { upkeep: state.upkeep, ..self.made(plan, columns, identity) })?;
         Ok(if shown == state.outputs { scan } else { scan.project(state.outputs) })
     }
 
+    /// A node with the next table.
+    fn made(&self, plan: Plan, columns: Vec<NodeColumn>, identity: Identity) -> Node {
+        Node::new((self.state)(self.nodes.len()), plan, columns, identity)
+    }
+
     /// Makes a node and returns a scan of its columns.
-    fn read(&mut self, node: Cut) -> Result<Plan> {
+    fn read(&mut self, node: Node) -> Result<Plan> {
         let names = node.columns.iter().map(|column| column.name.clone());
         let columns = node.plan.columns().into_iter().zip(names).collect();
         Ok(Plan::Scan(Scan { relation: Relation::Node(self.place(node)?), columns }))
     }
 
     /// The index of a node: that of one that computes the same, or a new one.
-    fn place(&mut self, node: Cut) -> Result<usize> {
+    fn place(&mut self, node: Node) -> Result<usize> {
         let query = render::query(&node.plan, &render::uncut)?;
         for (at, other) in self.nodes.iter().enumerate() {
             if other.columns == node.columns && render::query(&other.plan, &render::uncut)? == query {
@@ -159,7 +157,7 @@ impl Cutter<'_> {
 
 /// Where the root only reorders the last node's columns, the stream table is its own state table: the
 /// aggregate, reordered. Otherwise `None`.
-fn own_state(root: &Plan, nodes: &[Cut]) -> Option<Plan> {
+fn own_state(root: &Plan, nodes: &[Node]) -> Option<Plan> {
     let (scan, order) = (passed(root)?, root.columns());
     let last = nodes.last()?;
     let state = last.plan.columns();

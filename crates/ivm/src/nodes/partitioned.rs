@@ -5,8 +5,9 @@ use crate::expr::Expr as E;
 use crate::plan::{ColId, Column, Expr, Order, Plan};
 use crate::recursion;
 use crate::refuse;
+use crate::view::Node;
 
-use super::{Cut, Cutter};
+use super::Cutter;
 
 impl Cutter<'_> {
     /// Makes a node of a window or a top-k, of which `shown` is read, and returns a plan that reads it.
@@ -29,7 +30,7 @@ impl Cutter<'_> {
         let (columns, identity) = self.described(&whole)?;
         let added = stored.len() > shown.len();
         let plan = projected(operator.try_map_inputs(&mut |input| self.below(input))?, stored);
-        let scan = self.read(Cut { lookup, ..Cut::new(plan, columns, identity) })?;
+        let scan = self.read(Node { lookup, ..self.made(plan, columns, identity) })?;
         let shown = shown.into_iter().map(|(column, _)| column.pass()).collect();
         Ok(if added { scan.project(shown) } else { scan })
     }

@@ -74,6 +74,6 @@ fn step_looks_up_rows_by_join_columns() {
                 WHERE (EXISTS ( SELECT 1 FROM public.prices p WHERE (p.a = e.b)))";
     let view = compiled(&walk("UNION", step)).unwrap();
     let node = &view.nodes[0];
-    assert_eq!((node.lookup.clone(), node.parts.len()), (vec![Ident::new("a")], 2));
+    assert_eq!((node.lookup_names(), node.parts.len()), (vec![Ident::new("a")], 2));
     assert_eq!(node.identity, Identity::Key(vec![Ident::new("a")]));
 }

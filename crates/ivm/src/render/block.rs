@@ -298,7 +298,7 @@ impl Renderer<'_> {
 const WIDE: usize = 8;
 
 /// Relations one after the other.
-fn crossed(from: Vec<From>) -> Option<From> {
+pub fn crossed(from: Vec<From>) -> Option<From> {
     from.into_iter().reduce(|l, r| joined(JoinKind::Cross, l, r, JoinOn::None))
 }
 

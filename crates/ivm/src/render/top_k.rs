@@ -4,7 +4,7 @@ use super::{Renderer, item};
 use crate::error::Result;
 use crate::expr::{Call, Expr as Generic, Over, Window};
 use crate::plan::{ColId, TopK};
-use crate::sql::ast::{Distinct, Expr, From, Limit, Order, Query, Select, col};
+use crate::sql::ast::{Distinct, Expr, From, Limit, Query, Select, col};
 use crate::sql::ident::{Ident, QName};
 
 /// The name of the row number.
@@ -12,37 +12,18 @@ const PLACE: &str = "place";
 
 impl Renderer<'_> {
     pub fn top_k(&mut self, top: &TopK, ids: &[ColId], names: &[Ident]) -> Result<Query> {
-        match top.partition.is_empty() {
-            true => self.limited(top, ids, names),
-            false => self.numbered(top, ids, names),
-        }
-    }
-
-    fn limited(&mut self, top: &TopK, ids: &[ColId], names: &[Ident]) -> Result<Query> {
-        let block = self.flat(&top.input)?;
-        let columns = block.columns.clone();
-        let order_by = self.sort_keys(top, &columns)?;
-        let count = top.limit.as_ref().map(|e| self.expr(e, &columns)).transpose()?;
-        let offset = top.offset.as_ref().map(|e| self.expr(e, &columns)).transpose()?;
-        let limit = count.map(|count| Limit { count: Some(count), with_ties: top.ties });
-        Ok(Query { order_by, limit, offset, ..block.select(ids, names, Distinct::No)? })
-    }
-
-    /// The order without constants, which ORDER BY would take for the numbers of columns.
-    fn sort_keys(&mut self, top: &TopK, columns: &super::expr::Columns) -> Result<Vec<Order>> {
-        let mut keys = self.orders(&top.order, columns)?;
-        keys.retain(|key| !key.expr.is_constant());
-        Ok(keys)
-    }
-
-    fn numbered(&mut self, top: &TopK, ids: &[ColId], names: &[Ident]) -> Result<Query> {
         let block = self.flat(&top.input)?;
         let columns = block.columns.clone();
         let partition_by: Vec<Expr> = top.partition.iter().filter_map(|id| columns.get(id).cloned()).collect();
-        let order_by = self.sort_keys(top, &columns)?;
-        let (limit, offset) = (top.limit.as_ref(), top.offset.as_ref());
-        let limit = limit.map(|e| self.expr(e, &columns)).transpose()?;
-        let offset = offset.map(|e| self.expr(e, &columns)).transpose()?;
+        let mut order_by = self.orders(&top.order, &columns)?;
+        // ORDER BY would take constants for the numbers of columns.
+        order_by.retain(|key| !key.expr.is_constant());
+        let limit = top.limit.as_ref().map(|e| self.expr(e, &columns)).transpose()?;
+        let offset = top.offset.as_ref().map(|e| self.expr(e, &columns)).transpose()?;
+        if partition_by.is_empty() {
+            let limit = limit.map(|count| Limit { count: Some(count), with_ties: top.ties });
+            return Ok(Query { order_by, limit, offset, ..block.select(ids, names, Distinct::No)? });
+        }
         let alias = self.aliases.subquery();
         let mut taken = names.to_vec();
         let mut places = vec![];

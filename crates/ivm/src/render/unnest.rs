@@ -1,6 +1,6 @@
 //! Set-returning functions: in FROM, joined with the row that they are called for, or in a select list of their own.
 
-use super::block::{Block, joined};
+use super::block::{Block, crossed, joined};
 use super::{Renderer, names};
 use crate::error::{Error, Result};
 use crate::expr::Expr as Generic;
@@ -34,8 +34,7 @@ impl Renderer<'_> {
         match unnest.outer {
             false => block.from.push(function),
             true => {
-                let left = std::mem::take(&mut block.from).into_iter();
-                let left = left.reduce(|l, r| joined(JoinKind::Cross, l, r, JoinOn::None));
+                let left = crossed(std::mem::take(&mut block.from));
                 let on = JoinOn::On(Expr::bool(true));
                 block.from = left.map(|left| joined(JoinKind::Left, left, function, on)).into_iter().collect();
             }

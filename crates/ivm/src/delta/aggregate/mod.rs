@@ -72,9 +72,9 @@ impl Groups {
     fn followed(&self, cx: &mut Cx) -> Vec<Plan> {
         let mut condition: Vec<Expr> = self.stale().into_iter().map(|stale| E::Not(Box::new(stale))).collect();
         condition.push(E::any_of(self.calls.iter().map(Group::differs).collect()));
-        let left = self.rows([condition.clone(), vec![self.existed()]].concat(), Which::Old, cx);
+        let left = self.old_rows([condition.clone(), vec![self.existed()]].concat(), cx);
         condition.extend(self.remains());
-        vec![left, self.rows(condition, Which::New, cx)]
+        vec![left, self.new_rows(condition, cx)]
     }
 
     /// The condition that a group is recomputed, unless all or none are.
@@ -99,26 +99,23 @@ impl Groups {
         E::any_of(counts.map(|group| E::binary("<", group.new.expr(), E::number(0))).collect())
     }
 
-    /// The old rows or the new ones, weighted, of the groups for which all conditions hold.
-    fn rows(&self, conditions: Vec<Expr>, which: Which, cx: &mut Cx) -> Plan {
-        let calls = self.calls.iter().map(|group| match which {
-            Which::Old => &group.old,
-            Which::New => &group.new,
-        });
-        let weight = match which {
-            Which::Old => E::number(-1),
-            Which::New => E::case(vec![(self.miscounted(), E::number(-1))], E::number(1)),
-        };
+    /// The old rows of the groups for which all conditions hold.
+    fn old_rows(&self, conditions: Vec<Expr>, cx: &mut Cx) -> Plan {
+        self.rows(conditions, |group| &group.old, E::number(-1), cx)
+    }
+
+    /// The new rows of the groups for which all conditions hold.
+    fn new_rows(&self, conditions: Vec<Expr>, cx: &mut Cx) -> Plan {
+        let weight = E::case(vec![(self.miscounted(), E::number(-1))], E::number(1));
+        self.rows(conditions, |group| &group.new, weight, cx)
+    }
+
+    fn rows(&self, conditions: Vec<Expr>, value: fn(&Group) -> &Column, weight: Expr, cx: &mut Cx) -> Plan {
+        let calls = self.calls.iter().map(value);
         let columns: Vec<Column> = self.keys.iter().map(|key| &key.touched).chain(calls).cloned().collect();
         let rows = self.plan.clone().filter_all(conditions);
         Delta::weighted(rows, &columns, weight.cast("bigint"), &mut cx.ids).plan
     }
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Which {
-    Old,
-    New,
 }
 
 impl Group {

@@ -7,7 +7,7 @@ use crate::view::Upkeep;
 use super::super::restrict::{self, restricted};
 use super::super::sum::weighted;
 use super::super::{Cx, Delta, consolidate};
-use super::{Groups, Which, output};
+use super::{Groups, output};
 
 /// Δ of the stale groups as one step, which is skipped when there are none.
 pub fn step(aggregate: &Aggregate, groups: &Groups, cx: &mut Cx) -> Result<Plan> {
@@ -30,7 +30,7 @@ pub fn replaced(aggregate: &Aggregate, groups: &Groups, cx: &mut Cx) -> Vec<Plan
 /// Stale groups: −1 for the old rows, +1 for the recomputed ones.
 fn rows(aggregate: &Aggregate, groups: &Groups, stale: &Plan, cx: &mut Cx) -> Vec<Plan> {
     let condition = groups.stale().into_iter().chain([groups.existed()]).collect();
-    let mut rows = vec![groups.rows(condition, Which::Old, cx)];
+    let mut rows = vec![groups.old_rows(condition, cx)];
     let met = restricted(&aggregate.input, &groups.keys, stale, restrict::equal(&groups.keys));
     rows.push(recomputed(aggregate, met, stale, cx));
     if let Some(null) = restrict::null(&groups.keys) {

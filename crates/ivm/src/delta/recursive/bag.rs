@@ -12,7 +12,6 @@
 //! `T₀ = T − deleted` is not stored: the terms over `deleted` are subtracted from those over `T`.
 
 use crate::error::Result;
-use crate::plan::Scan;
 
 use super::super::Cx;
 use super::Change;
@@ -21,22 +20,20 @@ use super::rows::{Rows, Stored};
 
 /// The deleted and the inserted rows.
 pub fn moved(change: &Change, cx: &mut Cx) -> Result<(Stored, Stored)> {
-    let table = |scan: &Scan, cx: &mut Cx| change.own(scan, &change.table, cx);
+    let table = change.own(&change.table);
     let mut first: Vec<Rows> = change.base("<", cx).into_iter().map(|rows| rows.negative(cx)).collect();
     first.extend(change.terms(&table, [State::Between, State::Deleted, State::Before], cx)?);
     let first = change.summed(first, cx)?;
-    let deleted = change.closure(("deleted", "fixpoint: deleted derivations"), first, cx, |round, cx| {
-        change.step(&|scan, cx| change.own(scan, round, cx), &|_| State::Between, cx)
-    })?;
+    let law = ("deleted", "fixpoint: deleted derivations");
+    let deleted = change.closure(law, first, State::Between, cx, |rows, _| rows)?;
     let states = [State::After, State::Inserted, State::Between];
     let mut first = change.base(">", cx);
     first.extend(change.terms(&table, states, cx)?);
-    let of_deleted = change.terms(&|scan, cx| change.own(scan, &deleted, cx), states, cx)?;
+    let of_deleted = change.terms(&change.own(&deleted), states, cx)?;
     first.extend(of_deleted.into_iter().map(|rows| rows.negative(cx)));
     let first = change.summed(first, cx)?;
-    let inserted = change.closure(("inserted", "fixpoint: inserted derivations"), first, cx, |round, cx| {
-        change.step(&|scan, cx| change.own(scan, round, cx), &|_| State::After, cx)
-    })?;
+    let law = ("inserted", "fixpoint: inserted derivations");
+    let inserted = change.closure(law, first, State::After, cx, |rows, _| rows)?;
     Ok((deleted, inserted))
 }
 

@@ -20,7 +20,7 @@ use crate::plan::{Column, Fixpoint, Plan, Relation, Scan};
 use crate::view::NodeColumn;
 
 use super::{Cx, Delta};
-use parts::PartChange;
+use parts::{PartChange, State};
 use rows::{Rows, Stored};
 
 pub fn delta(fixpoint: &Fixpoint, cx: &mut Cx) -> Result<Option<Delta>> {
@@ -66,13 +66,15 @@ impl<'a> Change<'a> {
         self.base.iter().map(|stored| stored.fresh(cx).signed(sign)).collect()
     }
 
-    /// A step of `first` and, round by round, the rows that `next` derives from those of the last round.
+    /// A step of `first` and, round by round, what is `kept` of the rows that the step derives from those of the last round,
+    /// each part in this state.
     fn closure(
         &self,
         (name, law): (&str, &str),
         first: Rows,
+        state: State,
         cx: &mut Cx,
-        next: impl FnOnce(&Stored, &mut Cx) -> Result<Rows>,
+        kept: impl FnOnce(Rows, &mut Cx) -> Rows,
     ) -> Result<Stored> {
         let number = cx.ids.recursion();
         let weighted = first.w.is_some();
@@ -80,16 +82,19 @@ impl<'a> Change<'a> {
             true => Stored::weighted(Relation::Recursion(number), &self.known),
             false => Stored::plain(Relation::Recursion(number), &self.known),
         };
-        let step = next(&own, cx)?.plan.arm();
+        let derived = self.step(&self.own(&own), &|_| state, cx)?;
+        let step = kept(derived, cx).plan.arm();
         let columns: Vec<Column> = own.names().map(|name| cx.ids.column(name.as_str())).collect();
         let fixpoint = Fixpoint { number, columns, base: first.plan.arm(), step, all: weighted };
         Stored::step((name, law), Plan::Fixpoint(Box::new(fixpoint)), cx)
     }
 
-    /// A relation with the table's columns, read as a scan of the recursion.
-    fn own(&self, scan: &Scan, stored: &Stored, cx: &mut Cx) -> Rows {
-        let name = |own| self.fixpoint.place(own).map_or(own, |at| &self.known[at].name);
-        let columns = scan.columns.iter().map(|(column, own)| (column.clone(), name(own).clone())).collect();
-        stored.read(columns, cx)
+    /// Reads a relation with the table's columns as a scan of the recursion.
+    fn own(&self, stored: &Stored) -> impl Fn(&Scan, &mut Cx) -> Rows {
+        |scan, cx| {
+            let name = |own| self.fixpoint.place(own).map_or(own, |at| &self.known[at].name);
+            let columns = scan.columns.iter().map(|(column, own)| (column.clone(), name(own).clone())).collect();
+            stored.read(columns, cx)
+        }
     }
 }

@@ -33,15 +33,12 @@ pub fn moved(change: &Change, cx: &mut Cx) -> Result<(Stored, Stored)> {
 impl Change<'_> {
     /// Over-deletion.
     fn deleted(&self, cx: &mut Cx) -> Result<Stored> {
-        let table = |scan: &Scan, cx: &mut Cx| self.own(scan, &self.table, cx);
         let mut first = self.base("<", cx);
-        first.extend(self.terms(&table, [State::After, State::Deleted, State::Either], cx)?);
+        first.extend(self.terms(&self.own(&self.table), [State::After, State::Deleted, State::Either], cx)?);
         let first = plain(first, cx)?;
         let first = self.stored(first, cx);
-        self.closure(("deleted", "fixpoint: rows that may have lost a derivation"), first, cx, |round, cx| {
-            let next = self.step(&|scan, cx| self.own(scan, round, cx), &|_| State::After, cx)?;
-            Ok(self.stored(next, cx))
-        })
+        let law = ("deleted", "fixpoint: rows that may have lost a derivation");
+        self.closure(law, first, State::After, cx, |rows, cx| self.stored(rows, cx))
     }
 
     /// Those of the rows that the table has.
@@ -97,10 +94,8 @@ impl Change<'_> {
         let mut first = rederived;
         first.push(self.missing(new, deleted, cx));
         let first = Rows::union(first, cx)?;
-        self.closure(("inserted", "fixpoint: rederived and new rows"), first, cx, |round, cx| {
-            let next = self.step(&|scan, cx| self.own(scan, round, cx), &|_| State::After, cx)?;
-            Ok(self.missing(next, deleted, cx))
-        })
+        let law = ("inserted", "fixpoint: rederived and new rows");
+        self.closure(law, first, State::After, cx, |rows, cx| self.missing(rows, deleted, cx))
     }
 
     /// The rows that the table does not have, or that are deleted.
