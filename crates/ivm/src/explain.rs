@@ -10,13 +10,16 @@ use crate::render;
 use crate::sql::ast::{self, bare};
 use crate::sql::ident::{Ident, QName};
 use crate::sql::print;
-use crate::view::{Apply, Identity, Node, Program, Step, View};
+use crate::view::{Identity, Node, Step, View};
 use crate::view::{Scale, Upkeep};
 
 /// The names that columns have in a plan.
 type Names = BTreeMap<ColId, Ident>;
 
 /// Every node of a view: its table, its identity, its plan.
+///
+/// # Errors
+/// `Bug` where a plan is malformed.
 pub fn view(view: &View) -> Result<String> {
     let name = |relation: &Relation| view.relation_name(relation);
     let nodes = view.nodes.iter().map(|node| {
@@ -27,6 +30,9 @@ pub fn view(view: &View) -> Result<String> {
 }
 
 /// The SQL of every program that one changed source needs. Time has passed in each of them.
+///
+/// # Errors
+/// `Bug` where a plan is malformed.
 pub fn programs(view: &View) -> Result<String> {
     let mut texts = vec![];
     for (index, node) in view.nodes.iter().enumerate() {
@@ -39,31 +45,6 @@ pub fn programs(view: &View) -> Result<String> {
         }
     }
     Ok(texts.join("\n"))
-}
-
-/// The tree of a plan.
-pub fn plan(plan: &Plan, names: &dyn Fn(&Relation) -> QName) -> Result<String> {
-    tree(plan, &[], names)
-}
-
-/// The steps of a program, each with its name and its law.
-pub fn program(program: &Program) -> String {
-    let steps = program.steps.iter().map(|step| {
-        let needs = step.needs.as_ref().map(|needs| format!(", if {needs} has rows")).unwrap_or_default();
-        let summed = if step.repeats { ", summed as it is read" } else { "" };
-        let summed = if step.cancels { ", without rows that cancel" } else { summed };
-        format!("-- {} ({}{needs}{summed})\n{};\n", step.name, step.law, print::query(&step.query))
-    });
-    steps.collect::<Vec<_>>().join("\n")
-}
-
-/// The statements that apply a delta to a node's table, and the index that they use.
-pub fn apply(apply: &Apply) -> String {
-    let index = apply.indexes.iter().map(|index| format!("-- index\n{};\n", index.create(&index.usual_name())));
-    let update = apply.update.iter().map(|statement| ("update", statement));
-    let statements = update.chain([("delete", &apply.delete), ("insert", &apply.insert)]);
-    let statements = statements.map(|(what, statement)| format!("-- {what}\n{};\n", print::statement(statement)));
-    index.chain(statements).collect::<Vec<_>>().join("\n")
 }
 
 fn identity(node: &Node) -> String {

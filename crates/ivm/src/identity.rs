@@ -4,7 +4,7 @@
 //! compared by value after it, so a collision costs a comparison and never a wrong row.
 
 use crate::catalog::{ColumnType, Equality};
-use crate::expr::{Direction, Expr};
+use crate::expr::Expr;
 use crate::sql::ast::{Expr as SqlExpr, From, Item, Order, Query, Select, bare};
 use crate::sql::ident::{Ident, QName};
 use crate::view::{Identity, Node, NodeColumn};
@@ -100,13 +100,12 @@ pub fn plain(column: &NodeColumn) -> SqlExpr {
 /// A delta in the order of that index: neighbours are on the same pages of it, and the two signs of a key are
 /// neighbours; where the delta `repeats` rows, equal ones are, too.
 pub fn in_order(node: &Node, delta: Query, repeats: bool) -> Query {
-    let ascending = |expr| Order { expr, direction: Direction::Ascending, nulls_first: None };
     let mut order = keys(node);
     if repeats {
         let others = node.columns.iter().map(plain).filter(|column| !order.contains(column));
         order.extend(others.collect::<Vec<_>>());
     }
-    let order_by: Vec<Order> = order.into_iter().map(ascending).collect();
+    let order_by: Vec<Order> = order.into_iter().map(Order::ascending).collect();
     if order_by.is_empty() {
         return delta;
     }

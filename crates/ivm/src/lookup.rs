@@ -25,6 +25,9 @@ pub struct Lookup {
 type Ids = BTreeSet<ColId>;
 
 /// The lookups of the program by which a node follows a change mask. Steps that are skipped most of the time are left out.
+///
+/// # Errors
+/// `Bug` where the plan is malformed.
 pub fn lookups(view: &View, index: usize, mask: &Mask) -> Result<BTreeSet<Lookup>> {
     let mut finder = Finder { view, recursions: BTreeSet::new(), found: BTreeSet::new() };
     let mut seldom = BTreeSet::new();

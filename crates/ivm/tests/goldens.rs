@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use ivm::plan::Relation;
 use ivm::sql::ident::QName;
+use ivm::testing::explain as shown;
 use ivm::testing::memory::MemoryCatalog;
 use ivm::view::{Mask, View};
 use ivm::{apply, canon, compile, delta, explain};
@@ -88,7 +89,7 @@ fn compute(page: &str, blocks: &[Block], block: &Block) -> Option<Result<String,
     match words.as_slice() {
         ["plan"] => Some(view().and_then(|view| explain::view(&view).map_err(|e| e.to_string()))),
         ["sql", "apply"] => Some(view().map(|view| {
-            let nodes = view.nodes.iter().map(|node| explain::apply(&apply::plan(node)));
+            let nodes = view.nodes.iter().map(|node| shown::apply(&apply::plan(node)));
             nodes.collect::<Vec<_>>().join("\n")
         })),
         ["sql", "delta", sources @ ..] => {
@@ -109,7 +110,7 @@ fn programs(view: &View, sources: &[&str]) -> ivm::Result<String> {
     for (k, node) in view.nodes.iter().enumerate() {
         let mask: Mask = node.inputs.intersection(&changed).cloned().collect();
         let Some(program) = delta::program(view, k, &mask)? else { continue };
-        text.push(format!("-- Δ {}\n\n{}", node.table, explain::program(&program)));
+        text.push(format!("-- Δ {}\n\n{}", node.table, shown::program(&program)));
         changed.insert(Relation::Node(k));
     }
     Ok(text.join("\n"))

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ivm::plan::Relation;
 use ivm::sql::ident::{Ident, QName};
 use ivm::testing::eval::{Table, Tables, eval};
+use ivm::testing::explain as shown;
 use ivm::testing::memory::MemoryCatalog;
 use ivm::testing::value::{Row, Value};
 use ivm::testing::zset::Zset;
@@ -144,7 +145,7 @@ fn growth(query: &str, sources: &[&'static str]) -> [usize; 2] {
     let view = compiled(query, &sources);
     let length = |k: usize, mask: Mask| {
         let program = delta::program(&view, k, &mask).unwrap();
-        program.map_or(0, |program| explain::program(&program).len()) / query.len()
+        program.map_or(0, |program| shown::program(&program).len()) / query.len()
     };
     let nodes = view.nodes.iter().enumerate();
     let one = nodes.clone().flat_map(|(k, node)| node.inputs.iter().map(move |input| (k, Mask::from([input.clone()]))));

@@ -30,6 +30,9 @@ use row_order::{RowOrder, Rows};
 use scope::{Context, Place, Scope};
 
 /// The plan of a query; its output columns carry the query's output names, in order.
+///
+/// # Errors
+/// `Unsupported` for a construct that no law covers, `Catalog` for what the catalog does not know.
 pub fn bind(query: &Query, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan> {
     let mut binder = Binder { ids, functions: BTreeMap::new(), types: Types::new(catalog) };
     let query = binder.unordered(query)?;

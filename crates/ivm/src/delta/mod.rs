@@ -79,11 +79,17 @@ pub struct Cx<'a> {
 }
 
 /// The program that maintains a node under a change mask; `None` when none of its inputs changed.
+///
+/// # Errors
+/// `Bug` where the plan is malformed.
 pub fn program(view: &View, index: usize, mask: &Mask) -> Result<Option<Program>> {
     steps(view, index, mask)?.map(|steps| rendered(view, index, steps)).transpose()
 }
 
 /// The same program as plans.
+///
+/// # Errors
+/// `Bug` where the plan is malformed.
 pub fn steps(view: &View, index: usize, mask: &Mask) -> Result<Option<Vec<PlanStep>>> {
     let mut cx = Cx { view, index, mask, ids: view.ids.clone(), steps: vec![] };
     let node = &view.nodes[index];
@@ -99,6 +105,9 @@ pub fn steps(view: &View, index: usize, mask: &Mask) -> Result<Option<Vec<PlanSt
 }
 
 /// Steps as SQL, the delta in the order of the index by which the node's rows are found.
+///
+/// # Errors
+/// `Bug` where the plan is malformed.
 pub fn rendered(view: &View, index: usize, steps: Vec<PlanStep>) -> Result<Program> {
     let names = |relation: &Relation| view.relation_name(relation);
     let steps = steps.into_iter().map(|Step { name, law, query, needs, seldom, repeats, cancels }| {

@@ -8,7 +8,10 @@ use super::{ColId, Column, Expr, Plan};
 use crate::error::{Error, Result};
 
 impl Plan {
-    /// An error where an id is made by two operators, or by one twice.
+    /// Checks that no id is made by two operators, or by one twice.
+    ///
+    /// # Errors
+    /// `Bug` where one is.
     pub fn check(&self) -> Result<()> {
         let (mut made, mut twice) = (BTreeSet::new(), false);
         self.visit(&mut |plan| twice |= !plan.made().into_iter().all(|id| made.insert(id)));

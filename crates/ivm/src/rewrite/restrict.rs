@@ -17,6 +17,9 @@ use crate::plan::{Aggregate, ColId, Column, Distinct, Expr, Ids, Join, Plan, Rel
 use crate::sql::ident::{Ident, QName};
 
 /// The plan with aggregates restricted to the groups that joins read.
+///
+/// # Errors
+/// `Catalog` for what the catalog does not know.
 pub fn restrict(plan: Plan, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan> {
     let shown = plan.ids();
     with_read(plan, &shown, &mut |plan, read| match plan {

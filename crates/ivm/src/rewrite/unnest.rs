@@ -30,6 +30,9 @@ pub use lateral::lateral;
 use lift::{Lifted, Pair, lift};
 
 /// The plan without subqueries in its expressions.
+///
+/// # Errors
+/// `Unsupported` for a subquery that cannot be joined, `Catalog` for what the catalog does not know.
 pub fn unnest(plan: Plan, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan> {
     Unnester { ids, types: Types::new(catalog) }.plan(plan)
 }

@@ -38,13 +38,4 @@ impl Index {
         };
         format!("create {unique}index {name} on {} {using}({})", self.table, self.keys.join(", "))
     }
-
-    /// Its name if no relation has that name: after its table, within PostgreSQL's 63 bytes.
-    pub fn usual_name(&self) -> Ident {
-        let mut stem = self.table.name.as_str().to_owned();
-        while stem.len() > 48 {
-            stem.pop();
-        }
-        Ident::new(format!("{stem}_{}", self.what))
-    }
 }

@@ -2,6 +2,7 @@
 //! with the feature `testing` alone, so that no product carries it.
 
 pub mod eval;
+pub mod explain;
 pub mod memory;
 pub mod number;
 pub mod value;
