@@ -3,6 +3,21 @@
 --
 -- ALTER TABLE adds columns at the end, so a column that a later version adds is the last one here, too.
 
+load 'MODULE_PATHNAME';
+do $$
+begin
+  if exists (select from pg_extension
+              where extname = 'pg_trickle'
+                and coalesce(string_to_array(current_setting('pg_trickle.version', true), '.')::integer[]
+                             < string_to_array(extversion, '.')::integer[], true))
+  then
+    raise exception 'this session has an earlier version of the library of pg_trickle'
+      using errcode = 'object_not_in_prerequisite_state',
+            detail = 'The server loaded it before the files of this version were installed.',
+            hint = 'Restart the server, then run CREATE EXTENSION pg_trickle again.';
+  end if;
+end $$;
+
 create schema pgtrickle_state;
 create schema pgtrickle_changes;
 grant usage on schema pgtrickle, pgtrickle_state, pgtrickle_changes to public;
