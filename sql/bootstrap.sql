@@ -111,6 +111,13 @@ create table pgtrickle.pgt_refresh_history (
 );
 create index on pgtrickle.pgt_refresh_history (pgt_id, refresh_id desc);
 
+-- One row: the cluster in which this catalog was written. pg_upgrade moves it into another one, where functions and triggers
+-- have other ids.
+create table pgtrickle.pgt_cluster (
+  system_identifier  bigint not null
+);
+insert into pgtrickle.pgt_cluster select system_identifier from pg_control_system();
+
 -- A dump holds the definitions and nothing else: frontiers, change buffers and internal nodes mean nothing in another
 -- cluster. A stream table without a frontier row was restored and is not attached yet.
 select pg_extension_config_dump('pgtrickle.pgt_stream_tables',

@@ -8,7 +8,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
 use crate::api::refresh::refresh_now;
-use crate::api::{given, owned, rights};
+use crate::api::{given, owned, require_writable, rights};
 use crate::catalog::stream_table::{self, Mode, Status, StreamTable};
 use crate::catalog::{ddl, frontier};
 use crate::error::{Error, Result};
@@ -52,6 +52,7 @@ fn alter(name: &str, changes: &Changes) -> Result<()> {
     let mode = changes.mode.map(Mode::parse).transpose()?;
     let status = changes.status.map(Status::parse).transpose()?;
     let limit = changes.timeout.map(parse_timeout).transpose()?;
+    require_writable("alter_stream_table")?;
     let table = owned(name)?;
     if let Some(query) = query
         && !same_columns(&table, query)?

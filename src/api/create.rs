@@ -8,7 +8,7 @@ use pgrx::pg_sys::{self, Oid};
 use pgrx::{default, pg_extern};
 
 use crate::api::refresh::refresh_now;
-use crate::api::{alter, as_caller, drop, given, must_own, notice, owned, rights};
+use crate::api::{alter, as_caller, drop, given, must_own, notice, owned, require_writable, rights};
 use crate::catalog::stream_table::{self, Mode, StreamTable};
 use crate::catalog::{ddl, frontier, restored};
 use crate::error::{Error, Result};
@@ -36,6 +36,7 @@ impl<'a> Request<'a> {
         initialize: Option<bool>,
     ) -> Result<Request<'a>> {
         let (name, query) = (given("name", name)?, given("query", query)?);
+        require_writable("create_stream_table")?;
         schedule.map(Schedule::parse).transpose()?;
         let mode = mode.map(Mode::parse).transpose()?;
         Ok(Request { name, query, schedule, mode, initialize: initialize.unwrap_or(true) })

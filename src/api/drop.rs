@@ -3,7 +3,7 @@
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
-use crate::api::{as_caller, given, owned};
+use crate::api::{as_caller, given, owned, require_writable};
 use crate::catalog::ddl;
 use crate::catalog::stream_table::{self, StreamTable};
 use crate::error::Result;
@@ -16,6 +16,7 @@ fn drop_stream_table(
     name: Option<&str>,
     cascade: default!(Option<bool>, false),
 ) -> std::result::Result<(), ErrorReport> {
+    require_writable("drop_stream_table")?;
     Ok(drop_table(&owned(given("name", name)?)?, cascade.unwrap_or(false))?)
 }
 

@@ -24,7 +24,8 @@ use std::time::Duration;
 use pgrx::PgLogLevel;
 use pgrx::PgSqlErrorCode::{
     ERRCODE_INSUFFICIENT_PRIVILEGE, ERRCODE_INVALID_PARAMETER_VALUE, ERRCODE_NULL_VALUE_NOT_ALLOWED,
-    ERRCODE_SUCCESSFUL_COMPLETION, ERRCODE_UNDEFINED_TABLE, ERRCODE_WRONG_OBJECT_TYPE,
+    ERRCODE_READ_ONLY_SQL_TRANSACTION, ERRCODE_SUCCESSFUL_COMPLETION, ERRCODE_UNDEFINED_TABLE,
+    ERRCODE_WRONG_OBJECT_TYPE,
 };
 use pgrx::datum::Interval;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -34,7 +35,7 @@ use crate::catalog::frontier;
 use crate::catalog::stream_table::{self, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::spi::OwnerSession;
-use crate::pg::{guard, object, spi};
+use crate::pg::{guard, object, spi, xact};
 
 /// The value of an argument that has no default.
 fn given<T>(argument: &str, value: Option<T>) -> Result<T> {
@@ -95,6 +96,23 @@ fn must_own(name: &str, relid: Oid) -> Result<()> {
         true => Ok(()),
         false => Err(Error::new(ERRCODE_INSUFFICIENT_PRIVILEGE, format!("must be owner of stream table \"{name}\""))),
     }
+}
+
+/// An error where nothing can be written, for a function that has to.
+fn require_writable(function: &str) -> Result<()> {
+    if !xact::is_read_only() {
+        return Ok(());
+    }
+    let (state, hint) = match xact::is_in_recovery() {
+        true => ("on a standby", "Call it on the primary: what it does is replicated to this server."),
+        false => (
+            "in a read-only transaction",
+            "Call it in a transaction that is READ WRITE; see default_transaction_read_only.",
+        ),
+    };
+    Err(Error::new(ERRCODE_READ_ONLY_SQL_TRANSACTION, format!("cannot execute {function}() {state}"))
+        .detail("It writes to the catalog of pg_trickle, and to stream tables.")
+        .hint(hint))
 }
 
 /// Runs `f` in a session of the caller, under the caller's settings.

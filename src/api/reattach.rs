@@ -4,6 +4,7 @@ use pgrx::pg_extern;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 
+use crate::api::require_writable;
 use crate::error::Result;
 use crate::pg::call::Call;
 use crate::pg::event;
@@ -24,6 +25,7 @@ fn reattach() -> std::result::Result<i32, ErrorReport> {
 }
 
 fn attached() -> Result<i32> {
+    require_writable("reattach")?;
     match refresh::reattach(false)? {
         Reattached::All(count) => Ok(count as i32),
         Reattached::NotYet => Err(refresh::still_restoring()),

@@ -3,7 +3,7 @@
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
-use crate::api::{given, resolve_owned, shows_messages, without_message};
+use crate::api::{given, require_writable, resolve_owned, shows_messages, without_message};
 use crate::catalog::stream_table;
 use crate::error::Result;
 use crate::pg::{database, failures, spi};
@@ -28,6 +28,7 @@ fn cancel_refresh(name: Option<&str>) -> std::result::Result<bool, ErrorReport> 
 }
 
 fn run(name: &str, recompute: bool) -> Result<()> {
+    require_writable("refresh_stream_table")?;
     let (_, id) = resolve_owned(name)?;
     let tables = if recompute { refresh::recompute(id)? } else { refresh::with_upstream(id)? };
     refresh_now(&tables)

@@ -9,7 +9,7 @@ use pgrx::datum::Interval;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
-use crate::api::{given, resolve, timeout_or};
+use crate::api::{given, require_writable, resolve, timeout_or};
 use crate::error::{Error, Result};
 use crate::pg::shmem::shared;
 use crate::pg::subxact::rolled_back;
@@ -33,6 +33,9 @@ fn wait_for_stream_table(
 }
 
 fn wait(name: &str, timeout: Option<Interval>) -> Result<bool> {
+    if xact::is_in_recovery() {
+        require_writable("wait_for_stream_table")?;
+    }
     let (started, timeout) = (Instant::now(), timeout_or(DEFAULT_TIMEOUT, timeout)?);
     let left = || timeout.saturating_sub(started.elapsed());
     require_workers()?;

@@ -14,6 +14,7 @@ use pgrx::pg_sys::Oid;
 
 use crate::capture::pending::Destination;
 use crate::catalog;
+use crate::catalog::cluster;
 use crate::catalog::layout::{self, Layout};
 use crate::catalog::source::{self, Source};
 use crate::error::{Error, Result};
@@ -199,7 +200,10 @@ fn find_target(trigger: Oid, fired: &Fired) -> Result<Option<Rc<Target>>> {
 fn resolve_target(trigger: Oid, fired: &Fired) -> Result<Option<Target>> {
     let Some(id) = fired.argument().and_then(|text| text.parse().ok()) else { return Ok(None) };
     let Some(info) = source(id)? else { return Ok(None) };
-    let ours = read_catalog(|session| source::is_ours(session, id, fired.table(), trigger))?;
+    let ours = read_catalog(|session| {
+        Ok(source::is_ours(session, id, fired.table(), trigger)?
+            || cluster::is_moved(session)? && cluster::captures(session, id, trigger)?)
+    })?;
     Ok(ours.then(|| target_of(&info, fired.table())))
 }
 

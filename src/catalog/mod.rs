@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod capture_grant;
+pub mod cluster;
 pub mod ddl;
 pub mod definition;
 pub mod dependency;

@@ -29,9 +29,9 @@ pub fn is_attached(session: &Session, relid: Oid) -> Result<bool> {
         "select from pgtrickle.pgt_stream_tables s
            join pgtrickle.pgt_frontiers f using (pgt_id)
           where s.pgt_relid = $1
-             or exists (select from pg_depend d
-                         where d.classid = 'pg_class'::regclass and d.objid = $1 and d.deptype = 'i'
-                           and d.refclassid = 'pg_class'::regclass and d.refobjid = s.pgt_relid::oid)",
+             or exists (select from pg_class c
+                         where c.oid = $1 and c.relnamespace = 'pgtrickle_state'::regnamespace
+                           and c.relname ~ ('^n_' || s.pgt_id || '_'))",
         &[relid.into()],
     )
 }
@@ -65,7 +65,7 @@ pub fn indexes(session: &Session, relid: Oid, labels: &[&str]) -> Result<Vec<Oid
     session.query(
         "select i.indexrelid
            from pg_index i join pg_class c on c.oid = i.indexrelid, unnest($2) label
-          where i.indrelid = $1 and c.relname ~ ('_' || label || '[0-9]*$')
+          where i.indrelid = $1 and c.relname ~ (label || '[0-9]*$')
             and not exists (select from pg_constraint k where k.conindid = i.indexrelid)",
         &[relid.into(), labels.into()],
         |row| row.require(1),

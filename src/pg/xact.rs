@@ -63,6 +63,12 @@ pub fn is_read_only() -> bool {
     unsafe { pg_sys::XactReadOnly }
 }
 
+/// Whether this server follows another one: nothing can be written, and no worker runs.
+pub fn is_in_recovery() -> bool {
+    // SAFETY: a flag in shared memory.
+    unsafe { pg_sys::RecoveryInProgress() }
+}
+
 /// Makes the writes of this transaction visible to its next command.
 pub fn advance_command() {
     // SAFETY: inside a transaction.

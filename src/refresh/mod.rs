@@ -18,6 +18,7 @@ mod program;
 mod prune;
 mod reattach;
 mod recompute;
+mod relink;
 mod shared;
 mod table;
 mod tick;

@@ -17,6 +17,7 @@ use crate::pg::spi::{self, Session};
 use crate::pg::subxact::subtransaction;
 use crate::pg::{bgworker, database, latch, limit, relation};
 use crate::refresh::claim::Claim;
+use crate::refresh::relink::relink;
 use crate::refresh::shared::Tick;
 use crate::refresh::{build, graph, prepared, table};
 
@@ -64,6 +65,7 @@ pub fn tick(ids: &[i32], locks: Locks) -> Result<Vec<Refresh>> {
 }
 
 fn passes(ids: &[i32], locks: Locks) -> Result<Vec<Refresh>> {
+    relink()?;
     let (mut refreshes, rebuilt) = pass(ids, locks)?;
     if rebuilt.is_empty() {
         return Ok(refreshes);

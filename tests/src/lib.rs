@@ -16,6 +16,7 @@ pub mod private;
 pub mod queries;
 pub mod session;
 pub mod settled;
+pub mod shop;
 pub mod shrink;
 pub mod traffic;
 pub mod world;

@@ -40,6 +40,11 @@ fn command(program: &Path) -> Command {
     command
 }
 
+/// The programs of the server that is tested.
+pub fn default_bin() -> PathBuf {
+    PathBuf::from(std::env::var("PG_TRICKLE_BIN").expect("PG_TRICKLE_BIN is the server's bindir"))
+}
+
 fn succeed(command: &mut Command) {
     let status = command.status().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(status.success(), "{command:?}: {status}");
@@ -66,31 +71,95 @@ fn running(pid: u32) -> bool {
 impl PrivateServer {
     /// A new server, with `settings` as lines of its configuration.
     pub fn start(settings: &[&str]) -> PrivateServer {
-        let bin = PathBuf::from(std::env::var("PG_TRICKLE_BIN").expect("PG_TRICKLE_BIN is the server's bindir"));
-        let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound").port();
-        let data = std::env::temp_dir().join(format!("pg_trickle-private-{}-{port}", std::process::id()));
-        let arguments = ["-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale=C.UTF-8", "-D"];
-        succeed(command(&bin.join("initdb")).args(arguments).arg(&data));
-        let base = [
-            "listen_addresses = '127.0.0.1'".to_owned(),
-            "unix_socket_directories = ''".to_owned(),
-            format!("port = {port}"),
-            "shared_preload_libraries = 'pg_trickle'".to_owned(),
-            "max_prepared_transactions = 50".to_owned(),
-            "max_worker_processes = 32".to_owned(),
-            "log_line_prefix = '%m [%p] %a %d '".to_owned(),
-        ];
-        let extra = settings.iter().map(|line| line.to_string());
-        let text: Vec<String> = base.into_iter().chain(extra).collect();
-        let mut tee = command(Path::new("tee"));
-        let mut child =
-            tee.arg("-a").arg(data.join("postgresql.conf")).stdin(Stdio::piped()).spawn().expect("tee runs");
-        std::io::Write::write_all(child.stdin.as_mut().expect("piped"), (text.join("\n") + "\n").as_bytes())
-            .expect("written");
-        assert!(child.wait().expect("tee ends").success());
-        let mut server = PrivateServer { data, bin, port, postmaster: 0 };
+        let mut server = PrivateServer::stopped(&default_bin(), &[], settings);
         server.restart();
         server
+    }
+
+    /// The same, not started yet, of the server programs in `bin` and with further arguments of initdb.
+    pub fn stopped(bin: &Path, initdb: &[&str], settings: &[&str]) -> PrivateServer {
+        let server = PrivateServer::at_free_port(bin);
+        let arguments = ["-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale=C.UTF-8", "-D"];
+        succeed(command(&bin.join("initdb")).args(initdb).args(arguments).arg(&server.data));
+        server.configure(&[
+            "listen_addresses = '127.0.0.1'",
+            "unix_socket_directories = ''",
+            "shared_preload_libraries = 'pg_trickle'",
+            "max_prepared_transactions = 50",
+            "max_worker_processes = 32",
+            "log_line_prefix = '%m [%p] %a %d '",
+        ]);
+        server.configure(&[&format!("port = {}", server.port)]);
+        server.configure(settings);
+        server
+    }
+
+    /// A copy of this server by pg_basebackup, with `arguments` of it, not started yet.
+    pub fn copy(&self, arguments: &[&str], settings: &[&str]) -> PrivateServer {
+        let copy = PrivateServer::at_free_port(&self.bin);
+        let from = ["-h", "127.0.0.1", "-U", "postgres", "-c", "fast", "-p", &self.port.to_string()];
+        succeed(command(&self.bin.join("pg_basebackup")).args(from).args(arguments).arg("-D").arg(&copy.data));
+        copy.configure(&[&format!("port = {}", copy.port)]);
+        copy.configure(settings);
+        copy
+    }
+
+    fn at_free_port(bin: &Path) -> PrivateServer {
+        let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound").port();
+        let data = std::env::temp_dir().join(format!("pg_trickle-private-{}-{port}", std::process::id()));
+        PrivateServer { data, bin: bin.to_owned(), port, postmaster: 0 }
+    }
+
+    /// Appends lines to the configuration.
+    pub fn configure(&self, lines: &[&str]) {
+        self.write("postgresql.conf", &(lines.join("\n") + "\n"));
+    }
+
+    /// Appends text to a file of the data directory.
+    pub fn write(&self, file: &str, text: &str) {
+        let mut tee = command(Path::new("tee"));
+        let mut child = tee.arg("-a").arg(self.data.join(file)).stdin(Stdio::piped()).spawn().expect("tee runs");
+        std::io::Write::write_all(child.stdin.as_mut().expect("piped"), text.as_bytes()).expect("written");
+        assert!(child.wait().expect("tee ends").success());
+    }
+
+    /// Runs a program of the server as its user, in a directory where it may leave files; it must succeed.
+    pub fn program(&self, name: &str, arguments: &[&str]) {
+        succeed(command(Path::new("mkdir")).arg("-p").arg(self.work()));
+        let mut command = command(&self.bin.join(name));
+        let output = command.current_dir(self.work()).args(arguments).stdout(Stdio::piped()).output().expect("it runs");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success(),
+            "{name}: {}\n{printed}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    fn work(&self) -> PathBuf {
+        self.data.with_extension("work")
+    }
+
+    pub fn data(&self) -> &str {
+        self.data.to_str().expect("a name in ASCII")
+    }
+
+    pub fn bin(&self) -> &str {
+        self.bin.to_str().expect("a name in ASCII")
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Stops the server as an administrator does.
+    pub fn stop(&mut self) {
+        succeed(
+            command(&self.bin.join("pg_ctl"))
+                .args(["stop", "-w", "-s", "-m", "fast", "-t", "300", "-D"])
+                .arg(&self.data),
+        );
     }
 
     pub fn server(&self) -> Server {
@@ -180,6 +249,6 @@ impl Drop for PrivateServer {
                 .arg(&self.data)
                 .status();
         }
-        let _ = command(Path::new("rm")).arg("-rf").arg(&self.data).status();
+        let _ = command(Path::new("rm")).arg("-rf").arg(&self.data).arg(self.work()).status();
     }
 }
