@@ -9,7 +9,7 @@ use crate::plan::{AggregateCall, ColId, Column, Expr, Plan, Relation, TopK};
 use crate::render;
 use crate::sql::ast::{self, bare};
 use crate::sql::ident::{Ident, QName};
-use crate::sql::print;
+use crate::sql::print::{self, commas};
 use crate::view::{Identity, Node, Step, View};
 use crate::view::{Scale, Upkeep};
 
@@ -48,11 +48,10 @@ pub fn programs(view: &View) -> Result<String> {
 }
 
 fn identity(node: &Node) -> String {
-    let list = |names: &[Ident]| names.iter().map(Ident::to_string).collect::<Vec<_>>().join(", ");
     match &node.identity {
         Identity::Key(names) if names.is_empty() => "one row".to_owned(),
-        Identity::Key(names) => format!("key: {}", list(names)),
-        Identity::HashedKey(names) => format!("hashed key: {}", list(names)),
+        Identity::Key(names) => format!("key: {}", commas(names)),
+        Identity::HashedKey(names) => format!("hashed key: {}", commas(names)),
         Identity::Bag => "bag: hash of all columns".to_owned(),
     }
 }
@@ -82,15 +81,12 @@ fn head(plan: &Plan, upkeep: &[Upkeep], relations: &dyn Fn(&Relation) -> QName, 
     let texts = |exprs: &[Expr]| exprs.iter().map(|e| text(e, names)).collect::<Result<Vec<_>>>();
     Ok(match plan {
         Plan::Scan(scan) => {
-            let columns: Vec<String> = scan.columns.iter().map(|(_, name)| name.to_string()).collect();
-            format!("scan {} ({})", relations(&scan.relation), columns.join(", "))
+            format!("scan {} ({})", relations(&scan.relation), commas(scan.columns.iter().map(|(_, name)| name)))
         }
         Plan::Values(values) => format!("values, {} rows", values.rows.len()),
         Plan::Filter(filter) => format!("σ {}", text(&filter.predicate, names)?),
         Plan::Project(project) | Plan::Expand(project) => {
-            let shown = project.columns.iter().map(|(column, e)| shown(column, e, names));
-            let star = if matches!(plan, Plan::Expand(_)) { "*" } else { "" };
-            format!("π{star} {}", shown.collect::<Result<Vec<_>>>()?.join(", "))
+            format!("π{} {}", if matches!(plan, Plan::Expand(_)) { "*" } else { "" }, shown(&project.columns, names)?)
         }
         Plan::Join(join) if join.predicates.is_empty() => "×".to_owned(),
         Plan::Join(join) => format!("⋈ {}", texts(&join.predicates)?.join(" AND ")),
@@ -105,14 +101,11 @@ fn head(plan: &Plan, upkeep: &[Upkeep], relations: &dyn Fn(&Relation) -> QName, 
         Plan::Fixpoint(fixpoint) if fixpoint.all => format!("μ {}, each derivation", list(&fixpoint.columns)),
         Plan::Fixpoint(fixpoint) => format!("μ {}", list(&fixpoint.columns)),
         Plan::Semi(semi) => format!("{} {}", if semi.anti { "▷" } else { "⋉" }, text(&semi.on, names)?),
-        Plan::Window(window) => {
-            let calls = window.calls.iter().map(|(column, e)| shown(column, e, names));
-            format!("ω {}", calls.collect::<Result<Vec<_>>>()?.join(", "))
-        }
+        Plan::Window(window) => format!("ω {}", shown(&window.calls, names)?),
         Plan::TopK(top) => format!("τ {}", top_k(top, names)?),
         Plan::Unnest(unnest) => {
-            let columns: Vec<Column> = unnest.columns.iter().map(|(column, _)| column.clone()).collect();
-            format!("{} {} ({})", if unnest.outer { "⟕*" } else { "×*" }, text(&unnest.call, names)?, list(&columns))
+            let columns = commas(unnest.columns.iter().map(|(column, _)| &column.name));
+            format!("{} {} ({columns})", if unnest.outer { "⟕*" } else { "×*" }, text(&unnest.call, names)?)
         }
     })
 }
@@ -132,31 +125,30 @@ fn top_k(top: &TopK, names: &Names) -> Result<String> {
     });
     let keys = keys.collect::<Result<Vec<_>>>()?;
     if !keys.is_empty() {
-        parts.push(format!("by {}", keys.join(", ")));
+        parts.push(format!("by {}", commas(keys)));
     }
     if !top.partition.is_empty() {
-        let name = |id: &ColId| names.get(id).map(Ident::to_string).unwrap_or_default();
-        parts.push(format!("of each {}", top.partition.iter().map(name).collect::<Vec<_>>().join(", ")));
+        parts.push(format!("of each {}", commas(top.partition.iter().filter_map(|id| names.get(id)))));
     }
     Ok(parts.join(" "))
 }
 
 fn list(columns: &[Column]) -> String {
-    columns.iter().map(|column| column.name.to_string()).collect::<Vec<_>>().join(", ")
+    commas(columns.iter().map(|column| &column.name))
 }
 
-/// A projected column: its name alone when it passes through.
-fn shown(column: &Column, expr: &Expr, names: &Names) -> Result<String> {
-    match expr {
-        Expr::Column(id) if names.get(id) == Some(&column.name) => Ok(column.name.to_string()),
-        _ => Ok(format!("{} := {}", column.name, text(expr, names)?)),
-    }
+/// Projected columns, each by its name alone where it passes through.
+fn shown(columns: &[(Column, Expr)], names: &Names) -> Result<String> {
+    let shown = columns.iter().map(|(Column { name, .. }, e)| match e {
+        Expr::Column(id) if names.get(id) == Some(name) => Ok(name.to_string()),
+        e => Ok(format!("{name} := {}", text(e, names)?)),
+    });
+    Ok(commas(shown.collect::<Result<Vec<_>>>()?))
 }
 
 fn call(call: &AggregateCall, upkeep: Option<&Upkeep>, names: &Names) -> Result<String> {
     let name = |id: &ColId| names.get(id).map(Ident::to_string).unwrap_or_default();
-    let args: Vec<String> = call.args.iter().map(name).collect();
-    let args = if args.is_empty() { "*".to_owned() } else { args.join(", ") };
+    let args = if call.args.is_empty() { "*".to_owned() } else { commas(call.args.iter().map(name)) };
     let distinct = if call.distinct { "distinct " } else { "" };
     let filter = call.filter.as_ref().map(|id| format!(" filter {}", name(id))).unwrap_or_default();
     let upkeep = match upkeep {

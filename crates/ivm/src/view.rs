@@ -200,8 +200,13 @@ pub struct Apply {
 
 /// The name of the weight in a delta with these columns: `w`, lengthened where a column has that name.
 pub fn weight_name<'a>(columns: impl IntoIterator<Item = &'a Ident>) -> Ident {
+    free_name("w", columns)
+}
+
+/// A name that none of these columns has.
+pub fn free_name<'a>(name: &str, columns: impl IntoIterator<Item = &'a Ident>) -> Ident {
     let columns: BTreeSet<&str> = columns.into_iter().map(Ident::as_str).collect();
-    let mut name = "w".to_owned();
+    let mut name = name.to_owned();
     while columns.contains(name.as_str()) {
         name.push('_');
     }

@@ -7,7 +7,7 @@ use crate::expr::{Call, Op, Over, Window};
 use crate::identity;
 use crate::sql::ast::{Expr, From, Item, JoinKind, JoinOn, Limit, Query, Select, Statement, col};
 use crate::sql::ident::{Ident, QName};
-use crate::view::{DELETES, INSERTS, Identity, Node, NodeColumn};
+use crate::view::{DELETES, INSERTS, Identity, Node, NodeColumn, free_name};
 
 use super::{items, part, side};
 
@@ -31,7 +31,8 @@ pub fn delete(node: &Node) -> Statement {
 /// The table and the rows to delete are joined once, by their hash, and the copies of each are numbered. A row that
 /// stays is not deleted and inserted, so that no foreign key that refers to it acts.
 pub fn delete_all(node: &Node) -> Statement {
-    let (number, weight) = (free_name(node, "number"), node.weight());
+    let weight = node.weight();
+    let number = free_name("number", node.columns.iter().map(|column| &column.name).chain([&weight]));
     let mut deleted = items(node.columns.iter().map(side("d")).chain([col("d", weight.as_str())]));
     deleted.push(Item::named(row_number(vec![]), number.as_str()));
     let deleted = Select { items: deleted, from: vec![part(DELETES)], ..Select::default() };
@@ -81,13 +82,4 @@ fn minus(e: Expr) -> Expr {
 fn row_number(partition_by: Vec<Expr>) -> Expr {
     let window = Window { base: None, partition_by, order_by: vec![], frame: None };
     Expr::Call(Box::new(Call { over: Some(Over::Window(window)), ..Call::new(QName::bare("row_number"), vec![]) }))
-}
-
-/// A name that no column of a node's delta has.
-fn free_name(node: &Node, name: &str) -> Ident {
-    let mut name = name.to_owned();
-    while node.columns.iter().any(|column| column.name.as_str() == name) || node.weight().as_str() == name {
-        name.push('_');
-    }
-    Ident::new(name)
 }

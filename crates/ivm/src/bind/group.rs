@@ -38,7 +38,7 @@ pub fn group(
         Grouping { binder, input, row_order, below: vec![], keys: vec![], absent: vec![], calls: vec![] };
     for (key, null) in absent.into_iter().zip(nulls) {
         // A row is repeated as often as a key of any set has values for it.
-        if grouping.binder.any_call(std::slice::from_ref(&key), FunctionKind::Set)? {
+        if grouping.binder.any_call([&key], FunctionKind::Set)? {
             grouping.column_below(key.clone(), "key");
         }
         grouping.absent.push((key, null));

@@ -57,7 +57,7 @@ impl Binder<'_> {
         let all = query.limit.is_none() && query.offset.is_none();
         let decides = matches!(&query.body, Body::Select(select) if matches!(select.distinct, ast::Distinct::On(_)));
         let mut query = query.clone();
-        if all && !decides && !self.returns_set(&query.order_by)? {
+        if all && !decides && !self.any_call(query.order_by.iter().map(|key| &key.expr), FunctionKind::Set)? {
             query.order_by.clear();
         }
         Ok(query)

@@ -6,8 +6,9 @@ use super::row_order::RowOrder;
 use crate::error::{Error, Result};
 use crate::plan::ColId;
 use crate::refuse;
-use crate::sql::ast::{Cte, Name, With};
+use crate::sql::ast::{Cte, Expr, Name, With};
 use crate::sql::ident::{Ident, QName};
+use crate::sql::print;
 
 /// What a query can refer to, its own FROM clause excepted.
 #[derive(Clone, Copy, Default)]
@@ -99,7 +100,7 @@ impl Scope {
         let found = self.find(name.relation.as_ref(), &name.column)?;
         found.ok_or_else(|| match SYSTEM_COLUMNS.contains(&name.column.as_str()) {
             true => refuse::system_column(&name.column),
-            false => Error::Syntax(format!("column {} is not in scope", shown(name))),
+            false => Error::Syntax(format!("column {} is not in scope", print::expr(&Expr::Column(name.clone())))),
         })
     }
 
@@ -125,13 +126,6 @@ impl Scope {
         let all = self.items.iter().flat_map(|item| &item.columns);
         columns.extend(all.filter(|(name, _)| !merged.contains(name)).cloned());
         Ok(columns)
-    }
-}
-
-fn shown(name: &Name) -> String {
-    match &name.relation {
-        Some(relation) => format!("{relation}.{}", name.column),
-        None => name.column.to_string(),
     }
 }
 

@@ -59,13 +59,6 @@ impl Binder<'_> {
         plan.ok_or(Error::Bug("a GROUP BY without a grouping set"))
     }
 
-    /// Whether a sort key calls a set-returning function.
-    pub fn returns_set(&mut self, order_by: &[ast::Order]) -> Result<bool> {
-        let mut names = vec![];
-        order_by.iter().for_each(|key| key.expr.visit(&mut |e| names.extend(called(e))));
-        names.into_iter().try_fold(false, |found, name| Ok(found || self.function(name)? == FunctionKind::Set))
-    }
-
     /// The rows of a SELECT, grouped by one set of keys if it is grouped.
     fn select_set(
         &mut self,
@@ -119,24 +112,21 @@ impl Binder<'_> {
 
     /// π, or π* where a call returns a set.
     pub fn projection(&mut self, input: Plan, columns: Vec<(Column, Expr)>) -> Result<Plan> {
-        let exprs: Vec<Expr> = columns.iter().map(|(_, e)| e.clone()).collect();
-        Ok(match self.any_call(&exprs, FunctionKind::Set)? {
+        Ok(match self.any_call(columns.iter().map(|(_, e)| e), FunctionKind::Set)? {
             true => input.expand(columns),
             false => input.project(columns),
         })
     }
 
-    pub fn any_call(&mut self, exprs: &[Expr], kind: FunctionKind) -> Result<bool> {
+    /// Whether an expression calls a function of this kind, outside of window calls.
+    pub fn any_call<'e, C: 'e, Q: 'e>(
+        &mut self,
+        exprs: impl IntoIterator<Item = &'e Generic<C, Q>>,
+        kind: FunctionKind,
+    ) -> Result<bool> {
         let mut names = vec![];
-        for e in exprs {
-            e.visit(&mut |e| names.extend(called(e)));
-        }
-        for name in names {
-            if self.function(name)? == kind {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        exprs.into_iter().for_each(|e| e.visit(&mut |e| names.extend(called(e))));
+        names.into_iter().try_fold(false, |found, name| Ok(found || self.function(name)? == kind))
     }
 
     /// The projection onto named outputs. A column of the input keeps its id where it is shown first; one of a query

@@ -11,51 +11,45 @@ use crate::error::{Error, Result};
 use crate::expr::{self, Expr as Generic, Order, Over, Step};
 use crate::plan::{ColId, Column, Expr, Plan, Window, computed};
 use crate::refuse;
-use crate::sql::ast::{self, Name, Query};
+use crate::sql::ast;
 use crate::sql::ident::Ident;
 
+/// The windows that a query names.
+type Windows = [(Ident, ast::Window)];
+
 /// An expression whose window calls spell out their windows.
-pub fn spelled_out(e: &ast::Expr, windows: &[(Ident, ast::Window)]) -> Result<ast::Expr> {
-    let spelled = Spelled { windows };
-    e.clone().try_replace(&mut |e| spelled.node(e))
-}
-
-struct Spelled<'a> {
-    windows: &'a [(Ident, ast::Window)],
-}
-
-impl Spelled<'_> {
-    fn named(&self, name: &Ident) -> Result<ast::Window> {
-        let found = self.windows.iter().find(|(known, _)| known == name);
-        let (_, window) = found.ok_or_else(|| Error::Syntax(format!("window {name} does not exist")))?;
-        self.complete(window.clone())
-    }
-
-    /// A window with the keys of the one that it refines.
-    fn complete(&self, window: ast::Window) -> Result<ast::Window> {
-        let Some(base) = &window.base else { return Ok(window) };
-        let base = self.named(base)?;
-        let order_by = if window.order_by.is_empty() { base.order_by } else { window.order_by };
-        Ok(ast::Window { base: None, partition_by: base.partition_by, order_by, frame: window.frame })
-    }
-
-    fn node(&self, e: ast::Expr) -> Result<Step<Name, Query, Name, Query>> {
+pub fn spelled_out(e: &ast::Expr, windows: &Windows) -> Result<ast::Expr> {
+    e.clone().try_replace(&mut |e| {
         let Generic::Call(mut call) = e else { return Ok(ControlFlow::Continue(e)) };
         call.over = match call.over {
             None => None,
-            Some(Over::Named(name)) => Some(Over::Window(self.named(&name)?)),
-            Some(Over::Window(window)) => Some(Over::Window(self.complete(window)?)),
+            Some(Over::Named(name)) => Some(Over::Window(named(&name, windows)?)),
+            Some(Over::Window(window)) => Some(Over::Window(complete(window, windows)?)),
         };
         Ok(ControlFlow::Continue(Generic::Call(call)))
-    }
+    })
+}
+
+fn named(name: &Ident, windows: &Windows) -> Result<ast::Window> {
+    let found = windows.iter().find(|(known, _)| known == name);
+    let (_, window) = found.ok_or_else(|| Error::Syntax(format!("window {name} does not exist")))?;
+    complete(window.clone(), windows)
+}
+
+/// A window with the keys of the one that it refines.
+fn complete(window: ast::Window, windows: &Windows) -> Result<ast::Window> {
+    let Some(base) = &window.base else { return Ok(window) };
+    let base = named(base, windows)?;
+    let order_by = if window.order_by.is_empty() { base.order_by } else { window.order_by };
+    Ok(ast::Window { base: None, partition_by: base.partition_by, order_by, frame: window.frame })
 }
 
 /// The window calls of some expressions as columns of a plan.
 pub fn lift(binder: &mut Binder, input: Plan, outputs: Vec<Expr>) -> Result<(Plan, Vec<Expr>)> {
     let own = input.columns();
-    let mut windows = Windows { binder, own, below: vec![], partitions: vec![] };
-    let outputs = outputs.into_iter().map(|e| e.try_replace(&mut |e| windows.node(e))).collect::<Result<_>>()?;
-    let Windows { binder, own, below, partitions } = windows;
+    let mut lifter = Lifter { binder, own, below: vec![], partitions: vec![] };
+    let outputs = outputs.into_iter().map(|e| e.try_replace(&mut |e| lifter.node(e))).collect::<Result<_>>()?;
+    let Lifter { binder, own, below, partitions } = lifter;
     let passed = own.iter().map(Column::pass);
     let input = if below.is_empty() { input } else { binder.projection(input, passed.chain(below).collect())? };
     let over = |input: Plan, Partition { keys, calls }: Partition| {
@@ -70,7 +64,7 @@ struct Partition {
     calls: Vec<(Column, Expr)>,
 }
 
-struct Windows<'a, 'b> {
+struct Lifter<'a, 'b> {
     binder: &'a mut Binder<'b>,
     /// The columns of the input.
     own: Vec<Column>,
@@ -81,7 +75,7 @@ struct Windows<'a, 'b> {
 
 type Call = expr::Call<ColId, Plan>;
 
-impl Windows<'_, '_> {
+impl Lifter<'_, '_> {
     /// Whether an expression is the same in every row.
     fn is_constant(&self, e: &Expr) -> bool {
         e.subqueries().is_empty() && e.columns().into_iter().all(|id| self.own.iter().all(|column| column.id != *id))

@@ -8,11 +8,15 @@ use crate::sql::ident::Ident;
 /// PostgreSQL cuts longer identifiers.
 const LENGTH: usize = 63;
 
-/// The aliases that a query uses.
+/// The aliases that a query uses, or the names of its columns.
 #[derive(Clone, Default)]
 pub struct Aliases(BTreeSet<Ident>);
 
 impl Aliases {
+    pub fn of(names: &[Ident]) -> Aliases {
+        Aliases(names.iter().cloned().collect())
+    }
+
     /// `name`, or `name_2`, `name_3`, … when it is taken.
     pub fn take(&mut self, name: &Ident) -> Ident {
         let name = free(name, &self.0);
@@ -30,19 +34,8 @@ impl Aliases {
 
 /// The names of columns, repeated ones numbered: `a`, `a_2`, `a_3`.
 pub fn unique(columns: &[Column]) -> Vec<Ident> {
-    let mut taken = BTreeSet::new();
-    let mut names = vec![];
-    for column in columns {
-        let name = free(&column.name, &taken);
-        taken.insert(name.clone());
-        names.push(name);
-    }
-    names
-}
-
-/// `name`, numbered where one of `taken` has it.
-pub fn fresh(name: &str, taken: &[Ident]) -> Ident {
-    free(&Ident::new(name), &taken.iter().cloned().collect())
+    let mut names = Aliases::default();
+    columns.iter().map(|column| names.take(&column.name)).collect()
 }
 
 fn free(name: &Ident, taken: &BTreeSet<Ident>) -> Ident {

@@ -1,6 +1,6 @@
 //! The first rows of an order: ORDER BY and LIMIT, or, for each partition, a row number that is compared with them.
 
-use super::{Renderer, item};
+use super::{Aliases, Renderer, item};
 use crate::error::Result;
 use crate::expr::{Call, Expr as Generic, Over, Window};
 use crate::plan::{ColId, TopK};
@@ -25,11 +25,10 @@ impl Renderer<'_> {
             return Ok(Query { order_by, limit, offset, ..block.select(ids, names, Distinct::No)? });
         }
         let alias = self.aliases.subquery();
-        let mut taken = names.to_vec();
+        let mut taken = Aliases::of(names);
         let mut places = vec![];
         let mut place = |function: &str| {
-            let name = super::names::fresh(PLACE, &taken);
-            taken.push(name.clone());
+            let name = taken.take(&Ident::new(PLACE));
             let mut call = Call::new(QName::bare(function), vec![]);
             let (partition_by, order_by) = (partition_by.clone(), order_by.clone());
             call.over = Some(Over::Window(Window { base: None, partition_by, order_by, frame: None }));

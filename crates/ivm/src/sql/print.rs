@@ -74,7 +74,7 @@ impl Layout {
     }
 }
 
-fn commas<T: Display>(items: impl IntoIterator<Item = T>) -> String {
+pub(crate) fn commas<T: Display>(items: impl IntoIterator<Item = T>) -> String {
     items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
 
