@@ -106,7 +106,7 @@ impl Plan {
     }
 
     /// The plan, in whose place no rows are left.
-    pub(super) fn take(&mut self) -> Plan {
+    pub fn take(&mut self) -> Plan {
         std::mem::replace(self, Plan::Values(Values { columns: vec![], rows: vec![] }))
     }
 

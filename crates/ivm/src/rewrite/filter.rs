@@ -4,20 +4,16 @@
 
 use super::{join, project, substituted, window};
 use crate::keys;
-use crate::plan::{ColId, Expr, Filter, Outer, Plan, Project, Unnest, Window};
+use crate::plan::{ColId, Expr, Outer, Plan};
 
 pub fn filter(input: Plan, predicate: Expr) -> Plan {
     match input {
         Plan::Filter(f) => {
-            let Filter { input, predicate: first } = *f;
-            let conjuncts = first.conjuncts().into_iter().chain(predicate.conjuncts()).collect();
-            input.filter(Expr::all(conjuncts))
+            let conjuncts = f.predicate.conjuncts().into_iter().chain(predicate.conjuncts()).collect();
+            f.input.filter(Expr::all(conjuncts))
         }
         Plan::Project(p) => match substituted(&predicate, &p.columns) {
-            Some(predicate) => {
-                let Project { input, columns } = *p;
-                project::project(filter(input, predicate), columns)
-            }
+            Some(predicate) => project::project(filter(p.input, predicate), p.columns),
             None => Plan::Project(p).filter(predicate),
         },
         Plan::Join(mut j) => {
@@ -25,39 +21,38 @@ pub fn filter(input: Plan, predicate: Expr) -> Plan {
             Plan::Join(j)
         }
         Plan::Semi(s) => filter(s.left, predicate).semi_join(s.right, s.on, s.anti),
-        Plan::Outer(o) => outer(*o, predicate),
-        Plan::Unnest(u) => {
-            let Unnest { input, call, columns, ordinality, outer } = *u;
-            let own = input.ids();
-            let (input, staying) = sunk(input, predicate, |id| own.contains(&id));
-            Plan::Unnest(Box::new(Unnest { input, call, columns, ordinality, outer })).filter_all(staying)
+        Plan::Outer(o) => outer(o, predicate),
+        Plan::Unnest(mut u) => {
+            let own = u.input.ids();
+            let staying = sink(&mut u.input, predicate, |id| own.contains(&id));
+            Plan::Unnest(u).filter_all(staying)
         }
-        Plan::Window(w) => {
-            let Window { input, partition, calls } = *w;
-            let (input, staying) = sunk(input, predicate, |id| partition.contains(&id));
-            let (window, staying) = window::first_rows(Window { input, partition, calls }, staying);
-            Plan::Window(Box::new(window)).filter_all(staying)
+        Plan::Window(mut w) => {
+            let staying = sink(&mut w.input, predicate, |id| w.partition.contains(&id));
+            let staying = window::first_rows(&mut w, staying);
+            Plan::Window(w).filter_all(staying)
         }
         other => other.filter(predicate),
     }
 }
 
-fn outer(outer: Outer, predicate: Expr) -> Plan {
-    let Outer { left, right, on } = outer;
-    let of_right = right.ids();
+fn outer(mut outer: Box<Outer>, predicate: Expr) -> Plan {
+    let of_right = outer.right.ids();
     if !keys::implied_not_null(&predicate).is_disjoint(&of_right) {
-        let conditions = on.conjuncts().into_iter().chain(predicate.conjuncts()).collect();
-        return join::join(vec![left, right], conditions);
+        let conditions = outer.on.conjuncts().into_iter().chain(predicate.conjuncts()).collect();
+        return join::join(vec![outer.left, outer.right], conditions);
     }
-    let (left, staying) = sunk(left, predicate, |id| !of_right.contains(&id));
-    left.left_join(right, on).filter_all(staying)
+    let staying = sink(&mut outer.left, predicate, |id| !of_right.contains(&id));
+    Plan::Outer(outer).filter_all(staying)
 }
 
-/// The input, restricted by the conjuncts that read only columns `below`, and the other conjuncts. One with a subquery
-/// stays: the columns that it reads are not searched for.
-fn sunk(input: Plan, predicate: Expr, below: impl Fn(ColId) -> bool) -> (Plan, Vec<Expr>) {
+/// Restricts an input by the conjuncts that read only columns `below`; the other conjuncts. One with a subquery stays: the
+/// columns that it reads are not searched for.
+fn sink(input: &mut Plan, predicate: Expr, below: impl Fn(ColId) -> bool) -> Vec<Expr> {
     let sinks = |e: &Expr| e.subqueries().is_empty() && e.columns().into_iter().all(|id| below(*id));
     let (sinking, staying): (Vec<Expr>, Vec<Expr>) = predicate.conjuncts().into_iter().partition(sinks);
-    let input = if sinking.is_empty() { input } else { filter(input, Expr::all(sinking)) };
-    (input, staying)
+    if !sinking.is_empty() {
+        *input = filter(input.take(), Expr::all(sinking));
+    }
+    staying
 }

@@ -1,7 +1,7 @@
 //! ⋈ flattens: `π(R) ⋈ S = π(R ⋈ S)`, `(R ⋈p S) ⋈q T = ⋈(p∧q)(R, S, T)`.
 
 use super::{movable, project, substitute, substituted};
-use crate::plan::{Column, Expr, Join, Plan, Project};
+use crate::plan::{Column, Expr, Plan};
 
 pub fn join(inputs: Vec<Plan>, predicates: Vec<Expr>) -> Plan {
     let mut output: Vec<(Column, Expr)> = vec![];
@@ -12,9 +12,8 @@ pub fn join(inputs: Vec<Plan>, predicates: Vec<Expr>) -> Plan {
         output.extend(columns);
         match input {
             Plan::Join(j) => {
-                let Join { inputs, predicates, .. } = *j;
-                flat.extend(inputs);
-                conditions.extend(predicates);
+                flat.extend(j.inputs);
+                conditions.extend(j.predicates);
             }
             other => flat.push(other),
         }
@@ -30,8 +29,7 @@ pub fn join(inputs: Vec<Plan>, predicates: Vec<Expr>) -> Plan {
 fn lifted(input: Plan, predicates: &[Expr]) -> (Plan, Vec<(Column, Expr)>) {
     match input {
         Plan::Project(p) if movable(&p) && predicates.iter().all(|e| substituted(e, &p.columns).is_some()) => {
-            let Project { input, columns } = *p;
-            (input, columns)
+            (p.input, p.columns)
         }
         other => {
             let columns = other.pass();

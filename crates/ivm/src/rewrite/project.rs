@@ -1,7 +1,7 @@
 //! π: `π(π(R)) = π(R)`, and a projection onto what is there already is none.
 
 use super::substituted;
-use crate::plan::{Column, Expr, Plan, Project};
+use crate::plan::{Column, Expr, Plan};
 
 pub fn project(input: Plan, columns: Vec<(Column, Expr)>) -> Plan {
     if changes_nothing(&input, &columns) {
@@ -11,10 +11,7 @@ pub fn project(input: Plan, columns: Vec<(Column, Expr)>) -> Plan {
         Plan::Project(p) => {
             let merged = columns.iter().map(|(column, e)| Some((column.clone(), substituted(e, &p.columns)?)));
             match merged.collect::<Option<Vec<_>>>() {
-                Some(merged) => {
-                    let Project { input, .. } = *p;
-                    project(input, merged)
-                }
+                Some(merged) => project(p.input, merged),
                 None => Plan::Project(p).project(columns),
             }
         }

@@ -5,86 +5,53 @@
 use std::collections::BTreeSet;
 
 use super::{project, semi};
-use crate::plan::{
-    Aggregate, ColId, Column, Distinct, Expr, Filter, Fixpoint, Join, Outer, Plan, Project, Semi, UnionAll, Window,
-    reads,
-};
+use crate::plan::{Aggregate, ColId, Column, Plan, UnionAll, Values, reads};
 
 /// The plan with the `needed` columns among its output, and as few others as its operators allow.
-pub fn prune(plan: Plan, needed: &BTreeSet<ColId>) -> Plan {
+pub fn prune(mut plan: Plan, needed: &BTreeSet<ColId>) -> Plan {
     let wanted = |column: &Column| needed.contains(&column.id);
-    match plan {
-        Plan::Scan(mut scan) => {
-            scan.columns.retain(|(column, _)| wanted(column));
-            Plan::Scan(scan)
+    match &mut plan {
+        Plan::Scan(scan) => scan.columns.retain(|(column, _)| wanted(column)),
+        Plan::Values(Values { columns, rows }) => {
+            let is_wanted: Vec<bool> = columns.iter().map(wanted).collect();
+            columns.retain(wanted);
+            rows.iter_mut().for_each(|row| retain(row, &is_wanted));
         }
-        Plan::Values(mut values) => {
-            let is_wanted: Vec<bool> = values.columns.iter().map(wanted).collect();
-            values.columns.retain(wanted);
-            for row in &mut values.rows {
-                let mut is_wanted = is_wanted.iter();
-                row.retain(|_| is_wanted.next().is_some_and(|wanted| *wanted));
-            }
-            Plan::Values(values)
+        Plan::Project(project) => project.columns.retain(|(column, _)| wanted(column)),
+        Plan::UnionAll(UnionAll { columns, inputs }) => {
+            let is_wanted: Vec<bool> = columns.iter().map(wanted).collect();
+            columns.retain(wanted);
+            inputs.iter_mut().for_each(|(_, ids)| retain(ids, &is_wanted));
         }
-        Plan::Filter(f) => {
-            let Filter { input, predicate } = *f;
-            prune(input, &with(needed, [&predicate])).filter(predicate)
-        }
-        Plan::Project(p) => {
-            let Project { input, mut columns } = *p;
-            columns.retain(|(column, _)| wanted(column));
-            let input = prune(input, &with(&BTreeSet::new(), columns.iter().map(|(_, e)| e)));
-            project::project(input, columns)
-        }
-        Plan::Join(j) => {
-            let Join { inputs, predicates, .. } = *j;
-            let needed = with(needed, &predicates);
-            Plan::join(inputs.into_iter().map(|input| prune(input, &needed)).collect(), predicates)
-        }
-        Plan::Outer(o) => {
-            let Outer { left, right, on } = *o;
-            let needed = with(needed, [&on]);
-            prune(left, &needed).left_join(prune(right, &needed), on)
-        }
-        Plan::UnionAll(u) => union(u, needed),
-        Plan::Aggregate(a) => aggregate(*a, needed),
-        Plan::Distinct(d) => {
-            let all = d.input.ids();
-            Plan::Distinct(Box::new(Distinct { input: prune(d.input, &all) }))
-        }
-        Plan::Semi(s) => {
-            let Semi { left, right, on, anti } = *s;
-            let read = with(needed, [&on]);
-            semi::semi(Semi { left: prune(left, &read), right: prune(right, &read), on, anti })
-        }
-        Plan::Window(w) => {
-            let Window { input, partition, mut calls } = *w;
-            calls.retain(|(column, _)| wanted(column));
-            let mut read = with(needed, calls.iter().map(|(_, e)| e));
-            if calls.is_empty() {
-                return prune(input, &read);
-            }
-            read.extend(&partition);
-            narrow(Plan::Window(Box::new(Window { input: prune(input, &read), partition, calls })), needed)
-        }
-        Plan::TopK(ref top) => {
-            let mut read = with(needed, plan.expressions());
-            read.extend(&top.partition);
-            narrow(plan.map_inputs(&mut |input| prune(input, &read)), needed)
-        }
-        // Every column of an expansion, and of what a function returns, may decide how many rows there are.
-        Plan::Expand(_) | Plan::Unnest(_) => {
-            let read = with(needed, plan.expressions());
-            plan.map_inputs(&mut |input| prune(input, &read))
-        }
-        // The rows that a round derives from a row may depend on any of its columns.
-        Plan::Fixpoint(f) => {
-            let arm = |(plan, ids): (Plan, Vec<ColId>)| (prune(plan, &ids.iter().copied().collect()), ids);
-            let Fixpoint { number, columns, base, step, all } = *f;
-            Plan::Fixpoint(Box::new(Fixpoint { number, columns, base: arm(base), step: arm(step), all }))
-        }
+        Plan::Aggregate(aggregate) => narrow_aggregate(aggregate, needed),
+        Plan::Window(window) => window.calls.retain(|(column, _)| wanted(column)),
+        // Every column of an expansion, and of what a function returns, may decide how many rows there are; the rows that a
+        // round of a fixpoint derives from a row may depend on any of its columns.
+        _ => {}
     }
+    if let Plan::Window(window) = &mut plan
+        && window.calls.is_empty()
+    {
+        return prune(window.input.take(), needed);
+    }
+    let mut read: BTreeSet<ColId> = plan.expressions().into_iter().flat_map(reads).collect();
+    read.extend(plan.named_columns());
+    let makes_all = matches!(plan, Plan::Project(_) | Plan::UnionAll(_) | Plan::Aggregate(_) | Plan::Fixpoint(_));
+    if !makes_all {
+        read.extend(needed);
+    }
+    match plan.map_inputs(&mut |input| prune(input, &read)) {
+        Plan::Project(p) => project::project(p.input, p.columns),
+        Plan::Semi(s) => semi::semi(*s),
+        plan @ (Plan::Window(_) | Plan::TopK(_)) => narrow(plan, needed),
+        other => other,
+    }
+}
+
+/// Retains the items at the places that are wanted.
+fn retain<T>(items: &mut Vec<T>, is_wanted: &[bool]) {
+    let mut is_wanted = is_wanted.iter();
+    items.retain(|_| is_wanted.next().is_some_and(|wanted| *wanted));
 }
 
 /// Without the columns that only the operator itself reads: its node does not store them.
@@ -95,33 +62,11 @@ fn narrow(plan: Plan, needed: &BTreeSet<ColId>) -> Plan {
     if columns.len() < all { plan.project(columns) } else { plan }
 }
 
-fn union(union: UnionAll, needed: &BTreeSet<ColId>) -> Plan {
-    let places: Vec<usize> = (0..union.columns.len()).filter(|at| needed.contains(&union.columns[*at].id)).collect();
-    let inputs = union.inputs.into_iter().map(|(input, ids)| {
-        let ids: Vec<ColId> = places.iter().map(|at| ids[*at]).collect();
-        (prune(input, &ids.iter().copied().collect()), ids)
-    });
-    let inputs = inputs.collect();
-    Plan::UnionAll(UnionAll { columns: places.iter().map(|at| union.columns[*at].clone()).collect(), inputs })
-}
-
 /// An aggregate without keys retains at least one call: it has one row, whichever columns are read.
-fn aggregate(aggregate: Aggregate, needed: &BTreeSet<ColId>) -> Plan {
-    let Aggregate { input, keys, mut calls } = aggregate;
-    let spare = if keys.is_empty() { calls.first().cloned() } else { None };
-    calls.retain(|call| needed.contains(&call.column.id));
-    if calls.is_empty() {
-        calls.extend(spare);
+fn narrow_aggregate(aggregate: &mut Aggregate, needed: &BTreeSet<ColId>) {
+    let spare = if aggregate.keys.is_empty() { aggregate.calls.first().cloned() } else { None };
+    aggregate.calls.retain(|call| needed.contains(&call.column.id));
+    if aggregate.calls.is_empty() {
+        aggregate.calls.extend(spare);
     }
-    let mut read: BTreeSet<ColId> = keys.iter().map(|key| key.id).collect();
-    for call in &calls {
-        read.extend(call.args.iter().chain(&call.filter));
-        read = with(&read, call.order_by.iter().chain(&call.within_group).map(|order| &order.expr));
-    }
-    prune(input, &read).aggregate(keys, calls)
-}
-
-/// The columns of `needed` and those that the expressions read.
-fn with<'a>(needed: &BTreeSet<ColId>, exprs: impl IntoIterator<Item = &'a Expr>) -> BTreeSet<ColId> {
-    needed.iter().copied().chain(exprs.into_iter().flat_map(reads)).collect()
 }

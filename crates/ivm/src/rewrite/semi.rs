@@ -1,16 +1,14 @@
 //! ⋉: `π(L) ⋉ R = π(L ⋉ R)`, so that a join reads the scans below the projection.
 
-use super::{movable, project, substituted};
-use crate::plan::{Plan, Project, Semi};
+use super::{movable, project, substitute, substituted};
+use crate::plan::{Plan, Semi};
 
 pub fn semi(semi: Semi) -> Plan {
-    let Semi { left, right, on, anti } = semi;
-    if let Plan::Project(p) = left {
-        if let Some(on) = substituted(&on, &p.columns).filter(|_| movable(&p)) {
-            let Project { input, columns } = *p;
-            return project::project(self::semi(Semi { left: input, right, on, anti }), columns);
+    match semi.left {
+        Plan::Project(p) if movable(&p) && substituted(&semi.on, &p.columns).is_some() => {
+            let on = substitute(&semi.on, &p.columns);
+            project::project(self::semi(Semi { left: p.input, on, ..semi }), p.columns)
         }
-        return Plan::Project(p).semi_join(right, on, anti);
+        left => left.semi_join(semi.right, semi.on, semi.anti),
     }
-    left.semi_join(right, on, anti)
 }

@@ -129,16 +129,15 @@ fn has_subquery(e: &Expr) -> bool {
 }
 
 fn reads_tables(plan: &Plan) -> bool {
-    let mut found = false;
-    plan.scans(&mut |_| found = true);
-    found || plan.expressions().into_iter().any(has_subquery) || plan.inputs().into_iter().any(reads_tables)
+    !plan.relations().is_empty()
 }
 
 /// Whether a plan compares a value with those of a subquery.
 fn compares(plan: &Plan) -> bool {
     let is_compared = |e: &Expr| matches!(e, Generic::InQuery(..) | Generic::QuantifiedQuery(_));
-    let is_found = |e: &Expr| e.any(&mut { is_compared }) || e.subqueries().into_iter().any(compares);
-    plan.expressions().into_iter().any(is_found) || plan.inputs().into_iter().any(compares)
+    let mut found = false;
+    plan.visit(&mut |plan| found |= plan.expressions().into_iter().any(|e| e.any(&mut { is_compared })));
+    found
 }
 
 /// The plan with just these columns.

@@ -10,13 +10,13 @@ use crate::plan::{ColId, Expr, Order, Plan, TopK, Window};
 /// The numberings, which count earlier rows: leaving off later ones does not change them.
 const NUMBERINGS: [&str; 3] = ["row_number", "rank", "dense_rank"];
 
-/// The window over the first rows that conditions on its numberings leave, and the other conditions.
-pub fn first_rows(mut window: Window, mut conditions: Vec<Expr>) -> (Window, Vec<Expr>) {
-    while let Some((at, first)) = conditions.iter().enumerate().find_map(|(at, e)| Some((at, First::of(e, &window)?))) {
+/// Restricts a window to the first rows that conditions on its numberings leave; the other conditions.
+pub fn first_rows(window: &mut Window, mut conditions: Vec<Expr>) -> Vec<Expr> {
+    while let Some((at, first)) = conditions.iter().enumerate().find_map(|(at, e)| Some((at, First::of(e, window)?))) {
         conditions.remove(at);
-        window.input = first.of_each(window.input, window.partition.clone());
+        window.input = first.of_each(window.input.take(), window.partition.clone());
     }
-    (window, conditions)
+    conditions
 }
 
 /// The first rows of each partition: what a bound on their number leaves.

@@ -1,7 +1,7 @@
 //! `S` over other relations: the step's path, with given relations in the place of its own rows and its parts.
 
 use crate::error::{Error, Result};
-use crate::plan::{Column, Plan, Scan, Unnest};
+use crate::plan::{Column, Plan, Scan};
 use crate::recursion;
 
 use super::super::Cx;
@@ -53,32 +53,22 @@ impl Walk<'_, '_> {
         if !recursion::reads(plan, self.change.fixpoint.number) {
             return self.part(cx);
         }
-        let mut next = |input: &Plan| self.along(input, cx);
-        Ok(match plan {
-            Plan::Scan(scan) => {
-                let Rows { plan, w, .. } = (self.own)(scan, cx);
-                (plan, w.into_iter().collect())
-            }
-            Plan::Filter(filter) => {
-                let (input, weights) = next(&filter.input)?;
-                (input.filter(filter.predicate.clone()), weights)
-            }
-            Plan::Project(project) | Plan::Expand(project) => {
-                let (input, weights) = next(&project.input)?;
-                let columns = project.columns.iter().cloned().chain(weights.iter().map(Column::pass)).collect();
-                (plan.project_alike(input, columns), weights)
-            }
-            Plan::Unnest(unnest) => {
-                let (input, weights) = next(&unnest.input)?;
-                (Plan::Unnest(Box::new(Unnest { input, ..(**unnest).clone() })), weights)
-            }
-            Plan::Join(join) => {
-                let inputs = join.inputs.iter().map(next).collect::<Result<Vec<Weighed>>>()?;
-                let (inputs, weights): (Vec<Plan>, Vec<Vec<Column>>) = inputs.into_iter().unzip();
-                (Plan::join(inputs, join.predicates.clone()), weights.concat())
-            }
+        if let Plan::Scan(scan) = plan {
+            let Rows { plan, w, .. } = (self.own)(scan, cx);
+            return Ok((plan, w.into_iter().collect()));
+        }
+        let mut weights = vec![];
+        let mut plan = plan.clone().try_map_inputs(&mut |input| {
+            let (input, own) = self.along(&input, cx)?;
+            weights.extend(own);
+            Ok(input)
+        })?;
+        match &mut plan {
+            Plan::Project(project) | Plan::Expand(project) => project.columns.extend(weights.iter().map(Column::pass)),
+            Plan::Filter(_) | Plan::Unnest(_) | Plan::Join(_) => {}
             _ => return Err(Error::Bug("a recursive step that is not linear")),
-        })
+        }
+        Ok((plan, weights))
     }
 
     fn part(&mut self, cx: &mut Cx) -> Result<Weighed> {

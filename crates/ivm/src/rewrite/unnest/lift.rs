@@ -10,7 +10,7 @@ use super::super::mapped;
 use crate::error::Result;
 use crate::expr::{Expr as Generic, Over};
 use crate::plan::{
-    Aggregate, AggregateCall, ColId, Column, Distinct, Expr, Ids, Plan, TopK, Unnest, Values, Window, equality, reads,
+    Aggregate, AggregateCall, ColId, Column, Distinct, Expr, Ids, Plan, TopK, Values, Window, equality, reads,
 };
 use crate::refuse::unliftable;
 
@@ -104,7 +104,7 @@ fn is_total(plan: &Plan) -> bool {
 }
 
 impl Lifter<'_> {
-    fn lift(&mut self, plan: Plan) -> Result<Lifted> {
+    fn lift(&mut self, mut plan: Plan) -> Result<Lifted> {
         if plan.free().is_disjoint(&self.outer) {
             return Ok(Lifted::of(plan));
         }
@@ -138,17 +138,15 @@ impl Lifter<'_> {
                 let conditions = j.predicates.into_iter().map(|e| all.after(e)).collect();
                 Ok(self.restricted(all, conditions))
             }
-            Plan::Semi(s) if self.is_own(&s.right) && self.reads_own(&s.on) => {
-                let left = self.plain(s.left)?;
-                Ok(Lifted { plan: left.plan.semi_join(s.right, s.on, s.anti), ..left })
-            }
-            Plan::Outer(o) if self.is_own(&o.right) && self.reads_own(&o.on) => {
-                let left = self.plain(o.left)?;
-                Ok(Lifted { plan: left.plan.left_join(o.right, o.on), ..left })
-            }
-            Plan::Unnest(u) if self.reads_own(&u.call) => {
-                let input = self.plain(u.input)?;
-                Ok(Lifted { plan: Plan::Unnest(Box::new(Unnest { input: input.plan, ..*u })), ..input })
+            // The first input may read outer columns, and nothing else.
+            Plan::Semi(_) | Plan::Outer(_) | Plan::Unnest(_) => {
+                let mut inputs = plan.inputs_mut();
+                let input = self.plain(inputs[0].take())?;
+                *inputs[0] = input.plan;
+                match plan.free().is_disjoint(&self.outer) {
+                    true => Ok(Lifted { plan, ..input }),
+                    false => Err(unliftable()),
+                }
             }
             Plan::Aggregate(a) => self.aggregate(*a),
             Plan::Distinct(d) => {
@@ -161,10 +159,6 @@ impl Lifter<'_> {
             Plan::Values(values) => self.values(values),
             _ => Err(unliftable()),
         }
-    }
-
-    fn is_own(&self, plan: &Plan) -> bool {
-        plan.free().is_disjoint(&self.outer)
     }
 
     fn reads_own(&self, e: &Expr) -> bool {
@@ -272,17 +266,14 @@ impl Lifter<'_> {
         Ok(Some((shown, Expr::call("coalesce", vec![call.column.expr(), Expr::number(0)]))))
     }
 
-    fn top_k(&mut self, top: TopK) -> Result<Lifted> {
+    fn top_k(&mut self, mut top: TopK) -> Result<Lifted> {
         let mut parts = top.order.iter().map(|key| &key.expr).chain(&top.limit).chain(&top.offset);
         if !parts.all(|e| self.reads_own(e)) {
             return Err(unliftable());
         }
-        let input = self.keyed(top.input)?;
-        let mut partition = top.partition;
-        partition.extend(Self::keys_of(&input).iter().map(|key| key.id));
-        let (order, limit, offset, ties) = (top.order, top.limit, top.offset, top.ties);
-        let plan = Plan::TopK(Box::new(TopK { input: input.plan, partition, order, limit, offset, ties }));
-        Ok(Lifted { plan, on: input.on, outputs: vec![], single: false })
+        let input = self.keyed(top.input.take())?;
+        top.partition.extend(Self::keys_of(&input).iter().map(|key| key.id));
+        Ok(Lifted { plan: Plan::TopK(Box::new(TopK { input: input.plan, ..top })), ..input })
     }
 
     fn window(&mut self, window: Window) -> Result<Lifted> {
@@ -295,7 +286,7 @@ impl Lifter<'_> {
         let calls = calls.into_iter().map(|(column, e)| (column, by_key(e, &keys))).collect();
         partition.extend(keys.iter().map(|key| key.id));
         let plan = Plan::Window(Box::new(Window { input: input.plan, partition, calls }));
-        Ok(Lifted { plan, on: input.on, outputs: vec![], single: false })
+        Ok(Lifted { plan, ..input })
     }
 
     /// One row of outer values is computed after the join.

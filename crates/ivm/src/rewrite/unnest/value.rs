@@ -25,12 +25,9 @@ impl Unnester<'_> {
     /// every row, also where CASE and similar expressions would not evaluate it.
     fn check_conditions(&mut self, plan: &Plan, e: &Expr) -> Result<()> {
         let outer = plan.ids();
-        let mut pending: Vec<&Plan> = e.subqueries();
-        let mut casts = vec![];
-        while let Some(query) = pending.pop() {
-            pending.extend(query.inputs());
+        let (mut casts, mut may_fail) = (vec![], false);
+        let mut check = |query: &Plan| {
             for e in query.expressions() {
-                pending.extend(e.subqueries());
                 let mut fails = false;
                 e.visit(&mut |e| match e {
                     Generic::Cast(inner, ty) if !reads(inner).is_disjoint(&outer) => match **inner {
@@ -45,10 +42,12 @@ impl Unnester<'_> {
                     }
                     _ => {}
                 });
-                if fails && !matches!(query, Plan::Project(_)) {
-                    return Err(refuse::conditional());
-                }
+                may_fail |= fails && !matches!(query, Plan::Project(_));
             }
+        };
+        e.subqueries().into_iter().for_each(|query| query.visit(&mut check));
+        if may_fail {
+            return Err(refuse::conditional());
         }
         if !casts.is_empty() {
             self.load_types(plan)?;
