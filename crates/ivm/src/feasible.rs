@@ -22,8 +22,10 @@ pub fn check_groups(plan: &Plan, types: &Types) -> Result<()> {
     let keys: Vec<ColId> = match plan {
         Plan::Aggregate(aggregate) => aggregate.keys.iter().map(|key| key.id).collect(),
         Plan::Distinct(distinct) => distinct.input.ids().into_iter().collect(),
-        Plan::Outer(outer) => compared(&outer.on.clone().conjuncts()),
-        Plan::Semi(semi) => compared(&semi.on.clone().conjuncts()),
+        Plan::Outer(_) | Plan::Semi(_) => {
+            let conditions = plan.expressions().into_iter().flat_map(|on| on.clone().conjuncts());
+            conditions.filter_map(|e| keys::equal_columns(&e)).flat_map(|(l, r)| [l, r]).collect()
+        }
         _ => vec![],
     };
     let keys = keys.into_iter().map(|id| types.get(id)).collect::<Result<Vec<_>>>()?;
@@ -31,10 +33,6 @@ pub fn check_groups(plan: &Plan, types: &Types) -> Result<()> {
         return Err(refuse::mixed_group_types());
     }
     plan.inputs().into_iter().try_for_each(|input| check_groups(input, types))
-}
-
-fn compared(conditions: &[crate::plan::Expr]) -> Vec<ColId> {
-    conditions.iter().filter_map(keys::equal_columns).flat_map(|(l, r)| [l, r]).collect()
 }
 
 /// Refuses internal nodes whose rows cannot be stored; the last one is the stream table itself.

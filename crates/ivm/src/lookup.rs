@@ -183,9 +183,9 @@ impl<'a> Block<'a> {
             other => self.inputs.push(Input { plan: other, own: other.ids() }),
         }
         match plan {
-            Plan::Filter(filter) => self.add_conditions(&filter.predicate),
-            Plan::Join(join) => join.predicates.iter().for_each(|e| self.add_conditions(e)),
-            Plan::Outer(outer) => self.add_conditions(&outer.on),
+            Plan::Filter(_) | Plan::Join(_) | Plan::Outer(_) => {
+                plan.expressions().into_iter().for_each(|e| self.add_conditions(e));
+            }
             Plan::Project(project) => {
                 let computed: Vec<(Column, Expr)> = project
                     .columns

@@ -132,11 +132,7 @@ pub fn lookup(fixpoint: &Fixpoint) -> BTreeSet<usize> {
 
 /// Calls `f` for every column of `own` that a predicate equates with an expression over other columns.
 fn compared(plan: &Plan, own: &Scan, f: &mut impl FnMut(ColId)) {
-    let predicates: Vec<&Expr> = match plan {
-        Plan::Join(join) => join.predicates.iter().collect(),
-        Plan::Filter(filter) => vec![&filter.predicate],
-        _ => vec![],
-    };
+    let predicates = if matches!(plan, Plan::Join(_) | Plan::Filter(_)) { plan.expressions() } else { vec![] };
     let columns = own.columns.iter().map(|(column, _)| column.id).collect();
     for predicate in predicates.into_iter().flat_map(|predicate| predicate.clone().conjuncts()) {
         match equality(&predicate, &columns) {

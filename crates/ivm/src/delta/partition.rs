@@ -7,7 +7,7 @@
 
 use crate::error::{Error, Result};
 use crate::expr::Expr as E;
-use crate::plan::{ColId, Column, Expr, Plan, Project, TopK, Window};
+use crate::plan::{ColId, Column, Expr, Plan, Project, TopK};
 
 use super::restrict::{self, Key};
 use super::sum::weighted;
@@ -42,14 +42,6 @@ impl<'a> Partitioned<'a> {
         self.operator.inputs().first().copied().ok_or(Error::Bug("an operator without an input"))
     }
 
-    fn partition(&self) -> &'a [ColId] {
-        match self.operator {
-            Plan::Window(window) => &window.partition,
-            Plan::TopK(top) => &top.partition,
-            _ => &[],
-        }
-    }
-
     /// The columns of the node's table.
     pub fn columns(&self) -> Vec<Column> {
         self.shown
@@ -64,11 +56,8 @@ impl<'a> Partitioned<'a> {
 
     /// The operator over another input, as the table shows it.
     pub fn over(&self, input: Plan) -> Plan {
-        let operator = match self.operator {
-            Plan::Window(window) => Plan::Window(Box::new(Window { input, ..(**window).clone() })),
-            Plan::TopK(top) => Plan::TopK(Box::new(TopK { input, ..(**top).clone() })),
-            other => other.clone(),
-        };
+        let mut operator = self.operator.clone();
+        operator.inputs_mut().into_iter().zip([input]).for_each(|(own, input)| *own = input);
         match self.shown {
             Some(shown) => operator.project(shown.to_vec()),
             None => operator,
@@ -103,7 +92,7 @@ fn keys(operator: &Partitioned, cx: &mut Cx) -> Result<Vec<Key>> {
         let known = cx.known(*id)?.clone();
         Ok(Key { touched: cx.ids.column(input.name.as_str()), input, known })
     };
-    operator.partition().iter().map(key).collect()
+    operator.operator.named_columns().iter().map(key).collect()
 }
 
 /// The keys of a delta's rows, each once; without keys, one row if there is any.

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::expr::Expr as E;
-use crate::plan::{ColId, Column, Expr, Order, Plan};
+use crate::plan::{ColId, Column, Expr, Plan};
 use crate::recursion;
 use crate::refuse;
 use crate::view::Node;
@@ -18,7 +18,13 @@ impl Cutter<'_> {
         {
             return Err(refuse::recursion_limited());
         }
-        let (lookup, order) = located(&operator);
+        let lookup = operator.named_columns();
+        let column = |e: &Expr| if let E::Column(id) = e { Some(*id) } else { None };
+        // Without a partition, those that order the rows of a top-k.
+        let order: Vec<ColId> = match lookup.is_empty() {
+            true => operator.expressions().into_iter().filter_map(column).collect(),
+            false => vec![],
+        };
         let available = operator.columns();
         let mut stored = shown.clone();
         for id in lookup.iter().chain(&order) {
@@ -33,19 +39,6 @@ impl Cutter<'_> {
         let scan = self.read(Node { lookup, ..self.made(plan, columns, identity) })?;
         let shown = shown.into_iter().map(|(column, _)| column.pass()).collect();
         Ok(if added { scan.project(shown) } else { scan })
-    }
-}
-
-/// The partition columns, and those that order the rows of a top-k.
-fn located(operator: &Plan) -> (Vec<ColId>, Vec<ColId>) {
-    match operator {
-        Plan::Window(window) => (window.partition.clone(), vec![]),
-        Plan::TopK(top) if top.partition.is_empty() => {
-            let column = |key: &Order| if let E::Column(id) = key.expr { Some(id) } else { None };
-            (vec![], top.order.iter().filter_map(column).collect())
-        }
-        Plan::TopK(top) => (top.partition.clone(), vec![]),
-        _ => (vec![], vec![]),
     }
 }
 
