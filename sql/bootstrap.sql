@@ -114,7 +114,7 @@ create index on pgtrickle.pgt_refresh_history (pgt_id, refresh_id desc);
 -- One row: the cluster in which this catalog was written. pg_upgrade moves it into another one, where functions and triggers
 -- have other ids.
 create table pgtrickle.pgt_cluster (
-  system_identifier  bigint not null
+  system_identifier  bigint primary key
 );
 insert into pgtrickle.pgt_cluster select system_identifier from pg_control_system();
 

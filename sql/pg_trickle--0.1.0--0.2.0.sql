@@ -42,6 +42,12 @@ select pg_extension_config_dump('pgtrickle.pgt_capture_grants',
      and exists (select from pg_catalog.pg_roles r where r.oid = grantee::oid)');
 grant select on pgtrickle.pgt_capture_grants to public;
 
+-- One row: the cluster in which this catalog was written.
+create table pgtrickle.pgt_cluster (
+  system_identifier  bigint primary key
+);
+insert into pgtrickle.pgt_cluster select system_identifier from pg_control_system();
+
 -- Messages of errors may hold values of rows.
 do $$
 declare t text;
@@ -65,6 +71,12 @@ begin
   foreach t in array array['pgt_frontiers', 'pgt_sources', 'pgt_layouts', 'pgt_dependencies', 'pgt_refresh_history', 'pgt_source_members'] loop
     execute format('alter extension pg_trickle drop table pgtrickle.%I', t);
     execute format('alter extension pg_trickle add table pgtrickle.%I', t);
+  end loop;
+  -- Change buffers neither.
+  for t in select c.relname from pgtrickle.pgt_sources s
+             join pg_class c on c.relname = 'changes_' || s.source_id and c.relnamespace = 'pgtrickle_changes'::regnamespace
+  loop
+    execute format('alter extension pg_trickle add table pgtrickle_changes.%I', t);
   end loop;
 end $$;
 

@@ -95,13 +95,22 @@ pub fn name_and_consumers(session: &Session, id: i32) -> Result<(String, i64)> {
     )
 }
 
-/// A new source, still without a layout.
+/// A new source, still without a layout. Its id is not in the name of a change buffer, which a restore may have left.
 pub fn insert(session: &Session, relid: Oid) -> Result<Source> {
-    session.one(
-        "insert into pgtrickle.pgt_sources (relid, layout) values ($1::regclass, 0) returning source_id, relid::oid, layout",
-        &[relid.into()],
-        read,
-    )
+    loop {
+        let new = session.first(
+            "insert into pgtrickle.pgt_sources (source_id, relid, layout)
+             select n.id, $1::regclass, 0
+               from (select nextval(pg_get_serial_sequence('pgtrickle.pgt_sources', 'source_id'))::integer offset 0) n(id)
+              where to_regclass('pgtrickle_changes.changes_' || n.id) is null
+             returning source_id, relid::oid, layout",
+            &[relid.into()],
+            read,
+        )?;
+        if let Some(source) = new {
+            return Ok(source);
+        }
+    }
 }
 
 pub fn set_layout(session: &Session, id: i32, layout: i32) -> Result<()> {
