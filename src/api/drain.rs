@@ -9,6 +9,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
 use crate::api::timeout_or;
+use crate::api::workers::Absence;
 use crate::error::{Error, Result};
 use crate::pg::{database, latch, wake};
 
@@ -54,13 +55,13 @@ fn set(drained: bool) -> Result<()> {
         return Err(Error::new(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of the database")
             .detail("Draining stops the background refreshes of all stream tables in it."));
     }
-    match wake::set_drained(drained) {
-        true => Ok(()),
-        false => Err(Error::new(
-            ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            "no pg_trickle scheduler is running for this database",
-        )
-        .detail("There are no background refreshes to drain.")
-        .hint("Add pg_trickle to shared_preload_libraries and restart the server.")),
+    if wake::set_drained(drained) {
+        return Ok(());
     }
+    let message = "no pg_trickle scheduler is running for this database";
+    Err(match Absence::configured().or_else(Absence::observed) {
+        Some(absence) => absence.into_error(message, ""),
+        None => Error::new(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+            .detail("There are no background refreshes to drain."),
+    })
 }

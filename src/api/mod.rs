@@ -18,6 +18,7 @@ mod rights;
 mod status;
 mod verify;
 mod wait;
+mod workers;
 
 use std::time::Duration;
 

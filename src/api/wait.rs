@@ -2,24 +2,24 @@
 
 use std::time::{Duration, Instant};
 
-use pgrx::PgSqlErrorCode::{
-    ERRCODE_INVALID_TRANSACTION_STATE, ERRCODE_LOCK_NOT_AVAILABLE, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-};
+use pgrx::PgSqlErrorCode::{ERRCODE_INVALID_TRANSACTION_STATE, ERRCODE_LOCK_NOT_AVAILABLE};
 use pgrx::datum::Interval;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
+use crate::api::workers::Absence;
 use crate::api::{given, require_writable, resolve, timeout_or};
 use crate::error::{Error, Result};
-use crate::pg::shmem::shared;
 use crate::pg::subxact::rolled_back;
 use crate::pg::{guard, latch, xact};
-use crate::{guc, refresh};
+use crate::refresh;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pauses between checks double from the first to the longest. A refresh takes about a millisecond.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+/// How long the launcher and a scheduler may take to start. The postmaster starts a launcher that ended a second later.
+const TIME_TO_START: Duration = Duration::from_secs(2);
 
 /// Waits until a stream table shows everything that was committed before the call; false if the timeout ends first. The next
 /// statement sees it. The waiting statement itself keeps its snapshot, which holds back VACUUM as that of any other long
@@ -38,11 +38,13 @@ fn wait(name: &str, timeout: Option<Interval>) -> Result<bool> {
     }
     let (started, timeout) = (Instant::now(), timeout_or(DEFAULT_TIMEOUT, timeout)?);
     let left = || timeout.saturating_sub(started.elapsed());
-    require_workers()?;
+    if let Some(absence) = Absence::configured() {
+        return Err(without_workers(absence));
+    }
     require_fresh_snapshots()?;
     // Between checks it holds neither snapshots nor locks: they end with the subtransaction of each check.
     let mut wait = refresh::Wait::new(with_lock_timeout(left(), || resolve(name))?.1);
-    let mut pause = FIRST_PAUSE;
+    let (mut pause, mut absent_since) = (FIRST_PAUSE, None);
     loop {
         // A check locks the table first and then its sources, DROP locks the sources first. The short lock timeout ends a
         // check long before the deadlock detector runs.
@@ -53,6 +55,13 @@ fn wait(name: &str, timeout: Option<Interval>) -> Result<bool> {
             Ok(false) | Err(_) if left().is_zero() => return Ok(false),
             Ok(false) | Err(_) => latch::pause(pause.min(left())),
         }
+        absent_since = match (Absence::observed(), absent_since) {
+            (Some(absence), Some(since)) if Instant::elapsed(&since) > TIME_TO_START => {
+                return Err(without_workers(absence));
+            }
+            (Some(_), since) => since.or_else(|| Some(Instant::now())),
+            (None, _) => None,
+        };
         pause = (2 * pause).min(LONGEST_PAUSE);
     }
 }
@@ -63,15 +72,9 @@ fn with_lock_timeout<R>(timeout: Duration, check: impl FnOnce() -> Result<R>) ->
     rolled_back(|| guard::with_settings(&[("lock_timeout", &timeout)], check))
 }
 
-fn require_workers() -> Result<()> {
-    let reason = match (shared().is_some(), guc::enabled()) {
-        (true, true) => return Ok(()),
-        (true, false) => "The setting pg_trickle.enabled is off.",
-        (false, _) => "pg_trickle is not in shared_preload_libraries.",
-    };
-    Err(Error::new(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "no background workers refresh stream tables")
-        .detail(reason)
-        .hint("Call pgtrickle.refresh_stream_table() instead of waiting."))
+fn without_workers(absence: Absence) -> Error {
+    let instead = " Until then call pgtrickle.refresh_stream_table() instead of waiting.";
+    absence.into_error("no background workers refresh stream tables", instead)
 }
 
 fn require_fresh_snapshots() -> Result<()> {

@@ -47,6 +47,8 @@ pub struct Shared {
     pub databases_changed: AtomicBool,
     /// A database waits for a worker process: one of the schedulers has to yield its own.
     pub scheduler_wanted: AtomicBool,
+    /// It was logged that the pool has fewer processes than it may have.
+    pub logged_few_workers: AtomicBool,
     pub slots: [Slot; SLOTS],
     pub workers: [WorkerSlot; WORKERS],
     /// Inserts into pages of change buffers, by a hash of the page.

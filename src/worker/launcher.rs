@@ -192,15 +192,26 @@ impl Launcher {
             }
             slot.transition(Phase::Starting, Phase::Vacant);
         }
-        if !std::mem::replace(&mut self.logged_few_workers, true) {
-            pgrx::log!(
-                "pg_trickle has fewer worker processes than databases, which therefore share them; \
-                 raise max_worker_processes to refresh stream tables without delay"
-            );
-        }
+        self.log_few_workers(running);
         shared.scheduler_wanted.store(true, SeqCst);
         shared.used_slots().for_each(|(_, slot)| slot.scheduler.wake());
         Err(now + RETRY)
+    }
+
+    fn log_few_workers(&mut self, running: usize) {
+        if std::mem::replace(&mut self.logged_few_workers, true) {
+            return;
+        }
+        match running {
+            0 => pgrx::log!(
+                "pg_trickle refreshes nothing in the background, because the server has no process for a scheduler; \
+                 raise max_worker_processes"
+            ),
+            _ => pgrx::log!(
+                "pg_trickle has fewer worker processes than databases, which therefore share them; \
+                 raise max_worker_processes to refresh stream tables without delay"
+            ),
+        }
     }
 }
 

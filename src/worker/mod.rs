@@ -15,6 +15,12 @@ pub fn init() {
     if bgworker::preloading() {
         shmem::init();
         bgworker::register("pg_trickle launcher", "pg_trickle_launcher");
+        if bgworker::max_processes() <= 1 {
+            pgrx::log!(
+                "pg_trickle refreshes nothing in the background, because max_worker_processes is {}; raise it to 8 or more",
+                bgworker::max_processes()
+            );
+        }
     }
 }
 

@@ -30,8 +30,6 @@ pub struct Pool {
     workers: Vec<Worker>,
     /// The server had no process for a worker: none is requested before this time.
     retry_at: Micros,
-    /// It was logged that the pool cannot have its full size.
-    logged_few_workers: bool,
 }
 
 /// A worker, or one that was requested.
@@ -46,7 +44,7 @@ impl Pool {
     pub fn new(shared: &'static Shared, slot: &'static Slot) -> Pool {
         let worker = |slot: &'static WorkerSlot| Worker { slot, ticket: slot.ticket(), started: None };
         let workers = shared.workers_of(slot.database()).map(worker).collect();
-        Pool { shared, slot, workers, retry_at: 0, logged_few_workers: false }
+        Pool { shared, slot, workers, retry_at: 0 }
     }
 
     /// The ticks of workers that were taken over.
@@ -127,8 +125,8 @@ impl Pool {
         }
     }
 
-    fn log_few_workers(&mut self) {
-        if !std::mem::replace(&mut self.logged_few_workers, true) {
+    fn log_few_workers(&self) {
+        if !self.shared.logged_few_workers.swap(true, SeqCst) {
             pgrx::log!(
                 "pg_trickle has fewer worker processes than pg_trickle.max_parallel_workers; \
                  raise max_worker_processes to start all of them"
