@@ -192,6 +192,7 @@ fn finish(request: &Request, built: &StreamTable) -> Result<()> {
     if table.full_reason != built.full_reason {
         report_full_refresh(&table);
     }
+    refresh::drop_compiled();
     // The background workers refresh it from now on: a session that creates many need not keep their plans.
     refresh::forget(id);
     wake::catalog_changed();

@@ -7,7 +7,7 @@ pub mod applying;
 pub mod bgworker;
 pub mod call;
 pub mod database;
-mod defer;
+pub mod defer;
 pub mod event;
 pub mod failures;
 pub mod guard;

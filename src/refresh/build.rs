@@ -58,6 +58,7 @@ pub fn build(session: &Session, mut table: StreamTable, definition: Definition) 
         dependency::insert(session, table.id, source_id, &columns)?;
     }
     graph::announce(Some(table.relid))?;
+    loaded::keep(&table, view);
     Ok(table)
 }
 

@@ -1,6 +1,7 @@
 //! The definition of a stream table as it was loaded: its catalog row, its compiled view and its sources. Never changed; a
 //! definition that is verified to have changed is loaded anew.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
 use ivm::sql::ident::{Ident, QName};
@@ -14,7 +15,7 @@ use crate::catalog::{ddl, quietly, shape};
 use crate::error::{Error, Result};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi::{self, OwnerSession, Session};
-use crate::pg::{guard, invalidation, object, types};
+use crate::pg::{guard, invalidation, object, types, xact};
 use crate::refresh::watch;
 use crate::{capture, frontend};
 
@@ -31,6 +32,34 @@ impl Loaded {
     pub fn recomputes(&self) -> bool {
         self.table.full_reason.is_some() || self.table.mode == Mode::Full
     }
+}
+
+/// A view that this transaction has compiled for the catalog row that it wrote. Its analysis has locked the relations, whose
+/// keys and columns are therefore as they were; whatever else it depends on is in the digest of the row.
+struct Compiled {
+    transaction: u64,
+    table: StreamTable,
+    view: View,
+}
+
+thread_local! {
+    static COMPILED: RefCell<Option<Compiled>> = const { RefCell::new(None) };
+}
+
+/// Keeps a compiled view for the refresh that follows at once: before other statements of this transaction, which may alter
+/// what they have locked themselves.
+pub fn keep(table: &StreamTable, view: View) {
+    COMPILED.set(Some(Compiled { transaction: xact::top_xid(), table: table.clone(), view }));
+}
+
+/// Forgets a compiled view that was kept.
+pub fn drop_compiled() {
+    COMPILED.take();
+}
+
+fn take_compiled(table: &StreamTable) -> Option<View> {
+    let compiled = COMPILED.take().filter(|it| Some(it.transaction) == xact::top_xid_if_any() && it.table == *table);
+    compiled.map(|it| it.view)
 }
 
 /// The result of verifying a definition.
@@ -103,7 +132,7 @@ fn watch_all(
     Ok(())
 }
 
-/// The view, compiled again; or the reason for which the stored rows cannot be kept.
+/// The view, compiled again unless it has just been; or the reason for which the stored rows cannot be kept.
 fn verified_view(
     session: &Session,
     table: &StreamTable,
@@ -127,6 +156,9 @@ fn verified_view(
         }
     }
     require_rights(session, table)?;
+    if let Some(view) = take_compiled(table) {
+        return Ok(Ok(view));
+    }
     let view = match view(session, table) {
         Ok(view) => view,
         // What the query reads has changed so that it compiles to something else, or not at all.

@@ -31,7 +31,7 @@ pub use build::{build, define, delete, rebuild, recompute_from_now_on};
 pub use claim::require_free;
 pub use conclude::{conclude, record_failure};
 pub use cost::estimate::plan_deltas;
-pub use loaded::Loaded;
+pub use loaded::{Loaded, drop_compiled};
 pub use prepared::{Ready, forget, load};
 pub use prune::{bound_buffers, prune};
 pub use reattach::{Reattached, attach, reattach, still_restoring};

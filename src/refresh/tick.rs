@@ -12,6 +12,7 @@ use crate::catalog::frontier;
 use crate::catalog::history::Refresh;
 use crate::catalog::{dependency, quietly, stream_table};
 use crate::error::{Error, Kind, Result};
+use crate::pg::defer::Defer;
 use crate::pg::lock::Lock;
 use crate::pg::spi::{self, Session};
 use crate::pg::subxact::subtransaction;
@@ -19,7 +20,7 @@ use crate::pg::{bgworker, database, latch, limit, relation};
 use crate::refresh::claim::Claim;
 use crate::refresh::relink::relink;
 use crate::refresh::shared::Tick;
-use crate::refresh::{build, graph, prepared, table};
+use crate::refresh::{build, graph, loaded, prepared, table};
 
 /// What a tick does where other transactions hold locks that it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,7 @@ impl Locks {
 pub fn tick(ids: &[i32], locks: Locks) -> Result<Vec<Refresh>> {
     // Except for the queries of users, which run as their owners, everything reads and writes the catalog: role and path
     // are set once for all of it.
+    let _compiled = Defer(loaded::drop_compiled);
     bgworker::in_tick(|| quietly(|| passes(ids, locks)))
 }
 

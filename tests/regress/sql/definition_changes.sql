@@ -90,3 +90,16 @@ select pgtrickle.refresh_stream_table('scalar');
 delete from k where v = 1;
 select refreshed_how('scalar');
 select full_reason from pgtrickle.pgt_status() where name like '%scalar';
+
+-- A definition that its own transaction alters before the first fill.
+create table keyed (id int constraint keyed_id primary key, v int);
+insert into keyed values (1, 1);
+begin;
+select pgtrickle.create_stream_table('by_key', 'select id, v from keyed', '1h', initialize => false);
+alter table keyed drop constraint keyed_id, alter id drop not null;
+insert into keyed values (1, 1), (1, 2), (null, 3), (null, 3);
+select pgtrickle.refresh_stream_table('by_key');
+commit;
+delete from keyed where v = 3 and ctid = (select min(ctid) from keyed where v = 3);
+select pgtrickle.refresh_stream_table('by_key');
+select is_equal, table_rows from pgtrickle.verify_stream_table('by_key');
