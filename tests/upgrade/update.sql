@@ -43,6 +43,14 @@ insert into grp values (9, 3, 'prepared');
 delete from item where id = 21;
 prepare transaction 'update';
 
+-- An update that is rolled back changes nothing.
+begin;
+alter extension pg_trickle update;
+select count(*) > 0 as works from pgtrickle.pgt_status();
+rollback;
+select refused('select * from pgtrickle.pgt_status()');
+delete from item where id = 72;
+
 -- The update keeps rows, frontiers and pending changes, whichever version has written them.
 create table before as
 select pgt_id, frontier::text as frontier, data_timestamp, refreshes from pgtrickle.pgt_frontiers;
