@@ -9,36 +9,33 @@ use crate::sql::ast::{Expr as SqlExpr, From, Item, Order, Query, Select, bare};
 use crate::sql::ident::{Ident, QName};
 use crate::view::{Identity, Node, NodeColumn};
 
-/// The expression for a column of one side.
-pub type Side<'a, C, Q> = &'a dyn Fn(&NodeColumn) -> Expr<C, Q>;
+/// A column with its values in two rows.
+pub type Pair<'a, C, Q> = (&'a NodeColumn, Expr<C, Q>, Expr<C, Q>);
 
-/// The condition that two rows have the same identity.
-pub fn same_row<C, Q>(identity: &Identity, columns: &[NodeColumn], left: Side<C, Q>, right: Side<C, Q>) -> Expr<C, Q> {
-    let known: Vec<&NodeColumn> = match identity {
-        Identity::Key(names) | Identity::HashedKey(names) => named(columns, names),
-        Identity::Bag => columns.iter().collect(),
-    };
-    if *identity != Identity::Bag {
-        let key: Vec<NodeColumn> = known.into_iter().cloned().collect();
-        return same_key(identity, &key, left, right);
+/// The condition that two rows have the same identity, from all their columns.
+pub fn same_row<C: Clone, Q: Clone>(identity: &Identity, row: Vec<Pair<C, Q>>) -> Expr<C, Q> {
+    match identity {
+        Identity::Key(names) | Identity::HashedKey(names) => {
+            same_key(identity, row.into_iter().filter(|(column, ..)| names.contains(&column.name)).collect())
+        }
+        Identity::Bag => Expr::all(same_hash(&row).into_iter().chain(row.into_iter().flat_map(same_image)).collect()),
     }
-    let hash = same_hash(&known, left, right).into_iter();
-    Expr::all(hash.chain(known.into_iter().flat_map(|column| same_image(column, left, right))).collect())
 }
 
 /// The condition that two rows agree in columns that contain an identity, the index of which serves it.
-pub fn same_key<C, Q>(identity: &Identity, columns: &[NodeColumn], left: Side<C, Q>, right: Side<C, Q>) -> Expr<C, Q> {
-    let leading: Vec<&NodeColumn> = match identity {
-        Identity::HashedKey(names) => named(columns, names),
-        Identity::Key(_) | Identity::Bag => vec![],
-    };
-    let hash = same_hash(&leading, left, right).into_iter();
-    Expr::all(hash.chain(columns.iter().map(|column| same_value(column, left, right))).collect())
+pub fn same_key<C: Clone, Q: Clone>(identity: &Identity, columns: Vec<Pair<C, Q>>) -> Expr<C, Q> {
+    let is_hashed =
+        |(column, ..): &Pair<C, Q>| matches!(identity, Identity::HashedKey(names) if names.contains(&column.name));
+    let hashed: Vec<Pair<C, Q>> = columns.iter().filter(|pair| is_hashed(pair)).cloned().collect();
+    let values = columns.into_iter().map(|(column, left, right)| equal_values(column, left, right));
+    Expr::all(same_hash(&hashed).into_iter().chain(values).collect())
 }
 
 /// `hash(left) = hash(right)`, over the columns that have a hash.
-pub fn same_hash<C, Q>(columns: &[&NodeColumn], left: Side<C, Q>, right: Side<C, Q>) -> Option<Expr<C, Q>> {
-    Some(Expr::equals(hash(columns, left)?, hash(columns, right)?))
+pub fn same_hash<C: Clone, Q: Clone>(columns: &[Pair<C, Q>]) -> Option<Expr<C, Q>> {
+    let hashable = || columns.iter().filter(|(column, ..)| column.ty.hashable);
+    let left = hash(hashable().map(|(_, left, _)| left.clone()).collect())?;
+    Some(Expr::equals(left, hash(hashable().map(|(_, _, right)| right.clone()).collect())?))
 }
 
 /// Equality that is true for two NULLs; plain where there can be none.
@@ -46,17 +43,13 @@ pub fn equal_values<C, Q>(column: &NodeColumn, left: Expr<C, Q>, right: Expr<C, 
     if column.not_null { Expr::equals(left, right) } else { Expr::not_distinct(left, right) }
 }
 
-pub fn same_value<C, Q>(column: &NodeColumn, left: Side<C, Q>, right: Side<C, Q>) -> Expr<C, Q> {
-    equal_values(column, left(column), right(column))
-}
-
 /// The conditions that two values look the same.
-fn same_image<C, Q>(column: &NodeColumn, left: Side<C, Q>, right: Side<C, Q>) -> Vec<Expr<C, Q>> {
-    let text = || Expr::not_distinct(image(&column.ty, left(column)), image(&column.ty, right(column)));
+fn same_image<C: Clone, Q: Clone>((column, left, right): Pair<C, Q>) -> Vec<Expr<C, Q>> {
+    let text = Expr::not_distinct(image(&column.ty, left.clone()), image(&column.ty, right.clone()));
     match column.ty.equality {
-        Equality::Image => vec![same_value(column, left, right)],
-        Equality::Loose => vec![same_value(column, left, right), text()],
-        Equality::Missing => vec![text()],
+        Equality::Image => vec![equal_values(column, left, right)],
+        Equality::Loose => vec![equal_values(column, left, right), text],
+        Equality::Missing => vec![text],
     }
 }
 
@@ -69,12 +62,10 @@ pub fn image<C, Q>(ty: &ColumnType, value: Expr<C, Q>) -> Expr<C, Q> {
     }
 }
 
-/// The hash of the columns that have one; `None` when none has.
-pub fn hash<C, Q>(columns: &[&NodeColumn], side: Side<C, Q>) -> Option<Expr<C, Q>> {
-    let hashable: Vec<Expr<C, Q>> =
-        columns.iter().filter(|column| column.ty.hashable).map(|column| side(column)).collect();
+/// The hash of some values; `None` for none.
+fn hash<C, Q>(values: Vec<Expr<C, Q>>) -> Option<Expr<C, Q>> {
     let hash = |row| Expr::call("hash_record_extended", vec![Expr::Row(row), Expr::number(0)]);
-    (!hashable.is_empty()).then(|| hash(hashable))
+    (!values.is_empty()).then(|| hash(values))
 }
 
 /// The columns with these names.
@@ -84,11 +75,14 @@ pub fn named<'a>(columns: &'a [NodeColumn], names: &[Ident]) -> Vec<&'a NodeColu
 
 /// The keys of the index by which a row of a table is looked up.
 pub fn keys(node: &Node) -> Vec<SqlExpr> {
-    let hashed = |columns: &[&NodeColumn]| hash(columns, &plain).into_iter().collect();
+    let hashed = |columns: Vec<&NodeColumn>| {
+        let hashable = columns.into_iter().filter(|column| column.ty.hashable);
+        hash(hashable.map(plain).collect()).into_iter().collect()
+    };
     match &node.identity {
         Identity::Key(names) => named(&node.columns, names).into_iter().map(plain).collect(),
-        Identity::HashedKey(names) => hashed(&named(&node.columns, names)),
-        Identity::Bag => hashed(&node.columns.iter().collect::<Vec<_>>()),
+        Identity::HashedKey(names) => hashed(named(&node.columns, names)),
+        Identity::Bag => hashed(node.columns.iter().collect()),
     }
 }
 

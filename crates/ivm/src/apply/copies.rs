@@ -9,14 +9,14 @@ use crate::sql::ast::{Expr, From, Item, JoinKind, JoinOn, Limit, Query, Select, 
 use crate::sql::ident::{Ident, QName};
 use crate::view::{DELETES, INSERTS, Identity, Node, NodeColumn, free_name};
 
-use super::{items, part, side};
+use super::{items, pairs, part, side};
 
 /// Looks up the copies of each row of the delta by the index of the table's identity.
 pub fn delete(node: &Node) -> Statement {
     let copies = Select {
         items: vec![place()],
         from: vec![From::table(node.table.clone(), "s")],
-        filter: Some(identity::same_row(&node.identity, &node.columns, &side("s"), &side("d"))),
+        filter: Some(identity::same_row(&node.identity, pairs(&node.columns, "s"))),
         ..Select::default()
     };
     let limit = Some(Limit { count: Some(minus(col("d", node.weight().as_str()))), with_ties: false });
@@ -43,7 +43,7 @@ pub fn delete_all(node: &Node) -> Statement {
         kind: JoinKind::Inner,
         left: Box::new(From::derived(Query::select(deleted), "d")),
         right: Box::new(From::table(node.table.clone(), "s")),
-        on: JoinOn::On(identity::same_row(&Identity::Bag, &nullable, &side("s"), &side("d"))),
+        on: JoinOn::On(identity::same_row(&Identity::Bag, pairs(&nullable, "s"))),
         alias: None,
     };
     let copy = Item::named(row_number(vec![col("d", number.as_str())]), "copy");

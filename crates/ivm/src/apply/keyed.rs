@@ -10,7 +10,7 @@ use crate::sql::ast::{Expr, Statement};
 use crate::sql::ident::Ident;
 use crate::view::{DELETES, Identity, Node, NodeColumn, UPDATES};
 
-use super::{part, side};
+use super::{pairs, part, side};
 
 /// The update in place of rows whose key has both signs; `None` when nothing but the key could change.
 pub fn update(node: &Node) -> Option<Statement> {
@@ -36,5 +36,5 @@ pub fn delete(node: &Node) -> Statement {
 
 /// A row of the table and one of the delta have the same key.
 fn same(node: &Node) -> Expr {
-    identity::same_row(&node.identity, &node.columns, &side("t"), &side("d"))
+    identity::same_row(&node.identity, pairs(&node.columns, "t"))
 }

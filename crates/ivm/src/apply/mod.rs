@@ -7,7 +7,8 @@ mod copies;
 mod index;
 mod keyed;
 
-use crate::sql::ast::{Expr, From, Item, Query, Select, Statement, col};
+use crate::identity::Pair;
+use crate::sql::ast::{Expr, From, Item, Name, Query, Select, Statement, col};
 use crate::sql::ident::QName;
 use crate::view::{Apply, INSERTS, Identity, Node, NodeColumn};
 
@@ -38,6 +39,11 @@ fn part(name: &str) -> From {
 /// A column of `alias`.
 fn side(alias: &'static str) -> impl Fn(&NodeColumn) -> Expr {
     move |column| col(alias, column.name.as_str())
+}
+
+/// The columns of a row of `alias` and of one of the delta.
+fn pairs<'a>(columns: &'a [NodeColumn], alias: &'static str) -> Vec<Pair<'a, Name, Query>> {
+    columns.iter().map(|column| (column, side(alias)(column), side("d")(column))).collect()
 }
 
 /// Items without an alias.

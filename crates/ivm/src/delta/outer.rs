@@ -4,7 +4,7 @@
 //! change, the join is linear in its left side.
 
 use crate::error::Result;
-use crate::plan::{Expr, Outer, Plan};
+use crate::plan::{Expr, Outer, Plan, Semi};
 
 use super::product::Input;
 use super::{Cx, Delta, join, semi};
@@ -19,8 +19,8 @@ pub fn delta(outer: &Outer, cx: &mut Cx) -> Result<Option<Delta>> {
     let right = cx.shared(right, "d_right", "linear");
     let inner = vec![Input::new(&outer.left, left.clone()), Input::new(&outer.right, Some(right.clone()))];
     let inner = join::of(inner, &outer.on.clone().conjuncts(), cx)?;
-    let sides = semi::Sides { left: &outer.left, right: &outer.right, on: &outer.on, anti: true };
-    let unmatched = semi::of(&sides, left, right, cx);
+    let anti = Semi { left: outer.left.clone(), right: outer.right.clone(), on: outer.on.clone(), anti: true };
+    let unmatched = semi::of(&anti, left, right, cx);
     // A join without matches gives the NULLs their types.
     let padded = Delta { plan: unmatched.plan.left_join(outer.right.clone(), Expr::bool(false)), ..unmatched };
     let columns = Plan::Outer(Box::new(outer.clone())).columns();

@@ -44,13 +44,9 @@ pub fn with_nulls(keys: &[Key]) -> Vec<Expr> {
         conditions.push(key.input.expr().is_absent());
         return conditions;
     }
-    let side = |column: &NodeColumn, of: fn(&Key) -> &Column| {
-        let key = nullable.iter().find(|key| key.known.name == column.name);
-        key.map_or(E::null(), |key| of(key).expr())
-    };
-    let (left, right) = (|c: &NodeColumn| side(c, |key| &key.input), |c: &NodeColumn| side(c, |key| &key.touched));
-    let known: Vec<&NodeColumn> = nullable.iter().map(|key| &key.known).collect();
-    conditions.extend(identity::same_hash(&known, &left, &right));
-    conditions.extend(known.into_iter().map(|column| identity::same_value(column, &left, &right)));
+    let pairs = nullable.into_iter().map(|key| (&key.known, key.input.expr(), key.touched.expr()));
+    let pairs: Vec<_> = pairs.collect();
+    conditions.extend(identity::same_hash(&pairs));
+    conditions.extend(pairs.into_iter().map(|(column, left, right)| identity::equal_values(column, left, right)));
     conditions
 }

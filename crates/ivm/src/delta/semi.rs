@@ -10,41 +10,30 @@ mod condition;
 mod flips;
 
 use crate::error::Result;
-use crate::plan::{Expr, Plan, Semi};
+use crate::plan::Semi;
 
 use super::{Cx, Delta};
 use condition::Condition;
 
-/// A semi or anti join by reference.
-pub struct Sides<'a> {
-    pub left: &'a Plan,
-    pub right: &'a Plan,
-    pub on: &'a Expr,
-    pub anti: bool,
-}
-
 pub fn delta(semi: &Semi, cx: &mut Cx) -> Result<Option<Delta>> {
     let (left, right) = (cx.delta(&semi.left)?, cx.delta(&semi.right)?);
-    let sides = Sides { left: &semi.left, right: &semi.right, on: &semi.on, anti: semi.anti };
-    let Some(right) = right else { return Ok(left.map(|delta| sides.linear(delta))) };
+    let Some(right) = right else { return Ok(left.map(|delta| linear(semi, delta))) };
     let left = left.map(|left| cx.shared(left, "d_left", "linear"));
     let right = cx.shared(right, "d_right", "linear");
-    Ok(Some(of(&sides, left, right, cx)))
+    Ok(Some(of(semi, left, right, cx)))
 }
 
 /// The delta of a join whose right side changed; both deltas are read more than once.
-pub fn of(sides: &Sides, left: Option<Delta>, right: Delta, cx: &mut Cx) -> Delta {
-    let flips = flips::of(sides, &Condition::of(sides), right, cx);
-    let linear = left.clone().map(|delta| sides.linear(delta));
-    let flipped = flips.flipped(sides.left.clone(), None, sides.anti, cx);
-    let both = left.map(|delta| flips.flipped(delta.plan, Some(&delta.w), !sides.anti, cx));
+pub fn of(semi: &Semi, left: Option<Delta>, right: Delta, cx: &mut Cx) -> Delta {
+    let flips = flips::of(semi, &Condition::of(semi), right, cx);
+    let linear = left.clone().map(|delta| linear(semi, delta));
+    let flipped = flips.flipped(semi.left.clone(), None, semi.anti, cx);
+    let both = left.map(|delta| flips.flipped(delta.plan, Some(&delta.w), !semi.anti, cx));
     let terms = linear.into_iter().chain([flipped]).chain(both).collect();
-    Delta::total(sides.left.columns(), terms, &mut cx.ids)
+    Delta::total(semi.left.columns(), terms, &mut cx.ids)
 }
 
-impl Sides<'_> {
-    /// ΔL ⋉ R
-    fn linear(&self, delta: Delta) -> Delta {
-        Delta { plan: delta.plan.semi_join(self.right.clone(), self.on.clone(), self.anti), ..delta }
-    }
+/// ΔL ⋉ R
+fn linear(semi: &Semi, delta: Delta) -> Delta {
+    Delta { plan: delta.plan.semi_join(semi.right.clone(), semi.on.clone(), semi.anti), ..delta }
 }

@@ -78,12 +78,9 @@ fn upkeep(cx: &Cx) -> Result<Vec<Upkeep>> {
 
 /// The condition that a touched group is a row of the state table, by its identity so that the index serves.
 fn same_group(aggregate: &Aggregate, old: &BTreeMap<ColId, Column>, cx: &Cx) -> Result<Expr> {
-    let columns = aggregate.keys.iter().map(|key| cx.known(key.id).cloned()).collect::<Result<Vec<_>>>()?;
-    let key =
-        |known: &NodeColumn| aggregate.keys.iter().zip(&columns).find(|(_, own)| *own == known).map(|(key, _)| key);
-    let touched = |known: &NodeColumn| key(known).map_or(E::null(), Column::expr);
-    let stored = |known: &NodeColumn| key(known).and_then(|key| old.get(&key.id)).map_or(E::null(), Column::expr);
-    Ok(identity::same_key(&cx.node().identity, &columns, &stored, &touched))
+    let value = |key: &Column| old.get(&key.id).map_or(E::null(), Column::expr);
+    let pair = |key: &Column| Ok((cx.known(key.id)?, value(key), key.expr()));
+    Ok(identity::same_key(&cx.node().identity, aggregate.keys.iter().map(pair).collect::<Result<_>>()?))
 }
 
 impl Next<'_> {

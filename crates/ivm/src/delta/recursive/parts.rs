@@ -121,6 +121,5 @@ fn retained(part: &Part, delta: &Stored, cx: &mut Cx) -> Result<Stored> {
 
 /// The condition that two rows of a part are the same one.
 fn same(part: &Part, left: &Rows, right: &Rows) -> crate::plan::Expr {
-    let side = |rows: &Rows, column: &NodeColumn| rows.value(&part.columns, column);
-    identity::same_row(&part.identity, &part.columns, &|c| side(left, c), &|c| side(right, c))
+    identity::same_row(&part.identity, left.paired(right, &part.columns))
 }

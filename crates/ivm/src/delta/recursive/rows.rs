@@ -113,10 +113,10 @@ impl Rows {
         if self.w.is_none() { self } else { Rows::plain(self.plan.project(columns)) }
     }
 
-    /// Their value of one of the `known` columns.
-    pub fn value(&self, known: &[NodeColumn], column: &NodeColumn) -> Expr {
-        let at = known.iter().position(|known| known.name == column.name);
-        at.map_or(E::null(), |at| self.columns[at].expr())
+    /// The `known` columns with their values in both.
+    pub fn paired<'k>(&self, other: &Rows, known: &'k [NodeColumn]) -> Vec<identity::Pair<'k, ColId, Plan>> {
+        let values = self.columns.iter().zip(&other.columns);
+        known.iter().zip(values).map(|(known, (own, other))| (known, own.expr(), other.expr())).collect()
     }
 
     /// The union of rows that all have weights, or all have none.
@@ -159,9 +159,7 @@ impl Change<'_> {
 
     /// The condition that two rows are the same, for which the index of the table's identity serves.
     pub fn same(&self, left: &Rows, right: &Rows, cx: &Cx) -> Expr {
-        let side = |rows: &Rows, column: &NodeColumn| rows.value(&self.known, column);
-        let identity = &cx.node().identity;
-        identity::same_key(identity, &self.known, &|c| side(left, c), &|c| side(right, c))
+        identity::same_key(&cx.node().identity, left.paired(right, &self.known))
     }
 
     /// The rows, with a condition that holds for those that `other` has.

@@ -1,9 +1,7 @@
 //! The parts of a join condition: those that read the left side only, those that read the right one only, and others.
 
 use crate::expr::Expr as Generic;
-use crate::plan::{Expr, equality};
-
-use super::Sides;
+use crate::plan::{Expr, Semi, equality};
 
 /// The conjuncts of a join condition, by the sides that they read.
 #[derive(Default)]
@@ -16,10 +14,10 @@ pub struct Condition {
 }
 
 impl Condition {
-    pub fn of(sides: &Sides) -> Condition {
-        let (left, right) = (sides.left.ids(), sides.right.ids());
+    pub fn of(semi: &Semi) -> Condition {
+        let (left, right) = (semi.left.ids(), semi.right.ids());
         let mut condition = Condition::default();
-        for part in sides.on.clone().conjuncts() {
+        for part in semi.on.clone().conjuncts() {
             let [of_left, of_right] =
                 [&left, &right].map(|side| part.columns().into_iter().any(|id| side.contains(id)));
             match (part.subqueries().is_empty(), of_left, of_right) {

@@ -4,10 +4,10 @@
 //! counted to `max(d, 0) + 1` and no further: the cost of a key that thousands of rows have is that of its change.
 
 use crate::expr::{Expr as E, Op};
-use crate::plan::{AggregateCall, Column, Expr, Ids, Plan};
+use crate::plan::{AggregateCall, Column, Expr, Ids, Plan, Semi};
 
 use super::super::{Cx, Delta};
-use super::{Condition, Sides};
+use super::Condition;
 
 /// Which left rows flip.
 pub enum Flips<'a> {
@@ -19,21 +19,21 @@ pub enum Flips<'a> {
 
 /// How to count the matches of a left row, and which rows may flip.
 pub struct Counting<'a> {
-    sides: &'a Sides<'a>,
+    semi: &'a Semi,
     delta: Delta,
     /// The keys of ΔR, each once, and the condition that a left row has one; `None` when any row may flip.
     near: Option<(Plan, Vec<Expr>)>,
 }
 
 /// The flips that a delta of the right side makes.
-pub fn of<'a>(sides: &'a Sides, condition: &Condition, delta: Delta, cx: &mut Cx) -> Flips<'a> {
+pub fn of<'a>(semi: &'a Semi, condition: &Condition, delta: Delta, cx: &mut Cx) -> Flips<'a> {
     match condition.rest.is_empty() {
-        true => by_key(sides, condition, delta, cx),
-        false => by_row(sides, condition, delta, cx),
+        true => by_key(semi, condition, delta, cx),
+        false => by_row(semi, condition, delta, cx),
     }
 }
 
-fn by_key<'a>(sides: &'a Sides, condition: &Condition, delta: Delta, cx: &mut Cx) -> Flips<'a> {
+fn by_key<'a>(semi: &'a Semi, condition: &Condition, delta: Delta, cx: &mut Cx) -> Flips<'a> {
     let (keys, touched) = touched(condition, &delta, cx);
     let total = cx.ids.column("d");
     let sum = AggregateCall::new(cx.ids.column("sum"), "sum", vec![delta.w.id]);
@@ -45,20 +45,20 @@ fn by_key<'a>(sides: &'a Sides, condition: &Condition, delta: Delta, cx: &mut Cx
     let touched = cx.step("keys", "key-local: keys that the right side touched, by weight", touched);
     let same = condition.equal.iter().zip(&keys).map(|((_, right), key)| E::equals(right.clone(), key.expr()));
     let matching = Expr::all(condition.right.iter().cloned().chain(same).collect());
-    let matches = counted(sides.right.clone().filter(matching), &total, &mut cx.ids);
+    let matches = counted(semi.right.clone().filter(matching), &total, &mut cx.ids);
     let (plan, sign) = signed(touched, matches, &total, cx);
     let on = condition.has(&keys).into_iter().chain(condition.left.iter().cloned());
     Flips::Keys { plan, sign, on: on.collect() }
 }
 
-fn by_row<'a>(sides: &'a Sides, condition: &Condition, delta: Delta, cx: &mut Cx) -> Flips<'a> {
+fn by_row<'a>(semi: &'a Semi, condition: &Condition, delta: Delta, cx: &mut Cx) -> Flips<'a> {
     if condition.equal.is_empty() {
-        return Flips::Rows(Counting { sides, delta, near: None });
+        return Flips::Rows(Counting { semi, delta, near: None });
     }
     let (keys, touched) = touched(condition, &delta, cx);
     let touched = touched.aggregate(keys.clone(), vec![]);
     let touched = cx.step("keys", "key-local: keys that the right side touched", touched);
-    Flips::Rows(Counting { sides, delta, near: Some((touched, condition.has(&keys))) })
+    Flips::Rows(Counting { semi, delta, near: Some((touched, condition.has(&keys))) })
 }
 
 /// The key columns and the weight of a delta's rows that can match at all.
@@ -128,12 +128,12 @@ impl Counting<'_> {
         };
         let (total, sum) = (cx.ids.column("d"), AggregateCall::new(cx.ids.column("sum"), "sum", vec![self.delta.w.id]));
         let value = (cx.ids.column("sum"), sum.column.expr().cast("bigint"));
-        let changed = self.delta.plan.clone().filter(self.sides.on.clone()).aggregate(vec![], vec![sum]);
+        let changed = self.delta.plan.clone().filter(self.semi.on.clone()).aggregate(vec![], vec![sum]);
         let weights = E::Scalar(Box::new(changed.project(vec![value])));
         let near = near.project(found.into_iter().chain([(total.clone(), weights)]).collect());
         let near = cx.step("near", "key-local: left rows that may meet a change, by its weight", near);
         let near = near.filter(E::binary("<>", total.expr(), E::number(0)));
-        let matches = counted(self.sides.right.clone().filter(self.sides.on.clone()), &total, &mut cx.ids);
+        let matches = counted(self.semi.right.clone().filter(self.semi.on.clone()), &total, &mut cx.ids);
         signed(near, matches, &total, cx)
     }
 }
