@@ -14,10 +14,7 @@ use super::{pairs, part, side};
 
 /// The update in place of rows whose key has both signs; `None` when nothing but the key could change.
 pub fn update(node: &Node) -> Option<Statement> {
-    let key: &[Ident] = match &node.identity {
-        Identity::Key(names) | Identity::HashedKey(names) => names,
-        Identity::Bag => &[],
-    };
+    let key = key(node);
     // A key whose equals may look different is written too.
     let fixed = |column: &&NodeColumn| !(key.contains(&column.name) && column.ty.equality == Equality::Image);
     let changes: Vec<(Ident, Expr)> =
@@ -34,7 +31,14 @@ pub fn delete(node: &Node) -> Statement {
     Statement::Delete { table, alias: Ident::new("t"), using, filter: same(node) }
 }
 
+fn key(node: &Node) -> &[Ident] {
+    match &node.identity {
+        Identity::Key(names) | Identity::HashedKey(names) => names,
+        Identity::Bag => &[],
+    }
+}
+
 /// A row of the table and one of the delta have the same key.
 fn same(node: &Node) -> Expr {
-    identity::same_row(&node.identity, pairs(&node.columns, "t"))
+    identity::same_key(&node.identity, pairs(identity::named(&node.columns, key(node)), "t"))
 }

@@ -42,8 +42,8 @@ fn side(alias: &'static str) -> impl Fn(&NodeColumn) -> Expr {
 }
 
 /// The columns of a row of `alias` and of one of the delta.
-fn pairs<'a>(columns: &'a [NodeColumn], alias: &'static str) -> Vec<Pair<'a, Name, Query>> {
-    columns.iter().map(|column| (column, side(alias)(column), side("d")(column))).collect()
+fn pairs<'a>(columns: impl IntoIterator<Item = &'a NodeColumn>, alias: &'static str) -> Vec<Pair<'a, Name, Query>> {
+    columns.into_iter().map(|column| (column, side(alias)(column), side("d")(column))).collect()
 }
 
 /// Items without an alias.

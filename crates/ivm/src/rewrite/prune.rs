@@ -34,12 +34,12 @@ pub fn prune(mut plan: Plan, needed: &BTreeSet<ColId>) -> Plan {
     {
         return prune(window.input.take(), needed);
     }
-    let mut read: BTreeSet<ColId> = plan.expressions().into_iter().flat_map(reads).collect();
-    read.extend(plan.named_columns());
-    let makes_all = matches!(plan, Plan::Project(_) | Plan::UnionAll(_) | Plan::Aggregate(_) | Plan::Fixpoint(_));
-    if !makes_all {
-        read.extend(needed);
+    if plan.inputs().is_empty() {
+        return plan;
     }
+    let makes_all = matches!(plan, Plan::Project(_) | Plan::UnionAll(_) | Plan::Aggregate(_) | Plan::Fixpoint(_));
+    let mut read = if makes_all { BTreeSet::new() } else { needed.clone() };
+    read.extend(plan.expressions().into_iter().flat_map(reads).chain(plan.named_columns()));
     match plan.map_inputs(&mut |input| prune(input, &read)) {
         Plan::Project(p) => project::project(p.input, p.columns),
         Plan::Semi(s) => semi::semi(*s),
