@@ -3,13 +3,14 @@
 
 use ivm::sql::index::{IDENTITY, LOOKUP};
 use pgrx::PgSqlErrorCode::{ERRCODE_OBJECT_IN_USE, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE};
+use pgrx::pg_sys;
 
 use crate::catalog::stream_table::{self, StreamTable};
 use crate::catalog::{ddl, quietly, restored, shape};
 use crate::error::{Error, Result};
 use crate::pg::lock::Lock;
 use crate::pg::spi::{self, Session};
-use crate::pg::{event, object, trigger, wake, xact};
+use crate::pg::{event, object, relation, trigger, wake, xact};
 use crate::refresh::graph;
 
 /// What became of the stream tables that are not attached.
@@ -48,7 +49,11 @@ fn attach_all(session: &Session, detached: &[i32]) -> Result<usize> {
 }
 
 /// Attaches a stream table whose definition and rows exist. Its next refresh recomputes it, for this reason.
+///
+/// Until then every role with the privilege may write to it. Attaching waits for transactions that did: a row that becomes
+/// visible after the recomputation would stay.
 pub fn attach(session: &Session, table: &StreamTable, reason: &str) -> Result<()> {
+    relation::lock(table.relid, pg_sys::ShareRowExclusiveLock);
     restored::nodes(session, table.id)?.into_iter().for_each(object::drop_internal);
     object::depend_internally(table.definition, table.relid);
     for index in restored::indexes(session, table.relid, &[IDENTITY, LOOKUP])? {

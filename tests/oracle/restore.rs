@@ -102,6 +102,22 @@ async fn without_workers_a_restored_database_is_reattached_by_hand() {
     }
 }
 
+/// Rows that a transaction has written to a detached stream table become visible when it commits, and the recomputation must
+/// see them.
+#[tokio::test]
+async fn attaching_waits_for_writers_of_the_table() {
+    let home = Home::new(&["pg_trickle.enabled = off"]).await;
+    let copy = home.copy(WAYS[0].1).await;
+    let writer = home.connect("copy").await;
+    writer.run("begin; insert into shop.bag values (1000, true)").await;
+    let refused = copy.refuse("set lock_timeout = '200ms'; select pgtrickle.reattach()").await;
+    assert_eq!(refused.code, "55P03", "{refused}");
+    writer.run("commit").await;
+    assert_eq!(copy.number("select pgtrickle.reattach()").await, TABLES.len() as i64);
+    assert_eq!(writer.refuse("insert into shop.bag values (1000, true)").await.code, "55000");
+    is_live(&copy, &TABLES, true).await;
+}
+
 #[tokio::test]
 async fn a_dump_has_the_rows_of_users_and_no_others() {
     let home = Home::new(&[]).await;
