@@ -10,7 +10,7 @@ use ivm::view::View;
 use pgrx::pg_sys;
 
 use crate::catalog::stream_table::{self, StreamTable};
-use crate::catalog::{cluster, quietly, restored, source};
+use crate::catalog::{cluster, restored, source};
 use crate::error::Result;
 use crate::frontend;
 use crate::pg::spi::{self, Session};
@@ -28,8 +28,9 @@ pub fn relink() -> Result<()> {
     if SETTLED.get() {
         return Ok(());
     }
-    if quietly(|| spi::connect(None, cluster::is_moved))? {
-        event::own(|| quietly(|| spi::connect(None, relink_all)))?;
+    if spi::connect(None, cluster::is_moved)? {
+        // This transaction may yet fail: the next call looks again.
+        return event::own(|| spi::connect(None, relink_all));
     }
     SETTLED.set(true);
     Ok(())
