@@ -14,7 +14,7 @@ use crate::pg::call::{Call, text};
 use crate::pg::heap::Table;
 use crate::pg::row::{Aligned, Values};
 use crate::pg::snapshot::Snapshot;
-use crate::pg::spi;
+use crate::pg::spi::{self, Session};
 use crate::pg::template::Hole;
 use crate::pg::tuplestore::Tuplestore;
 use crate::pg::{guard, object, relation, types};
@@ -44,7 +44,7 @@ pub fn create_view(source: &Source) -> Result<()> {
     let columns: Vec<(&Ident, &ColumnType)> = leading.iter().chain(&captured).map(|(name, ty)| (name, ty)).collect();
     let view = view_name(source.id);
     spi::connect(None, |session| {
-        drop_view(source.id)?;
+        drop_view(session, source.id)?;
         session.define(
             "create view {} as select * from pgtrickle.pending_changes({}) as c({})",
             &[Hole::Name(&view), Hole::Number(source.id.into()), Hole::Columns(&columns)],
@@ -58,9 +58,12 @@ pub fn create_view(source: &Source) -> Result<()> {
     Ok(())
 }
 
-pub fn drop_view(id: i32) -> Result<()> {
-    object::find(&view_name(id))?.into_iter().for_each(object::drop_member);
-    Ok(())
+pub fn drop_view(session: &Session, id: i32) -> Result<()> {
+    let view = view_name(id);
+    match object::find(&view)? {
+        Some(_) => session.define("drop view {}", &[Hole::Name(&view)]),
+        None => Ok(()),
+    }
 }
 
 #[unsafe(no_mangle)]

@@ -77,7 +77,7 @@ pub fn release(id: i32) -> Result<()> {
     catalog::quietly(|| {
         triggers.into_iter().for_each(trigger::drop);
         spi::connect(None, |session| {
-            inspect::drop_view(id)?;
+            inspect::drop_view(session, id)?;
             object::find(&source::buffer_name(id))?.into_iter().for_each(object::drop_member);
             source::delete(session, id)
         })

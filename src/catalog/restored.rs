@@ -72,12 +72,14 @@ pub fn indexes(session: &Session, relid: Oid, labels: &[&str]) -> Result<Vec<Oid
     )
 }
 
-/// Views of the changes of sources that do not exist.
+/// Views of the changes of sources that do not exist. One that a view of a user reads stays.
 pub fn pending_views(session: &Session) -> Result<Vec<Oid>> {
     session.query(
         "select c.oid from pg_class c
           where c.relnamespace = 'pgtrickle_changes'::regnamespace and c.relkind = 'v' and c.relname ~ '^pending_[0-9]+$'
-            and not exists (select from pgtrickle.pgt_sources s where c.relname = 'pending_' || s.source_id)",
+            and not exists (select from pgtrickle.pgt_sources s where c.relname = 'pending_' || s.source_id)
+            and not exists (select from pg_depend d join pg_rewrite r on r.oid = d.objid
+                             where d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid and r.ev_class <> c.oid)",
         &[],
         |row| row.require(1),
     )

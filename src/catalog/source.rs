@@ -95,7 +95,8 @@ pub fn name_and_consumers(session: &Session, id: i32) -> Result<(String, i64)> {
     )
 }
 
-/// A new source, still without a layout. Its id is not in the name of a change buffer, which a restore may have left.
+/// A new source, still without a layout. Its id is not in the name of a change buffer or its view, which a restore may have
+/// left.
 pub fn insert(session: &Session, relid: Oid) -> Result<Source> {
     loop {
         let new = session.first(
@@ -103,6 +104,7 @@ pub fn insert(session: &Session, relid: Oid) -> Result<Source> {
              select n.id, $1::regclass, 0
                from (select nextval(pg_get_serial_sequence('pgtrickle.pgt_sources', 'source_id'))::integer offset 0) n(id)
               where to_regclass('pgtrickle_changes.changes_' || n.id) is null
+                and to_regclass('pgtrickle_changes.pending_' || n.id) is null
              returning source_id, relid::oid, layout",
             &[relid.into()],
             read,

@@ -150,12 +150,12 @@ pub fn join_extension(relid: Oid) {
     depend_on_extension(RelationRelationId, relid, pg_sys::DependencyType::DEPENDENCY_EXTENSION);
 }
 
-/// Drops a relation that is a member of the extension, with its dependents and not with the extension.
+/// Drops a relation that is a member of the extension, and not the extension. An error where an object of a user depends on it.
 pub fn drop_member(relid: Oid) {
     let flags = pg_sys::PERFORM_DELETION_INTERNAL | pg_sys::PERFORM_DELETION_SKIP_EXTENSIONS;
     // SAFETY: an existing relation.
     unsafe {
-        pg_sys::performDeletion(&address(RelationRelationId, relid), pg_sys::DropBehavior::DROP_CASCADE, flags as i32);
+        pg_sys::performDeletion(&address(RelationRelationId, relid), pg_sys::DropBehavior::DROP_RESTRICT, flags as i32);
         pg_sys::CommandCounterIncrement();
     }
 }

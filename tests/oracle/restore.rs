@@ -53,6 +53,8 @@ impl Home {
         home.shell("createdb source");
         let source = home.connect("source").await;
         source.run(SOURCE).await;
+        // A user's view of a change buffer.
+        source.run("create view unread as select action from pgtrickle_changes.pending_1").await;
         home
     }
 
