@@ -22,15 +22,7 @@ END
   as_postgres pgbouncer -q -d /tmp/pgbouncer.ini
   export PGHOST=127.0.0.1
   port=6432
-  sql <<'END'
-create table orders (id serial primary key, region int not null, amount int not null);
-select pgtrickle.create_stream_table('revenue', 'select region, sum(amount) as total, count(*) as n from orders group by region', '0s');
-select pgtrickle.create_stream_table('big', 'select region, total from revenue where total > 100', '1s');
-select pgtrickle.alter_stream_table('big', schedule => '0s');
-END
-  echo 'begin; insert into orders (region, amount) values (:client_id, 5); update orders set amount = amount + 1 where id = (random() * 100)::int; end;
-        select count(*) from revenue;' >/tmp/writer.sql
-  as_postgres env PGHOST=127.0.0.1 pgbench -n -p "$port" -c 20 -t 100 -f /tmp/writer.sql "$database"
+  pooled_writers 20
   expect "insert into orders (region, amount) values (777, 1000)" ''
   expect "select pgtrickle.wait_for_stream_table('big')" t
   expect 'select total from big where region = 777' 1000
