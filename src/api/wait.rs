@@ -8,7 +8,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
 use crate::api::workers::Absence;
-use crate::api::{given, require_writable, resolve, timeout_or};
+use crate::api::{given, resolve, timeout_or};
 use crate::error::{Error, Result};
 use crate::pg::subxact::rolled_back;
 use crate::pg::{guard, latch, xact};
@@ -33,9 +33,6 @@ fn wait_for_stream_table(
 }
 
 fn wait(name: &str, timeout: Option<Interval>) -> Result<bool> {
-    if xact::is_in_recovery() {
-        require_writable("wait_for_stream_table")?;
-    }
     let (started, timeout) = (Instant::now(), timeout_or(DEFAULT_TIMEOUT, timeout)?);
     let left = || timeout.saturating_sub(started.elapsed());
     if let Some(absence) = Absence::configured() {
@@ -73,7 +70,10 @@ fn with_lock_timeout<R>(timeout: Duration, check: impl FnOnce() -> Result<R>) ->
 }
 
 fn without_workers(absence: Absence) -> Error {
-    let instead = " Until then call pgtrickle.refresh_stream_table() instead of waiting.";
+    let instead = match xact::is_in_recovery() {
+        true => "",
+        false => " Until then call pgtrickle.refresh_stream_table() instead of waiting.",
+    };
     absence.into_error("no background workers refresh stream tables", instead)
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use pgrx::PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+use pgrx::PgSqlErrorCode::{ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, ERRCODE_READ_ONLY_SQL_TRANSACTION};
 
 use crate::error::Error;
 use crate::guc;
@@ -54,8 +54,10 @@ impl Absence {
 
     /// The error of a call that needs workers.
     pub fn into_error(self, message: &str, instead: &str) -> Error {
-        Error::new(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message)
-            .detail(self.reason)
-            .hint(format!("{}{instead}", self.remedy))
+        let code = match xact::is_in_recovery() {
+            true => ERRCODE_READ_ONLY_SQL_TRANSACTION,
+            false => ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        };
+        Error::new(code, message).detail(self.reason).hint(format!("{}{instead}", self.remedy))
     }
 }
