@@ -45,7 +45,8 @@ with recursive state as materialized (
   union
   select r.pgt_id, t.moment from timed t join reads r on r.upstream = t.pgt_id
 )
-select s.pgt_id, n.name, case when f.pgt_id is null then 'DETACHED' else s.status end as status, s.refresh_mode, s.schedule, f.frontier is not null as is_populated,
+select s.pgt_id, n.name, case when f.pgt_id is null then 'DETACHED' else s.status end as status, s.refresh_mode, s.schedule,
+       f.frontier is not null as is_populated,
        coalesce(f.consecutive_errors, 0) + coalesce(x.failures, 0) as consecutive_errors,
        case when l.pgt_id is not null then f.data_timestamp else coalesce(t.moment, x.checked_at) end as data_timestamp,
        clock_timestamp() - least(l.since, coalesce(t.moment, x.checked_at)) as staleness,

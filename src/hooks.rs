@@ -7,7 +7,7 @@ use std::time::Duration;
 use ivm::sql::ident::QName;
 use pgrx::pg_sys::{AccessExclusiveLock, Oid, RelationRelationId};
 
-use crate::catalog::{self, source, stream_table};
+use crate::catalog::{source, stream_table};
 use crate::pg::lock::Lock;
 use crate::pg::shmem::my_database;
 use crate::pg::spi::{self, Session};
@@ -56,8 +56,7 @@ fn notice_restore(altered: &[Oid]) {
 /// Locks every source before DROP EXTENSION locks the change buffers, as writers do: in the other order the two would
 /// deadlock. Without a readable catalog there is nothing to lock.
 fn lock_sources() {
-    let read = || spi::connect_to_any_version(source::all);
-    for source in catalog::quietly(read).unwrap_or_default() {
+    for source in spi::connect_to_any_version(source::all).unwrap_or_default() {
         relation::lock(source.relid, AccessExclusiveLock);
     }
 }
@@ -70,7 +69,7 @@ fn cancel_refreshes(tables: &[Oid]) {
         return;
     }
     let read = |session: &Session| owned().map(|table| stream_table::id_of(session, *table)).collect();
-    let found: Vec<Option<i32>> = catalog::quietly(|| spi::connect(None, read)).unwrap_or_default();
+    let found: Vec<Option<i32>> = spi::connect(None, read).unwrap_or_default();
     let found: BTreeMap<i32, Oid> =
         found.into_iter().zip(owned()).filter_map(|(id, table)| Some((id?, *table))).collect();
     found.into_iter().for_each(|(id, table)| refresh::lock_ending_refresh(id, table));

@@ -125,13 +125,13 @@ fn adopt(request: &Request, relid: Oid) -> Result<()> {
         .hint("Drop the table first, or give the query the same columns."));
     }
     let table = new_table(request, &name, (id, relid, definition))?;
-    spi::connect(None, |session| {
+    let built = spi::connect(None, |session| {
         stream_table::put(session, &table)?;
         refresh::attach(session, &table, "it was restored without its definition")?;
         let analysed = refresh::define(session, &table)?;
         refresh::build(session, table, analysed)
-    })
-    .and_then(|built| finish(request, &built))
+    })?;
+    finish(request, &built)
 }
 
 fn create(request: &Request) -> Result<()> {

@@ -7,7 +7,7 @@ use pgrx::PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
 use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
-use crate::pg::call::{Call, guarded};
+use crate::pg::call::{Call, V1, guarded};
 use crate::pg::spi;
 
 macro_rules! former {
@@ -20,7 +20,6 @@ macro_rules! former {
 
             #[unsafe(no_mangle)]
             pub extern "C-unwind" fn $info() -> &'static pg_sys::Pg_finfo_record {
-                const V1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
                 &V1
             }
         )+

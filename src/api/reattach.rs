@@ -6,7 +6,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 
 use crate::api::require_writable;
 use crate::error::Result;
-use crate::pg::call::Call;
+use crate::pg::call::{Call, V1};
 use crate::pg::event;
 use crate::pg::lock::Lock;
 use crate::pg::trigger;
@@ -45,6 +45,5 @@ pub extern "C-unwind" fn pg_trickle_on_restore(call: Call) -> pg_sys::Datum {
 
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_finfo_pg_trickle_on_restore() -> &'static pg_sys::Pg_finfo_record {
-    const V1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
     &V1
 }

@@ -13,7 +13,6 @@ use pgrx::PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN;
 use pgrx::pg_sys::Oid;
 
 use crate::capture::pending::Destination;
-use crate::catalog;
 use crate::catalog::cluster;
 use crate::catalog::layout::{self, Layout};
 use crate::catalog::source::{self, Source};
@@ -81,7 +80,7 @@ pub fn invalidate(what: Invalidation) {
 /// must be used from the first row on.
 pub fn read_catalog<R>(f: impl FnOnce(&Session) -> Result<R>) -> Result<R> {
     let snapshot = Snapshot::latest();
-    catalog::quietly(|| spi::connect(Some(&snapshot), f))
+    spi::connect(Some(&snapshot), f)
 }
 
 /// The source with this id; `None` if it is no longer a source.

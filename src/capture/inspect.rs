@@ -10,7 +10,7 @@ use crate::capture::cache;
 use crate::capture::stamp;
 use crate::catalog::source::Source;
 use crate::error::{Error, Result};
-use crate::pg::call::{Call, text};
+use crate::pg::call::{Call, V1, text};
 use crate::pg::heap::Table;
 use crate::pg::row::{Aligned, Values};
 use crate::pg::snapshot::Snapshot;
@@ -52,9 +52,7 @@ pub fn create_view(source: &Source) -> Result<()> {
         // The function behind it requires the privilege on the source.
         session.define("grant select on {} to public", &[Hole::Name(&view)])
     })?;
-    // No member of the extension, with which DROP TYPE … CASCADE of a column's type would drop it.
-    let how = pg_sys::DependencyType::DEPENDENCY_AUTO;
-    object::depend_on_extension(pg_sys::RelationRelationId, object::oid(&view)?, how);
+    object::follow_extension(object::oid(&view)?);
     Ok(())
 }
 
@@ -68,7 +66,6 @@ pub fn drop_view(session: &Session, id: i32) -> Result<()> {
 
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_finfo_pg_trickle_pending_changes() -> &'static pg_sys::Pg_finfo_record {
-    const V1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
     &V1
 }
 

@@ -7,7 +7,7 @@ use pgrx::pg_sys;
 use crate::capture::cache::{self, Target};
 use crate::capture::pending::{Destination, Pending};
 use crate::error::Result;
-use crate::pg::call::{Call, raise};
+use crate::pg::call::{Call, V1, raise};
 use crate::pg::trigger::{Event, Fired, enter};
 use crate::pg::wake;
 use crate::pg::xact::{self, Sub, Top};
@@ -30,10 +30,8 @@ pub extern "C-unwind" fn pg_trickle_capture(call: Call) -> pg_sys::Datum {
     enter(&call, capture)
 }
 
-/// The calling convention, which the server reads before the first call.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_finfo_pg_trickle_capture() -> &'static pg_sys::Pg_finfo_record {
-    const V1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
     &V1
 }
 

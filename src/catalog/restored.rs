@@ -1,6 +1,7 @@
 //! Stream tables that a restore has put into the catalog. A dump holds their definitions, the views that they are stored in
 //! and their rows, and nothing of the state of their maintenance: they have no row in `pgt_frontiers` until they are attached.
 
+use ivm::sql::index::{IDENTITY, LOOKUP};
 use pgrx::pg_sys::Oid;
 
 use crate::error::Result;
@@ -59,15 +60,15 @@ pub fn nodes(session: &Session, id: i32) -> Result<Vec<Oid>> {
     )
 }
 
-/// The indexes of a table that have names as we give them and that no constraint uses.
-pub fn indexes(session: &Session, relid: Oid, labels: &[&str]) -> Result<Vec<Oid>> {
-    let labels = labels.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>();
+/// The indexes of a table that have names as we give them and that no constraint uses; of a node all.
+pub fn indexes(session: &Session, relid: Oid) -> Result<Vec<Oid>> {
     session.query(
         "select i.indexrelid
-           from pg_index i join pg_class c on c.oid = i.indexrelid, unnest($2) label
-          where i.indrelid = $1 and c.relname ~ (label || '[0-9]*$')
+           from pg_index i join pg_class c on c.oid = i.indexrelid
+          where i.indrelid = $1
+            and (c.relnamespace = 'pgtrickle_state'::regnamespace or c.relname ~ ('_(' || $2 || '|' || $3 || ')[0-9]*$'))
             and not exists (select from pg_constraint k where k.conindid = i.indexrelid)",
-        &[relid.into(), labels.into()],
+        &[relid.into(), IDENTITY.into(), LOOKUP.into()],
         |row| row.require(1),
     )
 }

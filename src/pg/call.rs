@@ -11,6 +11,9 @@ use crate::pg::tuplestore::{Desc, Tuplestore};
 #[repr(transparent)]
 pub struct Call(pg_sys::FunctionCallInfo);
 
+/// The calling convention of our functions, which the server reads before the first call of one.
+pub static V1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+
 impl Call {
     /// What a trigger or event trigger function is called with: the data of that kind; `None` for a call of another kind.
     #[inline]

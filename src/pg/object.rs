@@ -144,6 +144,12 @@ pub fn depend_on_extension(class: Oid, object: Oid, how: pg_sys::DependencyType:
     }
 }
 
+/// Has a relation dropped with the extension, of which it is no member: with a member, DROP … CASCADE of what it depends on
+/// would drop the extension.
+pub fn follow_extension(relid: Oid) {
+    depend_on_extension(RelationRelationId, relid, pg_sys::DependencyType::DEPENDENCY_AUTO);
+}
+
 /// Makes a relation that depends on no object of a user a member of the extension: it is dropped with it, and dumps leave it
 /// out.
 pub fn join_extension(relid: Oid) {

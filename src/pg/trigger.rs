@@ -43,10 +43,14 @@ pub fn enter_before(call: &Call, body: fn(&Fired) -> Result<()>) -> pg_sys::Datu
     let Some(data) = call.context::<pg_sys::TriggerData>(pg_sys::NodeTag::T_TriggerData) else {
         return pg_sys::Datum::from(0);
     };
-    match data.tg_event & (pg_sys::TRIGGER_EVENT_ROW | pg_sys::TRIGGER_EVENT_OPMASK) {
-        event if event & pg_sys::TRIGGER_EVENT_ROW == 0 => pg_sys::Datum::from(0),
-        event if event & pg_sys::TRIGGER_EVENT_OPMASK == pg_sys::TRIGGER_EVENT_UPDATE => data.tg_newtuple.into(),
-        _ => data.tg_trigtuple.into(),
+    let (of_row, updates) = (
+        data.tg_event & pg_sys::TRIGGER_EVENT_ROW != 0,
+        data.tg_event & pg_sys::TRIGGER_EVENT_OPMASK == pg_sys::TRIGGER_EVENT_UPDATE,
+    );
+    match (of_row, updates) {
+        (true, true) => data.tg_newtuple.into(),
+        (true, false) => data.tg_trigtuple.into(),
+        (false, _) => pg_sys::Datum::from(0),
     }
 }
 

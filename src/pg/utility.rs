@@ -12,7 +12,6 @@ use pgrx::pg_sys::ObjectType::{OBJECT_DATABASE, OBJECT_EXTENSION, OBJECT_SCHEMA,
 use pgrx::pg_sys::TransactionStmtKind::TRANS_STMT_COMMIT_PREPARED;
 use pgrx::{pg_guard, pg_sys};
 
-use crate::pg::node::pointers;
 use crate::pg::text::string;
 use crate::pg::wake::Change;
 use crate::pg::{database, event, node};
@@ -101,22 +100,22 @@ unsafe extern "C-unwind" fn announce(statement: *mut pg_sys::PlannedStmt) {
     }
 }
 
-/// Makes pg_dump read no rows of internal nodes: they can be computed from the other tables, and may be as large as these.
+/// Makes pg_dump read no rows of internal nodes: a refresh computes them, and they may be as large as the tables of users.
 #[pg_guard]
 unsafe extern "C-unwind" fn omit_state(statement: *mut pg_sys::PlannedStmt) {
     // SAFETY: a planned utility statement has a node, whose tag says what it is; only this call uses the tree.
     unsafe {
-        let node = (*statement).utilityStmt;
-        if (*node).type_ != T_CopyStmt || CStr::from_ptr(pg_sys::application_name) != c"pg_dump" {
+        let parsed = (*statement).utilityStmt;
+        if (*parsed).type_ != T_CopyStmt || CStr::from_ptr(pg_sys::application_name) != c"pg_dump" {
             return;
         }
-        let copy = &mut *node.cast::<pg_sys::CopyStmt>();
+        let copy = &mut *parsed.cast::<pg_sys::CopyStmt>();
         let Some(relation) = copy.relation.as_ref().filter(|_| !copy.is_from) else { return };
         if relation.schemaname.is_null() || CStr::from_ptr(relation.schemaname) != c"pgtrickle_state" {
             return;
         }
         let nothing = pg_sys::pg_parse_query(c"select where false".as_ptr());
-        copy.query = pointers::<pg_sys::RawStmt>(nothing).next().map_or(std::ptr::null_mut(), |raw| (*raw).stmt);
+        copy.query = node::pointers::<pg_sys::RawStmt>(nothing).next().map_or(std::ptr::null_mut(), |raw| (*raw).stmt);
         copy.relation = std::ptr::null_mut();
         copy.attlist = std::ptr::null_mut();
     }

@@ -10,7 +10,7 @@ use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INVALID_OBJECT
 use crate::capture;
 use crate::catalog::admission::SourceTable;
 use crate::catalog::stream_table::{self, Mode, StreamTable};
-use crate::catalog::{ddl, dependency, frontier, quietly, restored, shape};
+use crate::catalog::{ddl, dependency, frontier, restored, shape};
 use crate::error::{Error, Kind, Result};
 use crate::frontend::{self, Definition, Path};
 use crate::pg::spi::{self, OwnerSession, Session};
@@ -210,18 +210,16 @@ pub fn recompute_from_now_on(table: &StreamTable, error: Error) -> Result<()> {
 
 fn rebuild_as(table: &StreamTable, reason: &str, whole: Option<ivm::Error>) -> Result<()> {
     event::own(|| {
-        quietly(|| {
-            spi::connect(None, |session| {
-                let mut definition = define(session, table)?;
-                definition.ast = whole.map_or(definition.ast, Err);
-                put_under_guard(session, table)?;
-                drop_nodes(session, table)?;
-                ddl::make_publishable(session, table.relid)?;
-                let built = build(session, table.clone(), definition)?;
-                frontier::reinitialize_redefined(session, built.id, reason)?;
-                prepared::forget(table.id);
-                release_orphans(session)
-            })
+        spi::connect(None, |session| {
+            let mut definition = define(session, table)?;
+            definition.ast = whole.map_or(definition.ast, Err);
+            put_under_guard(session, table)?;
+            drop_nodes(session, table)?;
+            ddl::make_publishable(session, table.relid)?;
+            let built = build(session, table.clone(), definition)?;
+            frontier::reinitialize_redefined(session, built.id, reason)?;
+            prepared::forget(table.id);
+            release_orphans(session)
         })
     })?;
     wake::catalog_changed();

@@ -11,7 +11,7 @@ use ivm::view::{NodeColumn, View};
 use crate::catalog::definition::{self, DefinitionDigest};
 use crate::catalog::dependency::{self, Dependency};
 use crate::catalog::stream_table::{self, Mode, StreamTable};
-use crate::catalog::{ddl, quietly, shape};
+use crate::catalog::{ddl, shape};
 use crate::error::{Error, Result};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi::{self, OwnerSession, Session};
@@ -46,8 +46,8 @@ thread_local! {
     static COMPILED: RefCell<Option<Compiled>> = const { RefCell::new(None) };
 }
 
-/// Keeps a compiled view for the refresh that follows at once: before other statements of this transaction, which may alter
-/// what they have locked themselves.
+/// Keeps a compiled view for the refresh that follows in the same call. A later statement of this transaction may alter the
+/// relations: its own locks do not stop it.
 pub fn keep(table: &StreamTable, view: View) {
     COMPILED.set(Some(Compiled { transaction: xact::top_xid(), table: table.clone(), view }));
 }
@@ -92,7 +92,7 @@ pub fn verify(id: i32, known: Option<&Loaded>) -> Result<Verified> {
 /// Reads the catalogs as they are at this moment.
 fn latest<R>(f: impl FnOnce(&Session) -> Result<R>) -> Result<R> {
     let now = Snapshot::latest();
-    quietly(|| spi::connect(Some(&now), f))
+    spi::connect(Some(&now), f)
 }
 
 /// The catalog rows of a stream table, with everything that they name being watched. What is to be watched becomes known as

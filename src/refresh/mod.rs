@@ -34,7 +34,7 @@ pub use cost::estimate::plan_deltas;
 pub use loaded::{Loaded, drop_compiled};
 pub use prepared::{Ready, forget, load};
 pub use prune::{bound_buffers, prune};
-pub use reattach::{Reattached, attach, reattach, still_restoring};
+pub use reattach::{Reattached, attach, has_detached, reattach, still_restoring};
 pub use recompute::recompute;
 pub use tick::{Locks, end_background, lock_ending_refresh, lock_with_upstream, tick, with_upstream};
 pub use verify::verify;

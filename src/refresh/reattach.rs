@@ -1,12 +1,11 @@
 //! Attaching stream tables that were restored from a dump. Their rows stay until their next refresh, which creates the capture
 //! of their sources, their nodes and their indexes anew, and compares the rows with the query.
 
-use ivm::sql::index::{IDENTITY, LOOKUP};
 use pgrx::PgSqlErrorCode::{ERRCODE_OBJECT_IN_USE, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE};
-use pgrx::pg_sys;
+use pgrx::pg_sys::{self, Oid};
 
 use crate::catalog::stream_table::{self, StreamTable};
-use crate::catalog::{ddl, quietly, restored, shape};
+use crate::catalog::{ddl, restored, shape};
 use crate::error::{Error, Result};
 use crate::pg::lock::Lock;
 use crate::pg::spi::{self, Session};
@@ -22,17 +21,23 @@ pub enum Reattached {
     NotYet,
 }
 
+/// Whether there are stream tables that a restore has left detached, and has restored wholly.
+pub fn has_detached() -> Result<bool> {
+    spi::connect(None, |session| Ok(!restored::detached(session, true)?.is_empty()))
+}
+
 /// Attaches the stream tables that a restore has left detached; `whole`: only those that it has restored wholly.
 pub fn reattach(whole: bool) -> Result<Reattached> {
     let detached = |session: &Session| restored::detached(session, whole);
-    if quietly(|| spi::connect(None, detached))?.is_empty() {
+    if spi::connect(None, detached)?.is_empty() {
         return Ok(Reattached::All(0));
     }
     if !Lock::Restore.try_acquire() {
         return Ok(Reattached::NotYet);
     }
+    // Read again under the lock.
     let attach_all = |session: &Session| attach_all(session, &detached(session)?);
-    event::own(|| quietly(|| spi::connect(None, attach_all))).map(Reattached::All)
+    event::own(|| spi::connect(None, attach_all)).map(Reattached::All)
 }
 
 fn attach_all(session: &Session, detached: &[i32]) -> Result<usize> {
@@ -56,21 +61,23 @@ pub fn attach(session: &Session, table: &StreamTable, reason: &str) -> Result<()
     relation::lock(table.relid, pg_sys::ShareRowExclusiveLock);
     restored::nodes(session, table.id)?.into_iter().for_each(object::drop_internal);
     object::depend_internally(table.definition, table.relid);
-    for index in restored::indexes(session, table.relid, &[IDENTITY, LOOKUP])? {
-        object::depend_internally(index, table.relid);
-    }
+    own_indexes(session, table.relid)?;
     for (part, kind) in shape::parts_of_others(session, table.id)? {
         ddl::give_to_owner_of(session, table.relid, part, kind == "v")?;
     }
     restored::attach(session, table.id, reason)
 }
 
+/// Makes our indexes parts of their table again, which neither a dump nor pg_upgrade tells.
+pub fn own_indexes(session: &Session, relid: Oid) -> Result<()> {
+    restored::indexes(session, relid)?.into_iter().for_each(|index| object::depend_internally(index, relid));
+    Ok(())
+}
+
 /// The error for an operation on a stream table without frontier.
 pub fn not_attached(id: i32) -> Error {
-    let found = quietly(|| {
-        spi::connect(None, |session| {
-            Ok((stream_table::get(session, id)?, restored::detached(session, false)?.contains(&id)))
-        })
+    let found = spi::connect(None, |session| {
+        Ok((stream_table::get(session, id)?, restored::detached(session, false)?.contains(&id)))
     });
     match found {
         Err(error) => error,

@@ -5,9 +5,7 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 
-use ivm::sql::index::{IDENTITY, LOOKUP};
 use ivm::view::View;
-use pgrx::pg_sys;
 
 use crate::catalog::stream_table::{self, StreamTable};
 use crate::catalog::{cluster, restored, source};
@@ -16,6 +14,7 @@ use crate::frontend;
 use crate::pg::spi::{self, Session};
 use crate::pg::subxact::subtransaction;
 use crate::pg::{event, guard, object, relation, xact};
+use crate::refresh::reattach::own_indexes;
 use crate::refresh::{graph, loaded};
 
 thread_local! {
@@ -41,10 +40,7 @@ fn relink_all(session: &Session) -> Result<()> {
     if !cluster::settle(session)? {
         return Ok(());
     }
-    for view in cluster::pending_views(session)? {
-        let how = pg_sys::DependencyType::DEPENDENCY_AUTO;
-        object::depend_on_extension(pg_sys::RelationRelationId, view, how);
-    }
+    cluster::pending_views(session)?.into_iter().for_each(object::follow_extension);
     for id in cluster::complete_sources(session)? {
         relink_source(session, id)?;
     }
@@ -79,14 +75,7 @@ fn relink_source(session: &Session, id: i32) -> Result<()> {
 /// Makes definition, nodes and indexes parts of the stream table again.
 fn relink_parts(session: &Session, table: &StreamTable) -> Result<()> {
     let nodes = restored::nodes(session, table.id)?;
-    for node in &nodes {
-        for index in restored::indexes(session, *node, &[""])? {
-            object::depend_internally(index, *node);
-        }
-    }
-    for index in restored::indexes(session, table.relid, &[IDENTITY, LOOKUP])? {
-        object::depend_internally(index, table.relid);
-    }
+    nodes.iter().chain([&table.relid]).try_for_each(|relid| own_indexes(session, *relid))?;
     nodes.into_iter().chain([table.definition]).for_each(|part| object::depend_internally(part, table.relid));
     Ok(())
 }

@@ -55,7 +55,8 @@ enum Extension {
     Dropped,
     /// In which database, and why its catalog cannot be read.
     OfOtherVersion(String, Error),
-    Loaded(Vec<(String, Table)>),
+    /// Its stream tables, and whether there are others that are to be attached.
+    Loaded(Vec<(String, Table)>, bool),
 }
 
 #[pg_guard]
@@ -222,15 +223,17 @@ impl Scheduler {
         let read = bgworker::transaction(|| match database::extension() {
             Some(_) => bgworker::with_snapshot(|| match spi::other_version()? {
                 Some(error) => Ok(Extension::OfOtherVersion(database::name(), error)),
-                None => stream_table::schedulable().map(Extension::Loaded),
+                None => Ok(Extension::Loaded(stream_table::schedulable()?, refresh::has_detached()?)),
             }),
             None => Ok(Extension::Dropped),
         });
         match read {
-            Ok(Extension::Loaded(tables)) => {
+            Ok(Extension::Loaded(tables, detached)) => {
                 self.waits = false;
                 self.load(generation, tables);
-                self.reattach(now);
+                if detached {
+                    self.reattach(now);
+                }
             }
             Ok(Extension::OfOtherVersion(database, error)) => {
                 if !std::mem::replace(&mut self.waits, true) {
@@ -259,8 +262,8 @@ impl Scheduler {
         }
     }
 
-    /// Attaches stream tables that were restored; tries again later while another session is restoring, which says no word
-    /// when it ends.
+    /// Attaches stream tables that were restored. Where another session is restoring, it is tried again after a while: the end
+    /// of a session is not signalled.
     fn reattach(&mut self, now: Micros) {
         if !matches!(self.ticks.in_transaction(|| refresh::reattach(true)), Some(Reattached::All(_))) {
             self.changes.invalidate();
