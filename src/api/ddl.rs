@@ -1,19 +1,21 @@
 //! The guard of a stream table's rows, and the event trigger that checks the table after every command that may have changed
 //! its shape. A command that would break the table is refused; one that may make a later refresh fail gets a notice.
 
+use std::cell::Cell;
+
 use pgrx::PgSqlErrorCode::{ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, ERRCODE_WRONG_OBJECT_TYPE};
 use pgrx::pg_sys::{self, Oid};
 
 use crate::api::notice;
 use crate::catalog::shape::{self, Affected};
-use crate::catalog::{self, ddl, restored};
+use crate::catalog::{ddl, restored};
 use crate::error::{Error, Result};
-use crate::pg::call::Call;
+use crate::pg::call::{Call, V1};
 use crate::pg::event::{self, Command};
 use crate::pg::lock::Lock;
 use crate::pg::spi::{self, Session};
 use crate::pg::trigger::{self, Fired};
-use crate::pg::{object, relation};
+use crate::pg::{invalidation, object, relation};
 
 pgrx::extension_sql_file!("../../sql/table.sql", name = "table", requires = ["bootstrap", "capture", forget_dropped]);
 
@@ -24,7 +26,6 @@ pub extern "C-unwind" fn pg_trickle_guard(call: Call) -> pg_sys::Datum {
     trigger::enter_before(&call, refuse)
 }
 
-/// The calling convention, which the server reads before the first call.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_finfo_pg_trickle_guard() -> &'static pg_sys::Pg_finfo_record {
     &V1
@@ -40,10 +41,8 @@ pub extern "C-unwind" fn pg_finfo_pg_trickle_on_ddl() -> &'static pg_sys::Pg_fin
     &V1
 }
 
-const V1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-
 fn refuse(fired: &Fired) -> Result<()> {
-    if !catalog::quietly(|| spi::connect(None, |session| restored::is_attached(session, fired.table())))? {
+    if !is_attached(fired.table())? {
         return Ok(());
     }
     let name = object::name(fired.table()).name;
@@ -53,6 +52,22 @@ fn refuse(fired: &Fired) -> Result<()> {
     )
     .detail("Its rows are the result of its query, and only a refresh changes them.")
     .hint("Change the tables that the query reads."))
+}
+
+thread_local! {
+    /// A table that is not attached, as a restore fills row by row, and the number of invalidations when that was read.
+    /// Attaching a table waits for its writers and invalidates.
+    static DETACHED: Cell<Option<(Oid, u64)>> = const { Cell::new(None) };
+}
+
+fn is_attached(table: Oid) -> Result<bool> {
+    let known = Some((table, invalidation::count()));
+    if DETACHED.get() == known {
+        return Ok(false);
+    }
+    let attached = spi::connect(None, |session| restored::is_attached(session, table))?;
+    DETACHED.set(known.filter(|_| !attached));
+    Ok(attached)
 }
 
 fn on_ddl(command: &Command) -> Result<()> {
