@@ -55,8 +55,8 @@ fn attach_all(session: &Session, detached: &[i32]) -> Result<usize> {
 
 /// Attaches a stream table whose definition and rows exist. Its next refresh recomputes it, for this reason.
 ///
-/// Until then every role with the privilege may write to it. Attaching waits for transactions that did: a row that becomes
-/// visible after the recomputation would stay.
+/// Before that, roles with the privilege may write to the table. Attaching waits for their transactions to end: the
+/// recomputation would not see rows that are committed later, and they would stay.
 pub fn attach(session: &Session, table: &StreamTable, reason: &str) -> Result<()> {
     relation::lock(table.relid, pg_sys::ShareRowExclusiveLock);
     restored::nodes(session, table.id)?.into_iter().for_each(object::drop_internal);
@@ -68,7 +68,7 @@ pub fn attach(session: &Session, table: &StreamTable, reason: &str) -> Result<()
     restored::attach(session, table.id, reason)
 }
 
-/// Makes our indexes parts of their table again, which neither a dump nor pg_upgrade tells.
+/// Records again that our indexes are internal parts of their table: neither a dump nor pg_upgrade carries such dependencies.
 pub fn own_indexes(session: &Session, relid: Oid) -> Result<()> {
     restored::indexes(session, relid)?.into_iter().for_each(|index| object::depend_internally(index, relid));
     Ok(())
