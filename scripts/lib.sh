@@ -48,6 +48,25 @@ need_packages() {
   ((status == 0)) || die "apt-get could not install ${missing[*]}"
 }
 
+# Unpacks the programs of Debian packages into TOOLS. They are not installed: that would start servers of their own.
+TOOLS=$CARGO_TARGET_DIR/tools
+need_tools() { # packages, each with a program of its name
+  local package work fetch
+  for package; do
+    [[ ! -x $TOOLS/$package ]] || continue
+    command -v apt-get >/dev/null || die "install what Debian calls $package"
+    say "unpacking $package"
+    work=$(mktemp -d)
+    fetch="cd '$work' && apt-get download -qq $package"
+    # As root, apt says that it cannot drop its rights in that directory.
+    bash -c "$fetch" >/dev/null 2>&1 || { as_root apt-get update -qq >&2; bash -c "$fetch" >&2; } || die "apt-get could not fetch $package"
+    dpkg-deb -x "$work"/*.deb "$work/tree"
+    mkdir -p "$TOOLS"
+    mv "$work"/tree/usr/bin/* "$TOOLS/"
+    rm -rf "$work"
+  done
+}
+
 # Debian's release on this machine, and its mirror in apt's configuration, in one-line or deb822 files alike.
 debian_codename() { . /etc/os-release && echo "${VERSION_CODENAME:-}"; }
 debian_mirror() {

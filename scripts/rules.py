@@ -4,6 +4,8 @@
 Rust is read with comments and the insides of literals blanked out, so a rule sees code only.
 """
 
+import base64
+import hashlib
 import json
 import pathlib
 import re
@@ -75,10 +77,20 @@ class File:
             for found in re.finditer(r"\]\((?!\w+:|#)([^)#\s]+)", self.text):
                 if not (ROOT / self.path.parent / found[1]).exists():
                     self.breach(found.start(), f"no file {found[1]}")
+        if self.path.suffix == ".html":
+            self.check_policy()
         marks = {".rs": "//", ".sql": "--", ".md": None, ".out": None}.get(self.path.suffix, "#")
         if marks:
             for found in re.finditer(rf"^\s*{marks}\s*[-=─━═*~]{{3,}}", self.text, re.M):
                 self.breach(found.end(), "a banner comment")
+
+    def check_policy(self):
+        """A page's content policy names the hashes of its script and its style, or the browser would run neither."""
+        for tag in ("script", "style"):
+            for block in re.finditer(rf"<{tag}>(.*?)</{tag}>", self.text, re.S):
+                digest = base64.b64encode(hashlib.sha256(block[1].encode()).digest()).decode()
+                if f"{tag}-src 'sha256-{digest}'" not in self.text:
+                    self.breach(block.start(), f"the content policy must have {tag}-src 'sha256-{digest}'")
 
     def check_rust(self):
         path, name = self.path, self.path.as_posix()

@@ -4,6 +4,7 @@
 //! the other modules make situations in which they could differ.
 
 pub mod bank;
+pub mod browser;
 pub mod compose;
 pub mod dag;
 pub mod database;
@@ -13,6 +14,7 @@ pub mod home;
 pub mod operator;
 pub mod oracle;
 pub mod private;
+pub mod programs;
 pub mod queries;
 pub mod session;
 pub mod settled;
