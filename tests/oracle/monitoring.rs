@@ -1,12 +1,24 @@
-//! The queries of `monitoring` run, and its alerts use their metrics.
+//! The queries of `monitoring` run, and every metric that a file names exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use pg_trickle_tests::{Database, exact};
 
 const QUERIES: &str = include_str!("../../monitoring/queries.yml");
-const ALERTS: &str = include_str!("../../monitoring/alerts.yml");
-const README: &str = include_str!("../../monitoring/README.md");
+/// The exporter's metrics, in tables.
+const DOCUMENTED: &str = include_str!("../../docs/MONITORING.md");
+const FILES: [(&str, &str); 8] = [
+    ("docs/MONITORING.md", DOCUMENTED),
+    ("README.md", include_str!("../../monitoring/README.md")),
+    ("queries.yml", QUERIES),
+    ("alerts.yml", include_str!("../../monitoring/alerts.yml")),
+    ("alerts_test.yml", include_str!("../../monitoring/alerts_test.yml")),
+    ("alerts-postgres_exporter.yml", include_str!("../../monitoring/alerts-postgres_exporter.yml")),
+    ("alerts-postgres_exporter_test.yml", include_str!("../../monitoring/alerts-postgres_exporter_test.yml")),
+    ("dashboard.json", include_str!("../../monitoring/dashboard.json")),
+];
+/// What begins like a metric and is none.
+const OTHER_NAMES: [&str; 3] = ["pg_trickle_launcher", "pg_trickle_scheduler", "pg_trickle_by_postgres_exporter"];
 
 /// A block of the file: the query, and the usage of each column.
 #[derive(Default)]
@@ -42,7 +54,8 @@ fn questions() -> BTreeMap<String, Question> {
     found
 }
 
-fn metrics() -> BTreeSet<String> {
+/// Metrics of queries.yml.
+fn queried() -> BTreeSet<String> {
     let named = |(name, question): (&String, &Question)| {
         let measured = question.columns.iter().filter(|(_, usage)| usage != "LABEL");
         measured.map(|(column, _)| format!("{name}_{column}")).collect::<Vec<_>>()
@@ -50,10 +63,30 @@ fn metrics() -> BTreeSet<String> {
     questions().iter().flat_map(named).collect()
 }
 
+/// Metrics of the exporter by the tables of its page, with their types.
+fn documented() -> BTreeMap<String, String> {
+    let rows = DOCUMENTED.lines().filter_map(|line| line.strip_prefix("| `pg_trickle_"));
+    let cells = rows.map(|row| row.split(" | ").take(2).collect::<Vec<_>>());
+    cells.map(|row| (format!("pg_trickle_{}", row[0].trim_end_matches('`')), row[1].to_owned())).collect()
+}
+
+/// Their names as a query writes them.
+fn exported() -> BTreeSet<String> {
+    let series = |(name, kind): (String, String)| match kind.as_str() {
+        "histogram" => ["", "_bucket", "_sum", "_count"].map(|part| name.clone() + part).to_vec(),
+        "counter" | "gauge" => vec![name],
+        other => panic!("{name}: what is {other}?"),
+    };
+    documented().into_iter().flat_map(series).collect()
+}
+
 /// Words that begin like a metric.
 fn mentioned(text: &str) -> BTreeSet<&str> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    words.filter(|word| questions().keys().any(|name| word.starts_with(&format!("{name}_")))).collect()
+    let blocks = questions();
+    let is_name =
+        |word: &&str| word.starts_with("pg_trickle_") && !OTHER_NAMES.contains(word) && !blocks.contains_key(*word);
+    words.filter(is_name).collect()
 }
 
 #[tokio::test]
@@ -100,16 +133,31 @@ async fn queries_return_declared_columns() {
 }
 
 #[test]
-fn rules_and_pages_name_existing_metrics() {
-    let known = metrics();
-    for (file, text) in [("alerts.yml", ALERTS), ("README.md", README), ("queries.yml", QUERIES)] {
+fn files_name_existing_metrics() {
+    let known: BTreeSet<_> = queried().union(&exported()).cloned().collect();
+    for (file, text) in FILES {
         let unknown: Vec<_> = mentioned(text).into_iter().filter(|word| !known.contains(*word)).collect();
         assert!(unknown.is_empty(), "{file} names {unknown:?}");
     }
-    let rules = ALERTS.lines().filter(|line| line.trim_start().starts_with("- alert:")).count();
-    let expressions: Vec<_> = ALERTS.lines().filter(|line| line.trim_start().starts_with("expr:")).collect();
-    assert_eq!(rules, expressions.len());
-    for expression in expressions {
-        assert!(!mentioned(expression).is_empty(), "no metric of ours in {expression}");
+    // Rules see the metrics of one of the two exporters only, and every rule sees one.
+    for (file, own) in [("alerts.yml", exported()), ("alerts-postgres_exporter.yml", queried())] {
+        let text = FILES.iter().find(|(name, _)| *name == file).expect("a file").1;
+        let of = |word: &str| text.lines().filter(|line| line.trim_start().starts_with(word)).collect::<Vec<_>>();
+        let expressions = of("expr:");
+        assert_eq!(of("- alert:").len(), expressions.len());
+        for expression in expressions {
+            let of_ours = mentioned(expression);
+            let known = of_ours.iter().all(|word| own.contains(*word));
+            assert!(known && (!of_ours.is_empty() || expression.contains("up{")), "{file}: {expression}");
+        }
     }
+    let dashboard = FILES.iter().find(|(name, _)| *name == "dashboard.json").expect("a file").1;
+    let unshown: Vec<_> = documented()
+        .into_keys()
+        .filter(|name| {
+            !dashboard.contains(name.as_str())
+                && !["pg_trickle_build_info", "pg_trickle_enabled"].contains(&name.as_str())
+        })
+        .collect();
+    assert!(unshown.is_empty(), "the dashboard does not show {unshown:?}");
 }
