@@ -80,6 +80,10 @@ pub struct State {
     ticks: u64,
     /// For the next actions.
     missed: Vec<i32>,
+    /// Changes that became visible, and how long after the commit of the oldest of them.
+    shown: Vec<(i32, Micros)>,
+    /// Groups that wait for a worker of the pool.
+    queued: usize,
 }
 
 /// Due tables with an edge between them, or with one to what all of them read.
@@ -100,6 +104,25 @@ impl State {
         self.now = now;
         events.into_iter().for_each(|event| self.apply(event));
         self.decide(zone)
+    }
+
+    /// In which tables changes became visible since the last call, and how long after the commit of the oldest of them.
+    pub fn take_shown(&mut self) -> Vec<(i32, Micros)> {
+        std::mem::take(&mut self.shown)
+    }
+
+    /// The tables for which the time of the oldest change that they do not show is another than at the last call, with it.
+    pub fn take_behind(&mut self) -> Vec<(i32, Option<Micros>)> {
+        let moved = |(id, entry): (&i32, &mut Entry)| {
+            let behind = entry.behind();
+            (std::mem::replace(&mut entry.reported, behind) != behind).then_some((*id, behind))
+        };
+        self.entries.iter_mut().filter_map(moved).collect()
+    }
+
+    /// How many groups of due tables wait for a worker of the pool.
+    pub fn queued(&self) -> usize {
+        self.queued
     }
 
     /// Whether no table is known yet.
@@ -148,9 +171,9 @@ impl State {
                 }
             }
             Event::Finished { at, id, outcome, took } => {
-                if let Some(entry) = self.entries.get_mut(&id) {
-                    let missed = entry.finish(at, outcome, took);
-                    self.missed.extend(missed.then_some(id));
+                if let Some(shown) = self.entries.get_mut(&id).and_then(|entry| entry.finish(at, outcome, took)) {
+                    self.missed.extend(shown.missed.then_some(id));
+                    self.shown.extend(shown.lag.map(|lag| (id, lag)));
                 }
             }
             Event::Workers(workers) => self.workers = workers,
@@ -215,7 +238,9 @@ impl State {
         let wake = starts.iter().filter(|(id, _)| !due.contains(id)).map(|(_, start)| *start).min();
         let missed = std::mem::take(&mut self.missed);
         let groups = self.graph.components(&due).into_iter().map(|group| self.group(group, &starts));
-        Actions { wake, missed, ..self.place(groups.collect()) }
+        let (placed, queued) = self.place(groups.collect());
+        self.queued = queued;
+        Actions { wake, missed, ..placed }
     }
 
     /// Whether a table is refreshed by its own schedule alone: to recompute it for its consumers would cost what they save.
@@ -245,8 +270,8 @@ impl State {
         self.entries.values().filter_map(slow).collect::<BTreeSet<u64>>().len()
     }
 
-    /// Divides the groups between the scheduler and the free workers.
-    fn place(&self, mut groups: Vec<Group>) -> Actions {
+    /// Divides the groups between the scheduler and the free workers; and how many wait for one.
+    fn place(&self, mut groups: Vec<Group>) -> (Actions, usize) {
         let Workers { free, busy } = self.workers;
         groups.sort_by_key(|group| (group.cost, group.start));
         let mut spent: Micros = 0;
@@ -260,7 +285,7 @@ impl State {
         let mut large = if alone { vec![] } else { groups.split_off(small) };
         large.sort_by_key(|group| (group.start, group.ids.first().copied()));
         let mut large = large.into_iter().peekable();
-        let mut pooled = vec![];
+        let (mut pooled, mut queued) = (vec![], 0);
         let mut slow = self.slow();
         // A single worker takes slow groups, too.
         let most_slow = (free + busy).saturating_sub(1).max(1);
@@ -268,7 +293,7 @@ impl State {
             let Some(first) = large.next() else { break };
             let Group { mut ids, mut cost, .. } = first;
             if cost > SLOW && slow >= most_slow {
-                waiting = true;
+                (waiting, queued) = (true, queued + 1);
                 continue;
             }
             slow += usize::from(cost > SLOW);
@@ -278,9 +303,10 @@ impl State {
             }
             pooled.push(ids);
         }
-        waiting |= large.peek().is_some();
+        queued += large.count();
+        waiting |= queued > 0;
         let tick = self.ordered(groups.into_iter().flat_map(|group| group.ids).collect());
-        Actions { tick, pooled, waiting, ..Actions::default() }
+        (Actions { tick, pooled, waiting, ..Actions::default() }, queued)
     }
 
     /// When a tick with this table should start; `None` where it has no reason, or cannot.

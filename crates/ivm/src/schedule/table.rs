@@ -84,6 +84,17 @@ pub struct Entry {
     pub took: Micros,
     pub failures: u32,
     pub retry: Option<Micros>,
+    /// What was last reported of [`Entry::behind`].
+    pub reported: Option<Micros>,
+}
+
+/// Changes that became visible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// How long after the commit of the oldest of them; `None` for the first rows of a table.
+    pub lag: Option<Micros>,
+    /// After their deadline.
+    pub missed: bool,
 }
 
 /// A refresh under way.
@@ -111,6 +122,7 @@ impl Entry {
             idle_until: Micros::MIN,
             failures: 0,
             retry: None,
+            reported: None,
         }
     }
 
@@ -140,6 +152,12 @@ impl Entry {
         self.schedules.iter().filter_map(|schedule| schedule.next_poll(since, zone)).min()
     }
 
+    /// The time of the oldest change that it may not show, those of a refresh under way included.
+    pub fn behind(&self) -> Option<Micros> {
+        let refreshing = self.running.and_then(|attempt| attempt.dirty);
+        refreshing.into_iter().chain(self.dirty).min()
+    }
+
     pub fn mark_dirty(&mut self, since: Micros) {
         self.dirty = Some(self.dirty.map_or(since, |dirty| dirty.min(since)));
     }
@@ -149,9 +167,10 @@ impl Entry {
         if self.table.populated { self.took } else { Micros::MAX }
     }
 
-    /// Records the outcome of its refresh; true when a change became visible after its deadline.
-    pub fn finish(&mut self, at: Micros, outcome: Outcome, took: Micros) -> bool {
-        let Some(attempt) = self.running.take() else { return false };
+    /// Records the outcome of its refresh.
+    pub fn finish(&mut self, at: Micros, outcome: Outcome, took: Micros) -> Option<Shown> {
+        let attempt = self.running.take()?;
+        let lag = attempt.dirty.filter(|_| self.table.populated).map(|since| at - since);
         self.ended = at;
         self.idle_until = at + (IDLE_TIMES * (at - attempt.began)).min(LONGEST_IDLE);
         match outcome {
@@ -174,7 +193,8 @@ impl Entry {
             }
         }
         let deadline = self.deadline().zip(attempt.dirty).map(|(deadline, since)| since.saturating_add(deadline));
-        outcome == Outcome::Refreshed && deadline.is_some_and(|deadline| at > deadline)
+        let missed = deadline.is_some_and(|deadline| at > deadline);
+        (outcome == Outcome::Refreshed).then_some(Shown { lag, missed })
     }
 
     /// How long after a change its deadline is missed; `None` where it has none.
