@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString};
 use std::time::Duration;
 
 use ivm::schedule::Schedule;
+use monitor::http::Address;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 use crate::pg::setting;
@@ -14,6 +15,8 @@ static MAX_CONSECUTIVE_ERRORS: GucSetting<i32> = GucSetting::<i32>::new(3);
 static MAX_PARALLEL_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(4);
 static MAX_BUFFER_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1 << 30);
 static REFRESH_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(0);
+static MAX_COUNTED_TABLES: GucSetting<i32> = GucSetting::<i32>::new(2048);
+static METRICS_LISTEN: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static DEFAULT_SCHEDULE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"1s"));
 
 /// The version of this library, which scripts of updates compare with their own. Nothing can set it.
@@ -89,7 +92,29 @@ pub fn init() {
         &DEFAULT_SCHEDULE,
         GucContext::Sighup,
     );
+    define_monitoring();
     setting::reserve_prefix(c"pg_trickle");
+}
+
+fn define_monitoring() {
+    GucRegistry::define_int_guc(
+        c"pg_trickle.max_counted_tables",
+        c"Sets the number of stream tables, and of sources, of the whole server that have counters of their own.",
+        c"Others are counted together. Each takes 4 kB of shared memory.",
+        &MAX_COUNTED_TABLES,
+        16,
+        1 << 20,
+        GucContext::Postmaster,
+        GucFlags::default(),
+    );
+    setting::define_checked::<MetricsListen>(
+        c"pg_trickle.metrics_listen",
+        c"Sets the addresses at which metrics, health and the live page are served over HTTP.",
+        c"Separated by commas, each an IP address with a port, such as 127.0.0.1:9188, or the path of a Unix socket. \
+          Empty turns it off.",
+        &METRICS_LISTEN,
+        GucContext::Sighup,
+    );
 }
 
 /// Whether the background workers run.
@@ -122,6 +147,25 @@ pub fn default_schedule() -> Schedule {
     const FALLBACK: Schedule = Schedule::Every(1_000_000);
     let text = DEFAULT_SCHEDULE.get().and_then(|text| text.into_string().ok());
     text.and_then(|text| Schedule::parse_default(&text).ok()).unwrap_or(FALLBACK)
+}
+
+/// How many stream tables, and how many sources, have counters of their own; one row more counts the rest.
+pub fn counted_rows() -> usize {
+    MAX_COUNTED_TABLES.get().max(1) as usize + 1
+}
+
+/// The addresses of the exporter.
+pub fn metrics_listen() -> Vec<Address> {
+    let text = METRICS_LISTEN.get().and_then(|text| text.into_string().ok()).unwrap_or_default();
+    Address::parse_all(&text).unwrap_or_default()
+}
+
+struct MetricsListen;
+
+impl setting::Check for MetricsListen {
+    fn check(value: &str) -> Result<(), String> {
+        Address::parse_all(value).map(|_| ())
+    }
 }
 
 struct DefaultSchedule;

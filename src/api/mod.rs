@@ -15,6 +15,7 @@ mod former;
 mod reattach;
 mod refresh;
 mod rights;
+mod stat;
 mod status;
 mod verify;
 mod wait;

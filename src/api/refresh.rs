@@ -6,7 +6,7 @@ use pgrx::{default, pg_extern};
 use crate::api::{given, require_writable, resolve_owned, shows_messages, without_message};
 use crate::catalog::stream_table;
 use crate::error::Result;
-use crate::pg::{database, failures, spi};
+use crate::pg::{counters, database, failures, spi};
 use crate::refresh;
 
 /// Refreshes a stream table and everything it reads. With `recompute` it and all that read it are computed anew, even if
@@ -40,7 +40,10 @@ pub fn refresh_now(ids: &[i32]) -> Result<()> {
     let mut refreshes = refresh::tick(ids, refresh::Locks::Wait)?;
     let failed = refreshes.iter_mut().find(|refresh| refresh.is_failed());
     let Some((id, error)) = failed.and_then(|refresh| Some((refresh.id, refresh.error.take()?))) else {
-        refreshes.iter().for_each(|refresh| failures::forget(refresh.id));
+        for refresh in &refreshes {
+            failures::forget(refresh.id);
+            counters::refreshed_at_commit(refresh.id, refresh.counted());
+        }
         return refresh::conclude(&refreshes);
     };
     let table = spi::connect(None, |session| stream_table::get(session, id))?;

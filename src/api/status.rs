@@ -125,7 +125,7 @@ fn change_buffer_sizes() -> std::result::Result<
 fn buffers() -> Result<Vec<BufferRow>> {
     let rows = capture::sizes()?.into_iter().map(|size| {
         let (name, consumers) = spi::connect(None, |session| source::name_and_consumers(session, size.source))?;
-        Ok((name, source::buffer_name(size.source).to_string(), size.rows, size.bytes, consumers))
+        Ok((name, source::buffer_name(size.source).to_string(), size.pending.rows, size.bytes_on_disk, consumers))
     });
     rows.collect()
 }

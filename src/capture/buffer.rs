@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use chunk::{Columns, Entry, Target};
 use ivm::frontier::Frontier;
+use monitor::sources::Size;
 use pgrx::pg_sys::{self, AccessShareLock, RowExclusiveLock};
 
 use crate::capture::cache::{self, SourceInfo};
@@ -19,11 +20,11 @@ use crate::capture::trigger::with_pending;
 use crate::catalog::source;
 use crate::error::{Error, Result};
 use crate::pg::heap::Table;
-use crate::pg::relation;
 use crate::pg::row::{Aligned, Values};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::tuplestore::{ColumnDef, Desc, Tuplestore};
 use crate::pg::xact;
+use crate::pg::{counters, relation};
 
 /// The name of the weight.
 const WEIGHT: &str = "w";
@@ -246,30 +247,32 @@ pub fn write(source: i32, delta: &Tuplestore) -> Result<()> {
 
 /// Deletes what `snapshot` sees and every consumer has seen. Skips rows that a concurrent transaction is deleting, and this
 /// transaction's own rows: a consumer that starts before it commits has yet to see them.
-pub fn prune(source: i32, frontiers: &[Frontier], snapshot: &Snapshot) -> Result<u64> {
-    let Some((_, buffer)) = cache::open(source, RowExclusiveLock)? else { return Ok(0) };
+pub fn prune(source: i32, frontiers: &[Frontier], snapshot: &Snapshot) -> Result<()> {
+    let Some((_, buffer)) = cache::open(source, RowExclusiveLock)? else { return Ok(()) };
     let own = xact::top_xid_if_any();
-    let mut deleted = 0;
+    let mut deleted = Size::default();
     stamp::for_each(&buffer, snapshot, |chunk| {
         let stamp = &chunk.stamp;
         let retained = stamp.layout == SENTINEL || Some(stamp.xid) == own;
         let seen = frontiers.iter().all(|frontier| frontier.sees(stamp.xid, stamp.seq));
         if seen && !retained && buffer.delete(&chunk.row.place()) {
-            deleted += 1;
+            add(&mut deleted, chunk);
         }
         Ok(())
     })?;
-    Ok(deleted)
+    if deleted != Size::default() {
+        counters::pruned_at_commit(source, deleted);
+    }
+    Ok(())
 }
 
 /// The size of one change buffer.
 #[derive(Clone, Copy, Debug)]
-pub struct Size {
+pub struct BufferSize {
     pub source: i32,
-    /// Change rows not yet pruned.
-    pub rows: i64,
-    /// On disk.
-    pub bytes: i64,
+    /// What is not pruned.
+    pub pending: Size,
+    pub bytes_on_disk: i64,
 }
 
 /// The bytes of a change buffer on disk; none if there is no such source.
@@ -278,18 +281,25 @@ pub fn bytes(source: i32) -> Result<i64> {
 }
 
 /// The sizes of all change buffers.
-pub fn sizes() -> Result<Vec<Size>> {
+pub fn sizes() -> Result<Vec<BufferSize>> {
     let snapshot = Snapshot::latest();
     let sources = cache::read_catalog(source::all)?;
     let mut sizes = Vec::with_capacity(sources.len());
     for source in sources {
         let Some((_, buffer)) = cache::open(source.id, AccessShareLock)? else { continue };
-        let mut rows = 0;
+        let mut pending = Size::default();
         stamp::for_each(&buffer, &snapshot, |chunk| {
-            rows += i64::from(chunk.stamp.entries);
+            if chunk.stamp.layout != SENTINEL {
+                add(&mut pending, chunk);
+            }
             Ok(())
         })?;
-        sizes.push(Size { source: source.id, rows, bytes: buffer.bytes() });
+        sizes.push(BufferSize { source: source.id, pending, bytes_on_disk: buffer.bytes() });
     }
     Ok(sizes)
+}
+
+fn add(size: &mut Size, chunk: &Stored) {
+    size.rows += i64::from(chunk.stamp.entries);
+    size.bytes += chunk.row.bytes() as i64;
 }

@@ -10,6 +10,7 @@
 //!   chunk of L that L itself has written is dropped.
 
 use chunk::{long_header, pad};
+use monitor::sources::Size;
 
 use crate::capture::stamp::{SENTINEL, Stamp};
 use crate::error::Result;
@@ -48,20 +49,30 @@ struct Level {
     chunks: Vec<Chunk>,
 }
 
+/// What a subtransaction level has written of one source.
+#[derive(Clone, Copy)]
+pub struct Written {
+    nest: i32,
+    pub source: i32,
+    pub size: Size,
+}
+
 /// The pending chunks of this backend, and what its transaction has written so far.
 pub struct Pending {
     /// Ascending by `nest`; levels with nothing pending are left out.
     levels: Vec<Level>,
     /// Buffer rows written by this transaction, those of aborted subtransactions included.
     seq: i32,
-    /// Sources written to.
+    /// Sources written to, by aborted subtransactions too.
     touched: Vec<i32>,
+    /// What was written, to be counted if the transaction commits.
+    written: Vec<Written>,
     spare: Vec<Vec<u8>>,
 }
 
 impl Pending {
     pub const fn new() -> Pending {
-        Pending { levels: vec![], seq: 0, touched: vec![], spare: vec![] }
+        Pending { levels: vec![], seq: 0, touched: vec![], written: vec![], spare: vec![] }
     }
 
     /// Lets `pack` append this number of entries, which stay together, to the chunk for `to`, and writes the chunk when it is
@@ -90,8 +101,9 @@ impl Pending {
         let mut wrote = false;
         for level in &mut self.levels {
             for chunk in level.chunks.iter_mut().filter(|chunk| chunk.written_by.is_none()) {
-                write(&mut self.seq, &mut self.touched, chunk)?;
+                let written = write(&mut self.seq, &mut self.touched, chunk)?;
                 chunk.written_by = Some(nest);
+                add(&mut self.written, written);
                 wrote = true;
             }
         }
@@ -101,14 +113,18 @@ impl Pending {
 
     /// Writes a chunk at once, unless it is empty.
     pub fn write(&mut self, chunk: &mut Chunk) -> Result<()> {
-        write(&mut self.seq, &mut self.touched, chunk)
+        let written = write(&mut self.seq, &mut self.touched, chunk)?;
+        add(&mut self.written, written);
+        Ok(())
     }
 
     /// Writes a row that stands for lost changes. Its number is behind all others, so that no frontier of this transaction
     /// covers it.
     pub fn write_loss(&mut self, to: Destination) -> Result<()> {
         let mut chunk = Chunk { entries: 1, ..Chunk::new(to) };
-        write(&mut (i32::MAX - 1), &mut self.touched, &mut chunk)
+        let written = write(&mut (i32::MAX - 1), &mut self.touched, &mut chunk)?;
+        add(&mut self.written, written);
+        Ok(())
     }
 
     /// Before a subtransaction commits: a chunk of its parent that the subtransaction's chunk does not fit into is written
@@ -121,8 +137,9 @@ impl Pending {
         for chunk in parent.chunks.iter_mut().filter(|chunk| chunk.written_by.is_none()) {
             let joins = |other: &&Chunk| other.to == chunk.to;
             if child.chunks.iter().find(joins).is_some_and(|other| !chunk.has_room_for(other)) {
-                write(&mut self.seq, &mut self.touched, chunk)?;
+                let written = write(&mut self.seq, &mut self.touched, chunk)?;
                 chunk.written_by = Some(nest);
+                add(&mut self.written, written);
             }
         }
         Ok(())
@@ -130,6 +147,7 @@ impl Pending {
 
     /// A subtransaction has committed: its chunks and marks become its parent's.
     pub fn after_sub_commit(&mut self, nest: i32) {
+        self.written.iter_mut().filter(|written| written.nest == nest).for_each(|written| written.nest = nest - 1);
         for chunk in self.levels.iter_mut().flat_map(|level| &mut level.chunks) {
             if chunk.written_by == Some(nest) {
                 chunk.written_by = Some(nest - 1);
@@ -158,6 +176,7 @@ impl Pending {
 
     /// A subtransaction has aborted: its chunks are dropped, and so are its marks on chunks of other levels.
     pub fn after_sub_abort(&mut self, nest: i32) {
+        self.written.retain(|written| written.nest < nest);
         while let Some(level) = self.levels.pop_if(|level| level.nest >= nest) {
             for chunk in level.chunks {
                 recycle(&mut self.spare, chunk);
@@ -179,11 +198,21 @@ impl Pending {
         self.levels.retain(|level| !level.chunks.is_empty());
     }
 
-    /// The transaction is over. Returns the sources it wrote to.
-    pub fn end(&mut self) -> Vec<i32> {
+    /// The sources that this transaction wrote to.
+    pub fn touched(&self) -> &[i32] {
+        &self.touched
+    }
+
+    /// What it wrote, without aborted subtransactions; a source may be there more than once.
+    pub fn written(&self) -> &[Written] {
+        &self.written
+    }
+
+    /// The transaction is over.
+    pub fn end(&mut self) {
         self.after_sub_abort(0);
         self.seq = 0;
-        std::mem::take(&mut self.touched)
+        self.touched.clear();
     }
 
     /// Whether the transaction has captured nothing.
@@ -259,19 +288,32 @@ fn recycle(spare: &mut Vec<Vec<u8>>, chunk: Chunk) {
     }
 }
 
-/// Appends a chunk that is not empty to its buffer. A buffer that was dropped had no consumers left.
-fn write(seq: &mut i32, touched: &mut Vec<i32>, chunk: &mut Chunk) -> Result<()> {
-    if chunk.entries == 0 {
-        return Ok(());
+/// Adds what was written to what the same level has written of the source.
+fn add(all: &mut Vec<Written>, written: Option<Written>) {
+    let Some(Written { nest, source, size }) = written else { return };
+    match all.iter_mut().find(|known| (known.nest, known.source) == (nest, source)) {
+        Some(known) => {
+            known.size.rows += size.rows;
+            known.size.bytes += size.bytes;
+        }
+        None => all.push(Written { nest, source, size }),
     }
-    let Some(buffer) = Table::open(chunk.to.buffer, pgrx::pg_sys::RowExclusiveLock) else { return Ok(()) };
+}
+
+/// Appends a chunk that is not empty to its buffer. A buffer that was dropped had no consumers left.
+fn write(seq: &mut i32, touched: &mut Vec<i32>, chunk: &mut Chunk) -> Result<Option<Written>> {
+    if chunk.entries == 0 {
+        return Ok(None);
+    }
+    let Some(buffer) = Table::open(chunk.to.buffer, pgrx::pg_sys::RowExclusiveLock) else { return Ok(None) };
     *seq += 1;
     let stamp = Stamp { xid: xact::top_xid(), seq: *seq, layout: chunk.to.layout, entries: chunk.entries };
-    append(&buffer, &stamp, &mut chunk.bytes);
+    let bytes = append(&buffer, &stamp, &mut chunk.bytes);
     if !touched.contains(&chunk.to.source) {
         touched.push(chunk.to.source);
     }
-    Ok(())
+    let size = Size { rows: chunk.entries.into(), bytes: bytes as i64 };
+    Ok(Some(Written { nest: xact::nest_level(), source: chunk.to.source, size }))
 }
 
 /// Appends the sentinel to the buffer of an unlogged source.
@@ -279,13 +321,14 @@ pub fn write_sentinel(buffer: &Table) {
     append(buffer, &Stamp { xid: 0, seq: 0, layout: SENTINEL, entries: 0 }, &mut vec![0; PREFIX]);
 }
 
-/// Appends entries with their stamp to a buffer.
-fn append(buffer: &Table, stamp: &Stamp, bytes: &mut Vec<u8>) {
+/// Appends entries with their stamp to a buffer; returns the bytes of both.
+fn append(buffer: &Table, stamp: &Stamp, bytes: &mut Vec<u8>) -> usize {
     let stamped = Stamped { end: bytes.len(), bytes };
     stamp.append(stamped.bytes);
     let header = long_header(stamped.bytes.len() - PREFIX + 4);
     stamped.bytes[PREFIX - 4..PREFIX].copy_from_slice(&header);
     buffer.append(&stamped.bytes[PREFIX - 4..]);
+    stamped.bytes.len() - PREFIX
 }
 
 /// A chunk with its stamp. Drop removes the stamp, also after an error: the chunk may belong to a level that continues.

@@ -9,8 +9,8 @@ use crate::capture::pending::{Destination, Pending};
 use crate::error::Result;
 use crate::pg::call::{Call, V1, raise};
 use crate::pg::trigger::{Event, Fired, enter};
-use crate::pg::wake;
 use crate::pg::xact::{self, Sub, Top};
+use crate::pg::{counters, wake};
 
 thread_local! {
     static PENDING: RefCell<Pending> = const { RefCell::new(Pending::new()) };
@@ -77,13 +77,14 @@ fn on_top(event: Top) {
         Top::PreCommit => {
             or_raise(with_pending(|pending| if pending.has_levels() { pending.flush().map(|_| ()) } else { Ok(()) }))
         }
-        Top::Commit => {
-            let touched = with_pending(|pending| if pending.is_idle() { vec![] } else { pending.end() });
-            if !touched.is_empty() {
-                wake::sources_changed(&touched);
+        Top::Commit | Top::Prepared | Top::Abort => with_pending(|pending| {
+            let committed = event == Top::Commit;
+            if !pending.touched().is_empty() && event != Top::Abort {
+                pending.written().iter().for_each(|it| counters::captured(it.source, it.size, committed));
             }
-        }
-        Top::Prepared | Top::Abort => with_pending(|pending| {
+            if !pending.touched().is_empty() && committed {
+                wake::sources_changed(pending.touched());
+            }
             if !pending.is_idle() {
                 pending.end();
             }
@@ -93,7 +94,7 @@ fn on_top(event: Top) {
 
 fn on_sub(event: Sub) {
     with_pending(|pending| {
-        if !pending.has_levels() {
+        if pending.is_idle() {
             return;
         }
         let nest = xact::nest_level();

@@ -3,19 +3,12 @@
 use std::time::Duration;
 
 use ivm::choice::{Choice, Way};
+use monitor::Micros;
+pub use monitor::tables::Action;
+use monitor::tables::{Cause, Ended, Expected, Refreshed};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::pg::spi::Session;
-
-/// What a refresh did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Action {
-    #[default]
-    NoData,
-    Full,
-    Differential,
-    Reinitialize,
-}
 
 /// One attempt to refresh one stream table.
 #[derive(Debug, Default)]
@@ -29,6 +22,8 @@ pub struct Refresh {
     /// Change rows read.
     pub delta_rows: i64,
     pub duration_ms: f64,
+    /// The time of its snapshot.
+    pub snapshot: Micros,
     /// The expected times, where the refresh had a choice.
     pub choice: Option<Choice>,
     /// Sources with change rows that the refresh has read: every consumer may have read them now.
@@ -37,17 +32,6 @@ pub struct Refresh {
     pub error: Option<Error>,
     /// It was not attempted: a source failed, or another transaction holds a lock that it needs.
     pub skipped: bool,
-}
-
-impl Action {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Action::NoData => "NO_DATA",
-            Action::Full => "FULL",
-            Action::Differential => "DIFFERENTIAL",
-            Action::Reinitialize => "REINITIALIZE",
-        }
-    }
 }
 
 impl Refresh {
@@ -70,9 +54,43 @@ impl Refresh {
         self.error.is_some() && !self.is_applied()
     }
 
+    /// As it is counted in shared memory.
+    pub fn counted(&self) -> Refreshed {
+        let count = |rows: i64| rows.max(0) as u64;
+        let micros = |ms: f64| (ms * 1e3) as Micros;
+        let ended = match &self.error {
+            Some(_) if self.skipped => Ended::Skipped,
+            Some(error) if self.is_failed() => Ended::Failed(cause(error.kind()), sqlstate(error)),
+            _ => Ended::Done(self.action),
+        };
+        Refreshed {
+            ended,
+            inserted: count(self.inserted),
+            updated: count(self.updated),
+            deleted: count(self.deleted),
+            change_rows: count(self.delta_rows),
+            took: micros(self.duration_ms),
+            snapshot: self.snapshot,
+            expected: self.choice.map(|it| Expected { delta: micros(it.delta_ms), full: micros(it.full_ms) }),
+        }
+    }
+
     /// Rows of the stream table that it changed.
     pub fn changed(&self) -> i64 {
         self.inserted + self.updated + self.deleted
+    }
+}
+
+fn sqlstate(error: &Error) -> [u8; 5] {
+    error.sqlstate().as_bytes().try_into().unwrap_or(*b"XX000")
+}
+
+fn cause(kind: Kind) -> Cause {
+    match kind {
+        Kind::User => Cause::Data,
+        Kind::Schema => Cause::Definition,
+        Kind::Transient => Cause::Transient,
+        Kind::Bug => Cause::Internal,
     }
 }
 

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod ddl;
 pub mod definition;
 pub mod dependency;
+pub mod described;
 pub mod difference;
 pub mod frontier;
 pub mod history;

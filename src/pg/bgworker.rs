@@ -3,8 +3,10 @@
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_int};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use monitor::usage::Usage;
 use pgrx::bgworkers::{BackgroundWorkerBuilder, BackgroundWorkerStatus, DynamicBackgroundWorker};
 use pgrx::{check_for_interrupts, pg_sys};
 
@@ -17,7 +19,7 @@ use crate::pg::subxact::caught;
 
 const LIBRARY: &str = "pg_trickle";
 /// Microseconds between the epochs of Unix and of PostgreSQL's timestamps.
-const EPOCH: i64 = 946_684_800_000_000;
+pub const EPOCH: i64 = 946_684_800_000_000;
 
 /// What signals requested.
 pub struct Signals {
@@ -31,6 +33,34 @@ pub struct Signals {
 pub fn preloading() -> bool {
     // SAFETY: plain variables, set by the postmaster.
     unsafe { pg_sys::process_shared_preload_libraries_in_progress && !pg_sys::IsBinaryUpgrade }
+}
+
+/// Requests a worker without a connection to a database; `None` when the server has no process for one.
+pub fn start_unconnected(name: &str, function: &str) -> Option<Started> {
+    // SAFETY: a plain variable of this process.
+    let me = unsafe { pg_sys::MyProcPid };
+    let worker =
+        BackgroundWorkerBuilder::new(name).set_library(LIBRARY).set_function(function).enable_shmem_access(None);
+    worker.set_notify_pid(me).load_dynamic().ok().map(Started)
+}
+
+/// A pipe that is readable once the postmaster has ended.
+pub fn postmaster_alive() -> std::io::Result<OwnedFd> {
+    // SAFETY: opened by the postmaster before it started this process, which never closes it.
+    let watched = unsafe { BorrowedFd::borrow_raw(pg_sys::postmaster_alive_fds[pg_sys::POSTMASTER_FD_WATCH as usize]) };
+    watched.try_clone_to_owned()
+}
+
+/// Lets signals in. Their handlers are installed before.
+pub fn unblock_signals() {
+    // SAFETY: no handler does more than to note the signal.
+    unsafe { pg_sys::BackgroundWorkerUnblockSignals() };
+}
+
+/// Reads the configuration files again.
+pub fn reload_configuration() {
+    // SAFETY: outside of transactions.
+    unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) };
 }
 
 fn builder(name: &str, function: &str) -> BackgroundWorkerBuilder {
@@ -78,8 +108,8 @@ pub fn begin() {
     unsafe {
         handle(pg_sys::SIGTERM as c_int, die);
         handle(pg_sys::SIGHUP as c_int, SignalHandlerForConfigReload);
-        pg_sys::BackgroundWorkerUnblockSignals();
     }
+    unblock_signals();
 }
 
 unsafe fn handle(signal: c_int, handler: unsafe extern "C-unwind" fn(c_int)) {
@@ -143,11 +173,15 @@ pub fn claim(process: &'static Process, at_exit: fn(usize), argument: usize, cod
     }
     AT_EXIT.set(Some((at_exit, argument)));
     PROCESS.set(Some(process));
+    process.usage.idle(now());
     // SAFETY: the callback lives as long as the process; it runs before the process's entry is released.
     unsafe { pg_sys::on_shmem_exit(Some(run_at_exit), pg_sys::Datum::from(0usize)) };
 }
 
 unsafe extern "C-unwind" fn run_at_exit(_code: c_int, _argument: pg_sys::Datum) {
+    if let Some(usage) = usage() {
+        usage.end(now());
+    }
     if let Some((at_exit, argument)) = AT_EXIT.take() {
         at_exit(argument);
     }
@@ -163,7 +197,7 @@ pub fn signals() -> Signals {
         let reloaded = pg_sys::ConfigReloadPending != 0;
         if reloaded {
             pg_sys::ConfigReloadPending = 0;
-            pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
+            reload_configuration();
         }
         // No statement is running that could be cancelled.
         pg_sys::QueryCancelPending = 0;
@@ -214,8 +248,18 @@ pub fn with_snapshot<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     snapshot::pushed(unsafe { pg_sys::GetTransactionSnapshot() }, f)
 }
 
+/// What is counted of this process, if it is a background worker.
+pub fn usage() -> Option<&'static Usage> {
+    PROCESS.get().map(|process| &process.usage)
+}
+
 /// Shows in `pg_stat_activity` what the process does; `None` when it is idle.
 pub fn report(activity: Option<&str>) {
+    match (usage(), activity) {
+        (Some(usage), Some(_)) => usage.busy(now()),
+        (Some(usage), None) => usage.idle(now()),
+        (None, _) => {}
+    }
     let text = activity.and_then(|text| CString::new(text).ok());
     let (state, text) = match &text {
         Some(text) => (pg_sys::BackendState::STATE_RUNNING, text.as_ptr()),

@@ -1,7 +1,7 @@
 //! Failures of refreshes that could not be recorded in the catalog: they stay in shared memory until the stream table is
 //! refreshed, or a failure of it is recorded.
 
-use ivm::failures::Failed;
+use monitor::failures::Failed;
 
 use crate::error::Error;
 use crate::pg::bgworker;

@@ -128,6 +128,12 @@ impl Tuple<'_> {
         }
     }
 
+    /// The bytes of the value, uncompressed.
+    pub fn bytes(&self) -> usize {
+        // SAFETY: a varlena of the scan.
+        unsafe { pg_sys::toast_raw_datum_size(pg_sys::Datum::from(self.stored)) - pg_sys::VARHDRSZ }
+    }
+
     /// The last bytes of the value, as many as fit; from a TOAST table no more are read.
     pub fn tail<'a>(&self, room: &'a mut [u8]) -> &'a [u8] {
         let stored = self.stored;
@@ -136,7 +142,7 @@ impl Tuple<'_> {
             if !pgrx::varatt_is_1b_e(stored) {
                 return tail_of(content(stored), room);
             }
-            let size = pg_sys::toast_raw_datum_size(pg_sys::Datum::from(stored)) - pg_sys::VARHDRSZ;
+            let size = self.bytes();
             let len = size.min(room.len());
             let slice = pg_sys::pg_detoast_datum_slice(stored, (size - len) as i32, len as i32);
             let tail = tail_of(content(slice), room);

@@ -6,6 +6,8 @@ pub const EXTENSION: &std::ffi::CStr = c"pg_trickle";
 pub mod applying;
 pub mod bgworker;
 pub mod call;
+pub mod counted;
+pub mod counters;
 pub mod database;
 pub mod defer;
 pub mod event;

@@ -2,11 +2,15 @@
 //! atomics. All-zero memory is a valid empty state, so a restart after a crash needs no repair.
 
 use std::ptr::null_mut;
+use std::slice::from_raw_parts;
 use std::sync::atomic::Ordering::{Acquire, Release};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize};
 
-use ivm::failures::Failures;
-use ivm::moments::Moments;
+use monitor::failures::Failures;
+use monitor::moments::Moments;
+use monitor::sources::SourceRow;
+use monitor::tables::TableRow;
+use monitor::{Counters, DATABASES, Memory as Counted};
 use pgrx::shmem::PgSharedMemoryInitialization;
 use pgrx::{pg_guard, pg_sys};
 
@@ -19,14 +23,15 @@ pub use process::Process;
 pub use worker::{MAX_TICK_TABLES, Stage, WorkerSlot};
 
 /// Databases that can have a scheduler, or be known to need none, at the same time.
-pub const SLOTS: usize = 128;
+pub const SLOTS: usize = DATABASES;
 /// Workers that the pool can have.
 pub const WORKERS: usize = 16;
 /// Counters of inserts into pages of change buffers. Pages that share a counter are read more often than needed.
 pub const PAGE_INSERT_COUNTERS: usize = 8192;
 
 /// Identifies the layout of the memory: no other version of the library has it.
-const LAYOUT: u64 = layout(env!("CARGO_PKG_VERSION"), size_of::<Shared>());
+const LAYOUT: u64 =
+    layout(env!("CARGO_PKG_VERSION"), size_of::<Shared>() + size_of::<TableRow>() + size_of::<SourceRow>());
 
 /// FNV-1a of a version and a size; never 0, which is memory that no library has set up.
 const fn layout(version: &str, size: usize) -> u64 {
@@ -42,7 +47,10 @@ const fn layout(version: &str, size: usize) -> u64 {
 pub struct Shared {
     /// [`LAYOUT`] of the library that set it up.
     layout: AtomicU64,
+    /// Rows for stream tables, and as many for sources, which follow in memory.
+    rows: AtomicUsize,
     pub launcher: Process,
+    pub exporter: Process,
     /// The launcher has to read the list of databases again.
     pub databases_changed: AtomicBool,
     /// A database waits for a worker process: one of the schedulers has to yield its own.
@@ -57,8 +65,16 @@ pub struct Shared {
     pub moments: Moments,
     /// Failures of refreshes that could not be recorded in the catalog.
     pub failures: Failures,
+    counters: Counters,
 }
 
+/// The bytes of the memory with so many rows.
+fn size(rows: usize) -> usize {
+    size_of::<Shared>() + rows * (size_of::<TableRow>() + size_of::<SourceRow>())
+}
+
+/// How many rows the memory is requested with.
+static ROWS: AtomicUsize = AtomicUsize::new(0);
 static SHARED: AtomicPtr<Shared> = AtomicPtr::new(null_mut());
 static MEMORY: Memory = Memory;
 
@@ -69,7 +85,7 @@ impl PgSharedMemoryInitialization for Memory {
 
     unsafe fn on_shmem_request(&'static self) {
         // SAFETY: called by the request hook.
-        unsafe { pg_sys::RequestAddinShmemSpace(size_of::<Shared>()) };
+        unsafe { pg_sys::RequestAddinShmemSpace(size(ROWS.load(Acquire))) };
     }
 
     unsafe fn on_shmem_startup(&'static self, _: ()) {
@@ -77,9 +93,11 @@ impl PgSharedMemoryInitialization for Memory {
         // SAFETY: the postmaster runs this before there is any other process, at start and again after a crash; the server
         // aligns the memory to cache lines.
         unsafe {
-            let memory = pg_sys::ShmemInitStruct(c"pg_trickle".as_ptr(), size_of::<Shared>(), &mut found);
+            let rows = ROWS.load(Acquire);
+            let memory = pg_sys::ShmemInitStruct(c"pg_trickle".as_ptr(), size(rows), &mut found);
             if !found {
-                memory.cast::<Shared>().write_bytes(0, 1);
+                memory.cast::<u8>().write_bytes(0, size(rows));
+                (*memory.cast::<Shared>()).rows.store(rows, Release);
                 (*memory.cast::<Shared>()).layout.store(LAYOUT, Release);
             }
             SHARED.store(memory.cast(), Release);
@@ -87,9 +105,10 @@ impl PgSharedMemoryInitialization for Memory {
     }
 }
 
-/// Requests the memory; to be called while the server preloads libraries.
+/// Requests the memory with so many rows of stream tables, and of sources; to be called while the server preloads libraries.
 #[allow(unexpected_cfgs)] // The macro names majors of the server that we are not built for.
-pub fn init() {
+pub fn init(rows: usize) {
+    ROWS.store(rows, Release);
     pgrx::pg_shmem_init!(MEMORY);
 }
 
@@ -107,6 +126,17 @@ pub fn my_database() -> pg_sys::Oid {
 }
 
 impl Shared {
+    /// Everything that is counted.
+    pub fn counters(&'static self) -> Counted<'static> {
+        let rows = self.rows.load(Acquire);
+        // SAFETY: the memory has these rows behind `self`, aligned as it is, made of atomics, for which zero is valid.
+        let (tables, sources) = unsafe {
+            let tables = std::ptr::from_ref(self).add(1).cast::<TableRow>();
+            (from_raw_parts(tables, rows), from_raw_parts(tables.add(rows).cast::<SourceRow>(), rows))
+        };
+        self.counters.with(tables, sources)
+    }
+
     /// The slot of a database.
     pub fn slot(&self, database: pg_sys::Oid) -> Option<&Slot> {
         self.slots.iter().find(|slot| slot.database() == database)

@@ -144,7 +144,7 @@ impl Statement<'_> {
             // It commits rows that another session has written.
             T_TransactionStmt => {
                 let kind = self.as_ref::<pg_sys::TransactionStmt>().kind;
-                (kind == TRANS_STMT_COMMIT_PREPARED).then_some(Change::Everything)
+                (kind == TRANS_STMT_COMMIT_PREPARED).then_some(Change::Rows)
             }
             _ => self.changes_objects().then_some(Change::Everything),
         }

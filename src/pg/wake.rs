@@ -11,6 +11,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
 
+use crate::pg::bgworker::{self, EPOCH};
+use crate::pg::counters;
 use crate::pg::shmem::{Phase, Slot, Stage, my_database, shared};
 use crate::pg::xact::{self, Top};
 
@@ -21,8 +23,10 @@ pub enum Change {
     Databases = 1,
     /// The catalog of stream tables, or the extension itself.
     Catalog = 2,
-    /// Objects that queries may depend on, or rows of unknown sources.
+    /// Objects that queries may depend on.
     Everything = 4,
+    /// Rows of unknown sources.
+    Rows = 8,
 }
 
 /// A set of [`Change`]s.
@@ -50,12 +54,13 @@ fn my_slot() -> Option<&'static Slot> {
 /// Publishes that rows of these sources have been committed. For `XACT_EVENT_COMMIT`: raises no error and allocates
 /// nothing. A scheduler whose marks are set already is not woken again.
 pub fn sources_changed(sources: &[i32]) {
+    // SAFETY: the time of this commit, which the server has just written to its log.
+    let committed_at = unsafe { pg_sys::GetCurrentTransactionStopTimestamp() };
     if let (Some(shared), Some(xid)) = (shared(), xact::top_xid_if_any()) {
-        // SAFETY: the time of this commit, which the server has just written to its log.
-        shared.moments.note(xid, unsafe { pg_sys::GetCurrentTransactionStopTimestamp() });
+        shared.moments.note(xid, committed_at);
     }
     if let Some(slot) = my_slot()
-        && slot.mark(sources)
+        && slot.mark(sources, committed_at + EPOCH)
     {
         wake(slot);
     }
@@ -77,7 +82,7 @@ pub fn catalog_changed() {
 /// Publishes a change of this transaction once it has committed.
 pub fn at_commit(change: Change) {
     let is_served = || my_slot().is_some_and(|slot| slot.has_scheduler() || slot.phase() == Phase::Dormant);
-    if shared().is_some() && (change != Change::Everything || is_served()) {
+    if shared().is_some() && (matches!(change, Change::Databases | Change::Catalog) || is_served()) {
         follow_transactions();
         PENDING.set(PENDING.get() | change as Changes);
     }
@@ -157,7 +162,8 @@ unsafe extern "C-unwind" fn at_release(
 
 fn publish(changes: Changes) {
     let has = |change: Change| changes & change as Changes != 0;
-    let in_database = has(Change::Catalog) || has(Change::Everything);
+    let all_changed = has(Change::Everything) || has(Change::Rows);
+    let in_database = has(Change::Catalog) || all_changed;
     if has(Change::Databases) || in_database && my_slot().is_none() {
         if let Some(shared) = shared() {
             shared.databases_changed.store(true, SeqCst);
@@ -165,8 +171,11 @@ fn publish(changes: Changes) {
         wake_launcher();
     }
     let Some(slot) = my_slot().filter(|_| in_database) else { return };
-    if has(Change::Everything) {
-        slot.mark_all();
+    if has(Change::Rows) {
+        counters::prepared_transaction_committed();
+    }
+    if all_changed {
+        slot.mark_all(bgworker::now());
     }
     slot.next_generation();
     // The scheduler sets `Absent` before it reads the generation for the last time.

@@ -117,7 +117,10 @@ fn run(tick: &mut Tick, order: Vec<i32>, locked: BTreeSet<i32>) -> Result<Vec<Re
         let result = obstacle.map_or_else(|| attempt(tick, id), Err);
         let took = started.elapsed();
         refreshes.push(match result {
-            Ok(refresh) => Refresh { duration_ms: took.as_secs_f64() * 1e3, ..refresh },
+            Ok(refresh) => {
+                let snapshot = i64::from(tick.taken) + bgworker::EPOCH;
+                Refresh { duration_ms: took.as_secs_f64() * 1e3, snapshot, ..refresh }
+            }
             Err(error) => {
                 failed.insert(id);
                 if !skipped {

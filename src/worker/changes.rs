@@ -17,13 +17,11 @@ pub struct Changes {
     sources: BTreeMap<i32, Vec<i32>>,
     /// The generation of the catalog that was loaded last.
     generation: Option<u64>,
-    /// When the marks were polled last, if something was done since: they may have been set at any time after it.
-    busy_since: Option<Micros>,
 }
 
 impl Changes {
     pub fn new(slot: &'static Slot) -> Changes {
-        Changes { slot, read: Marks::default(), sources: BTreeMap::new(), generation: None, busy_since: None }
+        Changes { slot, read: Marks::default(), sources: BTreeMap::new(), generation: None }
     }
 
     /// The generation of the catalog, if it has not been loaded.
@@ -51,9 +49,8 @@ impl Changes {
     }
 
     /// Sources that were marked since the last call.
-    pub fn poll(&mut self, now: Micros) -> Option<Event> {
-        let since = self.busy_since.take().unwrap_or(now);
-        self.event(self.slot.marks(), since)
+    pub fn poll(&mut self, now: Micros) -> Vec<Event> {
+        self.events(&self.slot.marks(), now)
     }
 
     /// Whether there are marks that were not polled.
@@ -63,27 +60,32 @@ impl Changes {
 
     /// Clears the marks of these sources; to be called before a tick that reads them takes its snapshot. Marks that were not
     /// polled are an event for other tables.
-    pub fn clear(&mut self, sources: &BTreeSet<i32>, now: Micros) -> Option<Event> {
-        self.busy_since = Some(now);
+    pub fn clear(&mut self, sources: &BTreeSet<i32>, now: Micros) -> Vec<Event> {
         let mut which = Marks::default();
         for source in sources {
             let (word, bit) = mark(*source);
             which[word] |= bit;
         }
         let cleared = self.slot.clear_marks(&which);
-        let event = self.event(cleared, now);
+        let events = self.events(&cleared, now);
         self.read.iter_mut().zip(which).for_each(|(read, cleared)| *read &= !cleared);
-        event
+        events
     }
 
-    fn event(&mut self, marks: Marks, since: Micros) -> Option<Event> {
+    /// The sources of marks that were not read, each with the time of its first change; not in the future, where the clock
+    /// was set back.
+    fn events(&mut self, marks: &Marks, now: Micros) -> Vec<Event> {
         let is_new = |number: &i32| {
             let (word, bit) = mark(*number);
             marks[word] & !self.read[word] & bit != 0
         };
         let new = self.sources.iter().filter(|(number, _)| is_new(number));
-        let sources: Vec<i32> = new.flat_map(|(_, sources)| sources).copied().collect();
+        let event = |(number, sources): (&i32, &Vec<i32>)| Event::Changed {
+            since: self.slot.marked_at(*number).min(now),
+            sources: sources.clone(),
+        };
+        let events = new.map(event).collect();
         self.read.iter_mut().zip(marks).for_each(|(read, mark)| *read |= mark);
-        (!sources.is_empty()).then_some(Event::Changed { since, sources })
+        events
     }
 }

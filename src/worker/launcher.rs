@@ -18,6 +18,7 @@ use crate::guc;
 use crate::pg::bgworker::{self, Started};
 use crate::pg::shmem::{Phase, SLOTS, Shared, Slot, shared};
 use crate::pg::{database, latch};
+use crate::worker::{exporter, published};
 
 /// A scheduler that ran this long had no trouble starting.
 const STABLE: i64 = 10_000_000;
@@ -35,6 +36,7 @@ struct Launcher {
     logged_few_workers: bool,
     /// It was logged that there are more databases than slots.
     logged_few_slots: bool,
+    exporter: exporter::Starter,
 }
 
 /// The last scheduler of a slot.
@@ -52,9 +54,10 @@ pub extern "C-unwind" fn pg_trickle_launcher(_argument: Datum) {
     bgworker::begin();
     let Some(shared) = shared() else { bgworker::exit(0) };
     bgworker::claim(&shared.launcher, at_exit, 0, 1);
+    let mut exporter = exporter::Starter::default();
     while !guc::enabled() {
         terminate_schedulers(shared);
-        latch::wait(None);
+        latch::wait(exporter.poll(shared, bgworker::now()));
         if bgworker::signals().terminated {
             bgworker::exit(1);
         }
@@ -65,7 +68,7 @@ pub extern "C-unwind" fn pg_trickle_launcher(_argument: Datum) {
     for slot in shared.slots.iter().filter(|slot| !slot.scheduler.is_running()) {
         slot.transition(Phase::Starting, Phase::Vacant);
     }
-    let mut launcher = Launcher::default();
+    let mut launcher = Launcher { exporter, ..Launcher::default() };
     while !bgworker::signals().terminated && guc::enabled() {
         let pause = launcher.poll(shared);
         latch::wait(pause);
@@ -103,6 +106,9 @@ impl Launcher {
         self.assign_slots(shared);
         let mut next: Option<i64> = None;
         let mut wait_until = |at: i64| next = Some(next.map_or(at, |next: i64| next.min(at)));
+        if let Some(pause) = self.exporter.poll(shared, now) {
+            wait_until(now + pause.as_micros() as i64);
+        }
         for (_, slot) in shared.used_slots().filter(|(_, slot)| slot.phase() == Phase::Dormant) {
             match slot.wake_at() {
                 at if at <= now => _ = slot.transition(Phase::Dormant, Phase::Vacant),
@@ -126,6 +132,7 @@ impl Launcher {
         let mut databases = bgworker::transaction(|| Ok(database::all()))?;
         for (number, slot) in shared.used_slots() {
             if !databases.contains(&slot.database()) && !database::terminate(slot.database()) {
+                published::release(slot.database());
                 self.assign(number, slot, pg_sys::InvalidOid);
             }
         }

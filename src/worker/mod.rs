@@ -2,18 +2,21 @@
 //! schedulers start the workers of the pool; see `README.md` in this folder.
 
 mod changes;
+mod exporter;
 mod launcher;
 mod log;
 mod pool;
+mod published;
 mod scheduler;
 mod ticks;
 
+use crate::guc;
 use crate::pg::{bgworker, shmem};
 
 /// Sets the workers up where the server preloads the library. Elsewhere everything else works.
 pub fn init() {
     if bgworker::preloading() {
-        shmem::init();
+        shmem::init(guc::counted_rows());
         bgworker::register("pg_trickle launcher", "pg_trickle_launcher");
         if bgworker::max_processes() <= 1 {
             pgrx::log!(

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use ivm::schedule::{Actions, Event, Micros, State, Table};
+use monitor::tables::TableRow;
 use pgrx::pg_guard;
 use pgrx::pg_sys::Datum;
 
@@ -13,10 +14,11 @@ use crate::catalog::{frontier, stream_table};
 use crate::error::Error;
 use crate::pg::bgworker::{self, ServerZone};
 use crate::pg::shmem::{Phase, Shared, Slot, shared};
-use crate::pg::{database, latch, spi, wake};
+use crate::pg::{counters, database, latch, spi, wake};
 use crate::refresh::Reattached;
 use crate::worker::changes::Changes;
 use crate::worker::pool::Pool;
+use crate::worker::published::{self, Published};
 use crate::worker::ticks::Ticks;
 use crate::{guc, refresh};
 
@@ -55,8 +57,8 @@ enum Extension {
     Dropped,
     /// In which database, and why its catalog cannot be read.
     OfOtherVersion(String, Error),
-    /// Its stream tables, and whether there are others that are to be attached.
-    Loaded(Vec<(String, Table)>, bool),
+    /// Its stream tables, whether there are others that are to be attached, and what is published of them.
+    Loaded(Vec<(String, Table)>, bool, Option<Published>),
 }
 
 #[pg_guard]
@@ -108,6 +110,7 @@ impl Scheduler {
             self.poll();
             let Actions { tick, pooled, waiting, wake, missed } = self.decide();
             if !missed.is_empty() {
+                missed.iter().filter_map(|id| counters::table(*id)).for_each(TableRow::missed);
                 self.ticks.in_transaction(|| frontier::record_missed_deadlines(&missed));
             }
             // Set before `drained` is read: `drain()` either sees the tick or is seen, with all that its session changed before.
@@ -208,6 +211,7 @@ impl Scheduler {
         let changed: Vec<i32> = self.events.iter().flat_map(changed).collect();
         let actions = self.state.step(bgworker::now(), std::mem::take(&mut self.events), &ServerZone);
         self.retained.extend(self.state.retained(&changed));
+        published::report(&mut self.state);
         actions
     }
 
@@ -220,16 +224,18 @@ impl Scheduler {
 
     /// Loads the catalog; ends the process where the extension was dropped.
     fn reload(&mut self, generation: u64, now: Micros) {
+        let load = || Ok(Extension::Loaded(stream_table::schedulable()?, refresh::has_detached()?, published::read()?));
         let read = bgworker::transaction(|| match database::extension() {
             Some(_) => bgworker::with_snapshot(|| match spi::other_version()? {
                 Some(error) => Ok(Extension::OfOtherVersion(database::name(), error)),
-                None => Ok(Extension::Loaded(stream_table::schedulable()?, refresh::has_detached()?)),
+                None => load(),
             }),
             None => Ok(Extension::Dropped),
         });
         match read {
-            Ok(Extension::Loaded(tables, detached)) => {
+            Ok(Extension::Loaded(tables, detached, counted)) => {
                 self.waits = false;
+                counted.iter().for_each(published::publish);
                 self.load(generation, tables);
                 if detached {
                     self.reattach(now);
@@ -274,6 +280,7 @@ impl Scheduler {
     /// Ends the process, because this database needs no scheduler; but one that got the extension just now does.
     fn retire(&self, generation: u64) -> ! {
         self.slot.set_phase(Phase::Absent);
+        published::release(self.slot.database());
         if self.slot.generation() != generation {
             self.slot.transition(Phase::Absent, Phase::Vacant);
         }
@@ -300,7 +307,7 @@ impl Scheduler {
         self.clear(ids);
         self.events.push(Event::Started { at: bgworker::now(), ids: ids.to_vec() });
         let generation = self.changes.generation();
-        let (changes, mut at, mut meanwhile) = (&mut self.changes, 0, None);
+        let (changes, mut at, mut meanwhile) = (&mut self.changes, 0, vec![]);
         let outcomes = self.ticks.run(ids, generation, || {
             at = bgworker::now();
             // Polled at the tick's end: a change made in response to what the tick shows comes later.

@@ -6,12 +6,14 @@ use std::ffi::CStr;
 use std::time::Duration;
 
 use ivm::schedule::{Micros, Outcome};
+use monitor::databases::DatabaseRow;
 
 use crate::catalog::history::Refresh;
 use crate::catalog::stream_table;
 use crate::error::{Error, Kind, Result};
 use crate::pg::shmem::Slot;
-use crate::pg::{bgworker, failures, setting};
+use crate::pg::spi;
+use crate::pg::{bgworker, counters, failures, setting};
 use crate::refresh::{self, Locks};
 use crate::worker::log::Log;
 
@@ -59,6 +61,7 @@ impl Ticks {
         bgworker::report(Some(&self.log.activity(ids)));
         let refreshes = self.tick(ids);
         at_end();
+        refreshes.iter().for_each(|refresh| counters::refreshed(refresh.id, &refresh.counted()));
         let ended = ids.iter().map(|id| self.classify(*id, &refreshes, generation)).collect();
         self.refreshed.extend(refreshes.into_iter().filter(Refresh::is_applied));
         bgworker::report(None);
@@ -73,6 +76,7 @@ impl Ticks {
             return;
         }
         let refreshed = std::mem::take(&mut self.refreshed);
+        bgworker::usage().into_iter().for_each(|usage| usage.set_plan_bytes(spi::cached_bytes() as u64));
         self.in_transaction(|| refresh::conclude(&refreshed));
     }
 
@@ -103,6 +107,7 @@ impl Ticks {
     /// The refreshes of one tick. Where the tick fails as a whole with an error that is not transient, each table is
     /// refreshed alone to find the one that fails.
     fn tick(&mut self, ids: &[i32]) -> Vec<Refresh> {
+        counters::database().into_iter().for_each(DatabaseRow::ticked);
         match (bgworker::transaction(|| refresh::tick(ids, Locks::Skip)), ids) {
             (Ok(refreshes), _) => refreshes,
             (Err(error), [id]) => vec![Refresh::failed(*id, error, Duration::ZERO)],

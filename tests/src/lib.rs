@@ -11,6 +11,7 @@ pub mod database;
 pub mod dice;
 pub mod exact;
 pub mod home;
+pub mod http;
 pub mod operator;
 pub mod oracle;
 pub mod private;

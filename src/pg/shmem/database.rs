@@ -25,6 +25,8 @@ pub struct Slot {
     /// Moves when the catalog changed.
     generation: AtomicU64,
     marks: [AtomicU64; WORDS],
+    /// When each mark was set: the commit of the first change since it was cleared.
+    marked_at: [AtomicI64; MARKS as usize],
     /// When a dormant database needs a scheduler although nothing has changed.
     wake_at: AtomicI64,
     /// The last scheduler ended by an error or a signal.
@@ -122,24 +124,31 @@ impl Slot {
         self.generation.fetch_add(1, SeqCst);
     }
 
-    /// Marks sources as changed; true when one of them was not marked yet.
+    /// Marks sources as changed by a transaction; true when one of them was not marked yet. Microseconds since the Unix epoch.
     ///
     /// The fence orders the writer's commit before its read of the marks, as [`Slot::clear_marks`] orders clearing them
     /// before the reader's snapshot: if a writer finds its mark set and does nothing, that snapshot sees its commit.
-    pub fn mark(&self, sources: &[i32]) -> bool {
+    pub fn mark(&self, sources: &[i32], committed_at: i64) -> bool {
         fence(SeqCst);
         let mut is_new = false;
         for source in sources {
             let (word, bit) = mark(*source);
             if self.marks[word].load(SeqCst) & bit == 0 {
+                self.marked_at[source.rem_euclid(MARKS) as usize].store(committed_at, SeqCst);
                 is_new |= self.marks[word].fetch_or(bit, SeqCst) & bit == 0;
             }
         }
         is_new
     }
 
-    pub fn mark_all(&self) {
+    pub fn mark_all(&self, committed_at: i64) {
+        self.marked_at.iter().for_each(|at| at.store(committed_at, SeqCst));
         self.marks.iter().for_each(|word| word.store(u64::MAX, SeqCst));
+    }
+
+    /// When the mark with this number was set.
+    pub fn marked_at(&self, number: i32) -> i64 {
+        self.marked_at[number.rem_euclid(MARKS) as usize].load(SeqCst)
     }
 
     pub fn marks(&self) -> Marks {

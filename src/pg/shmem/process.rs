@@ -4,6 +4,7 @@ use std::ffi::c_int;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32};
 
+use monitor::usage::Usage;
 use pgrx::pg_sys;
 
 #[repr(C)]
@@ -16,6 +17,7 @@ pub struct Process {
     refreshing: AtomicU32,
     /// It has to leave the rest of its tick for later.
     must_yield: AtomicBool,
+    pub usage: Usage,
 }
 
 unsafe extern "C" {
@@ -43,8 +45,13 @@ impl Process {
         self.pid.store(0, SeqCst);
     }
 
+    /// 0 for none.
+    pub fn pid(&self) -> i32 {
+        self.pid.load(SeqCst)
+    }
+
     pub fn is_running(&self) -> bool {
-        self.pid.load(SeqCst) != 0
+        self.pid() != 0
     }
 
     pub fn refreshing(&self) -> pg_sys::Oid {

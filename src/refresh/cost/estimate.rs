@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::pg::plan::Planned;
 use crate::pg::spi::{self, OwnerSession};
 use crate::pg::tuplestore::Tuplestore;
-use crate::pg::{object, relation};
+use crate::pg::{counters, object, relation};
 use crate::refresh::clock;
 use crate::refresh::cost::model::{Estimate, tolerance};
 use crate::refresh::cost::plans::{Compiled, SIZE_TOLERANCE, assumed, register_as};
@@ -49,8 +49,10 @@ pub fn costs(session: &OwnerSession, prepared: &Prepared, changed: &BTreeMap<Rel
     let relations: Vec<&Relation> = changed.keys().collect();
     let rows: Vec<f64> = changed.values().map(|pending| assumed(pending.expected())).collect();
     if let Some(found) = prepared.model.find(&relations, &rows) {
+        counters::look_up(|server| &server.costs.hits);
         return Ok(found);
     }
+    counters::look_up(|server| &server.costs.misses);
     let deltas = changed.iter().zip(&rows).map(|((relation, pending), rows)| (relation, &pending.store, *rows));
     let (cost, writing) = estimate_cost(session, prepared, deltas)?;
     let costs = Costs { delta: cost + writing, full: full_cost(session, prepared)? + writing };

@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 
-use crate::schedule::Micros;
+use crate::Micros;
 
 /// Distances of the samples: a tenth of a second, doubled from level to level.
 const LEVELS: usize = 16;

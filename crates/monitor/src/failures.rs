@@ -1,18 +1,17 @@
 //! Failures of refreshes that could not be recorded in the catalog, kept in shared memory.
 //!
-//! A fixed number of entries, made of atomics. A writer acquires an entry by making its version odd; a reader retries where
-//! the version is odd or changed, and skips the entry if it keeps changing. Where all entries are in use the oldest is
-//! evicted.
+//! A fixed number of entries. Where all are in use the oldest is evicted.
 
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering::SeqCst};
 
-use crate::schedule::Micros;
+use crate::Micros;
+use crate::text::Text;
+use crate::version::Version;
 
 const ENTRIES: usize = 128;
-/// Words of a text, which is truncated to them.
+/// Words of a message, which is truncated to them.
 const WORDS: usize = 40;
-const BYTES: usize = WORDS * 8;
-/// Attempts to read or write an entry that another process writes.
+/// Attempts to write an entry that another process writes.
 const ATTEMPTS: usize = 100;
 
 /// All zero is empty.
@@ -24,18 +23,16 @@ pub struct Failures {
 }
 
 #[repr(C)]
+#[derive(Default)]
 struct Entry {
-    /// Odd while the entry is written.
-    version: AtomicU64,
+    version: Version,
     /// Database and stream table; 0 for none.
     database: AtomicU32,
     table: AtomicU32,
     at: AtomicI64,
     count: AtomicU32,
-    /// Bytes of the text.
-    length: AtomicU32,
-    sqlstate: AtomicU64,
-    text: [AtomicU64; WORDS],
+    sqlstate: Text<1>,
+    message: Text<WORDS>,
 }
 
 /// The last failure of a stream table, and how many there were in a row.
@@ -55,7 +52,7 @@ impl Failures {
             let free = || self.entries.iter().find(|entry| entry.is_free());
             let oldest = || self.entries.iter().min_by_key(|entry| entry.at.load(SeqCst));
             let Some(entry) = known.or_else(free).or_else(oldest) else { return };
-            let written = entry.write(|entry| {
+            let written = entry.version.try_write(|| {
                 if entry.is_free() {
                     self.used.fetch_add(1, SeqCst);
                 }
@@ -64,7 +61,8 @@ impl Failures {
                 entry.table.store(table as u32, SeqCst);
                 entry.at.store(at, SeqCst);
                 entry.count.store(before.saturating_add(1).min(i32::MAX as u32), SeqCst);
-                entry.set_texts(sqlstate, message);
+                entry.sqlstate.set(sqlstate);
+                entry.message.set(message);
             });
             if written {
                 return;
@@ -79,7 +77,7 @@ impl Failures {
         }
         for _ in 0..ATTEMPTS {
             let Some(entry) = self.entries.iter().find(|entry| entry.is_of(database, table)) else { return };
-            entry.write(|entry| {
+            entry.version.try_write(|| {
                 if entry.is_of(database, table) {
                     entry.database.store(0, SeqCst);
                     entry.table.store(0, SeqCst);
@@ -109,51 +107,20 @@ impl Entry {
         self.database.load(SeqCst) == database && self.table.load(SeqCst) == table as u32
     }
 
-    /// Runs `f` as the only writer; false where another process writes.
-    fn write(&self, f: impl FnOnce(&Entry)) -> bool {
-        let version = self.version.load(SeqCst);
-        let free = version.is_multiple_of(2);
-        if !free || self.version.compare_exchange(version, version + 1, SeqCst, SeqCst).is_err() {
-            std::hint::spin_loop();
-            return false;
-        }
-        f(self);
-        self.version.store(version + 2, SeqCst);
-        true
-    }
-
-    fn set_texts(&self, sqlstate: &str, message: &str) {
-        let word = |bytes: &[u8]| {
-            let mut word = [0; 8];
-            word[..bytes.len()].copy_from_slice(bytes);
-            u64::from_le_bytes(word)
-        };
-        self.sqlstate.store(sqlstate.as_bytes().get(..5).map_or(0, word), SeqCst);
-        let cut = &message.as_bytes()[..message.floor_char_boundary(BYTES)];
-        self.text.iter().zip(cut.chunks(8)).for_each(|(slot, bytes)| slot.store(word(bytes), SeqCst));
-        self.length.store(cut.len() as u32, SeqCst);
-    }
-
     fn read(&self, database: u32) -> Option<Failed> {
-        for _ in 0..ATTEMPTS {
-            let version = self.version.load(SeqCst);
-            if self.database.load(SeqCst) != database {
-                return None;
-            }
-            let bytes = |word: &AtomicU64| word.load(SeqCst).to_le_bytes();
-            let text: Vec<u8> = self.text.iter().flat_map(bytes).take(self.length.load(SeqCst) as usize).collect();
-            let failed = Failed {
+        let read = || {
+            self.is_in(database).then(|| Failed {
                 table: self.table.load(SeqCst) as i32,
                 count: self.count.load(SeqCst) as i32,
-                sqlstate: String::from_utf8_lossy(&bytes(&self.sqlstate)[..5]).into_owned(),
-                message: String::from_utf8_lossy(&text).into_owned(),
-            };
-            if version.is_multiple_of(2) && self.version.load(SeqCst) == version {
-                return Some(failed);
-            }
-            std::hint::spin_loop();
-        }
-        None
+                sqlstate: self.sqlstate.get(),
+                message: self.message.get(),
+            })
+        };
+        self.version.read(read).flatten()
+    }
+
+    fn is_in(&self, database: u32) -> bool {
+        self.database.load(SeqCst) == database
     }
 }
 
@@ -161,19 +128,11 @@ impl Entry {
 mod tests {
     use super::*;
 
+    const BYTES: usize = 8 * WORDS;
+
     impl Default for Failures {
         fn default() -> Failures {
-            let entry = || Entry {
-                version: AtomicU64::new(0),
-                database: AtomicU32::new(0),
-                table: AtomicU32::new(0),
-                at: AtomicI64::new(0),
-                count: AtomicU32::new(0),
-                length: AtomicU32::new(0),
-                sqlstate: AtomicU64::new(0),
-                text: std::array::from_fn(|_| AtomicU64::new(0)),
-            };
-            Failures { used: AtomicUsize::new(0), entries: std::array::from_fn(|_| entry()) }
+            Failures { used: AtomicUsize::new(0), entries: std::array::from_fn(|_| Entry::default()) }
         }
     }
 

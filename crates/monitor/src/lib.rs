@@ -1,0 +1,76 @@
+//! What pg_trickle counts of its stream tables, and what shows it: metrics for Prometheus, health, and a live page.
+//!
+//! Counters are atomics of a fixed size, made for memory that processes share: written where the event happens, without a lock
+//! or an allocation, and read by any process at any time. All zero is empty.
+#![forbid(unsafe_code)]
+
+pub mod counter;
+pub mod databases;
+pub mod failures;
+pub mod histogram;
+pub mod http;
+pub mod metrics;
+pub mod moments;
+pub mod rows;
+pub mod snapshot;
+pub mod sources;
+pub mod tables;
+mod text;
+pub mod usage;
+pub mod version;
+
+use databases::{DatabaseRow, Server};
+use rows::{Claims, Rows};
+use sources::SourceRow;
+use tables::TableRow;
+
+/// Microseconds since the Unix epoch, or a span of them.
+pub type Micros = i64;
+
+const SECOND: Micros = 1_000_000;
+
+/// Databases that are counted.
+pub const DATABASES: usize = 128;
+
+/// Everything that is counted, except for the rows of stream tables and sources, whose number is a setting.
+#[repr(C)]
+pub struct Counters {
+    pub server: Server,
+    databases: [DatabaseRow; DATABASES],
+    database_claims: Claims,
+    table_claims: Claims,
+    source_claims: Claims,
+}
+
+/// All of the shared memory.
+#[derive(Clone, Copy)]
+pub struct Memory<'a> {
+    pub server: &'a Server,
+    pub databases: Rows<'a, DatabaseRow>,
+    pub tables: Rows<'a, TableRow>,
+    pub sources: Rows<'a, SourceRow>,
+}
+
+impl Default for Counters {
+    fn default() -> Counters {
+        Counters {
+            server: Server::default(),
+            databases: std::array::from_fn(|_| DatabaseRow::default()),
+            database_claims: Claims::default(),
+            table_claims: Claims::default(),
+            source_claims: Claims::default(),
+        }
+    }
+}
+
+impl Counters {
+    /// With the rows of stream tables and of sources, at least one of each.
+    pub fn with<'a>(&'a self, tables: &'a [TableRow], sources: &'a [SourceRow]) -> Memory<'a> {
+        Memory {
+            server: &self.server,
+            databases: Rows { rows: &self.databases, claims: &self.database_claims },
+            tables: Rows { rows: tables, claims: &self.table_claims },
+            sources: Rows { rows: sources, claims: &self.source_claims },
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Everything that is counted in shared memory, at one moment.
+
+use monitor::snapshot::{Kind, Process as Shown, Service, Snapshot, Workers};
+use pgrx::pg_sys::{InvalidOid, Oid};
+
+use crate::guc;
+use crate::pg::bgworker;
+use crate::pg::shmem::{Phase, Process, Shared};
+
+pub fn snapshot(shared: &'static Shared) -> Snapshot {
+    let now = bgworker::now();
+    let memory = shared.counters();
+    Snapshot::new(memory, &workers(shared, now), env!("CARGO_PKG_VERSION"), now)
+}
+
+fn workers(shared: &Shared, now: i64) -> Workers {
+    let shown = |kind, process: &Process, database: Oid| Shown {
+        kind,
+        pid: process.pid(),
+        database: Some(database.to_u32()).filter(|_| database != InvalidOid),
+        refreshing: Some(process.refreshing().to_u32()).filter(|relation| *relation > 1),
+        used: process.usage.read(now),
+        is_running: process.is_running(),
+    };
+    let launcher = shown(Kind::Launcher, &shared.launcher, InvalidOid);
+    let schedulers = shared.slots.iter().map(|slot| shown(Kind::Scheduler, &slot.scheduler, slot.database()));
+    let pool = shared.workers.iter().map(|worker| shown(Kind::Pool, &worker.process, worker.database()));
+    let served = shared.used_slots().filter_map(|(_, slot)| {
+        let service = match slot.phase() {
+            Phase::Running => Service::Running,
+            Phase::Dormant => Service::Dormant,
+            Phase::Absent => return None,
+            Phase::Vacant | Phase::Starting => Service::Missing,
+        };
+        Some((slot.database().to_u32(), service))
+    });
+    Workers {
+        enabled: guc::enabled(),
+        processes: std::iter::once(launcher).chain(schedulers).chain(pool).collect(),
+        served: served.collect(),
+    }
+}

@@ -1,0 +1,170 @@
+//! Counting in shared memory. Where the library was not preloaded nothing is counted.
+//!
+//! What a transaction has done is counted when it commits. A row of the shared memory belongs to one stream table or source; each
+//! process remembers which, and checks it before it writes.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+
+use monitor::counter::Counter;
+use monitor::databases::{DatabaseRow, Server};
+use monitor::rows::{Key, Row, Rows};
+use monitor::sources::{Size, SourceRow};
+use monitor::tables::{Refreshed, TableRow};
+use monitor::{Memory, Micros};
+
+use crate::guc;
+use crate::pg::bgworker;
+use crate::pg::shmem::{my_database, shared};
+use crate::pg::xact::{self, Sub, Top};
+
+thread_local! {
+    static TABLES: RefCell<HashMap<Key, usize>> = RefCell::default();
+    static SOURCES: RefCell<HashMap<Key, usize>> = RefCell::default();
+    static DATABASE: Cell<Option<usize>> = const { Cell::new(None) };
+    static PENDING: RefCell<Vec<Pending>> = const { RefCell::new(vec![]) };
+    static OBSERVES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// To be counted at the commit of the transaction.
+struct Pending {
+    /// The subtransaction that did it.
+    nest: i32,
+    what: What,
+}
+
+enum What {
+    Refreshed(i32, Refreshed),
+    /// Changes were removed from the change buffer of a source.
+    Pruned(i32, Size),
+}
+
+/// The shared memory.
+pub fn memory() -> Option<Memory<'static>> {
+    shared().map(|shared| shared.counters())
+}
+
+/// Counts something of the server.
+pub fn look_up(what: fn(&Server) -> &Counter) {
+    memory().into_iter().for_each(|memory| what(memory.server).add(1));
+}
+
+/// The row of an object, found or claimed.
+fn row<T: Row>(rows: Rows<'static, T>, known: &RefCell<HashMap<Key, usize>>, key: Key, what: &str) -> &'static T {
+    let cached = known.borrow().get(&key).and_then(|index| rows.at(*index, key));
+    cached.unwrap_or_else(|| {
+        let (index, is_first) = rows.claim(key);
+        if is_first {
+            let most = guc::counted_rows() - 1;
+            pgrx::log!("pg_trickle counts {what} beyond {most} together; raise pg_trickle.max_counted_tables");
+        }
+        known.borrow_mut().insert(key, index);
+        &rows.rows[index]
+    })
+}
+
+fn my(id: i32) -> Key {
+    Key::new(my_database().to_u32(), id)
+}
+
+/// What is counted of a stream table of this database.
+pub fn table(id: i32) -> Option<&'static TableRow> {
+    memory().map(|memory| TABLES.with(|known| row(memory.tables, known, my(id), "stream tables")))
+}
+
+/// What is counted of a source of this database.
+pub fn source(id: i32) -> Option<&'static SourceRow> {
+    memory().map(|memory| SOURCES.with(|known| row(memory.sources, known, my(id), "sources")))
+}
+
+/// What is counted of this database.
+pub fn database() -> Option<&'static DatabaseRow> {
+    let rows = memory()?.databases;
+    let cached = DATABASE.get().and_then(|index| rows.at(index, my(0)));
+    cached.or_else(|| {
+        let (index, _) = rows.claim(my(0));
+        DATABASE.set(Some(index));
+        rows.rows.get(index)
+    })
+}
+
+/// Counts the refresh of a stream table that has been committed, or has failed.
+pub fn refreshed(id: i32, refresh: &Refreshed) {
+    let now = bgworker::now();
+    if let Some(table) = table(id) {
+        table.refreshed(refresh, now);
+    }
+    if let Some(database) = database() {
+        database.refreshed(refresh);
+    }
+}
+
+/// Counts changes that became visible, the oldest of them this long after its commit.
+pub fn shown(id: i32, lag: Micros) {
+    let now = bgworker::now();
+    if let Some(table) = table(id) {
+        table.shown(lag, now);
+    }
+    if let Some(database) = database() {
+        database.shown(lag);
+    }
+}
+
+/// Counts the changes of a source that this transaction has captured. At its commit, or when it is prepared: then they are
+/// pending later, if at all.
+pub fn captured(id: i32, size: Size, committed: bool) {
+    let Some(source) = source(id) else { return };
+    source.captured(size);
+    if committed {
+        source.pending(size);
+    }
+}
+
+/// Another session's transaction was committed, which did not count what is pending since.
+pub fn prepared_transaction_committed() {
+    database().into_iter().for_each(DatabaseRow::pending_is_unknown);
+}
+
+/// Counts the refresh of a stream table when this transaction commits.
+pub fn refreshed_at_commit(id: i32, refresh: Refreshed) {
+    at_commit(What::Refreshed(id, refresh));
+}
+
+/// Counts changes that were removed from the change buffer of a source when this transaction commits.
+pub fn pruned_at_commit(id: i32, size: Size) {
+    at_commit(What::Pruned(id, size));
+}
+
+fn at_commit(what: What) {
+    if memory().is_none() {
+        return;
+    }
+    if !OBSERVES.replace(true) {
+        xact::observe(on_top, on_sub);
+    }
+    PENDING.with_borrow_mut(|pending| pending.push(Pending { nest: xact::nest_level(), what }));
+}
+
+fn on_top(event: Top) {
+    match event {
+        Top::PreCommit => {}
+        Top::Commit => PENDING.take().into_iter().for_each(|pending| match pending.what {
+            What::Refreshed(id, refresh) => refreshed(id, &refresh),
+            What::Pruned(id, Size { rows, bytes }) => {
+                if let Some(source) = source(id) {
+                    source.pending(Size { rows: -rows, bytes: -bytes });
+                }
+            }
+        }),
+        Top::Prepared | Top::Abort => drop(PENDING.take()),
+    }
+}
+
+fn on_sub(event: Sub) {
+    let nest = xact::nest_level();
+    PENDING.with_borrow_mut(|pending| match event {
+        Sub::PreCommit => {}
+        Sub::Commit => pending.iter_mut().filter(|it| it.nest >= nest).for_each(|it| it.nest = nest - 1),
+        Sub::Abort => pending.retain(|it| it.nest < nest),
+    });
+}
