@@ -26,6 +26,7 @@ mod process;
 mod report;
 mod restart;
 mod sample;
+mod scrape;
 mod server;
 mod session;
 mod sizes;
@@ -79,6 +80,7 @@ async fn run(options: &Options) -> Result<()> {
             Bench::Load => load::run(&server, options, &mut report).await,
             Bench::Many => many::run(&server, options, &mut report).await,
             Bench::Restart => restart::run(&mut server, options, &mut report).await,
+            Bench::Scrape => scrape::run(&server, options, &mut report).await,
             Bench::Hold => hold::run(&server, options, &mut report).await,
             Bench::Steady => steady::run(&server, options, &mut report).await,
             Bench::Churn => churn::run(&server, options, &mut report).await,

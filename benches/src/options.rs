@@ -14,6 +14,7 @@ pub enum Bench {
     Load,
     Many,
     Restart,
+    Scrape,
     Hold,
     Steady,
     Churn,
@@ -24,7 +25,7 @@ pub enum Bench {
 }
 
 impl Bench {
-    const ALL: [Bench; 16] = [
+    const ALL: [Bench; 17] = [
         Bench::OneRow,
         Bench::Operators,
         Bench::Latency,
@@ -34,6 +35,7 @@ impl Bench {
         Bench::Load,
         Bench::Many,
         Bench::Restart,
+        Bench::Scrape,
         Bench::Hold,
         Bench::Steady,
         Bench::Churn,
@@ -55,6 +57,7 @@ impl Bench {
             Bench::Load => "load",
             Bench::Many => "many",
             Bench::Restart => "restart",
+            Bench::Scrape => "scrape",
             Bench::Hold => "hold",
             Bench::Steady => "steady",
             Bench::Churn => "churn",
