@@ -201,6 +201,7 @@ async fn pending_changes_are_counted_after_a_restart() {
         )
         .await;
     drop(session);
+    exported.server.stop();
     exported.server.restart();
     let session = exported.database.reconnect().await;
     session.wait_until("select count(*) > 0 from jsonb_array_elements(pgtrickle.counters() -> 'sources')").await;
