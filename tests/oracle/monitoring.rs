@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pg_trickle_tests::http::documented;
 use pg_trickle_tests::{Database, exact};
 
 const QUERIES: &str = include_str!("../../monitoring/queries.yml");
-/// The exporter's metrics, in tables.
-const DOCUMENTED: &str = include_str!("../../docs/MONITORING.md");
 const FILES: [(&str, &str); 8] = [
-    ("docs/MONITORING.md", DOCUMENTED),
+    ("docs/MONITORING.md", include_str!("../../docs/MONITORING.md")),
     ("README.md", include_str!("../../monitoring/README.md")),
     ("queries.yml", QUERIES),
     ("alerts.yml", include_str!("../../monitoring/alerts.yml")),
@@ -63,14 +62,7 @@ fn queried() -> BTreeSet<String> {
     questions().iter().flat_map(named).collect()
 }
 
-/// Metrics of the exporter by the tables of its page, with their types.
-fn documented() -> BTreeMap<String, String> {
-    let rows = DOCUMENTED.lines().filter_map(|line| line.strip_prefix("| `pg_trickle_"));
-    let cells = rows.map(|row| row.split(" | ").take(2).collect::<Vec<_>>());
-    cells.map(|row| (format!("pg_trickle_{}", row[0].trim_end_matches('`')), row[1].to_owned())).collect()
-}
-
-/// Their names as a query writes them.
+/// Metrics of the exporter, as a query writes them.
 fn exported() -> BTreeSet<String> {
     let series = |(name, kind): (String, String)| match kind.as_str() {
         "histogram" => ["", "_bucket", "_sum", "_count"].map(|part| name.clone() + part).to_vec(),

@@ -145,6 +145,9 @@ fn states_differ_by_shape_and_word() {
     (off["enabled"], off["ready"], off["reasons"]) = (json!(false), json!(false), json!(["switched off"]));
     *shared.borrow_mut() = Some(off);
     browser.wait_until("document.getElementById('notes').textContent === 'switched off'");
+    browser.wait_until(&format!("{}.dataset.state === 'stopped'", card("revenue")));
+    let shape = browser.value(&format!("{}.querySelector('.mark path').getAttribute('d')", card("revenue")));
+    assert!(shapes.insert(shape.to_string()), "stopped looks like another");
     *shared.borrow_mut() = None;
     browser.wait_until("document.body.classList.contains('lost') && !document.getElementById('lost').hidden");
     *shared.borrow_mut() = Some(example());

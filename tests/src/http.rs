@@ -10,9 +10,9 @@ pub fn get(port: u16, path: &str) -> Option<(u16, String)> {
     answer(TcpStream::connect(("127.0.0.1", port)).ok()?, path)
 }
 
-/// The same over a connection.
+/// The same over a connection. Answers of HTTP/1.0 end with it, and are not in chunks.
 pub fn answer(mut stream: impl Read + Write, path: &str) -> Option<(u16, String)> {
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
@@ -37,4 +37,11 @@ pub fn metrics(port: u16) -> BTreeMap<String, f64> {
         .map(|line| line.rsplit_once(' ').expect(line))
         .map(|(name, value)| (name.to_owned(), value.parse().expect(value)))
         .collect()
+}
+
+/// The exporter's metrics by the tables of its page, with their types.
+pub fn documented() -> BTreeMap<String, String> {
+    let rows = include_str!("../../docs/MONITORING.md").lines().filter_map(|line| line.strip_prefix("| `pg_trickle_"));
+    let cells = rows.map(|row| row.split(" | ").take(2).collect::<Vec<_>>());
+    cells.map(|row| (format!("pg_trickle_{}", row[0].trim_end_matches('`')), row[1].to_owned())).collect()
 }

@@ -3,12 +3,13 @@
 //! Invariant: a program ends with its value, also when the test fails.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::http::get;
 use crate::session::HANG;
 
 /// A running program.
@@ -57,7 +58,7 @@ impl Program {
         let started = Instant::now();
         loop {
             match get(port, path) {
-                Ok((200, body)) => return body,
+                Some((200, body)) => return body,
                 other => assert!(started.elapsed() < HANG, "{} answers {other:?}", self.name),
             }
             if let Some(status) = self.child.try_wait().expect("a child") {
@@ -77,19 +78,6 @@ impl Drop for Program {
 
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound").port()
-}
-
-/// The status and the body of an answer by HTTP/1.0, which ends with the connection.
-pub fn get(port: u16, path: &str) -> std::io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(HANG))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let malformed = || std::io::Error::other(format!("not HTTP: {head}"));
-    Ok((status.ok_or_else(malformed)?, body.to_owned()))
 }
 
 /// Text of a query, as a URL holds it.
