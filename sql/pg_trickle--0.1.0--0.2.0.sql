@@ -117,11 +117,15 @@ select 'pg_class'::regclass, c.oid, 0, 'pg_class'::regclass, t.oid, 0, 'i'
 drop function pgtrickle.alter_stream_table(text, text, text, text, text);
 drop function pgtrickle.refresh_stream_table(text);
 drop function pgtrickle.get_refresh_history(text, integer);
+drop function pgtrickle.explain_stream_table(text);
 create function pgtrickle.alter_stream_table(name text, query text default null, schedule text default null,
   refresh_mode text default null, status text default null, refresh_timeout text default null) returns void
   language c as 'MODULE_PATHNAME', 'alter_or_limit_wrapper';
 create function pgtrickle.refresh_stream_table(name text, recompute boolean default false) returns void
   language c as 'MODULE_PATHNAME', 'refresh_or_recompute_wrapper';
+create function pgtrickle.explain_stream_table(name text, verbose boolean default false, "analyze" boolean default false,
+  format text default 'text') returns setof text
+  language c as 'MODULE_PATHNAME', 'explain_or_analyze_wrapper';
 
 -- Functions in which NULL stands for a default.
 create or replace function pgtrickle.create_stream_table(name text, query text, schedule text default 'calculated',
@@ -137,8 +141,6 @@ create or replace function pgtrickle.resume_stream_table(name text) returns void
   language c as 'MODULE_PATHNAME', 'resume_stream_table_wrapper';
 create or replace function pgtrickle.drop_stream_table(name text, cascade boolean default false) returns void
   language c as 'MODULE_PATHNAME', 'drop_stream_table_wrapper';
-create or replace function pgtrickle.explain_stream_table(name text) returns text
-  language c as 'MODULE_PATHNAME', 'explain_stream_table_wrapper';
 create or replace function pgtrickle.wait_for_stream_table(name text,
   timeout interval default '30 seconds') returns boolean
   language c as 'MODULE_PATHNAME', 'wait_for_stream_table_wrapper';

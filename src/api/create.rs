@@ -213,7 +213,7 @@ fn advise(table: &StreamTable) -> Result<()> {
         return Ok(());
     };
     refresh::plan_deltas(&prepared)?;
-    for missing in refresh::missing_indexes(&prepared.loaded)? {
+    for missing in refresh::missing_indexes(&prepared.loaded)?.indexes {
         let message = format!("stream table {} needs an index on {missing}", table.display());
         let detail = "Without it a refresh reads the whole table for a few changed rows.";
         notice(message, detail, Some(&format!("{};", missing.statement())));

@@ -30,6 +30,7 @@ macro_rules! former {
 former! {
     alter_stream_table_wrapper pg_finfo_alter_stream_table_wrapper
     dependency_tree_wrapper pg_finfo_dependency_tree_wrapper
+    explain_stream_table_wrapper pg_finfo_explain_stream_table_wrapper
     get_refresh_history_wrapper pg_finfo_get_refresh_history_wrapper
     guard_wrapper pg_finfo_guard_wrapper
     pgt_status_wrapper pg_finfo_pgt_status_wrapper

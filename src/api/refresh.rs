@@ -4,6 +4,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
 use crate::api::{given, require_writable, resolve_owned, shows_messages, without_message};
+use crate::catalog::history::Refresh;
 use crate::catalog::stream_table;
 use crate::error::Result;
 use crate::pg::{counters, database, failures, spi};
@@ -37,14 +38,19 @@ fn run(name: &str, recompute: bool) -> Result<()> {
 /// Refreshes in the caller's transaction, which fails with the first refresh that does. The caller may not own every table
 /// that is refreshed, and then does not see the message.
 pub fn refresh_now(ids: &[i32]) -> Result<()> {
-    let mut refreshes = refresh::tick(ids, refresh::Locks::Wait)?;
+    let refreshes = succeeded(refresh::tick(ids, refresh::Locks::Wait)?)?;
+    for refresh in &refreshes {
+        failures::forget(refresh.id);
+        counters::refreshed_at_commit(refresh.id, refresh.counted());
+    }
+    refresh::conclude(&refreshes)
+}
+
+/// The refreshes, or the error of the first one that failed.
+pub fn succeeded(mut refreshes: Vec<Refresh>) -> Result<Vec<Refresh>> {
     let failed = refreshes.iter_mut().find(|refresh| refresh.is_failed());
     let Some((id, error)) = failed.and_then(|refresh| Some((refresh.id, refresh.error.take()?))) else {
-        for refresh in &refreshes {
-            failures::forget(refresh.id);
-            counters::refreshed_at_commit(refresh.id, refresh.counted());
-        }
-        return refresh::conclude(&refreshes);
+        return Ok(refreshes);
     };
     let table = spi::connect(None, |session| stream_table::get(session, id))?;
     match shows_messages(&table)? {

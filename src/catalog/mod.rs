@@ -6,6 +6,7 @@
 pub mod admission;
 pub mod capture_grant;
 pub mod cluster;
+pub mod constraint;
 pub mod ddl;
 pub mod definition;
 pub mod dependency;

@@ -8,8 +8,9 @@ mod path;
 mod server_catalog;
 mod sources;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use ivm::explain::key::{Constraints, Remedy};
 use ivm::sql::ast;
 use ivm::sql::ident::QName;
 use ivm::view::View;
@@ -149,6 +150,16 @@ pub fn compile_whole(owner: &OwnerSession, query: &ast::Query, table: &QName) ->
     let catalog = ServerCatalog::new(owner);
     let view = ivm::compile::whole(query, &catalog, table)?;
     Ok((view, catalog.equality_schemas()))
+}
+
+/// What would give the rows of a query a key, for the tables of its compiled view.
+pub fn key_remedy(
+    owner: &OwnerSession,
+    query: &ast::Query,
+    view: &View,
+    constraints: &BTreeMap<QName, Constraints>,
+) -> Result<Option<Remedy>> {
+    Ok(ivm::explain::key::remedy(query, view, &ServerCatalog::new(owner), constraints)?)
 }
 
 /// Where internal node `node` of stream table `id` lives.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use ivm::lookup::{Lookup, lookups};
 use ivm::plan::Relation;
+use ivm::sql::ident::QName;
 use ivm::view::{Mask, Node};
 use pgrx::pg_sys::Oid;
 
@@ -17,8 +18,16 @@ use crate::refresh::loaded::Loaded;
 /// A table up to this size is read as fast as its index.
 const TINY: f64 = 1000.0;
 
+/// The indexes that delta programs miss.
+#[derive(Default)]
+pub struct Missing {
+    pub indexes: Vec<Index>,
+    /// The sources whose changes are followed by reading a table as a whole, because of that.
+    pub sources: BTreeSet<QName>,
+}
+
 /// The indexes that delta programs miss on large tables.
-pub fn missing_indexes(loaded: &Loaded) -> Result<Vec<Index>> {
+pub fn missing_indexes(loaded: &Loaded) -> Result<Missing> {
     missing(loaded, |_, table| relation::estimated_rows(table) > TINY)
 }
 
@@ -32,32 +41,37 @@ pub fn index_nodes(loaded: &Loaded) -> Result<()> {
     let is_internal = |relation: &Relation, _| matches!(relation, Relation::Node(node) if *node < last && !loaded.view.nodes[*node].is_one_row());
     let missing = missing(loaded, is_internal)?;
     spi::connect_as(loaded.table.owner, &loaded.table.evaluation(), None, |owner| {
-        missing.iter().try_for_each(|missing| {
+        missing.indexes.iter().try_for_each(|missing| {
             server_index::create(owner, object::oid(&missing.table)?, &missing.statement()).map(|_| ())
         })
     })
 }
 
 /// The missing indexes of tables that `count`.
-fn missing(loaded: &Loaded, count: impl Fn(&Relation, Oid) -> bool) -> Result<Vec<Index>> {
+fn missing(loaded: &Loaded, count: impl Fn(&Relation, Oid) -> bool) -> Result<Missing> {
     if loaded.recomputes() {
-        return Ok(vec![]);
+        return Ok(Missing::default());
     }
     spi::connect(None, |session| {
         let tables = tables(session, loaded, count)?;
         if tables.is_empty() {
-            return Ok(vec![]);
+            return Ok(Missing::default());
         }
         let mut missing: BTreeSet<Index> = BTreeSet::new();
-        for Lookup { relation, keys } in all_lookups(loaded)? {
+        let mut of_sources = BTreeSet::new();
+        for (Lookup { relation, keys }, sources) in all_lookups(loaded)? {
             for table in tables.get(&relation).into_iter().flatten() {
-                missing.extend(absent(session, loaded, *table, &keys)?);
+                if let Some(index) = absent(session, loaded, *table, &keys)? {
+                    missing.insert(index);
+                    of_sources.extend(sources.iter().cloned());
+                }
             }
         }
         // An index on some of the columns serves as well.
         let serves =
             |one: &Index, other: &Index| one != other && one.table == other.table && one.keys.is_subset(&other.keys);
-        Ok(missing.iter().filter(|other| !missing.iter().any(|one| serves(one, other))).cloned().collect())
+        let indexes = missing.iter().filter(|other| !missing.iter().any(|one| serves(one, other))).cloned();
+        Ok(Missing { indexes: indexes.collect(), sources: of_sources })
     })
 }
 
@@ -84,15 +98,17 @@ fn tables(
     Ok(found)
 }
 
-/// The lookups of all nodes, one changed source at a time.
-fn all_lookups(loaded: &Loaded) -> Result<BTreeSet<Lookup>> {
-    let mut found = BTreeSet::new();
+/// The lookups of all nodes, one changed source at a time, with the sources that need each.
+fn all_lookups(loaded: &Loaded) -> Result<BTreeMap<Lookup, BTreeSet<QName>>> {
+    let mut found: BTreeMap<Lookup, BTreeSet<QName>> = BTreeMap::new();
     for name in loaded.names.values() {
         let mut changed: Mask = [Relation::Source(name.clone()), Relation::Clock].into();
         for (number, node) in loaded.view.nodes.iter().enumerate() {
             let mask: Mask = node.inputs.intersection(&changed).cloned().collect();
             if !mask.is_empty() {
-                found.extend(lookups(&loaded.view, number, &mask)?);
+                for lookup in lookups(&loaded.view, number, &mask)? {
+                    found.entry(lookup).or_default().insert(name.clone());
+                }
                 changed.insert(Relation::Node(number));
             }
         }

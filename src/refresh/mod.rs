@@ -5,6 +5,7 @@
 
 mod adaptive;
 mod advice;
+mod analyze;
 mod behind;
 mod build;
 mod claim;
@@ -22,21 +23,24 @@ mod relink;
 mod shared;
 mod table;
 mod tick;
+mod trace;
 mod verify;
 mod watch;
 
 pub use advice::missing_indexes;
+pub use analyze::analyze;
 pub use behind::{Wait, behind};
 pub use build::{build, define, delete, rebuild, recompute_from_now_on};
 pub use claim::require_free;
 pub use conclude::{conclude, record_failure};
 pub use cost::estimate::plan_deltas;
 pub use loaded::{Loaded, drop_compiled};
-pub use prepared::{Ready, forget, load};
+pub use prepared::{Prepared, Ready, forget, load};
 pub use prune::{bound_buffers, prune};
 pub use reattach::{Reattached, attach, has_detached, reattach, still_restoring};
 pub use recompute::recompute;
 pub use tick::{Locks, end_background, lock_ending_refresh, lock_with_upstream, tick, with_upstream};
+pub use trace::Ran;
 pub use verify::verify;
 
 use crate::pg::invalidation::Invalidation;

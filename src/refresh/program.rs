@@ -19,6 +19,7 @@ use crate::pg::tuplestore::Tuplestore;
 use crate::pg::{applying, relation};
 use crate::refresh::cost::plans::{Applied, Change, Compiled, SIZE_TOLERANCE, assumed, register_as};
 use crate::refresh::prepared::Prepared;
+use crate::refresh::trace::{self, Ran};
 
 /// The changes that a program made to the stream table.
 pub struct Changes {
@@ -44,6 +45,7 @@ pub struct Work<'a> {
 impl<'a> Work<'a> {
     pub fn new(session: &'a OwnerSession<'a>, prepared: &'a Prepared) -> Work<'a> {
         let view = &prepared.loaded.view;
+        trace::begin(prepared.loaded.table.id);
         Work { session, prepared, view, cost: Cell::new(0.0), time: Cell::new(Duration::ZERO), written: Cell::new(0) }
     }
 
@@ -55,18 +57,35 @@ impl<'a> Work<'a> {
         self.time.get().as_secs_f64() * 1e3
     }
 
-    fn timed<R>(&self, statement: &Statement, run: impl FnOnce() -> Result<R>) -> Result<R> {
+    /// Runs a statement for a node's table, which returns the number of its rows. `what` it is: a step with its law, or what
+    /// is done to the table.
+    fn timed(
+        &self,
+        node: usize,
+        what: (&str, Option<&str>),
+        statement: &Statement,
+        run: impl FnOnce() -> Result<u64>,
+    ) -> Result<u64> {
         let planned = statement.planned(self.session)?;
         let began = Instant::now();
         let result = run();
-        self.time.set(self.time.get() + began.elapsed());
+        let took = began.elapsed();
+        self.time.set(self.time.get() + took);
         self.cost.set(self.cost.get() + STATEMENT + planned.cost);
-        result
+        let rows = result?;
+        trace::ran(self.prepared.loaded.table.id, || Ran {
+            table: self.view.nodes[node].table.clone(),
+            what: what.0.to_owned(),
+            law: what.1.map(str::to_owned),
+            rows: rows as i64,
+            took,
+        });
+        Ok(rows)
     }
 
-    /// Runs a statement that writes a table; the number of rows. Within [`applying::as_one`].
-    fn write(&self, statement: &Statement) -> Result<i64> {
-        let rows = self.timed(statement, || self.session.apply(statement))?;
+    /// Runs a statement that writes a node's table; the number of rows. Within [`applying::as_one`].
+    fn write(&self, node: usize, what: &str, statement: &Statement) -> Result<i64> {
+        let rows = self.timed(node, (what, None), statement, || self.session.apply(statement))?;
         self.cost.set(self.cost.get() + WRITE * rows as f64);
         self.written.set(self.written.get() + rows as i64);
         Ok(rows as i64)
@@ -179,7 +198,7 @@ pub fn fill(work: &Work) -> Result<Changes> {
         let query = ivm::compile::full_query(work.view, node)?;
         let fill = Sql::Insert { table: target.table.clone(), columns, query };
         let statement = work.session.prepare(&print::statement(&fill), &[])?;
-        inserted = applying::as_one(|| work.write(&statement))?;
+        inserted = applying::as_one(|| work.write(node, "insert", &statement))?;
         ddl::analyze(work.session, &target.table)?;
     }
     // Plans that were made while the tables were empty are outdated.
@@ -202,7 +221,8 @@ fn run(work: &Work, node: usize, (compiled, applied): (&Compiled, &Applied), mut
         let store = statement.store()?;
         let needed = step.needs.as_ref().and_then(|name| steps.iter().position(|s| s.name == *name));
         if needed.is_none_or(|earlier| stores[earlier].rows() > 0) {
-            work.timed(&statement, || work.session.materialise(&statement, &store))?;
+            let what = (step.name.as_str(), Some(step.law.as_str()));
+            work.timed(node, what, &statement, || work.session.materialise(&statement, &store))?;
         }
         let store = if step.cancels { store.added_up()? } else { store };
         let rows = assumed(store.rows() as f64);
@@ -241,18 +261,18 @@ fn apply(work: &Work, node: usize, applied: &Applied, delta: Tuplestore) -> Resu
         Some(parts) => (Some(&parts.updates), &parts.deletes, &parts.inserts),
         None => (None, &delta, &delta),
     };
-    let write = |change: &Change, part: &Tuplestore| {
+    let write = |what: &str, change: &Change, part: &Tuplestore| {
         if part.rows() == 0 {
             return Ok(0);
         }
         let rows = assumed(part.rows() as f64);
-        change.with(work.session, (part, rows), SIZE_TOLERANCE, |statement| work.write(statement))
+        change.with(work.session, (part, rows), SIZE_TOLERANCE, |statement| work.write(node, what, statement))
     };
     let update = applied.update.as_ref().zip(updates);
     let (updated, deleted, inserted) = applying::as_one(|| {
-        let updated = update.map_or(Ok(0), |(update, part)| write(update, part))?;
-        let deleted = if minus > 0 { write(&applied.delete, deletes)? } else { 0 };
-        let inserted = if plus > 0 { write(&applied.insert, inserts)? } else { 0 };
+        let updated = update.map_or(Ok(0), |(update, part)| write("update", update, part))?;
+        let deleted = if minus > 0 { write("delete", &applied.delete, deletes)? } else { 0 };
+        let inserted = if plus > 0 { write("insert", &applied.insert, inserts)? } else { 0 };
         Ok((updated, deleted, inserted))
     })?;
     if deleted + updated != minus || inserted + updated != plus {

@@ -210,7 +210,8 @@ impl Caller<'_> {
     pub fn superuser(&self, dice: &mut Dice) -> String {
         let table = format!("den.s{}", dice.between(1, 4));
         match dice.below(7) {
-            0 | 1 => format!("select pgtrickle.explain_stream_table('{table}')"),
+            0 => format!("select pgtrickle.explain_stream_table('{table}', verbose => true)"),
+            1 => format!("select pgtrickle.explain_stream_table('{table}', false, true)"),
             2 | 3 => format!("select pgtrickle.refresh_stream_table('{table}')"),
             4 => format!("select * from pgtrickle.verify_stream_table('{table}')"),
             5 => format!("select pgtrickle.alter_stream_table('{table}', refresh_mode => 'AUTO')"),

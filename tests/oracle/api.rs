@@ -191,7 +191,7 @@ async fn plain_roles() {
         "select count(*) from pgtrickle.pgt_status()",
         "select count(*) from pgtrickle.get_refresh_history('mine')",
         "select count(*) from pgtrickle.change_buffer_sizes()",
-        "select count(pgtrickle.explain_stream_table('mine'))",
+        "select count(*) from pgtrickle.explain_stream_table('mine')",
     ] {
         assert!(session.number(statement).await > 0, "{statement}");
     }

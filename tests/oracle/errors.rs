@@ -111,6 +111,8 @@ const STATEMENTS: &[Case] = &[
     ("42P01", "select pgtrickle.drop_stream_table('missing')", Hint),
     ("42P01", "select * from pgtrickle.get_refresh_history('missing')", Hint),
     ("42P01", "select pgtrickle.explain_stream_table('missing')", Hint),
+    ("42P01", "select pgtrickle.explain_stream_table('missing', false, true)", Hint),
+    ("22023", "select pgtrickle.explain_stream_table('st', format => 'yaml')", Hint),
     ("42602", "select pgtrickle.refresh_stream_table('a.')", Code),
     ("2BP01", "select pgtrickle.drop_stream_table('st')", DetailAndHint),
     ("2BP01", "drop table st", DetailAndHint),

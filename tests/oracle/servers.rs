@@ -156,6 +156,7 @@ async fn a_standby_can_be_read_and_goes_on_after_its_promotion() {
     for writing in [
         "select pgtrickle.create_stream_table('shop.more', 'select 1 as x')",
         "select pgtrickle.refresh_stream_table('shop.totals')",
+        "select pgtrickle.explain_stream_table('shop.totals', false, true)",
         "select pgtrickle.alter_stream_table('shop.totals', schedule => '1h')",
         "select pgtrickle.drop_stream_table('shop.totals')",
         "select pgtrickle.reattach()",

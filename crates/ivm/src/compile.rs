@@ -23,15 +23,20 @@ use crate::{bind, feasible, render, rewrite};
 pub fn compile(query: &Query, catalog: &dyn Catalog, table: &QName, state: &dyn Fn(usize) -> QName) -> Result<View> {
     let mut ids = Ids::default();
     let (plan, named) = simplified(query, catalog, &mut ids)?;
-    let plan = rewrite::simplify(rewrite::restrict::restrict(plan, catalog, &mut ids)?);
+    let plan = restricted(plan, catalog, &mut ids)?;
     Ok(naming(of_plan(plan, catalog, (table, state), ids)?, named))
 }
 
 /// The plan of a query, and the relations that the query names.
-fn simplified(query: &Query, catalog: &dyn Catalog, ids: &mut Ids) -> Result<(Plan, BTreeSet<Relation>)> {
+pub(crate) fn simplified(query: &Query, catalog: &dyn Catalog, ids: &mut Ids) -> Result<(Plan, BTreeSet<Relation>)> {
     let plan = bind::bind(query, catalog, ids)?;
     let named = plan.relations();
     Ok((rewrite::simplify(rewrite::unnest::unnest(plan, catalog, ids)?), named))
+}
+
+/// The simplified plan as it is cut into nodes.
+pub(crate) fn restricted(plan: Plan, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan> {
+    Ok(rewrite::simplify(rewrite::restrict::restrict(plan, catalog, ids)?))
 }
 
 /// The view with the sources that its query names but does not read, such as those below `EXISTS (SELECT max(x) …)`, which

@@ -1,11 +1,14 @@
-//! Plans and views as text for readers: an indented tree, one operator a line, with the law of its delta.
+//! Plans and views for readers: a tree of operators, each with the law of its delta, and the SQL of programs.
+
+pub mod cost;
+pub mod key;
 
 use std::collections::BTreeMap;
 
 use crate::delta::{self, law};
 use crate::error::{Error, Result};
 use crate::expr::Direction;
-use crate::plan::{AggregateCall, ColId, Column, Expr, Plan, Relation, TopK};
+use crate::plan::{AggregateCall, ColId, Column, Expr, Plan, Relation, Scan, TopK};
 use crate::render;
 use crate::sql::ast::{self, bare};
 use crate::sql::ident::{Ident, QName};
@@ -16,35 +19,79 @@ use crate::view::{Scale, Upkeep};
 /// The names that columns have in a plan.
 type Names = BTreeMap<ColId, Ident>;
 
+/// An operator of a plan, as one line.
+pub struct Operator {
+    pub text: String,
+    pub law: &'static str,
+    pub inputs: Vec<Operator>,
+}
+
+impl Operator {
+    /// This operator and those below it, each with its depth, inputs after their consumers.
+    pub fn with_depth(&self) -> Vec<(usize, &Operator)> {
+        let below = self.inputs.iter().flat_map(Operator::with_depth);
+        std::iter::once((0, self)).chain(below.map(|(depth, operator)| (depth + 1, operator))).collect()
+    }
+}
+
+/// The operators of a whole view, as if it had not been cut into nodes.
+///
+/// # Errors
+/// `Bug` where a plan is malformed.
+pub fn operators(view: &View) -> Result<Operator> {
+    let last = view.nodes.last().ok_or(Error::Bug("a view has a last node"))?;
+    Shown { view, inlined: true }.tree(&last.plan, &last.upkeep)
+}
+
+/// The operators of one node, which reads the tables of others.
+///
+/// # Errors
+/// `Bug` where a plan is malformed.
+pub fn node(view: &View, node: &Node) -> Result<Operator> {
+    Shown { view, inlined: false }.tree(&node.plan, &node.upkeep)
+}
+
 /// Every node of a view: its table, its identity, its plan.
 ///
 /// # Errors
 /// `Bug` where a plan is malformed.
 pub fn view(view: &View) -> Result<String> {
-    let name = |relation: &Relation| view.relation_name(relation);
-    let nodes = view.nodes.iter().map(|node| {
-        let tree = tree(&node.plan, &node.upkeep, &name)?;
-        Ok(format!("{} ({})\n{}", node.table, identity(node), indented(&tree)))
+    let nodes = view.nodes.iter().map(|of| {
+        let tree = node(view, of)?;
+        let lines = tree
+            .with_depth()
+            .into_iter()
+            .map(|(depth, operator)| format!("{}{}  [{}]\n", "  ".repeat(depth + 1), operator.text, operator.law));
+        Ok(format!("{} ({})\n{}", of.table, identity(of), lines.collect::<String>()))
     });
     Ok(nodes.collect::<Result<Vec<String>>>()?.join("\n"))
+}
+
+/// A step of the program that follows the change of one relation.
+pub struct Statement {
+    pub table: QName,
+    pub changed: QName,
+    pub step: Ident,
+    pub law: String,
+    pub sql: String,
 }
 
 /// The SQL of every program that one changed source needs. Time has passed in each of them.
 ///
 /// # Errors
 /// `Bug` where a plan is malformed.
-pub fn programs(view: &View) -> Result<String> {
-    let mut texts = vec![];
+pub fn programs(view: &View) -> Result<Vec<Statement>> {
+    let mut statements = vec![];
     for (index, node) in view.nodes.iter().enumerate() {
         for input in &node.inputs {
             let mask = node.inputs.get(&Relation::Clock).into_iter().chain([input]).cloned().collect();
-            let changed = view.relation_name(input);
             for Step { name, law, query, .. } in delta::program(view, index, &mask)?.into_iter().flat_map(|p| p.steps) {
-                texts.push(format!("-- {}: {changed} changed: {name}: {law}\n{}", node.table, print::query(&query)));
+                let (table, changed) = (node.table.clone(), view.relation_name(input));
+                statements.push(Statement { table, changed, step: name, law, sql: print::query(&query) });
             }
         }
     }
-    Ok(texts.join("\n"))
+    Ok(statements)
 }
 
 fn identity(node: &Node) -> String {
@@ -56,24 +103,31 @@ fn identity(node: &Node) -> String {
     }
 }
 
-fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}\n")).collect()
+struct Shown<'a> {
+    view: &'a View,
+    /// The scan of a node shows the node's own operators.
+    inlined: bool,
 }
 
-fn tree(plan: &Plan, upkeep: &[Upkeep], relations: &dyn Fn(&Relation) -> QName) -> Result<String> {
-    let mut names = Names::new();
-    // The name that a column has furthest up is the one that is shown.
-    plan.visit(&mut |plan| {
-        plan.columns().into_iter().for_each(|column| _ = names.entry(column.id).or_insert(column.name));
-    });
-    let head = head(plan, upkeep, relations, &names)?;
-    let mut text = format!("{head}  [{}]\n", law(plan));
-    // The upkeep of a state table belongs to its aggregate, which a projection may reorder.
-    let upkeep = if matches!(plan, Plan::Project(_)) { upkeep } else { &[] };
-    for input in plan.inputs() {
-        text.push_str(&indented(&tree(input, upkeep, relations)?));
+impl Shown<'_> {
+    fn tree(&self, plan: &Plan, upkeep: &[Upkeep]) -> Result<Operator> {
+        if let Plan::Scan(Scan { relation: Relation::Node(index), .. }) = plan
+            && self.inlined
+        {
+            let node = &self.view.nodes[*index];
+            return self.tree(&node.plan, &node.upkeep);
+        }
+        let mut names = Names::new();
+        // The name that a column has furthest up is the one that is shown.
+        plan.visit(&mut |plan| {
+            plan.columns().into_iter().for_each(|column| _ = names.entry(column.id).or_insert(column.name));
+        });
+        let text = head(plan, upkeep, &|relation: &Relation| self.view.relation_name(relation), &names)?;
+        // The upkeep of a state table belongs to its aggregate, which a projection may reorder.
+        let upkeep = if matches!(plan, Plan::Project(_)) { upkeep } else { &[] };
+        let inputs = plan.inputs().into_iter().map(|input| self.tree(input, upkeep)).collect::<Result<_>>()?;
+        Ok(Operator { text, law: law(plan), inputs })
     }
-    Ok(text)
 }
 
 /// The line of one operator.

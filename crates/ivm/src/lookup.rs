@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use crate::delta;
 use crate::error::{Error, Result};
 use crate::expr::Expr as E;
-use crate::plan::{ColId, Column, Expr, Plan, Relation, reads};
+use crate::plan::{ColId, Column, Expr, Plan, Relation, Scan, reads};
 use crate::rewrite::{fits, substitute};
 use crate::sql::ast::{self, bare};
 use crate::sql::print;
@@ -29,17 +29,35 @@ type Ids = BTreeSet<ColId>;
 /// # Errors
 /// `Bug` where the plan is malformed.
 pub fn lookups(view: &View, index: usize, mask: &Mask) -> Result<BTreeSet<Lookup>> {
-    let mut finder = Finder { view, recursions: BTreeSet::new(), found: BTreeSet::new() };
+    let mut found = BTreeSet::new();
     let mut seldom = BTreeSet::new();
     for step in delta::steps(view, index, mask)?.into_iter().flatten() {
         let skipped = step.needs.as_ref().is_some_and(|needed| seldom.contains(needed));
         if !skipped {
-            finder.block(&step.query, &Ids::new(), &[])?;
+            found.extend(tables_read(view, &step.query)?.lookups);
         }
         if skipped || step.seldom {
             seldom.insert(step.name);
         }
     }
+    Ok(found)
+}
+
+/// What a step reads of tables.
+#[derive(Default)]
+pub struct TablesRead {
+    pub lookups: BTreeSet<Lookup>,
+    /// Tables of which it reads every row; those of one row are left out.
+    pub whole: BTreeSet<Relation>,
+}
+
+/// What the query of one step reads of tables.
+///
+/// # Errors
+/// As for [`lookups`].
+pub fn tables_read(view: &View, step: &Plan) -> Result<TablesRead> {
+    let mut finder = Finder { view, recursions: BTreeSet::new(), found: TablesRead::default() };
+    finder.block(step, &Ids::new(), &[])?;
     Ok(finder.found)
 }
 
@@ -47,7 +65,7 @@ struct Finder<'a> {
     view: &'a View,
     /// The enclosing fixpoints that begin with few rows.
     recursions: BTreeSet<u32>,
-    found: BTreeSet<Lookup>,
+    found: TablesRead,
 }
 
 /// Joins, filters and projections that the server plans as one: inputs, and conditions on their columns.
@@ -121,7 +139,7 @@ impl Finder<'_> {
                     |e: &Expr| matches!(e, E::Call(call) if call.name.name.as_str() == "hash_record_extended");
                 if matches!(scan.relation, Relation::Source(_) | Relation::Node(_)) && !keys.iter().any(is_hash) {
                     let keys = keys.into_iter().map(|key| text(key, &scan.columns)).collect::<Result<_>>()?;
-                    self.found.insert(Lookup { relation: scan.relation.clone(), keys });
+                    self.found.lookups.insert(Lookup { relation: scan.relation.clone(), keys });
                 }
                 Ok(())
             }
@@ -141,6 +159,11 @@ impl Finder<'_> {
             && self.is_few(&fixpoint.base.0)
         {
             self.recursions.insert(fixpoint.number);
+        }
+        if let Plan::Scan(Scan { relation: relation @ (Relation::Source(_) | Relation::Node(_)), .. }) = plan
+            && !self.is_one_row(plan)
+        {
+            self.found.whole.insert(relation.clone());
         }
         plan.inputs().into_iter().try_for_each(|input| self.block(input, given, &[]))?;
         let subqueries = plan.expressions().into_iter().flat_map(|e| e.subqueries());

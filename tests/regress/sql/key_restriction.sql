@@ -2,8 +2,10 @@
 \set ECHO none
 \i tests/regress/preamble.sql
 create function state(name text) returns setof text language sql as $$
-  select line from regexp_split_to_table(pgtrickle.explain_stream_table(name), '\n') line
-   where line ~ '^ +(γ|⋈|σ|⋉|scan public.customers)'
+  select substr(line, 3)
+    from (select line, bool_or(line = 'nodes:') over (order by place) as is_node
+            from pgtrickle.explain_stream_table(name, verbose => true) with ordinality as e (line, place)) e
+   where is_node and line ~ '^ +(γ|⋈|σ|⋉|scan public.customers)'
 $$;
 create view names as select name, place from unnest(array['spent', 'counted', 'mean', 'best', 'any_row', 'unindexed', 'by_name']) with ordinality as n (name, place);
 \set ECHO all

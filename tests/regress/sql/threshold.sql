@@ -9,7 +9,7 @@ begin
   return refreshed(name) || ' after ' || done_since(before, name, '%s +%s -%s');
 end $$;
 create function missing(name text) returns setof text language sql as $$
-  select line from regexp_split_to_table(pgtrickle.explain_stream_table(name), '\n') line where line ~ '^missing index'
+  select line from pgtrickle.explain_stream_table(name) line where line ~ '^missing index'
 $$;
 create view names as select name, place from unnest(array['above', 'not_below', 'between_two', 'largest', 'spread',
   'float', 'busy', 'gate', 'named', 'of_few', 'shown', 'apart', 'either', 'day', 'first']) with ordinality as n (name, place);

@@ -47,6 +47,12 @@ use crate::view::{DELTA, Mask, Node, NodeColumn, Program, Step, View};
 use partition::Partitioned;
 pub use sum::weighted;
 
+/// Steps that `explain` tells apart: rows of touched groups or partitions that are computed anew, the groups of which that
+/// is done, and whether too few of the first rows are left.
+pub const RECOMPUTED: &str = "recomputed";
+pub const STALE: &str = "stale";
+pub const SHORT: &str = "short";
+
 /// The change of a plan: its columns, under their own ids, and the weight.
 #[derive(Clone)]
 pub struct Delta {

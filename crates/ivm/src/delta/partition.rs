@@ -11,7 +11,7 @@ use crate::plan::{ColId, Column, Expr, Plan, Project, TopK};
 
 use super::restrict::{self, Key};
 use super::sum::weighted;
-use super::{Cx, Delta};
+use super::{Cx, Delta, RECOMPUTED};
 
 /// A window or a top-k, and the columns that its node's table shows of it.
 pub struct Partitioned<'a> {
@@ -126,6 +126,6 @@ fn exchanged(operator: &Partitioned, keys: &[Key], (touched, meet): Meets, cx: &
         false => restrict::restricted(input, keys, touched, meet(keys)).project(input.pass()),
     };
     let law = "key-local: touched partitions, recomputed";
-    let inserted = cx.step_if("recomputed", law, operator.over(rows), touched);
+    let inserted = cx.step_if(RECOMPUTED, law, operator.over(rows), touched);
     Ok(vec![deleted, weighted(inserted, &shown, 1, &mut cx.ids)])
 }

@@ -14,7 +14,7 @@ use crate::sql::ident::QName;
 
 use super::partition::{self, Partitioned};
 use super::sum::weighted;
-use super::{Cx, Delta, consolidate};
+use super::{Cx, Delta, RECOMPUTED, SHORT, consolidate};
 
 pub fn delta(operator: &Partitioned, top: &TopK, cx: &mut Cx) -> Result<Option<Delta>> {
     let Some(input) = cx.delta(&top.input)? else { return Ok(None) };
@@ -51,7 +51,7 @@ impl<'a> First<'a> {
         let near = self.near((&held, &old), (&changes, &input.w), cx)?;
         let short = self.short(&held, &near, &changes, cx);
         let law = "key-local: all rows, because too few are left";
-        let all = cx.step_if("recomputed", law, self.operator.over(self.top.input.clone()), &short);
+        let all = cx.step_if(RECOMPUTED, law, self.operator.over(self.top.input.clone()), &short);
         let first = self.first(near, short, cx);
         let rows = vec![first, weighted(all, &self.shown, 1, &mut cx.ids), weighted(held, &old, -1, &mut cx.ids)];
         Ok(Delta::sum(self.shown.clone(), rows, &mut cx.ids))
@@ -106,7 +106,7 @@ impl<'a> First<'a> {
         let both =
             vec![held.clone().aggregate(vec![], vec![held_rows]), near.clone().aggregate(vec![], vec![near_rows])];
         let plan = Plan::join(both, conditions).project(vec![old.pass()]);
-        let short = cx.step_if("short", "key-local: whether too few rows are left", plan, changes);
+        let short = cx.step_if(SHORT, "key-local: whether too few rows are left", plan, changes);
         cx.seldom();
         short
     }

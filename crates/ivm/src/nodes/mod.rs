@@ -24,7 +24,7 @@ use crate::render::unique;
 use crate::sql::ident::{Ident, QName};
 use crate::types::Types;
 use crate::view::{Identity, Node, NodeColumn, Upkeep};
-pub use identity::width;
+pub use identity::{choose as identity_of, width};
 
 /// The most bytes of a name to which a suffix is appended: PostgreSQL truncates names at 63.
 const STEM: usize = 46;

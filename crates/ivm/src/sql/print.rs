@@ -74,7 +74,8 @@ impl Layout {
     }
 }
 
-pub(crate) fn commas<T: Display>(items: impl IntoIterator<Item = T>) -> String {
+/// The items with commas between them.
+pub fn commas<T: Display>(items: impl IntoIterator<Item = T>) -> String {
     items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
 

@@ -6,7 +6,7 @@ use crate::view::Upkeep;
 
 use super::super::restrict::{self, restricted};
 use super::super::sum::weighted;
-use super::super::{Cx, Delta, consolidate};
+use super::super::{Cx, Delta, RECOMPUTED, STALE, consolidate};
 use super::{Groups, output};
 
 /// Δ of the stale groups as one step, which is skipped when there are none.
@@ -53,7 +53,7 @@ fn stale_keys(groups: &Groups, cx: &mut Cx) -> Plan {
         false => groups.keys.iter().map(|key| key.touched.pass()).collect(),
     };
     let rows = groups.plan.clone().filter_all(condition.into_iter().collect()).project(columns);
-    let plan = cx.step("stale", "key-local: groups to recompute", rows);
+    let plan = cx.step(STALE, "key-local: groups to recompute", rows);
     if groups.stale().is_some() && !extrema {
         cx.seldom();
     }
@@ -63,7 +63,7 @@ fn stale_keys(groups: &Groups, cx: &mut Cx) -> Plan {
 /// γ of the restricted input.
 fn recomputed(aggregate: &Aggregate, input: Plan, stale: &Plan, cx: &mut Cx) -> Plan {
     let plan = input.aggregate(aggregate.keys.clone(), aggregate.calls.clone());
-    let plan = cx.step_if("recomputed", "key-local: stale groups, recomputed", plan, stale);
+    let plan = cx.step_if(RECOMPUTED, "key-local: stale groups, recomputed", plan, stale);
     let columns = plan.columns();
     weighted(plan, &columns, 1, &mut cx.ids)
 }
