@@ -357,7 +357,7 @@ alter table pgtrickle.pgt_stream_tables enable always trigger on_restore;
 
 create event trigger pgtrickle_on_ddl on ddl_command_end
   when tag in ('ALTER TABLE', 'CREATE TABLE', 'CREATE TRIGGER', 'ALTER TRIGGER', 'CREATE RULE', 'ALTER RULE',
-               'CREATE INDEX', 'ALTER INDEX', 'CREATE VIEW', 'ALTER VIEW')
+               'CREATE INDEX', 'ALTER INDEX', 'CREATE VIEW', 'ALTER VIEW', 'CREATE SUBSCRIPTION', 'ALTER SUBSCRIPTION')
   execute function pgtrickle.on_ddl();
 -- Sessions with session_replication_role = replica alter and drop tables, too.
 alter event trigger pgtrickle_on_ddl enable always;

@@ -47,7 +47,7 @@ alter table pgtrickle.pgt_stream_tables enable always trigger on_restore;
 
 create event trigger pgtrickle_on_ddl on ddl_command_end
   when tag in ('ALTER TABLE', 'CREATE TABLE', 'CREATE TRIGGER', 'ALTER TRIGGER', 'CREATE RULE', 'ALTER RULE',
-               'CREATE INDEX', 'ALTER INDEX', 'CREATE VIEW', 'ALTER VIEW')
+               'CREATE INDEX', 'ALTER INDEX', 'CREATE VIEW', 'ALTER VIEW', 'CREATE SUBSCRIPTION', 'ALTER SUBSCRIPTION')
   execute function pgtrickle.on_ddl();
 create event trigger pgtrickle_on_drop on sql_drop execute function pgtrickle.on_drop();
 -- Sessions with session_replication_role = replica alter and drop tables, too.

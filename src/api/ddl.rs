@@ -14,6 +14,7 @@ use crate::pg::call::{Call, V1};
 use crate::pg::event::{self, Command};
 use crate::pg::lock::Lock;
 use crate::pg::spi::{self, Session};
+use crate::pg::subscription::Subscribed;
 use crate::pg::trigger::{self, Fired};
 use crate::pg::{invalidation, object, relation};
 
@@ -74,6 +75,9 @@ fn on_ddl(command: &Command) -> Result<()> {
     if command.creates_temporary_table() || spi::other_version()?.is_some() {
         return Ok(());
     }
+    if let Some(subscribed) = command.subscribed() {
+        return refuse_targets(&subscribed);
+    }
     spi::connect(None, |session| {
         if command.creates_trigger() && restored::creates_trigger_of_ours(session)? {
             Lock::Restore.hold_for_session();
@@ -81,6 +85,25 @@ fn on_ddl(command: &Command) -> Result<()> {
         let altered = shape::altered(session)?;
         shape::affected(session, &altered)?.iter().try_for_each(|table| check(session, table, command))
     })
+}
+
+/// Refuses a subscription that would write stream tables: its apply worker would fail at the guard, and try again for ever.
+fn refuse_targets(subscribed: &Subscribed) -> Result<()> {
+    let Some(target) = spi::connect(None, |session| shape::target_of(session, &subscribed.name))? else {
+        return Ok(());
+    };
+    subscribed.drop_slot()?;
+    let message = format!(
+        "stream table {} cannot be a target of subscription \"{}\"",
+        relation::display(target),
+        subscribed.name
+    );
+    Err(Error::new(ERRCODE_WRONG_OBJECT_TYPE, message)
+        .detail("Its rows are the result of its query, and only a refresh changes them.")
+        .hint(
+            "Leave the table out of the publication. Subscribe to the tables that its query reads, or to an ordinary table \
+             of another name.",
+        ))
 }
 
 fn check(session: &Session, table: &Affected, command: &Command) -> Result<()> {

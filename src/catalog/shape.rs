@@ -58,6 +58,21 @@ pub fn affected(session: &Session, relations: &[Oid]) -> Result<Vec<Affected>> {
     )
 }
 
+/// A stream table that the current command has made a target of the subscription of this name.
+pub fn target_of(session: &Session, subscription: &str) -> Result<Option<Oid>> {
+    session.first(
+        "select r.srrelid
+           from pg_subscription s
+           join pg_subscription_rel r on r.srsubid = s.oid and age(r.xmin) <= 0
+           join pgtrickle.pgt_stream_tables t on t.pgt_relid::oid = r.srrelid
+          where s.subname::text = $1
+            and s.subdbid = (select d.oid from pg_database d where d.datname = current_database())
+          order by t.pgt_id",
+        &[subscription.into()],
+        |row| row.require(1),
+    )
+}
+
 /// Why a stream table cannot be maintained as it is now, if so, and what to do instead.
 pub fn problem(session: &Session, id: i32) -> Result<Option<(String, String)>> {
     session.first(include_str!("shape_problem.sql"), &[id.into(), GUARD.into(), TRUNCATE_GUARD.into()], |row| {

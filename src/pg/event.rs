@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::pg::call::{Call, guarded};
 use crate::pg::defer::Defer;
 use crate::pg::node;
+use crate::pg::subscription::Subscribed;
 use crate::pg::text::string;
 
 thread_local! {
@@ -58,6 +59,11 @@ impl Command<'_> {
             let create = &*std::ptr::from_ref(self.tree).cast::<pg_sys::CreateStmt>();
             create.inhRelations.is_null() && (*create.relation).relpersistence as u8 == pg_sys::RELPERSISTENCE_TEMP
         }
+    }
+
+    /// The subscription to which it may have added tables.
+    pub fn subscribed(&self) -> Option<Subscribed> {
+        Subscribed::by(self.tree)
     }
 
     /// Whether it created a trigger.

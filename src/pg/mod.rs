@@ -33,6 +33,7 @@ pub mod shmem;
 pub mod snapshot;
 pub mod spi;
 mod statement;
+pub mod subscription;
 pub mod subxact;
 mod syscache;
 pub mod template;

@@ -70,8 +70,10 @@ async fn apply_workers_write_sources_but_not_stream_tables() {
     subscriber.wait_until("select v = (select sum(v) from t) and n = 50 and v = 1374 from sums").await;
     assert!(is_equal(&subscriber, "s").await && is_equal(&subscriber, "sums").await);
 
-    // It writes nothing to a stream table.
+    // It writes nothing to a stream table, even where the subscription was not refused.
+    subscriber.run("alter event trigger pgtrickle_on_ddl disable").await;
     subscribe(&subscriber, &publisher, "results").await;
+    subscriber.run("alter event trigger pgtrickle_on_ddl enable always").await;
     publisher.run("insert into s values (100, 100)").await;
     let refused = "select apply_error_count > 0 from pg_stat_subscription_stats where subname = 'results'";
     subscriber.wait_until(refused).await;
@@ -83,6 +85,54 @@ async fn apply_workers_write_sources_but_not_stream_tables() {
     unsubscribe(&subscriber, &publisher, "results").await;
     unsubscribe(&subscriber, &publisher, "sources").await;
     to.close().await;
+}
+
+#[tokio::test]
+async fn a_subscription_into_a_stream_table_is_refused() {
+    let (from, to) = (PrivateServer::start(&["wal_level = logical"]), PrivateServer::start(&[]));
+    let (publisher, copy) = (from.server().admin().await, Database::on(&to.server(), "copy").await);
+    let subscriber = copy.connect().await;
+    publisher
+        .run(
+            "create table t (id int primary key, v int); insert into t values (1, 1);
+             create table s (id int primary key, v int); create publication sources for table t;
+             create publication everything for table t, s",
+        )
+        .await;
+    subscriber
+        .run("create table t (id int primary key, v int); select pgtrickle.create_stream_table('s', 'select id, v from t', '0s')")
+        .await;
+    let refuse = async |command: &str| {
+        let refused = subscriber.refuse(command).await;
+        assert!(refused.code == "42809" && refused.message.contains("stream table public.s"), "{command}: {refused}");
+        assert!(refused.hint.is_some(), "{command}: {refused}");
+    };
+    let connection = format!("connection 'host=127.0.0.1 port={} user=postgres dbname=postgres'", from.port());
+    let slots = "select count(*) from pg_replication_slots";
+
+    // Nothing is left of it, on the publisher neither.
+    refuse(&format!("create subscription targets {connection} publication everything")).await;
+    assert_eq!(subscriber.number("select count(*) from pg_subscription").await, 0);
+    assert_eq!(publisher.number(slots).await, 0);
+    // A slot that was there stays.
+    publisher.run("select pg_create_logical_replication_slot('kept', 'pgoutput')").await;
+    let kept = "with (create_slot = false, slot_name = kept)";
+    refuse(&format!("create subscription targets {connection} publication everything {kept}")).await;
+    assert_eq!(publisher.number(slots).await, 1);
+
+    // Nor does a subscription get it as a further table.
+    subscriber.run(&format!("create subscription tables {connection} publication sources {kept}")).await;
+    refuse("alter subscription tables set publication everything").await;
+    refuse("alter subscription tables add publication everything").await;
+    subscriber.run("alter subscription tables set publication everything with (refresh = false)").await;
+    refuse("alter subscription tables refresh publication").await;
+    publisher.run("alter publication everything drop table s").await;
+    subscriber.run("alter subscription tables refresh publication").await;
+    publisher.run("insert into t values (2, 2)").await;
+    subscriber.wait_until("select sum(v) = 3 from s").await;
+    assert!(is_equal(&subscriber, "s").await);
+    subscriber.run("drop subscription tables").await;
+    copy.close().await;
 }
 
 #[tokio::test]
