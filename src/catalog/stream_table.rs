@@ -258,7 +258,8 @@ pub fn schedulable() -> Result<Vec<(String, Table)>> {
                     coalesce(r.ids, '{}'),
                     s.temporal, s.polled <> '{}' or s.temporal and s.full_reason is not null,
                     (select h.duration_ms from pgtrickle.pgt_refresh_history h
-                      where h.pgt_id = s.pgt_id and h.error is null order by h.refresh_id desc limit 1)
+                      where h.pgt_id = s.pgt_id and h.error is null order by h.refresh_id desc limit 1),
+                    case when f.reinitialize is not null then extract(epoch from f.data_timestamp) * 1e6 end::bigint
                from pgtrickle.pgt_stream_tables s
                join pgtrickle.pgt_frontiers f using (pgt_id)
                join pg_catalog.pg_class c on c.oid = s.pgt_relid::oid
@@ -283,6 +284,7 @@ pub fn schedulable() -> Result<Vec<(String, Table)>> {
                     temporal: row.require(9)?,
                     polls: row.require(10)?,
                     took: row.get(11).map(|ms: f64| (ms * 1e3) as Micros),
+                    outdated_since: row.get(12),
                 };
                 Ok((row.require(2)?, table))
             },

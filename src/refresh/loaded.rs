@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
+use std::mem::ManuallyDrop;
 
 use ivm::sql::ident::{Ident, QName};
 use ivm::sql::print;
@@ -43,23 +44,25 @@ struct Compiled {
 }
 
 thread_local! {
-    static COMPILED: RefCell<Option<Compiled>> = const { RefCell::new(None) };
+    // Never dropped, like the cache of prepared tables.
+    static COMPILED: RefCell<ManuallyDrop<HashMap<i32, Compiled>>> = RefCell::default();
 }
 
 /// Keeps a compiled view for the refresh that follows in the same call. A later statement of this transaction may alter the
 /// relations: its own locks do not stop it.
 pub fn keep(table: &StreamTable, view: View) {
-    COMPILED.set(Some(Compiled { transaction: xact::top_xid(), table: table.clone(), view }));
+    let compiled = Compiled { transaction: xact::top_xid(), table: table.clone(), view };
+    COMPILED.with_borrow_mut(|kept| kept.insert(table.id, compiled));
 }
 
-/// Forgets a compiled view that was kept.
+/// Forgets the compiled views that were kept.
 pub fn drop_compiled() {
-    COMPILED.take();
+    COMPILED.with_borrow_mut(|kept| kept.clear());
 }
 
 fn take_compiled(table: &StreamTable) -> Option<View> {
-    let compiled = COMPILED.take().filter(|it| Some(it.transaction) == xact::top_xid_if_any() && it.table == *table);
-    compiled.map(|it| it.view)
+    let compiled = COMPILED.with_borrow_mut(|kept| kept.remove(&table.id))?;
+    (Some(compiled.transaction) == xact::top_xid_if_any() && compiled.table == *table).then_some(compiled.view)
 }
 
 /// The result of verifying a definition.

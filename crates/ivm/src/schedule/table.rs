@@ -44,6 +44,8 @@ pub struct Table {
     pub polls: bool,
     /// How long its last refresh took; `None` before the first.
     pub took: Option<Micros>,
+    /// It has to be recomputed, and shows no change later than this.
+    pub outdated_since: Option<Micros>,
 }
 
 /// How the refresh of a table in a tick ended.
@@ -109,13 +111,15 @@ pub struct Attempt {
 
 impl Entry {
     pub fn new(table: Table, now: Micros) -> Entry {
+        // Moments of a cron expression that have passed are not made up for.
+        let since = table.outdated_since.filter(|_| !matches!(table.schedule, Schedule::Cron(_)));
         Entry {
             took: table.took.unwrap_or(0),
             table,
             schedules: vec![],
             ancestors: BTreeSet::new(),
             reads: BTreeSet::new(),
-            dirty: Some(now),
+            dirty: since.map_or(Some(now), |since| Some(since.min(now))),
             polled: None,
             running: None,
             ended: Micros::MIN,

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::Outcome::{Failed, Postponed, Refreshed, Skipped, Suspended, Unchanged};
 use super::*;
 
+mod outdated;
 mod pool;
 
 /// What a tick rests at most.
@@ -27,6 +28,7 @@ fn table(id: i32, schedule: &str, sources: &[i32], upstream: &[i32]) -> Table {
         temporal: false,
         polls: false,
         took: None,
+        outdated_since: None,
     }
 }
 
@@ -212,14 +214,6 @@ fn cron_fires_at_its_times_if_something_changed() {
     assert_eq!(state.step(299 * S, vec![changed(299 * S, 10)], &()), actions(&[], 300 * S));
     assert_eq!(state.step(300 * S, vec![], &()).tick, [1]);
     assert_eq!(state.step(301 * S, done(300 * S, &[1], Refreshed), &()), Actions::default());
-}
-
-#[test]
-fn unfilled_tables_are_due_at_once() {
-    let mut state = State::default();
-    let empty = Table { populated: false, ..table(1, "@yearly", &[10], &[]) };
-    assert_eq!(state.step(S, vec![tables(&[empty])], &()).tick, [1]);
-    assert_eq!(state.step(2 * S, done(S, &[1], Refreshed), &()), Actions::default());
 }
 
 #[test]
