@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use pg_trickle_tests::Session;
-use pg_trickle_tests::private::PrivateServer;
+use pg_trickle_tests::private::{PrivateServer, newer_bin};
 use pg_trickle_tests::shop::{SOURCE, TABLES, is_live};
 
 /// From database `source` into the new and empty database `copy`, by way of the directory `$work`.
@@ -184,17 +184,28 @@ async fn tables_are_restored_alone() {
     }
 }
 
-/// Everything of a server into another one, in which other transaction ids are in use.
+/// Into a server of the release in PG_TRICKLE_NEW_BIN, or into another one of the same release. Other transaction ids are in use
+/// there, and the programs are those of the newer release.
 #[tokio::test]
 async fn a_server_is_restored_into_another() {
     let home = Home::new(&[]).await;
-    home.shell("for i in $(seq 300); do echo 'select txid_current();'; done | psql -Xq source >$work/out; pg_dumpall >$work/all");
-    let other = PrivateServer::start(&["max_locks_per_transaction = 128"]);
+    home.shell("for i in $(seq 300); do echo 'select txid_current();'; done | psql -Xq source >$work/out");
+    let mut other = PrivateServer::stopped(&newer_bin(), &[], &["max_locks_per_transaction = 128"]);
+    other.restart();
+    let from = format!(
+        "work={}
+         pg_dump() {{ command pg_dump -p {port} \"$@\"; }}
+         pg_dumpall() {{ command pg_dumpall -p {port} \"$@\"; }}",
+        home.work.display(),
+        port = home.server.port()
+    );
     // The roles of initdb exist already.
-    other.shell(&format!(
-        "grep -v '^CREATE ROLE postgres;' {}/all | psql -Xq -v ON_ERROR_STOP=1 >/dev/null",
-        home.work.display()
-    ));
-    let copy = other.server().connect("source").await;
-    is_live(&copy, &TABLES, false).await;
+    let everything = "pg_dumpall | grep -v '^CREATE ROLE postgres;' | psql -Xq -v ON_ERROR_STOP=1 >$work/out";
+    other.shell(&format!("{from}\n{everything}"));
+    is_live(&other.server().connect("source").await, &TABLES, false).await;
+    for (way, script) in WAYS {
+        println!("{way}");
+        other.shell(&format!("{from}\ndropdb --if-exists --force copy; createdb -T template0 copy\n{script}"));
+        is_live(&other.server().connect("copy").await, &TABLES, false).await;
+    }
 }

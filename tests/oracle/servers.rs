@@ -1,7 +1,7 @@
 //! Servers that are upgraded, copied, promoted and recovered with the real programs: stream tables go on where they were.
 
 use pg_trickle_tests::Session;
-use pg_trickle_tests::private::{PrivateServer, default_bin};
+use pg_trickle_tests::private::{PrivateServer, default_bin, newer_bin};
 use pg_trickle_tests::shop::{SOURCE, TABLES, is_live};
 
 /// A started server with database `shop`, all of whose stream tables are filled.
@@ -60,7 +60,7 @@ async fn an_upgraded_server_goes_on_where_it_was() {
     );
     drop(session);
     old.stop();
-    let bin = std::env::var_os("PG_TRICKLE_NEW_BIN").map_or_else(default_bin, Into::into);
+    let bin = newer_bin();
     // Newer releases have checksums by default, and both clusters must agree.
     let initdb: &[&str] = if bin == default_bin() { &[] } else { &["--no-data-checksums"] };
     let mut new = PrivateServer::stopped(&bin, initdb, &[]);

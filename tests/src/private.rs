@@ -45,6 +45,11 @@ pub fn default_bin() -> PathBuf {
     PathBuf::from(std::env::var("PG_TRICKLE_BIN").expect("PG_TRICKLE_BIN is the server's bindir"))
 }
 
+/// The programs of the release to which servers are upgraded and restored, PG_TRICKLE_NEW_BIN, or those of the tested server.
+pub fn newer_bin() -> PathBuf {
+    std::env::var_os("PG_TRICKLE_NEW_BIN").map_or_else(default_bin, Into::into)
+}
+
 fn succeed(command: &mut Command) {
     let status = command.status().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(status.success(), "{command:?}: {status}");
