@@ -40,15 +40,20 @@ pub struct Board {
     tracks: HashMap<String, Track>,
     samples: VecDeque<Sample>,
     writers: usize,
+    /// Where the live page is served.
+    page: Option<String>,
 }
 
 impl Board {
     pub async fn new(client: &Client, duration: Duration) -> Result<Board> {
+        let address: String = client.query_one("show pg_trickle.metrics_listen", &[]).await?.get(0);
+        let page = (!address.is_empty()).then(|| format!("live page: http://{address}/"));
+        page.iter().for_each(|page| println!("demo: {page}"));
         let figures = status::read(client).await?;
         let tracks = figures.iter().map(Track::begin).collect();
         let started = Instant::now();
         let nothing_yet = Sample { at: started, commits: 0, rollbacks: 0, changes: 0 };
-        Ok(Board { duration, started, figures, tracks, samples: VecDeque::from([nothing_yet]), writers: 0 })
+        Ok(Board { duration, started, figures, tracks, samples: VecDeque::from([nothing_yet]), writers: 0, page })
     }
 
     /// Reads all figures anew.
@@ -108,6 +113,7 @@ impl Board {
         ];
         lines.extend(self.figures.iter().map(|figures| self.row(figures)));
         lines.extend(self.complaints());
+        lines.extend(self.page.clone());
         lines
     }
 
