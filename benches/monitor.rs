@@ -43,8 +43,8 @@ fn counters(c: &mut Criterion) {
         });
     });
     let workers = Workers::default();
-    c.bench_function("read 1,000 tables", |b| b.iter(|| Snapshot::new(memory, &workers, "0", NOW)));
-    let snapshot = Snapshot::new(memory, &workers, "0", NOW);
+    c.bench_function("read 1,000 tables", |b| b.iter(|| Snapshot::new(memory, &workers, &|_, _| None, "0", NOW)));
+    let snapshot = Snapshot::new(memory, &workers, &|_, _| None, "0", NOW);
     c.bench_function("encode 1,000 tables", |b| b.iter(|| encode(&snapshot, Format::Prometheus)));
 }
 

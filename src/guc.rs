@@ -16,6 +16,7 @@ static MAX_PARALLEL_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(4);
 static MAX_BUFFER_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1 << 30);
 static REFRESH_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(0);
 static MAX_COUNTED_TABLES: GucSetting<i32> = GucSetting::<i32>::new(2048);
+static LOG_MIN_REFRESH_DURATION: GucSetting<i32> = GucSetting::<i32>::new(-1);
 static METRICS_LISTEN: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static DEFAULT_SCHEDULE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"1s"));
 
@@ -98,6 +99,16 @@ pub fn init() {
 
 fn define_monitoring() {
     GucRegistry::define_int_guc(
+        c"pg_trickle.log_min_refresh_duration",
+        c"Logs the refreshes of stream tables that take at least this long.",
+        c"0 logs all that do work. -1 turns it off.",
+        &LOG_MIN_REFRESH_DURATION,
+        -1,
+        i32::MAX,
+        GucContext::Suset,
+        GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_int_guc(
         c"pg_trickle.max_counted_tables",
         c"Sets the number of stream tables, and of sources, of the whole server that have counters of their own.",
         c"Others are counted together. Each takes 4 kB of shared memory.",
@@ -147,6 +158,11 @@ pub fn default_schedule() -> Schedule {
     const FALLBACK: Schedule = Schedule::Every(1_000_000);
     let text = DEFAULT_SCHEDULE.get().and_then(|text| text.into_string().ok());
     text.and_then(|text| Schedule::parse_default(&text).ok()).unwrap_or(FALLBACK)
+}
+
+/// From how many milliseconds on a refresh is logged; `None` means never.
+pub fn log_min_refresh_duration() -> Option<f64> {
+    Some(f64::from(LOG_MIN_REFRESH_DURATION.get())).filter(|least| *least >= 0.0)
 }
 
 /// How many stream tables, and how many sources, have counters of their own; one row more counts the rest.

@@ -42,6 +42,7 @@ pub fn refresh_now(ids: &[i32]) -> Result<()> {
     for refresh in &refreshes {
         failures::forget(refresh.id);
         counters::refreshed_at_commit(refresh.id, refresh.counted());
+        refresh::log_duration(refresh, || stream_table::display(refresh.id));
     }
     refresh::conclude(&refreshes)
 }

@@ -158,6 +158,12 @@ pub fn find(session: &Session, id: i32) -> Result<Option<StreamTable>> {
     )
 }
 
+/// Its name for messages, or its number where it cannot be read.
+pub fn display(id: i32) -> String {
+    let table = spi::connect(None, |session| find(session, id));
+    table.ok().flatten().map_or_else(|| id.to_string(), |table| table.display())
+}
+
 /// The same; an error where it was dropped.
 pub fn get(session: &Session, id: i32) -> Result<StreamTable> {
     let dropped = || Error::new(ERRCODE_UNDEFINED_TABLE, "the stream table was dropped concurrently");

@@ -10,7 +10,8 @@ use crate::pg::shmem::{Phase, Process, Shared};
 pub fn snapshot(shared: &'static Shared) -> Snapshot {
     let now = bgworker::now();
     let memory = shared.counters();
-    Snapshot::new(memory, &workers(shared, now), env!("CARGO_PKG_VERSION"), now)
+    let changed = |database: u32, source: i32| shared.slot(database.into())?.changed_since(source);
+    Snapshot::new(memory, &workers(shared, now), &changed, env!("CARGO_PKG_VERSION"), now)
 }
 
 fn workers(shared: &Shared, now: i64) -> Workers {

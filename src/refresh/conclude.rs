@@ -24,6 +24,23 @@ pub fn conclude(refreshes: &[Refresh]) -> Result<()> {
     bound_buffers(&consumed)
 }
 
+/// Logs a refresh that took as long as the setting says, with what it did.
+pub fn log_duration(refresh: &Refresh, name: impl FnOnce() -> String) {
+    if !refresh.is_applied() || guc::log_min_refresh_duration().is_none_or(|least| refresh.duration_ms < least) {
+        return;
+    }
+    pgrx::log!(
+        "stream table {} was refreshed in {:.3} ms: {}, {} change rows, {} rows inserted, {} updated, {} deleted",
+        name(),
+        refresh.duration_ms,
+        refresh.action.as_str(),
+        refresh.delta_rows,
+        refresh.inserted,
+        refresh.updated,
+        refresh.deleted
+    );
+}
+
 /// Records that a refresh failed; suspends the stream table after too many failures that are not transient. True when it
 /// is suspended.
 pub fn record_failure(refresh: &Refresh, error: &Error) -> Result<bool> {

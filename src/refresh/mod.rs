@@ -27,12 +27,12 @@ mod trace;
 mod verify;
 mod watch;
 
-pub use advice::missing_indexes;
+pub use advice::{Missing, missing_indexes};
 pub use analyze::analyze;
 pub use behind::{Wait, behind};
 pub use build::{build, define, delete, rebuild, recompute_from_now_on};
 pub use claim::require_free;
-pub use conclude::{conclude, record_failure};
+pub use conclude::{conclude, log_duration, record_failure};
 pub use cost::estimate::plan_deltas;
 pub use loaded::{Loaded, drop_compiled};
 pub use prepared::{Prepared, Ready, forget, load};

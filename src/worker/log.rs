@@ -55,7 +55,7 @@ impl Log {
         }
     }
 
-    fn name(&self, id: i32) -> &str {
+    pub fn name(&self, id: i32) -> &str {
         self.names.get(&id).map_or("(dropped)", String::as_str)
     }
 }

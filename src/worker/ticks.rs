@@ -61,7 +61,10 @@ impl Ticks {
         bgworker::report(Some(&self.log.activity(ids)));
         let refreshes = self.tick(ids);
         at_end();
-        refreshes.iter().for_each(|refresh| counters::refreshed(refresh.id, &refresh.counted()));
+        for refresh in &refreshes {
+            counters::refreshed(refresh.id, &refresh.counted());
+            refresh::log_duration(refresh, || self.log.name(refresh.id).to_owned());
+        }
         let ended = ids.iter().map(|id| self.classify(*id, &refreshes, generation)).collect();
         self.refreshed.extend(refreshes.into_iter().filter(Refresh::is_applied));
         bgworker::report(None);

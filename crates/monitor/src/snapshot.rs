@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::histogram::Quantiles;
 use crate::rows::Key;
-use crate::tables::{Changed, Chosen};
+use crate::tables::{Changed as Rows, Chosen, TableRow};
 use crate::usage::Used;
 use crate::{Memory, Micros, SECOND, databases, sources, tables};
 
@@ -22,6 +22,9 @@ pub struct Workers {
     /// Databases whose scheduler has to run, or is not needed at the moment, by their oids.
     pub served: Vec<(u32, Service)>,
 }
+
+/// Since when a source of a database has changes that its scheduler has not read.
+pub type Changed<'a> = &'a dyn Fn(u32, i32) -> Option<Micros>;
 
 /// Whether the stream tables of a database are refreshed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,14 +84,13 @@ pub struct Snapshot {
     pub workers: Vec<Worker>,
     pub tables: Vec<Table>,
     pub sources: Vec<Source>,
-    #[serde(skip)]
     pub server: Server,
     #[serde(skip)]
     pub databases: Vec<Database>,
 }
 
 /// Totals of the server.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Server {
     /// Milliseconds of schedulers and workers of the pool.
     pub busy_ms: u64,
@@ -98,7 +100,7 @@ pub struct Server {
     pub costs: Lookups,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Lookups {
     pub hits: u64,
     pub misses: u64,
@@ -144,7 +146,7 @@ pub struct Table {
     pub sqlstate: Option<String>,
     pub hint: Option<&'static str>,
     pub missed: u64,
-    pub rows: Changed,
+    pub rows: Rows,
     pub change_rows: u64,
     pub lag: Option<Quantiles>,
     pub duration: Option<Quantiles>,
@@ -198,11 +200,17 @@ fn seconds(micros: Micros) -> f64 {
 }
 
 impl Snapshot {
-    pub fn new(memory: Memory, workers: &Workers, version: &str, now: Micros) -> Snapshot {
+    pub fn new(memory: Memory, workers: &Workers, changed: Changed, version: &str, now: Micros) -> Snapshot {
         let databases: BTreeMap<u32, databases::Counted> =
             memory.databases.used().map(|(key, row)| (key.database(), row.read())).collect();
         let name = |database: u32| databases.get(&database).map_or_else(String::new, |it| it.name.clone());
-        let tables: Vec<(Key, tables::Counted)> = memory.tables.used().map(|(key, row)| (key, row.read(now))).collect();
+        let table = |(key, row): (Key, &TableRow)| {
+            let mut counted = row.read(now);
+            let unread = counted.described.sources.iter().filter_map(|source| changed(key.database(), *source));
+            counted.behind_since = unread.chain(counted.behind_since).min();
+            (key, counted)
+        };
+        let tables: Vec<(Key, tables::Counted)> = memory.tables.used().map(table).collect();
         let sources = memory.sources.used().map(|(key, row)| source(key, row.read(), &name, &tables, now)).collect();
         let reasons = workers.reasons(&name);
         Snapshot {
@@ -218,7 +226,7 @@ impl Snapshot {
             server: server(memory, workers),
             databases: databases.iter().map(|(oid, it)| database(*oid, it, workers)).collect(),
             sources,
-            tables: tables.into_iter().map(|(key, counted)| table(key, counted, &name, now)).collect(),
+            tables: tables.into_iter().map(|(key, counted)| shown(key, counted, &name, now)).collect(),
         }
     }
 
@@ -298,7 +306,7 @@ fn hint(status: &str, sqlstate: Option<&str>) -> Option<&'static str> {
     }
 }
 
-fn table(key: Key, counted: tables::Counted, name: &dyn Fn(u32) -> String, now: Micros) -> Table {
+fn shown(key: Key, counted: tables::Counted, name: &dyn Fn(u32) -> String, now: Micros) -> Table {
     let tables::Counted { described, refreshes, .. } = counted;
     let since = match described.is_timed {
         // Nothing is pending, but time passes.

@@ -22,6 +22,8 @@ struct Fixture {
     tables: Vec<TableRow>,
     sources: Vec<SourceRow>,
     workers: Workers,
+    /// Since when the source has changes that no scheduler has read.
+    unread: Option<i64>,
 }
 
 impl Fixture {
@@ -44,6 +46,7 @@ impl Fixture {
             tables: (0..=tables).map(|_| TableRow::default()).collect(),
             sources: (0..2).map(|_| SourceRow::default()).collect(),
             workers,
+            unread: None,
         };
         let memory = fixture.memory();
         memory.databases.rows[memory.databases.claim(Key::new(DATABASE, 0)).0].describe("demo");
@@ -96,7 +99,7 @@ fn serving<R: Send + 'static>(fixture: Fixture, clients: impl FnOnce(SocketAddr)
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async move {
-        let source = move || Snapshot::new(fixture.memory(), &fixture.workers, "0.2.0", NOW);
+        let source = move || Snapshot::new(fixture.memory(), &fixture.workers, &|_, _| fixture.unread, "0.2.0", NOW);
         let _server = Server::start(&Address::Tcp(address), Rc::new(source)).unwrap();
         let (sender, receiver) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || _ = sender.send(clients(address)));
@@ -152,6 +155,21 @@ fn every_path_is_served() {
         assert_eq!(json["tables"][1]["sources"], serde_json::json!([5]));
         assert_eq!(json["sources"][0]["oldest_pending"], 0.25);
         assert!(get(address, "/x", "").starts_with("HTTP/1.1 404"));
+    });
+}
+
+#[test]
+fn changes_that_no_scheduler_reads_make_a_table_stale() {
+    let mut fixture = Fixture::new(1);
+    fixture.unread = Some(NOW - 5_000_000);
+    serving(fixture, |address| {
+        let metrics = get(address, "/metrics", "");
+        assert!(
+            metrics.contains(
+                "pg_trickle_staleness_seconds{database=\"demo\",schema=\"public\",table=\"stream_0001\"} 5\n"
+            )
+        );
+        assert!(metrics.contains("pg_trickle_oldest_pending_seconds{database=\"demo\",schema=\"\",table=\"\"} 5\n"));
     });
 }
 

@@ -146,6 +146,12 @@ impl Slot {
         self.marks.iter().for_each(|word| word.store(u64::MAX, SeqCst));
     }
 
+    /// When a source that is marked was changed first; it may have been another one with the same mark.
+    pub fn changed_since(&self, source: i32) -> Option<i64> {
+        let (word, bit) = mark(source);
+        (self.marks[word].load(SeqCst) & bit != 0).then(|| self.marked_at(source))
+    }
+
     /// When the mark with this number was set.
     pub fn marked_at(&self, number: i32) -> i64 {
         self.marked_at[number.rem_euclid(MARKS) as usize].load(SeqCst)
