@@ -15,18 +15,24 @@ use crate::error::Result;
 use crate::pg::heap::Table;
 use crate::pg::invalidation::{self, Invalidation};
 use crate::pg::snapshot::Snapshot;
-use crate::pg::{relation, xact};
+use crate::pg::{relation, spi, xact};
+
+struct Verified {
+    members: HashSet<Oid>,
+    /// The snapshot under which the catalog was read.
+    at: u64,
+}
 
 thread_local! {
-    /// Sources whose capture was found complete, with their members.
-    static VERIFIED: RefCell<HashMap<i32, HashSet<Oid>>> = RefCell::default();
+    /// Sources whose capture was found complete.
+    static VERIFIED: RefCell<HashMap<i32, Verified>> = RefCell::default();
 }
 
 /// Evicts the sources that have this relation as a member.
 pub fn invalidate(what: Invalidation) {
     let Invalidation::Relation(relation) = what else { return };
     VERIFIED.with_borrow_mut(|verified| match relation {
-        Some(relation) => verified.retain(|_, members| !members.contains(&relation)),
+        Some(relation) => verified.retain(|_, it| !it.members.contains(&relation)),
         None => verified.clear(),
     });
 }
@@ -45,18 +51,41 @@ pub fn lost_changes(id: i32) -> Result<Option<String>> {
     if let Some(reason) = layout_changed(&info) {
         return Ok(Some(reason));
     }
-    let (now, recorded, is_derived) = cache::read_catalog(|session| {
-        let is_derived = source::is_stream_table(session, info.source.relid)?;
-        Ok((source::members(session, &info.source)?, source::recorded(session, id)?, is_derived))
-    })?;
-    let reason = members_changed(&now, recorded.into_iter().collect(), is_derived);
+    let latest = Snapshot::latest();
+    let (now, is_derived) = current(&info, &latest)?;
+    let reason = members_changed(&now, recorded(id, &latest)?, is_derived);
     let crashed = || lacks_sentinel(&info).then(|| "an unlogged table was emptied by a crash".to_owned());
     let reason = reason.or_else(crashed);
     if reason.is_none() && invalidation::count() == before {
         let members = now.iter().map(|member| member.relid).collect();
-        VERIFIED.with_borrow_mut(|verified| verified.insert(id, members));
+        VERIFIED.with_borrow_mut(|verified| verified.insert(id, Verified { members, at: latest.number() }));
     }
     Ok(reason)
+}
+
+/// Whether the capture of a complete source was repaired since `snapshot` was taken: it sees neither what was recorded then
+/// nor the mark for other consumers, and may see changes that were lost.
+pub fn repaired_since(id: i32, snapshot: &Snapshot) -> Result<bool> {
+    if VERIFIED.with_borrow(|verified| verified.get(&id).is_some_and(|it| it.at < snapshot.number())) {
+        return Ok(false);
+    }
+    let info = cache::require_source(id)?;
+    let (now, is_derived) = current(&info, &Snapshot::latest())?;
+    let recorded = recorded(id, snapshot)?;
+    Ok(!recorded.is_empty() && members_changed(&now, recorded, is_derived).is_some())
+}
+
+/// The members of a source, and whether it is a stream table.
+fn current(info: &SourceInfo, snapshot: &Snapshot) -> Result<(Vec<Member>, bool)> {
+    spi::connect(Some(snapshot), |session| {
+        let is_derived = source::is_stream_table(session, info.source.relid)?;
+        Ok((source::members(session, &info.source)?, is_derived))
+    })
+}
+
+/// The recorded fingerprints of its members.
+fn recorded(id: i32, snapshot: &Snapshot) -> Result<HashMap<Oid, String>> {
+    Ok(spi::connect(Some(snapshot), |session| source::recorded(session, id))?.into_iter().collect())
 }
 
 /// Records that a source lost changes, so that `lost_changes` says so until `track` repairs it, even if what was altered is
