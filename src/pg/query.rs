@@ -115,10 +115,11 @@ unsafe fn rewrite(query: *mut pg_sys::Query) -> Result<Analysed> {
 }
 
 impl Analysed {
-    /// The query as PostgreSQL prints it under the current search path.
+    /// The query as PostgreSQL prints it under the current search path. A copy is printed: from release 18 on, the printer puts
+    /// the expressions of GROUP BY into the select list too, where they would count as further calls.
     pub fn text(&self) -> String {
         // SAFETY: the printer reads an analysed tree; the text is copied at once.
-        unsafe { string(pg_sys::pg_get_querydef(self.0, false)) }
+        unsafe { string(pg_sys::pg_get_querydef(pg_sys::copyObjectImpl(self.0.cast()).cast(), false)) }
     }
 
     /// The relations that the query reads, except for those that only unread columns read.
