@@ -474,7 +474,7 @@ begin atomic
    order by 1;
 end;
 comment on function pgtrickle.source_status() is
-  'the tables whose changes are captured: whether capture is on, what is pending and for how long, the size of the change buffer on disk, which stream tables read it, and which of them hold it back';
+  'the tables whose changes are captured: state of capture, pending changes, size of the change buffer, consumers, and those that hold it back';
 
 create function pgtrickle.scheduler_diagnostics()
   returns table (database text, state text, pid integer, ticks bigint, queue_depth bigint, stream_tables bigint, behind bigint,
