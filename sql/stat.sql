@@ -45,6 +45,15 @@ comment on view pgtrickle.pg_stat_stream_tables is
   'what is counted of each stream table since the server started, or pg_stat_reset_stream_table(); times in milliseconds, quantiles of the last 15 minutes';
 grant select on pgtrickle.pg_stat_stream_tables to public;
 
+create view pgtrickle.pg_stat_progress_stream_table as
+select r.pid, r.relid, n.nspname as schemaname, c.relname, r.phase, r.started_at, r.rows_done, r.rows_expected
+  from pgtrickle.running_refreshes() r
+  left join pg_class c on c.oid = r.relid
+  left join pg_namespace n on n.oid = c.relnamespace;
+comment on view pgtrickle.pg_stat_progress_stream_table is
+  'the refreshes that run: phase, and for a long statement the rows that it has done and that the planner expects';
+grant select on pgtrickle.pg_stat_progress_stream_table to public;
+
 create function pgtrickle.worker_status()
   returns table (kind text, pid integer, database text, state text, refreshing text, busy_ms bigint, idle_ms bigint)
   language sql

@@ -1,6 +1,9 @@
 //! What is counted in shared memory, for SQL. `sql/stat.sql` has the views.
 
+use monitor::progress::Shown;
+use pgrx::datum::TimestampWithTimeZone;
 use pgrx::iter::TableIterator;
+use pgrx::pg_sys::Oid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{JsonB, name, pg_extern};
 
@@ -9,10 +12,10 @@ use crate::catalog::stream_table;
 use crate::error::{Error, Result};
 use crate::pg::shmem::{my_database, shared};
 use crate::pg::subxact::subtransaction;
-use crate::pg::{bgworker, counted, counters, guard};
+use crate::pg::{bgworker, counted, counters, guard, progress};
 use crate::refresh::{self, Missing, Ready};
 
-pgrx::extension_sql_file!("../../sql/stat.sql", name = "stat", requires = ["status", counters_json]);
+pgrx::extension_sql_file!("../../sql/stat.sql", name = "stat", requires = ["status", counters_json, running_refreshes]);
 pgrx::extension_sql_file!(
     "../../sql/health.sql",
     name = "health",
@@ -42,6 +45,31 @@ fn reset(name: &str) -> Result<()> {
     let (_, id) = resolve_owned(name)?;
     counters::table(id).into_iter().for_each(|row| row.reset());
     Ok(())
+}
+
+/// The refreshes that run in this database: process, relation, phase, start, rows of the running statement.
+#[pg_extern]
+#[allow(clippy::type_complexity)] // The columns are read off the signature.
+fn running_refreshes() -> std::result::Result<
+    TableIterator<
+        'static,
+        (
+            name!(pid, i32),
+            name!(relid, Oid),
+            name!(phase, &'static str),
+            name!(started_at, Option<TimestampWithTimeZone>),
+            name!(rows_done, i64),
+            name!(rows_expected, Option<i64>),
+        ),
+    >,
+    ErrorReport,
+> {
+    let row = |shown: Shown| {
+        let started = TimestampWithTimeZone::try_from(shown.started - bgworker::EPOCH).ok();
+        let expected = Some(shown.expected as i64).filter(|rows| *rows > 0);
+        (shown.pid, Oid::from(shown.relation), shown.phase, started, shown.rows as i64, expected)
+    };
+    Ok(TableIterator::new(progress::all().into_iter().map(row).collect::<Vec<_>>()))
 }
 
 /// A refresh that takes less, for 19 of 20 times, lacks no index that matters.

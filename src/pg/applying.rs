@@ -16,7 +16,7 @@ use pgrx::pg_sys;
 
 use crate::error::Result;
 use crate::pg::defer::Defer;
-use crate::pg::node;
+use crate::pg::{node, progress};
 
 thread_local! {
     /// The text of our statement that is about to start.
@@ -24,21 +24,25 @@ thread_local! {
 }
 
 static mut PREVIOUS: pg_sys::ExecutorStart_hook_type = None;
+static mut PREVIOUS_END: pg_sys::ExecutorEnd_hook_type = None;
 
 // Without pgrx's guard, as for utility statements: errors pass as they are.
 mod raw {
     use super::{c_int, pg_sys};
     unsafe extern "C-unwind" {
         pub fn standard_ExecutorStart(query: *mut pg_sys::QueryDesc, flags: c_int);
+        pub fn standard_ExecutorEnd(query: *mut pg_sys::QueryDesc);
     }
 }
 
-/// Installs the hook; to be called once, when the library is loaded.
+/// Installs the hooks; to be called once, when the library is loaded.
 pub fn install() {
-    // SAFETY: by the one thread of a process; the hook chains to the one before it.
+    // SAFETY: by the one thread of a process; each hook chains to the one before it.
     unsafe {
         PREVIOUS = pg_sys::ExecutorStart_hook;
         pg_sys::ExecutorStart_hook = Some(executor_start);
+        PREVIOUS_END = pg_sys::ExecutorEnd_hook;
+        pg_sys::ExecutorEnd_hook = Some(executor_end);
     }
 }
 
@@ -47,11 +51,20 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
     // SAFETY: the arguments are the server's own, passed on unchanged.
     unsafe {
         PREVIOUS.unwrap_or(raw::standard_ExecutorStart)(query, flags);
+        progress::started((*query).estate);
         let own = OWN.get();
         if !own.is_null() && (*query).sourceText == own {
             OWN.set(std::ptr::null());
             release((*query).estate);
         }
+    }
+}
+
+unsafe extern "C-unwind" fn executor_end(query: *mut pg_sys::QueryDesc) {
+    // SAFETY: the argument is the server's own, passed on unchanged.
+    unsafe {
+        progress::ended((*query).estate);
+        PREVIOUS_END.unwrap_or(raw::standard_ExecutorEnd)(query);
     }
 }
 

@@ -41,13 +41,19 @@ unsafe extern "C-unwind" fn on_timeout() {
     }
 }
 
+/// A new timeout of this process; the server calls `handler` in its signal handler.
+pub fn register_timeout(handler: unsafe extern "C-unwind" fn()) -> c_int {
+    // SAFETY: the server's own function, called as it calls it; the handler lives as long as the process.
+    unsafe { RegisterTimeout(USER_TIMEOUT, handler) }
+}
+
 /// Runs `f` and cancels it after this time; zero means no limit.
 pub fn within<R>(limit: Duration, f: impl FnOnce() -> R) -> R {
     if limit.is_zero() {
         return f();
     }
     // SAFETY: the server's own functions, called as it calls them; the handler lives as long as the process.
-    let timeout = TIMEOUT.get().unwrap_or_else(|| unsafe { RegisterTimeout(USER_TIMEOUT, on_timeout) });
+    let timeout = TIMEOUT.get().unwrap_or_else(|| register_timeout(on_timeout));
     TIMEOUT.set(Some(timeout));
     FIRED.store(false, Ordering::SeqCst);
     let _disable = Defer(|| {

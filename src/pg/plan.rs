@@ -13,7 +13,7 @@ use crate::pg::spi::{OwnerSession, Statement};
 #[derive(Clone, Copy, Debug)]
 pub struct Planned {
     pub cost: f64,
-    /// Of the result.
+    /// Of the result, or that are written.
     pub rows: f64,
     /// Of the last term of a sum.
     pub last_term: f64,
@@ -71,7 +71,9 @@ impl Statement {
             let statement: Option<*mut pg_sys::PlannedStmt> = pointers(statements).next();
             let plan = (*statement.ok_or(Error::Bug("a planned statement has a plan"))?).planTree;
             let last_term = last_term(plan);
-            Ok(Planned { cost: (*plan).total_cost, rows: (*plan).plan_rows, last_term })
+            // A statement that writes returns none of the rows that it writes.
+            let read = if (*plan).type_ == NodeTag::T_ModifyTable { (*plan).lefttree } else { plan };
+            Ok(Planned { cost: (*plan).total_cost, rows: (*read).plan_rows, last_term })
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize};
 
 use monitor::failures::Failures;
 use monitor::moments::Moments;
+use monitor::progress::{Progress, REFRESHES};
 use monitor::sources::SourceRow;
 use monitor::tables::TableRow;
 use monitor::{Counters, DATABASES, Memory as Counted};
@@ -66,6 +67,7 @@ pub struct Shared {
     /// Failures of refreshes that could not be recorded in the catalog.
     pub failures: Failures,
     counters: Counters,
+    pub progress: [Progress; REFRESHES],
 }
 
 /// The bytes of the memory with so many rows.

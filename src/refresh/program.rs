@@ -11,12 +11,13 @@ use ivm::plan::Relation;
 use ivm::sql::ast::Statement as Sql;
 use ivm::sql::print;
 use ivm::view::{Mask, Node, View};
+use monitor::progress::Phase;
 
 use crate::catalog::ddl;
 use crate::error::{Error, Result};
 use crate::pg::spi::{OwnerSession, Statement};
 use crate::pg::tuplestore::Tuplestore;
-use crate::pg::{applying, relation};
+use crate::pg::{applying, progress, relation};
 use crate::refresh::cost::plans::{Applied, Change, Compiled, SIZE_TOLERANCE, assumed, register_as};
 use crate::refresh::prepared::Prepared;
 use crate::refresh::trace::{self, Ran};
@@ -68,7 +69,7 @@ impl<'a> Work<'a> {
     ) -> Result<u64> {
         let planned = statement.planned(self.session)?;
         let began = Instant::now();
-        let result = run();
+        let result = progress::statement(planned.cost, planned.rows, run);
         let took = began.elapsed();
         self.time.set(self.time.get() + took);
         self.cost.set(self.cost.get() + STATEMENT + planned.cost);
@@ -111,6 +112,7 @@ pub fn register_delta(
 
 /// Follows the given source deltas through all nodes.
 pub fn differential(work: &Work, mut changed: BTreeMap<Relation, Tuplestore>) -> Result<Changes> {
+    progress::enter(Phase::ApplyingChanges);
     for (relation, store) in &changed {
         work.register_delta(relation, store)?;
     }
@@ -174,6 +176,7 @@ fn is_one_row(nodes: &[Node], input: &Relation) -> bool {
 /// Recomputes every node from its inputs and writes the differences. `replaces`: the tables may hold any rows, such as those
 /// of another definition.
 pub fn full(work: &Work, replaces: bool) -> Result<Changes> {
+    progress::enter(Phase::Recomputing);
     let last = work.view.nodes.len() - 1;
     for node in 0..=last {
         let compiled = work.prepared.plans.full(work.view, node)?;
@@ -191,6 +194,7 @@ pub fn full(work: &Work, replaces: bool) -> Result<Changes> {
 
 /// Fills empty tables: there are no rows to compare with, and no consumers.
 pub fn fill(work: &Work) -> Result<Changes> {
+    progress::enter(Phase::Filling);
     let mut inserted = 0;
     for node in 0..work.view.nodes.len() {
         let target = &work.view.nodes[node];

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ivm::frontier::Frontier;
 use ivm::plan::Relation;
+use monitor::progress::Phase;
 use pgrx::PgSqlErrorCode;
 use pgrx::datum::TimestampWithTimeZone;
 
@@ -52,7 +53,7 @@ pub fn refresh(tick: &mut Tick, id: i32, restart: bool) -> Result<Refresh> {
     let (place, members) = (tick.place, tick.members.len());
     let activity = || format!("refreshing {} ({place} of {members})", loaded.table.display());
     let refreshed = || limit::within(limit, || refresh_ready(tick, &prepared, &seen, restart));
-    progress::during(activity, || bgworker::refreshing(loaded.table.relid, refreshed))
+    progress::refreshing(loaded.table.relid, activity, || bgworker::refreshing(loaded.table.relid, refreshed))
 }
 
 fn refresh_ready(tick: &mut Tick, prepared: &Prepared, seen: &Seen, restart: bool) -> Result<Refresh> {
@@ -63,12 +64,14 @@ fn refresh_ready(tick: &mut Tick, prepared: &Prepared, seen: &Seen, restart: boo
             true => Ok((adaptive::full(session, prepared, true)?, Action::Reinitialize)),
             false => Ok((adaptive::fill(session, prepared)?, Action::Full)),
         })?;
+        progress::enter(Phase::BuildingIndexes);
         build::index_table(loaded)?;
         advice::index_nodes(loaded)?;
         return finish(tick, prepared, changes, Refresh { action, ..unchanged });
     };
     let starts_over = seen.reinitialize.is_some() || restart;
     let enough = if starts_over { 0 } else { adaptive::enough(loaded) };
+    progress::enter(Phase::ReadingChanges);
     let input = pending(tick, loaded, seen_frontier, enough)?;
     let unchanged = Refresh { delta_rows: input.rows, consumed: input.sources, ..unchanged };
     if starts_over || input.truncated {

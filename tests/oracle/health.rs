@@ -115,3 +115,39 @@ async fn exhausted_processes_are_found() {
     finds(&session, "worker processes", "warning", "3 of 3").await;
     database.close().await;
 }
+
+/// A fill of nine million rows is shown while it runs, with its rows, and no longer.
+#[tokio::test]
+async fn long_fills_show_their_progress() {
+    let database = Database::fresh("progress").await;
+    let (session, creator) = (database.connect().await, database.connect().await);
+    session.run("create table n (v int primary key); insert into n select generate_series(1, 3000); analyze n").await;
+    let pid = creator.number("select pg_backend_pid()").await;
+    let create =
+        "select pgtrickle.create_stream_table('pairs', 'select a.v as a, b.v as b from n a cross join n b', '1h')";
+    let seen = async {
+        session
+            .wait_until(&format!(
+                "select exists (select from pgtrickle.pg_stat_progress_stream_table
+                  where pid = {pid} and phase = 'filling' and rows_done > 0 and rows_expected >= rows_done)"
+            ))
+            .await;
+        session.run(&format!("select pg_cancel_backend({pid})")).await;
+    };
+    let (created, ()) = tokio::join!(creator.attempt(create), seen);
+    assert_eq!(created.expect_err("it was cancelled").code, "57014");
+    assert_eq!(session.number("select count(*) from pgtrickle.pg_stat_progress_stream_table").await, 0);
+    // The same process may be terminated in the middle.
+    let killed = async {
+        session
+            .wait_until(&format!(
+                "select exists (select from pgtrickle.pg_stat_progress_stream_table where pid = {pid})"
+            ))
+            .await;
+        session.run(&format!("select pg_terminate_backend({pid})")).await;
+    };
+    let (created, ()) = tokio::join!(creator.attempt(create), killed);
+    assert!(created.is_err());
+    session.wait_until("select not exists (select from pgtrickle.pg_stat_progress_stream_table)").await;
+    database.close().await;
+}

@@ -11,6 +11,7 @@ pub mod histogram;
 pub mod http;
 pub mod metrics;
 pub mod moments;
+pub mod progress;
 pub mod rows;
 pub mod snapshot;
 pub mod sources;
