@@ -1,7 +1,7 @@
 //! What the scheduler publishes in shared memory for metrics: what the catalog says of its tables, how far each is behind,
 //! and when changes became visible.
 
-use ivm::schedule::State;
+use ivm::schedule::{State, Table};
 use monitor::databases::DatabaseRow;
 use monitor::rows::Row;
 use monitor::sources::Size;
@@ -22,11 +22,12 @@ pub struct Published {
     sources: Sources,
 }
 
-/// Reads the catalog, under a snapshot that is taken later than the number of claims. In a transaction.
-pub fn read() -> Result<Option<Published>> {
+/// Reads the catalog; `scheduled` is what the scheduler knows of its tables. Each statement has a snapshot of its own, later than
+/// the claims that are counted first. In a transaction.
+pub fn read(scheduled: &[(String, Table)]) -> Result<Option<Published>> {
     let Some(memory) = counters::memory() else { return Ok(None) };
     let claims = (memory.tables.claimed(), memory.sources.claimed());
-    let (tables, sources) = described::all()?;
+    let (tables, sources) = described::all(scheduled)?;
     count_pending()?;
     Ok(Some(Published { claims, database: database::name(), tables, sources }))
 }

@@ -224,7 +224,11 @@ impl Scheduler {
 
     /// Loads the catalog; ends the process where the extension was dropped.
     fn reload(&mut self, generation: u64, now: Micros) {
-        let load = || Ok(Extension::Loaded(stream_table::schedulable()?, refresh::has_detached()?, published::read()?));
+        let load = || {
+            let tables = stream_table::schedulable()?;
+            let published = published::read(&tables)?;
+            Ok(Extension::Loaded(tables, refresh::has_detached()?, published))
+        };
         let read = bgworker::transaction(|| match database::extension() {
             Some(_) => bgworker::with_snapshot(|| match spi::other_version()? {
                 Some(error) => Ok(Extension::OfOtherVersion(database::name(), error)),
