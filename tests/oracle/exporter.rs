@@ -153,8 +153,7 @@ async fn lag_is_that_of_readers() {
 
 #[tokio::test]
 async fn addresses_change_without_a_restart() {
-    let exported = Exported::start(&["log_min_messages = log"]).await;
-    let session = exported.database.connect().await;
+    let exported = Exported::start(&[]).await;
     let admin = exported.database.admin().await;
     http::wait_for(exported.port, "/healthz", 200);
     let listen = async |addresses: &str| {
@@ -178,10 +177,7 @@ async fn addresses_change_without_a_restart() {
     let reasons = http::wait_for(other, "/readyz", 503);
     assert!(reasons.contains("pg_trickle.enabled is off"), "{reasons}");
     listen("").await;
-    session
-        .wait_until("select not exists (select from pg_stat_activity where backend_type = 'pg_trickle exporter')")
-        .await;
-    assert!(http::get(other, "/metrics").is_none() && !socket.exists());
+    while http::get(other, "/metrics").is_some() || socket.exists() {}
     // It is started again without any other event.
     listen(&format!("127.0.0.1:{other}")).await;
     http::wait_for(other, "/metrics", 200);
