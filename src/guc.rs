@@ -108,16 +108,19 @@ fn define_monitoring() {
         GucContext::Suset,
         GucFlags::UNIT_MS,
     );
-    GucRegistry::define_int_guc(
-        c"pg_trickle.max_counted_tables",
-        c"Sets the number of stream tables, and of sources, of the whole server that have counters of their own.",
-        c"Others are counted together. Each takes 4 kB of shared memory.",
-        &MAX_COUNTED_TABLES,
-        16,
-        1 << 20,
-        GucContext::Postmaster,
-        GucFlags::default(),
-    );
+    // Elsewhere there is no shared memory, and the server refuses settings that only a start can change.
+    if setting::is_server_starting() {
+        GucRegistry::define_int_guc(
+            c"pg_trickle.max_counted_tables",
+            c"Sets the number of stream tables, and of sources, of the whole server that have counters of their own.",
+            c"Others are counted together. Each takes 4 kB of shared memory.",
+            &MAX_COUNTED_TABLES,
+            16,
+            1 << 20,
+            GucContext::Postmaster,
+            GucFlags::default(),
+        );
+    }
     setting::define_checked::<MetricsListen>(
         c"pg_trickle.metrics_listen",
         c"Sets the addresses at which metrics, health and the live page are served over HTTP.",

@@ -35,6 +35,12 @@ pub fn define_checked<C: Check>(
     }
 }
 
+/// Whether the server is starting and preloads this library.
+pub fn is_server_starting() -> bool {
+    // SAFETY: a plain variable, set by the postmaster.
+    unsafe { pg_sys::process_shared_preload_libraries_in_progress }
+}
+
 /// Reserves a prefix: a setting with it that is not defined is an error when it is set, and is removed with a warning if it was
 /// set before.
 pub fn reserve_prefix(prefix: &'static CStr) {
