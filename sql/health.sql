@@ -98,11 +98,11 @@ begin atomic
   ), holder(text) as (
     select format('process %s, for %s', pid, date_trunc('second', clock_timestamp() - xact_start))
       from pg_stat_activity
-     where xact_start < clock_timestamp() - long_transaction and (backend_xid is not null or backend_xmin is not null)
+     where xact_start < clock_timestamp() - coalesce(long_transaction, interval '5 minutes') and (backend_xid is not null or backend_xmin is not null)
        and backend_type in ('client backend', 'walsender') and pid <> pg_backend_pid()
     union all
     select format('prepared transaction %L, for %s', gid, date_trunc('second', clock_timestamp() - prepared))
-      from pg_prepared_xacts where prepared < clock_timestamp() - long_transaction
+      from pg_prepared_xacts where prepared < clock_timestamp() - coalesce(long_transaction, interval '5 minutes')
     union all
     select format('replication slot %I', slot_name)
       from pg_replication_slots

@@ -48,6 +48,7 @@ async fn every_check_finds_what_it_is_for() {
         .await;
     session.wait_until("select count(*) = 0 from pgtrickle.health_check() where severity <> 'ok'").await;
     assert_eq!(session.number("select count(*) from pgtrickle.health_check()").await, 10);
+    assert_eq!(session.number("select count(*) from pgtrickle.health_check(null) where severity = 'ok'").await, 10);
 
     session.run("insert into t values (1, 0)").await;
     finds(&session, "suspended tables", "critical", "public.ratios").await;
