@@ -77,9 +77,10 @@ impl<T> Clone for Rows<'_, T> {
 impl<T> Copy for Rows<'_, T> {}
 
 impl<'a, T: Row> Rows<'a, T> {
-    /// The row at `index`, if it is still the one of this object.
+    /// The row at `index`, if it is still the one of this object, or the one that counts the rest.
     pub fn at(&self, index: usize, key: Key) -> Option<&'a T> {
-        self.rows.get(index).filter(|row| row.owner().key.load(SeqCst) == key.0)
+        let counts = |owner: &Owner| owner.is_rest() || owner.key.load(SeqCst) == key.0;
+        self.rows.get(index).filter(|row| counts(row.owner()))
     }
 
     /// The index of an object's row.
@@ -200,6 +201,8 @@ mod tests {
             (1..6).map(|id| rows.claim(Key::new(5, id))).collect::<Vec<_>>(),
             [(0, false), (1, false), (2, true), (2, false), (2, false)]
         );
+        // It is found where the claim was: an event claims nothing.
+        assert!(rows.at(2, Key::new(5, 3)).is_some() && rows.at(1, Key::new(5, 3)).is_none());
         rows.release(u32::MAX, 9, |_| false);
         assert!(rows.used().last().unwrap().0.is_rest());
     }
