@@ -43,6 +43,8 @@ pub struct Ticks {
     refreshed: Vec<Refresh>,
     /// When the pending statistics have to be flushed.
     flush_at: Option<Micros>,
+    /// How many statements were prepared when the memory of plans was last counted.
+    measured: u64,
 }
 
 impl Ticks {
@@ -52,7 +54,7 @@ impl Ticks {
             setting::set(name, value);
         }
         bgworker::report(None);
-        Ticks { slot, log: Log::default(), refreshed: vec![], flush_at: None }
+        Ticks { slot, log: Log::default(), refreshed: vec![], flush_at: None, measured: 0 }
     }
 
     /// Refreshes these tables in one tick, each after those that it reads, and calls `at_end` right after it. `generation` is
@@ -79,8 +81,16 @@ impl Ticks {
             return;
         }
         let refreshed = std::mem::take(&mut self.refreshed);
-        bgworker::usage().into_iter().for_each(|usage| usage.set_plan_bytes(spi::cached_bytes() as u64));
         self.in_transaction(|| refresh::conclude(&refreshed));
+        self.measure_plans();
+    }
+
+    /// Counts the memory of plans, where any were made since it was counted: that visits each of them.
+    fn measure_plans(&mut self) {
+        let prepared = spi::prepared();
+        if std::mem::replace(&mut self.measured, prepared) != prepared {
+            bgworker::usage().into_iter().for_each(|usage| usage.set_plan_bytes(spi::cached_bytes() as u64));
+        }
     }
 
     /// Flushes statistics that are due; returns when the next ones are.
