@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use ivm::schedule::Micros;
-use ivm::target::{self, Scheduled};
 use pgrx::datum::{Interval, TimestampWithTimeZone, clock_timestamp};
 use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -18,7 +17,7 @@ use crate::capture;
 use crate::catalog::{frontier, source, stream_table};
 use crate::error::{Error, Result};
 use crate::pg::{failures, guard, spi};
-use crate::{guc, refresh};
+use crate::refresh;
 
 pgrx::extension_sql_file!(
     "../../sql/status.sql",
@@ -68,11 +67,7 @@ fn stream_table_state() -> std::result::Result<
 fn state() -> Result<Vec<State>> {
     let (checked_at, role) = (clock_timestamp(), guard::current_role());
     let tables = stream_table::schedulable()?;
-    let scheduled = tables.iter().map(|(_, it)| {
-        let (schedule, reads) = (it.schedule.clone(), it.upstream.clone());
-        Scheduled { table: it.id, schedule, reads }
-    });
-    let targets = target::targets(&scheduled.collect::<Vec<_>>(), &guc::default_schedule())?;
+    let targets = stream_table::targets(&tables)?;
     let sources: Vec<i32> = spi::connect(None, source::all)?.into_iter().map(|source| source.id).collect();
     let mut behind: BTreeMap<i32, Option<TimestampWithTimeZone>> = BTreeMap::new();
     for (id, since) in refresh::behind(&sources)? {

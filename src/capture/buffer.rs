@@ -256,7 +256,7 @@ pub fn prune(source: i32, frontiers: &[Frontier], snapshot: &Snapshot) -> Result
         let retained = stamp.layout == SENTINEL || Some(stamp.xid) == own;
         let seen = frontiers.iter().all(|frontier| frontier.sees(stamp.xid, stamp.seq));
         if seen && !retained && buffer.delete(&chunk.row.place()) {
-            add(&mut deleted, chunk);
+            deleted += size(chunk);
         }
         Ok(())
     })?;
@@ -290,7 +290,7 @@ pub fn sizes() -> Result<Vec<BufferSize>> {
         let mut pending = Size::default();
         stamp::for_each(&buffer, &snapshot, |chunk| {
             if chunk.stamp.layout != SENTINEL {
-                add(&mut pending, chunk);
+                pending += size(chunk);
             }
             Ok(())
         })?;
@@ -299,7 +299,6 @@ pub fn sizes() -> Result<Vec<BufferSize>> {
     Ok(sizes)
 }
 
-fn add(size: &mut Size, chunk: &Stored) {
-    size.rows += i64::from(chunk.stamp.entries);
-    size.bytes += chunk.row.bytes() as i64;
+fn size(chunk: &Stored) -> Size {
+    Size { rows: chunk.stamp.entries.into(), bytes: chunk.row.bytes() as i64 }
 }

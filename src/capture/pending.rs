@@ -292,10 +292,7 @@ fn recycle(spare: &mut Vec<Vec<u8>>, chunk: Chunk) {
 fn add(all: &mut Vec<Written>, written: Option<Written>) {
     let Some(Written { nest, source, size }) = written else { return };
     match all.iter_mut().find(|known| (known.nest, known.source) == (nest, source)) {
-        Some(known) => {
-            known.size.rows += size.rows;
-            known.size.bytes += size.bytes;
-        }
+        Some(known) => known.size += size,
         None => all.push(Written { nest, source, size }),
     }
 }

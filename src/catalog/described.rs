@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use ivm::schedule::Table;
-use ivm::target::{self, Scheduled};
 use monitor::{sources, tables};
 use pgrx::pg_sys::Oid;
 
+use crate::catalog::stream_table;
 use crate::error::Result;
-use crate::guc;
 use crate::pg::spi::{self, Session};
 
 pub type Tables = BTreeMap<i32, tables::Described>;
@@ -17,11 +16,7 @@ pub type Sources = BTreeMap<i32, sources::Described>;
 /// Every stream table and every source; `scheduled` is what the scheduler knows of the tables.
 pub fn all(scheduled: &[(String, Table)]) -> Result<(Tables, Sources)> {
     let (mut tables, sources) = spi::connect(None, |session| Ok((tables(session)?, sources(session)?)))?;
-    let by_schedule = scheduled.iter().map(|(_, it)| {
-        let (schedule, reads) = (it.schedule.clone(), it.upstream.clone());
-        Scheduled { table: it.id, schedule, reads }
-    });
-    let targets = target::targets(&by_schedule.collect::<Vec<_>>(), &guc::default_schedule())?;
+    let targets = stream_table::targets(scheduled)?;
     for (id, table) in &mut tables {
         table.target = targets.get(id).copied();
     }

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ivm::schedule::{Micros, Schedule, Table};
+use ivm::target::{self, Scheduled};
 use pgrx::JsonB;
 use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INVALID_PARAMETER_VALUE, ERRCODE_UNDEFINED_TABLE};
 use pgrx::pg_sys::Oid;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::guc;
 use crate::pg::spi::{self, Session};
 use crate::pg::{event, failures};
 
@@ -296,6 +298,15 @@ pub fn schedulable() -> Result<Vec<(String, Table)>> {
             },
         )
     })
+}
+
+/// The greatest age of their data by the schedules of these stream tables, where they have one.
+pub fn targets(tables: &[(String, Table)]) -> Result<BTreeMap<i32, Micros>> {
+    let scheduled = tables.iter().map(|(_, it)| {
+        let (schedule, reads) = (it.schedule.clone(), it.upstream.clone());
+        Scheduled { table: it.id, schedule, reads }
+    });
+    Ok(target::targets(&scheduled.collect::<Vec<_>>(), &guc::default_schedule())?)
 }
 
 /// The names of these stream tables, without those that were dropped.

@@ -150,11 +150,7 @@ fn on_top(event: Top) {
         Top::PreCommit => {}
         Top::Commit => PENDING.take().into_iter().for_each(|pending| match pending.what {
             What::Refreshed(id, refresh) => refreshed(id, &refresh),
-            What::Pruned(id, Size { rows, bytes }) => {
-                if let Some(source) = source(id) {
-                    source.pending(Size { rows: -rows, bytes: -bytes });
-                }
-            }
+            What::Pruned(id, size) => source(id).into_iter().for_each(|source| source.pending(-size)),
         }),
         Top::Prepared | Top::Abort => drop(PENDING.take()),
     }

@@ -4,7 +4,6 @@
 use ivm::schedule::{State, Table};
 use monitor::databases::DatabaseRow;
 use monitor::rows::Row;
-use monitor::sources::Size;
 use pgrx::pg_sys::Oid;
 
 use crate::capture;
@@ -69,8 +68,7 @@ fn count_pending() -> Result<()> {
     }
     for size in capture::sizes()? {
         let Some(row) = counters::source(size.source) else { continue };
-        let known = row.read().pending;
-        row.pending(Size { rows: size.pending.rows - known.rows, bytes: size.pending.bytes - known.bytes });
+        row.pending(size.pending - row.read().pending);
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What is counted of one source.
 
+use std::ops::{AddAssign, Neg, Sub};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32};
 
@@ -14,6 +15,29 @@ pub struct Size {
     pub rows: i64,
     /// As stored, without the headers of rows and pages.
     pub bytes: i64,
+}
+
+impl AddAssign for Size {
+    fn add_assign(&mut self, other: Size) {
+        self.rows += other.rows;
+        self.bytes += other.bytes;
+    }
+}
+
+impl Sub for Size {
+    type Output = Size;
+
+    fn sub(self, other: Size) -> Size {
+        Size { rows: self.rows - other.rows, bytes: self.bytes - other.bytes }
+    }
+}
+
+impl Neg for Size {
+    type Output = Size;
+
+    fn neg(self) -> Size {
+        Size::default() - self
+    }
 }
 
 /// What the catalog says of a source.

@@ -54,9 +54,10 @@ impl Fixture {
             fixture.describe(id, &format!("stream_{id:04}"));
         }
         let source = &memory.sources.rows[memory.sources.claim(Key::new(DATABASE, 5)).0];
-        source.captured(Size { rows: 10, bytes: 300 });
-        source.pending(Size { rows: 10, bytes: 300 });
-        source.pending(Size { rows: -4, bytes: -120 });
+        let captured = Size { rows: 10, bytes: 300 };
+        source.captured(captured);
+        source.pending(captured);
+        source.pending(-Size { rows: 4, bytes: 120 });
         fixture
     }
 
