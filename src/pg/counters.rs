@@ -44,8 +44,8 @@ pub fn memory() -> Option<Memory<'static>> {
     shared().map(|shared| shared.counters())
 }
 
-/// Counts something of the server.
-pub fn look_up(what: fn(&Server) -> &Counter) {
+/// Counts an event of the server, such as a hit of a cache.
+pub fn count(what: fn(&Server) -> &Counter) {
     memory().into_iter().for_each(|memory| what(memory.server).add(1));
 }
 
@@ -110,8 +110,8 @@ pub fn shown(id: i32, lag: Micros) {
     }
 }
 
-/// Counts the changes of a source that this transaction has captured. At its commit, or when it is prepared: then they are
-/// pending later, if at all.
+/// Counts the changes of a source that this transaction has captured, when it commits or is prepared. Those of a prepared
+/// transaction are not pending before COMMIT PREPARED.
 pub fn captured(id: i32, size: Size, committed: bool) {
     let Some(source) = source(id) else { return };
     source.captured(size);
@@ -120,7 +120,7 @@ pub fn captured(id: i32, size: Size, committed: bool) {
     }
 }
 
-/// Another session's transaction was committed, which did not count what is pending since.
+/// COMMIT PREPARED: the changes of that transaction are pending from now on, and no process has counted them.
 pub fn prepared_transaction_committed() {
     database().into_iter().for_each(DatabaseRow::pending_is_unknown);
 }

@@ -79,11 +79,11 @@ pub fn load(id: i32) -> Result<Ready> {
     let known = cached(id)?;
     evict();
     if let Some(found) = known.as_ref().filter(|_| !watch::needs_revalidation(id)) {
-        counters::look_up(|server| &server.plans.hits);
+        counters::count(|server| &server.plans.hits);
         found.used.set(REQUESTS.replace(REQUESTS.get() + 1));
         return Ok(Ready::Yes(Rc::clone(found)));
     }
-    counters::look_up(|server| &server.plans.misses);
+    counters::count(|server| &server.plans.misses);
     let verification = Verification::begin(id);
     let ready = match loaded::verify(id, known.as_ref().map(|known| &known.loaded))? {
         Verified::Stale(table, reason) => return Ok(Ready::Stale(table, reason)),
@@ -130,6 +130,6 @@ fn evict() {
         used.sort_unstable();
         used.truncate(used.len().div_ceil(2));
         used.iter().for_each(|(_, id)| drop(cache.remove(id)));
-        used.iter().for_each(|_| counters::look_up(|server| &server.plans.evictions));
+        used.iter().for_each(|_| counters::count(|server| &server.plans.evictions));
     });
 }

@@ -49,10 +49,10 @@ pub fn costs(session: &OwnerSession, prepared: &Prepared, changed: &BTreeMap<Rel
     let relations: Vec<&Relation> = changed.keys().collect();
     let rows: Vec<f64> = changed.values().map(|pending| assumed(pending.expected())).collect();
     if let Some(found) = prepared.model.find(&relations, &rows) {
-        counters::look_up(|server| &server.costs.hits);
+        counters::count(|server| &server.costs.hits);
         return Ok(found);
     }
-    counters::look_up(|server| &server.costs.misses);
+    counters::count(|server| &server.costs.misses);
     let deltas = changed.iter().zip(&rows).map(|((relation, pending), rows)| (relation, &pending.store, *rows));
     let (cost, writing) = estimate_cost(session, prepared, deltas)?;
     let costs = Costs { delta: cost + writing, full: full_cost(session, prepared)? + writing };
