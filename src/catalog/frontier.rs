@@ -1,8 +1,8 @@
 //! `pgt_frontiers`: what each stream table has seen, and how its refreshes go.
 //!
 //! Every refresh writes a new version of a row, and a long transaction retains all of them. A search by key reads each
-//! version, so a backend caches the place (`ctid`) of each row and reads there first. Under a snapshot that is the row that a
-//! search would find; rows that are not found there are searched by key.
+//! version, so a backend caches the place (`ctid`) of each row and follows the updates from there. Under a snapshot that is the
+//! row that a search would find; rows that are not found there are searched by key.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,13 +56,6 @@ fn by_place<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     guard::with_settings(&[("enable_seqscan", "off")], f)
 }
 
-/// Prunes the pages of these places, so that new versions find room on them.
-fn prune(places: &[ItemPointerData]) -> Result<()> {
-    let table = object::oid(&QName::qualified("pgtrickle", "pgt_frontiers"))?;
-    relation::prune_pages(table, places);
-    Ok(())
-}
-
 macro_rules! seen {
     ($condition:literal) => {
         concat!(
@@ -75,10 +68,12 @@ macro_rules! seen {
 
 /// The rows of these stream tables.
 pub fn get(session: &Session, ids: &[i32]) -> Result<BTreeMap<i32, Seen>> {
-    let places = places(ids);
+    let mut places = places(ids);
     let mut seen = BTreeMap::new();
     if !places.is_empty() {
-        prune(&places)?;
+        // Other processes may have updated the rows; and new versions are to find room on these pages.
+        let table = object::oid(&QName::qualified("pgtrickle", "pgt_frontiers"))?;
+        session.with_snapshot(|snapshot| relation::follow_updates(table, &mut places, snapshot));
         seen.extend(by_place(|| session.query(seen!("ctid = any ($1)"), &[places.into()], read))?);
     }
     // A cached place may hold another row by now.

@@ -126,17 +126,23 @@ pub fn pages(oid: Oid) -> u32 {
     Open::new(oid).map_or(0, |relation| relation.pages())
 }
 
-/// Prunes dead row versions on the pages of these places, as a scan does with the pages that it reads and a read by a known
-/// place does not. See `access/heap/pruneheap.c`.
-pub fn prune_pages(oid: Oid, places: &[pg_sys::ItemPointerData]) {
+/// Moves each place to the newest version of its row that `snapshot` sees, along the chain of updates; a place that no longer
+/// leads there is not moved. Then prunes dead versions on the pages of these places, as a scan does with the pages that it
+/// reads and a read by a known place does not. See `access/heap/heapam.c`, `access/heap/pruneheap.c`.
+pub fn follow_updates(oid: Oid, places: &mut [pg_sys::ItemPointerData], snapshot: pg_sys::Snapshot) {
     let Some(table) = Open::new(oid) else { return };
     let end = table.pages();
     // SAFETY: reads the number out of a place.
     let page = |place: &pg_sys::ItemPointerData| unsafe { item_pointer_get_block_number_no_check(*place) };
-    let pages: BTreeSet<u32> = places.iter().map(page).collect();
-    for page in pages.range(..end) {
-        // SAFETY: open and locked, so that it has this page; pinned meanwhile.
-        unsafe {
+    let on_a_page = |place: &&mut pg_sys::ItemPointerData| page(place) < end;
+    // SAFETY: open and locked, so that it has these pages; each is pinned meanwhile. The scan is ended.
+    unsafe {
+        let none = std::ptr::null_mut();
+        let scan =
+            pg_sys::heap_beginscan(table.0, snapshot, 0, none, none.cast(), pg_sys::ScanOptions::SO_TYPE_TIDSCAN);
+        places.iter_mut().filter(on_a_page).for_each(|place| pg_sys::heap_get_latest_tid(scan, place));
+        pg_sys::heap_endscan(scan);
+        for page in places.iter().map(page).collect::<BTreeSet<u32>>().range(..end) {
             let buffer = pg_sys::ReadBuffer(table.0, *page);
             pg_sys::heap_page_prune_opt(table.0, buffer);
             pg_sys::ReleaseBuffer(buffer);

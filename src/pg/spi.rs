@@ -130,6 +130,12 @@ impl Session<'_> {
         Ok(statement)
     }
 
+    /// Calls `f` with the snapshot under which statements run.
+    pub fn with_snapshot<R>(&self, f: impl FnOnce(pg_sys::Snapshot) -> R) -> R {
+        // SAFETY: there is an active snapshot as long as a session is open.
+        f(self.snapshot.map_or_else(|| unsafe { pg_sys::GetActiveSnapshot() }, Snapshot::raw))
+    }
+
     /// Runs a constant statement, which is cached for the life of the backend.
     pub fn run(&self, sql: &'static str, args: &[Arg]) -> Result<()> {
         self.execute(sql, args).map(|_| ())
