@@ -30,6 +30,7 @@ mod scrape;
 mod server;
 mod session;
 mod sizes;
+mod slopes;
 mod steady;
 mod timing;
 mod tpch;
@@ -88,6 +89,7 @@ async fn run(options: &Options) -> Result<()> {
             Bench::Wide => wide::run(&server, options, &mut report).await,
             Bench::Tpch => tpch::run(&server, options, &mut report).await,
             Bench::Nexmark => nexmark::run(&server, options, &mut report).await,
+            Bench::Slopes => slopes::run(&server, options, &mut report).await,
         }?;
         if options.report {
             eprintln!("bench: wrote {}", report.write()?.display());

@@ -22,10 +22,11 @@ pub enum Bench {
     Wide,
     Tpch,
     Nexmark,
+    Slopes,
 }
 
 impl Bench {
-    const ALL: [Bench; 17] = [
+    const ALL: [Bench; 18] = [
         Bench::OneRow,
         Bench::Operators,
         Bench::Latency,
@@ -43,6 +44,7 @@ impl Bench {
         Bench::Wide,
         Bench::Tpch,
         Bench::Nexmark,
+        Bench::Slopes,
     ];
 
     /// As typed, and as the results call it.
@@ -65,6 +67,7 @@ impl Bench {
             Bench::Wide => "wide",
             Bench::Tpch => "tpch",
             Bench::Nexmark => "nexmark",
+            Bench::Slopes => "slopes",
         }
     }
 }
@@ -79,6 +82,8 @@ pub struct Options {
     pub tables: Option<u32>,
     pub scale: Option<f64>,
     pub growth: bool,
+    /// The one section of a bench that runs.
+    pub only: Option<String>,
     pub report: bool,
     pub keep: bool,
 }
@@ -92,7 +97,7 @@ impl Options {
 
 pub const USAGE: &str =
     "usage: pg_trickle_benches NAME [--rows N] [--rounds N] [--seconds N] [--tables N] [--scale S] [--growth]
-                          [--report] [--keep]
+                          [--only SECTION] [--report] [--keep]
   one_row     refresh after one changed row, at N rows (1000000) and at N/10
   operators   the same for every operator, N rounds (50)
   latency     commit to visible with schedule '0s': N rows (1000000), N rounds (1500) of a commit
@@ -111,6 +116,7 @@ pub const USAGE: &str =
   tpch        22 queries at scale S (0.1), 1000 changed rows: refresh against recomputation, N rounds (9);
               --growth: S/10 and S take turns
   nexmark     10 queries over N events (500000): the same, N rounds (10); then live for N seconds (20)
+  slopes      how costs grow with sizes on which they should not depend, N rounds (100); --only: one section of it
   all         all of them
 Runs against the server that PG_TRICKLE_URL names, in a database of its own, which it replaces.
 Prints one JSON object a line. --report also writes benches/reports/DATE-NAME.json; --keep leaves the database.";
@@ -135,6 +141,7 @@ impl Options {
                 "--tables" => options.tables = Some(number(arguments.next())?),
                 "--scale" => options.scale = Some(scale(arguments.next())?),
                 "--growth" => options.growth = true,
+                "--only" => options.only = Some(arguments.next().ok_or(USAGE)?),
                 "--report" => options.report = true,
                 "--keep" => options.keep = true,
                 _ => return Err(USAGE),
