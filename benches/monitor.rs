@@ -3,7 +3,7 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use monitor::Counters;
 use monitor::metrics::{Format, encode};
-use monitor::rows::Key;
+use monitor::rows::{Key, Owner};
 use monitor::snapshot::{Snapshot, Workers};
 use monitor::sources::{Size, SourceRow};
 use monitor::tables::{Action, Described, Ended, Refreshed, TableRow};
@@ -25,7 +25,8 @@ fn counters(c: &mut Criterion) {
     let counters: Box<Counters> = Box::default();
     let tables: Vec<TableRow> = (0..=TABLES).map(|_| TableRow::default()).collect();
     let sources = [SourceRow::default(), SourceRow::default()];
-    let memory = counters.with(&tables, &sources);
+    let owners: Vec<Owner> = (0..tables.len() + sources.len()).map(|_| Owner::default()).collect();
+    let memory = counters.with(&tables, &sources, &owners);
     memory.databases.claim(Key::new(7, 0));
     for id in 1..=TABLES {
         let row = &tables[memory.tables.claim(Key::new(7, id)).0];

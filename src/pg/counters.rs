@@ -49,32 +49,57 @@ pub fn count(what: fn(&Server) -> &Counter) {
     memory().into_iter().for_each(|memory| what(memory.server).add(1));
 }
 
-/// The row of an object, found or claimed.
-fn row<T: Row>(rows: Rows<'static, T>, known: &RefCell<HashMap<Key, usize>>, key: Key, what: &str) -> &'static T {
-    let cached = known.borrow().get(&key).and_then(|index| rows.at(*index, key));
-    cached.unwrap_or_else(|| {
+/// The row of an object, found or claimed, and whether it is the object's own.
+fn row<T: Row>(
+    rows: Rows<'static, T>,
+    known: &RefCell<HashMap<Key, usize>>,
+    id: i32,
+    what: &str,
+) -> (&'static T, bool) {
+    let key = my(id);
+    let cached = known.borrow().get(&key).copied().filter(|index| rows.at(*index, key).is_some());
+    let index = cached.unwrap_or_else(|| {
         let (index, is_first) = rows.claim(key);
         if is_first {
             let most = guc::counted_rows() - 1;
             pgrx::log!("pg_trickle counts {what} beyond {most} together; raise pg_trickle.max_counted_tables");
         }
         known.borrow_mut().insert(key, index);
-        &rows.rows[index]
-    })
+        index
+    });
+    (&rows.rows[index], !rows.is_rest(index))
 }
 
 fn my(id: i32) -> Key {
     Key::new(my_database().to_u32(), id)
 }
 
-/// What is counted of a stream table of this database.
-pub fn table(id: i32) -> Option<&'static TableRow> {
-    memory().map(|memory| TABLES.with(|known| row(memory.tables, known, my(id), "stream tables")))
+fn table_row(id: i32) -> Option<(&'static TableRow, bool)> {
+    memory().map(|memory| TABLES.with(|known| row(memory.tables, known, id, "stream tables")))
 }
 
-/// What is counted of a source of this database.
+fn source_row(id: i32) -> Option<(&'static SourceRow, bool)> {
+    memory().map(|memory| SOURCES.with(|known| row(memory.sources, known, id, "sources")))
+}
+
+/// What is counted of a stream table of this database, maybe with others.
+pub fn table(id: i32) -> Option<&'static TableRow> {
+    table_row(id).map(|(row, _)| row)
+}
+
+/// What is counted of a stream table of this database alone: what describes one goes there.
+pub fn own_table(id: i32) -> Option<&'static TableRow> {
+    table_row(id).filter(|(_, is_own)| *is_own).map(|(row, _)| row)
+}
+
+/// What is counted of a source of this database, maybe with others.
 pub fn source(id: i32) -> Option<&'static SourceRow> {
-    memory().map(|memory| SOURCES.with(|known| row(memory.sources, known, my(id), "sources")))
+    source_row(id).map(|(row, _)| row)
+}
+
+/// What is counted of a source of this database alone.
+pub fn own_source(id: i32) -> Option<&'static SourceRow> {
+    source_row(id).filter(|(_, is_own)| *is_own).map(|(row, _)| row)
 }
 
 /// What is counted of this database.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize};
 use monitor::failures::Failures;
 use monitor::moments::Moments;
 use monitor::progress::{Progress, REFRESHES};
+use monitor::rows::Owner;
 use monitor::sources::SourceRow;
 use monitor::tables::TableRow;
 use monitor::{Counters, DATABASES, Memory as Counted};
@@ -48,7 +49,7 @@ const fn layout(version: &str, size: usize) -> u64 {
 pub struct Shared {
     /// [`LAYOUT`] of the library that set it up.
     layout: AtomicU64,
-    /// Rows for stream tables, and as many for sources, which follow in memory.
+    /// Rows for stream tables, and as many for sources, which follow in memory; then their owners.
     rows: AtomicUsize,
     pub launcher: Process,
     pub exporter: Process,
@@ -72,7 +73,7 @@ pub struct Shared {
 
 /// The bytes of the memory with so many rows.
 fn size(rows: usize) -> usize {
-    size_of::<Shared>() + rows * (size_of::<TableRow>() + size_of::<SourceRow>())
+    size_of::<Shared>() + rows * (size_of::<TableRow>() + size_of::<SourceRow>() + 2 * size_of::<Owner>())
 }
 
 /// How many rows the memory is requested with.
@@ -132,11 +133,12 @@ impl Shared {
     pub fn counters(&'static self) -> Counted<'static> {
         let rows = self.rows.load(Acquire);
         // SAFETY: the memory has these rows behind `self`, aligned as it is, made of atomics, for which zero is valid.
-        let (tables, sources) = unsafe {
+        unsafe {
             let tables = std::ptr::from_ref(self).add(1).cast::<TableRow>();
-            (from_raw_parts(tables, rows), from_raw_parts(tables.add(rows).cast::<SourceRow>(), rows))
-        };
-        self.counters.with(tables, sources)
+            let sources = tables.add(rows).cast::<SourceRow>();
+            let owners = from_raw_parts(sources.add(rows).cast::<Owner>(), 2 * rows);
+            self.counters.with(from_raw_parts(tables, rows), from_raw_parts(sources, rows), owners)
+        }
     }
 
     /// The slot of a database.

@@ -3,7 +3,6 @@
 
 use ivm::schedule::{State, Table};
 use monitor::databases::DatabaseRow;
-use monitor::rows::Row;
 use pgrx::pg_sys::Oid;
 
 use crate::capture;
@@ -41,13 +40,14 @@ pub fn publish(published: &Published) {
     counters::database().into_iter().for_each(|row| row.describe(database));
     let mut uncounted = 0;
     for (id, described) in tables {
-        let Some(row) = counters::table(*id) else { continue };
-        row.describe(described);
-        uncounted += usize::from(row.owner().is_rest());
+        match counters::own_table(*id) {
+            Some(row) => row.describe(described),
+            None => uncounted += 1,
+        }
     }
     counters::database().into_iter().for_each(|row| row.set_uncounted(uncounted));
     for (id, described) in sources {
-        counters::source(*id).into_iter().for_each(|row| row.describe(described));
+        counters::own_source(*id).into_iter().for_each(|row| row.describe(described));
     }
 }
 
@@ -79,7 +79,7 @@ pub fn report(state: &mut State) {
         counters::shown(id, lag);
     }
     for (id, since) in state.take_behind() {
-        counters::table(id).into_iter().for_each(|row| row.set_behind(since));
+        counters::own_table(id).into_iter().for_each(|row| row.set_behind(since));
     }
     counters::database().into_iter().for_each(|row| row.set_queue_depth(state.queued()));
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32};
 use crate::Micros;
 use crate::counter::Counter;
 use crate::histogram::{Distribution, Histogram};
-use crate::rows::{Owner, Row};
+use crate::rows::Row;
 use crate::tables::{CAUSES, Ended, Refreshed};
 use crate::text::Name;
 use crate::version::Version;
@@ -14,7 +14,6 @@ use crate::version::Version;
 #[repr(C)]
 #[derive(Default)]
 pub struct DatabaseRow {
-    owner: Owner,
     version: Version,
     name: Name,
     /// Ticks that the scheduler and its workers have run.
@@ -45,10 +44,6 @@ pub struct Counted {
 }
 
 impl Row for DatabaseRow {
-    fn owner(&self) -> &Owner {
-        &self.owner
-    }
-
     fn clear(&self) {
         self.describe("");
         self.ticks.clear();

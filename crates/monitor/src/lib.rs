@@ -21,7 +21,7 @@ pub mod usage;
 pub mod version;
 
 use databases::{DatabaseRow, Server};
-use rows::{Claims, Rows};
+use rows::{Claims, Owner, Rows};
 use sources::SourceRow;
 use tables::TableRow;
 
@@ -38,6 +38,7 @@ pub const DATABASES: usize = 128;
 pub struct Counters {
     pub server: Server,
     databases: [DatabaseRow; DATABASES],
+    database_owners: [Owner; DATABASES],
     database_claims: Claims,
     table_claims: Claims,
     source_claims: Claims,
@@ -57,6 +58,7 @@ impl Default for Counters {
         Counters {
             server: Server::default(),
             databases: std::array::from_fn(|_| DatabaseRow::default()),
+            database_owners: std::array::from_fn(|_| Owner::default()),
             database_claims: Claims::default(),
             table_claims: Claims::default(),
             source_claims: Claims::default(),
@@ -65,13 +67,14 @@ impl Default for Counters {
 }
 
 impl Counters {
-    /// With the rows of stream tables and of sources, at least one of each.
-    pub fn with<'a>(&'a self, tables: &'a [TableRow], sources: &'a [SourceRow]) -> Memory<'a> {
+    /// With the rows of stream tables and of sources, at least one of each, and the owners of both.
+    pub fn with<'a>(&'a self, tables: &'a [TableRow], sources: &'a [SourceRow], owners: &'a [Owner]) -> Memory<'a> {
+        let (table_owners, source_owners) = owners.split_at(tables.len());
         Memory {
             server: &self.server,
-            databases: Rows { rows: &self.databases, claims: &self.database_claims },
-            tables: Rows { rows: tables, claims: &self.table_claims },
-            sources: Rows { rows: sources, claims: &self.source_claims },
+            databases: Rows { owners: &self.database_owners, rows: &self.databases, claims: &self.database_claims },
+            tables: Rows { owners: table_owners, rows: tables, claims: &self.table_claims },
+            sources: Rows { owners: source_owners, rows: sources, claims: &self.source_claims },
         }
     }
 }

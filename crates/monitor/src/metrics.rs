@@ -5,9 +5,8 @@ use prometheus::TextEncoder;
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
 use crate::SECOND;
-use crate::histogram::{BUCKETS, Distribution, Quantiles, end};
-use crate::snapshot::{Database, KINDS, Refreshes, Service, Snapshot, Source, Table};
-use crate::tables::CAUSES;
+use crate::histogram::{BUCKETS, Distribution, end};
+use crate::snapshot::{Database, KINDS, Kind, Service, Snapshot, Source, Table};
 
 /// The buckets of a histogram that its metric has: those that end at a power of two, from 128 microseconds to 18 minutes.
 const FIRST_BUCKET: usize = 6;
@@ -45,77 +44,134 @@ pub fn encode(snapshot: &Snapshot, format: Format) -> prometheus::Result<String>
     Ok(text.text)
 }
 
+/// Objects of one kind and the labels of each, which are made once for all metrics.
+struct Objects<'a, T> {
+    all: &'a [T],
+    labels: Vec<Vec<LabelPair>>,
+}
+
+impl<'a, T> Objects<'a, T> {
+    fn new<const N: usize>(all: &'a [T], labels: for<'b> fn(&'b T) -> [(&'static str, &'b str); N]) -> Self {
+        let of = |object| labels(object).map(|(name, value)| label(name, value)).into();
+        Objects { all, labels: all.iter().map(of).collect() }
+    }
+}
+
+fn label(name: &str, value: &str) -> LabelPair {
+    let mut label = LabelPair::default();
+    label.set_name(name.to_owned());
+    label.set_value(value.to_owned());
+    label
+}
+
+/// A value of an object, if it has one.
+type Value<T> = fn(&T) -> Option<f64>;
+
 struct Text {
     text: String,
     format: Format,
 }
 
-type Labels = Vec<LabelPair>;
-
 impl Text {
-    /// Appends a metric whose values have these labels; the kind follows from its name.
-    fn put(
+    /// Appends a metric with one sample of each object that has a value; the kind follows from its name.
+    fn put<T>(&mut self, objects: &mut Objects<T>, name: &str, help: &str, value: Value<T>) -> prometheus::Result<()> {
+        self.put_each(objects, name, help, "", &[("", value)])
+    }
+
+    /// The same with several samples of each object, told apart by a label.
+    fn put_each<T>(
         &mut self,
+        objects: &mut Objects<T>,
         name: &str,
         help: &str,
-        values: impl IntoIterator<Item = (Labels, f64)>,
+        further: &str,
+        values: &[(&str, Value<T>)],
     ) -> prometheus::Result<()> {
         let is_counter = name.ends_with("_total");
-        let metric = |(labels, value)| {
-            let mut metric = Metric::from_label(labels);
-            if is_counter {
-                let mut counter = Counter::default();
-                counter.set_value(value);
-                metric.set_counter(counter);
-            } else {
-                let mut gauge = Gauge::default();
-                gauge.set_value(value);
-                metric.set_gauge(gauge);
-            }
-            metric
-        };
         let kind = if is_counter { MetricType::COUNTER } else { MetricType::GAUGE };
-        self.encode(name, help, kind, values.into_iter().map(metric).collect())
-    }
-
-    fn put_histograms<'a>(
-        &mut self,
-        name: &str,
-        help: &str,
-        values: impl Iterator<Item = (Labels, &'a Distribution)>,
-    ) -> prometheus::Result<()> {
-        let metric = |(labels, distribution): (Labels, &Distribution)| {
-            let mut metric = Metric::from_label(labels);
-            metric.set_histogram(histogram(distribution));
-            metric
-        };
-        self.encode(name, help, MetricType::HISTOGRAM, values.map(metric).collect())
-    }
-
-    fn encode(&mut self, name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> prometheus::Result<()> {
-        if metrics.is_empty() {
-            return Ok(());
-        }
-        let mut family = MetricFamily::default();
-        family.set_name(name.to_owned());
-        family.set_help(help.to_owned());
-        family.set_field_type(kind);
-        family.set_metric(metrics);
-        let start = self.text.len();
-        TextEncoder::new().encode_utf8(&[family], &mut self.text)?;
-        if self.format == Format::OpenMetrics
-            && let Some(family) = name.strip_suffix("_total")
-        {
-            // There a family has the name without the suffix of its samples.
-            let encoded = self.text.split_off(start);
-            let header = |line: &str| line.replacen(&format!(" {name} "), &format!(" {family} "), 1);
-            encoded.split_inclusive('\n').for_each(|line| match line.starts_with('#') {
-                true => self.text.push_str(&header(line)),
-                false => self.text.push_str(line),
-            });
+        let mut header = Some(help);
+        for (which, value) in values {
+            let value = |(at, object)| Some((at, value(object)?));
+            let present: Vec<(usize, f64)> = objects.all.iter().enumerate().filter_map(value).collect();
+            let sample = |(at, value): &(usize, f64)| {
+                let mut labels = std::mem::take(&mut objects.labels[*at]);
+                labels.extend((!further.is_empty()).then(|| label(further, which)));
+                let mut sample = Metric::from_label(labels);
+                if is_counter {
+                    sample.set_counter(counter(*value))
+                } else {
+                    sample.set_gauge(gauge(*value))
+                }
+                sample
+            };
+            let samples = self.append(name, &mut header, kind, present.iter().map(sample).collect())?;
+            for ((at, _), mut sample) in present.iter().zip(samples) {
+                objects.labels[*at] = sample.take_label();
+                objects.labels[*at].pop_if(|label| label.name() == further);
+            }
         }
         Ok(())
     }
+
+    fn put_histograms<T>(
+        &mut self,
+        objects: &Objects<T>,
+        name: &str,
+        help: &str,
+        of: fn(&T) -> &Distribution,
+    ) -> prometheus::Result<()> {
+        let sample = |(object, labels): (&T, &Vec<LabelPair>)| {
+            let mut sample = Metric::from_label(labels.clone());
+            sample.set_histogram(histogram(of(object)));
+            sample
+        };
+        let samples = objects.all.iter().zip(&objects.labels).map(sample).collect();
+        self.append(name, &mut Some(help), MetricType::HISTOGRAM, samples).map(drop)
+    }
+
+    /// Appends samples of a metric, after its header where that was not written yet, and returns them.
+    fn append(
+        &mut self,
+        name: &str,
+        help: &mut Option<&str>,
+        kind: MetricType,
+        samples: Vec<Metric>,
+    ) -> prometheus::Result<Vec<Metric>> {
+        if samples.is_empty() {
+            return Ok(samples);
+        }
+        if let Some(help) = help.take() {
+            let family = match self.format {
+                Format::Prometheus => name,
+                // There a family has the name without the suffix of its samples.
+                Format::OpenMetrics => name.trim_end_matches("_total"),
+            };
+            let kind = format!("{kind:?}").to_lowercase();
+            self.text += &format!("# HELP pg_trickle_{family} {help}\n# TYPE pg_trickle_{family} {kind}\n");
+        }
+        let mut family = MetricFamily::default();
+        family.set_name(format!("pg_trickle_{name}"));
+        family.set_field_type(kind);
+        family.set_metric(samples);
+        let start = self.text.len();
+        TextEncoder::new().encode_utf8(std::slice::from_ref(&family), &mut self.text)?;
+        // The encoder's own header.
+        let end = self.text[start..].find('\n').map_or(start, |end| start + end + 1);
+        self.text.drain(start..end);
+        Ok(family.take_metric())
+    }
+}
+
+fn counter(value: f64) -> Counter {
+    let mut counter = Counter::default();
+    counter.set_value(value);
+    counter
+}
+
+fn gauge(value: f64) -> Gauge {
+    let mut gauge = Gauge::default();
+    gauge.set_value(value);
+    gauge
 }
 
 fn histogram(distribution: &Distribution) -> Histogram {
@@ -133,39 +189,25 @@ fn histogram(distribution: &Distribution) -> Histogram {
     histogram
 }
 
-fn labels(pairs: &[(&str, &str)]) -> Labels {
-    let pair = |(name, value): &(&str, &str)| {
-        let mut label = LabelPair::default();
-        label.set_name((*name).to_owned());
-        label.set_value((*value).to_owned());
-        label
-    };
-    pairs.iter().map(pair).collect()
-}
-
-fn one(value: impl Into<f64>) -> [(Labels, f64); 1] {
-    [(vec![], value.into())]
+fn number(value: bool) -> f64 {
+    f64::from(u8::from(value))
 }
 
 fn server(snapshot: &Snapshot, text: &mut Text) -> prometheus::Result<()> {
+    let mut version = Objects::new(std::slice::from_ref(&snapshot.version), |version| [("version", version)]);
+    text.put(&mut version, "build_info", "The version of the library.", |_| Some(1.0))?;
+    let kinds = KINDS.into_iter().flat_map(|kind| [(kind, "busy", true), (kind, "idle", false)]);
+    let count = |(kind, state, busy)| {
+        let count = snapshot.workers.iter().filter(|it| it.kind == kind && it.busy == busy).count();
+        (kind, state, count as f64)
+    };
+    let workers: Vec<(Kind, &str, f64)> = kinds.map(count).collect();
+    let mut workers = Objects::new(&workers, |(kind, state, _)| [("kind", kind.as_str()), ("state", state)]);
+    text.put(&mut workers, "workers", "Background workers by what they do.", |(_, _, count)| Some(*count))?;
     let server = &snapshot.server;
-    let version = [(labels(&[("version", &snapshot.version)]), 1.0)];
-    let workers = KINDS.into_iter().flat_map(|kind| {
-        [("busy", true), ("idle", false)].map(|(state, busy)| {
-            let count = snapshot.workers.iter().filter(|it| it.kind == kind && it.busy == busy).count();
-            (labels(&[("kind", kind.as_str()), ("state", state)]), count as f64)
-        })
-    });
-    text.put("pg_trickle_build_info", "The version of the library.", version)?;
-    text.put("pg_trickle_enabled", "1 if stream tables are refreshed in the background.", one(snapshot.enabled))?;
-    text.put("pg_trickle_workers", "Background workers by what they do.", workers)?;
-    let depth = snapshot.queue_depth as f64;
-    text.put(
-        "pg_trickle_parallel_queue_depth",
-        "Groups of stream tables that are due and wait for a worker.",
-        one(depth),
-    )?;
     for (name, help, value) in [
+        ("enabled", "1 if stream tables are refreshed in the background.", u64::from(snapshot.enabled)),
+        ("parallel_queue_depth", "Groups of stream tables that are due and wait for a worker.", snapshot.queue_depth),
         ("worker_idle_ms_total", "Milliseconds in which schedulers and workers waited.", server.idle_ms),
         ("worker_busy_ms_total", "Milliseconds in which schedulers and workers ran ticks.", server.busy_ms),
         ("ticks_total", "Ticks: transactions that refresh stream tables.", snapshot.ticks),
@@ -177,91 +219,73 @@ fn server(snapshot: &Snapshot, text: &mut Text) -> prometheus::Result<()> {
         ("cost_cache_misses_total", "Choices of mode AUTO that asked the planner.", server.costs.misses),
         ("uncounted_tables", "Stream tables beyond pg_trickle.max_counted_tables.", snapshot.uncounted),
     ] {
-        text.put(&format!("pg_trickle_{name}"), help, one(value as f64))?;
+        text.put(&mut Objects::new(&[value], |_| []), name, help, |value| Some(*value as f64))?;
     }
     Ok(())
 }
 
 fn databases(databases: &[Database], text: &mut Text) -> prometheus::Result<()> {
-    let named = |database: &Database| labels(&[("database", &database.counted.name)]);
-    let served = databases
-        .iter()
-        .filter_map(|database| Some((named(database), f64::from(u8::from(database.service? != Service::Missing)))));
-    let errors = databases.iter().flat_map(|database| {
-        CAUSES.into_iter().zip(database.counted.errors).map(|(cause, count)| {
-            (labels(&[("database", &database.counted.name), ("kind", cause.as_str())]), count as f64)
-        })
-    });
-    text.put(
-        "pg_trickle_scheduler_running",
-        "1 if the database has a scheduler, or needs none at the moment.",
-        served,
-    )?;
-    text.put("pg_trickle_errors_total", "Failed refreshes by their cause.", errors)?;
-    let lags = databases.iter().map(|it| (named(it), &it.counted.lag));
-    text.put_histograms("pg_trickle_lag_seconds", "From the commit of a change until it is visible.", lags)?;
-    let durations = databases.iter().map(|it| (named(it), &it.counted.duration));
-    text.put_histograms("pg_trickle_refresh_duration_seconds", "Durations of refreshes that did work.", durations)
+    let mut databases = Objects::new(databases, |it| [("database", &it.counted.name)]);
+    let running = "1 if the database has a scheduler, or needs none at the moment.";
+    text.put(&mut databases, "scheduler_running", running, |it| Some(number(it.service? != Service::Missing)))?;
+    let errors: [(&str, Value<Database>); 4] = [
+        ("data", |it| Some(it.counted.errors[0] as f64)),
+        ("definition", |it| Some(it.counted.errors[1] as f64)),
+        ("transient", |it| Some(it.counted.errors[2] as f64)),
+        ("internal", |it| Some(it.counted.errors[3] as f64)),
+    ];
+    text.put_each(&mut databases, "errors_total", "Failed refreshes by their cause.", "kind", &errors)?;
+    let lag = "From the commit of a change until it is visible.";
+    text.put_histograms(&databases, "lag_seconds", lag, |it| &it.counted.lag)?;
+    let duration = "Durations of refreshes that did work.";
+    text.put_histograms(&databases, "refresh_duration_seconds", duration, |it| &it.counted.duration)
 }
 
 fn tables(tables: &[Table], text: &mut Text) -> prometheus::Result<()> {
-    let named =
-        |table: &Table| labels(&[("database", &table.database), ("schema", &table.schema), ("table", &table.name)]);
-    let with = |table: &Table, label: &str, value: &str| [named(table), labels(&[(label, value)])].concat();
-    let modes = tables.iter().flat_map(|it| {
-        let Refreshes { differential, full, reinitialize, no_data } = it.refreshes;
-        [("DIFFERENTIAL", differential), ("FULL", full), ("REINITIALIZE", reinitialize), ("NO_DATA", no_data)]
-            .map(|(mode, count)| (with(it, "mode", mode), count as f64))
-    });
-    text.put("pg_trickle_refreshes_total", "Refreshes by what they did.", modes)?;
-    let rows = tables.iter().flat_map(|it| {
-        [("inserted", it.rows.inserted), ("updated", it.rows.updated), ("deleted", it.rows.deleted)]
-            .map(|(operation, count)| (with(it, "operation", operation), count as f64))
-    });
-    text.put("pg_trickle_rows_total", "Rows of stream tables that refreshes changed.", rows)?;
-    type Value = fn(&Table) -> Option<f64>;
-    let values: [(&str, &str, Value); 13] = [
+    let mut tables =
+        Objects::new(tables, |it| [("database", &it.database), ("schema", &it.schema), ("table", &it.name)]);
+    let modes: [(&str, Value<Table>); 4] = [
+        ("DIFFERENTIAL", |it| Some(it.refreshes.differential as f64)),
+        ("FULL", |it| Some(it.refreshes.full as f64)),
+        ("REINITIALIZE", |it| Some(it.refreshes.reinitialize as f64)),
+        ("NO_DATA", |it| Some(it.refreshes.no_data as f64)),
+    ];
+    text.put_each(&mut tables, "refreshes_total", "Refreshes by what they did.", "mode", &modes)?;
+    let rows: [(&str, Value<Table>); 3] = [
+        ("inserted", |it| Some(it.rows.inserted as f64)),
+        ("updated", |it| Some(it.rows.updated as f64)),
+        ("deleted", |it| Some(it.rows.deleted as f64)),
+    ];
+    text.put_each(&mut tables, "rows_total", "Rows of stream tables that refreshes changed.", "operation", &rows)?;
+    let values: [(&str, &str, Value<Table>); 13] = [
         ("refresh_errors_total", "Failed refreshes.", |it| Some(it.errors as f64)),
         ("change_rows_total", "Change rows that refreshes read.", |it| Some(it.change_rows as f64)),
         ("missed_targets_total", "Refreshes that showed a change after its deadline.", |it| Some(it.missed as f64)),
         ("refresh_seconds_total", "Time that refreshes took.", |it| Some(it.total_duration)),
-        ("cdc_lag_p50_seconds", "Median lag of the last 15 minutes, from commit to visible.", |it| lag(it, |q| q.p50)),
-        ("cdc_lag_p95_seconds", "95th percentile of that lag.", |it| lag(it, |q| q.p95)),
-        ("cdc_lag_p99_seconds", "99th percentile of that lag.", |it| lag(it, |q| q.p99)),
+        ("cdc_lag_p50_seconds", "Median lag of the last 15 minutes, from commit to visible.", |it| Some(it.lag?.p50)),
+        ("cdc_lag_p95_seconds", "95th percentile of that lag.", |it| Some(it.lag?.p95)),
+        ("cdc_lag_p99_seconds", "99th percentile of that lag.", |it| Some(it.lag?.p99)),
         ("data_timestamp_seconds", "The time whose data it shows.", |it| it.data_timestamp),
         ("staleness_seconds", "Age of the oldest change that it does not show.", |it| Some(it.staleness)),
         ("target_seconds", "The greatest age of its data by its schedule.", |it| it.target),
-        ("active", "1 while workers refresh it.", |it| Some(f64::from(u8::from(it.status == "ACTIVE")))),
-        ("suspended", "1 after too many errors in a row.", |it| Some(f64::from(u8::from(it.status == "SUSPENDED")))),
-        ("recomputed", "1 if every refresh recomputes it.", |it| Some(f64::from(u8::from(it.recomputes)))),
+        ("active", "1 while workers refresh it.", |it| Some(number(it.status == "ACTIVE"))),
+        ("suspended", "1 after too many errors in a row.", |it| Some(number(it.status == "SUSPENDED"))),
+        ("recomputed", "1 if every refresh recomputes it.", |it| Some(number(it.recomputes))),
     ];
-    for (name, help, value) in values {
-        let values = tables.iter().filter_map(|it| Some((named(it), value(it)?)));
-        text.put(&format!("pg_trickle_{name}"), help, values)?;
-    }
-    Ok(())
-}
-
-fn lag(table: &Table, quantile: fn(&Quantiles) -> f64) -> Option<f64> {
-    table.lag.as_ref().map(quantile)
+    values.into_iter().try_for_each(|(name, help, value)| text.put(&mut tables, name, help, value))
 }
 
 fn sources(sources: &[Source], text: &mut Text) -> prometheus::Result<()> {
-    type Value = fn(&Source) -> f64;
-    let values: [(&str, &str, Value); 5] = [
-        ("captured_rows_total", "Changes that committed transactions captured.", |it| it.captured_rows as f64),
-        ("captured_bytes_total", "Their size as stored.", |it| it.captured_bytes as f64),
-        ("pending_rows", "Changes in the change buffer.", |it| it.pending_rows as f64),
-        ("pending_bytes", "Their size as stored.", |it| it.pending_bytes as f64),
+    let mut sources =
+        Objects::new(sources, |it| [("database", &it.database), ("schema", &it.schema), ("table", &it.name)]);
+    let values: [(&str, &str, Value<Source>); 5] = [
+        ("captured_rows_total", "Changes that committed transactions captured.", |it| Some(it.captured_rows as f64)),
+        ("captured_bytes_total", "Their size as stored.", |it| Some(it.captured_bytes as f64)),
+        ("pending_rows", "Changes in the change buffer.", |it| Some(it.pending_rows as f64)),
+        ("pending_bytes", "Their size as stored.", |it| Some(it.pending_bytes as f64)),
         ("oldest_pending_seconds", "Age of the oldest change that a consumer does not show.", |it| {
-            it.oldest_pending.unwrap_or(0.0)
+            Some(it.oldest_pending.unwrap_or(0.0))
         }),
     ];
-    for (name, help, value) in values {
-        let values = sources
-            .iter()
-            .map(|it| (labels(&[("database", &it.database), ("schema", &it.schema), ("table", &it.name)]), value(it)));
-        text.put(&format!("pg_trickle_{name}"), help, values)?;
-    }
-    Ok(())
+    values.into_iter().try_for_each(|(name, help, value)| text.put(&mut sources, name, help, value))
 }

@@ -1,4 +1,6 @@
 //! Rows of shared memory, each of one object: claimed at its first use, found by its key, released when it was dropped.
+//!
+//! The keys are apart from the rows, which are large: a search reads nothing else.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -37,17 +39,9 @@ pub struct Owner {
     claim: AtomicU64,
 }
 
-impl Owner {
-    /// Whether the row counts what has no row of its own.
-    pub fn is_rest(&self) -> bool {
-        self.key.load(SeqCst) == REST.0
-    }
-}
-
 /// A kind of row. All zero is a free one.
 pub trait Row {
-    fn owner(&self) -> &Owner;
-    /// Sets everything to zero, except for the owner.
+    /// Sets everything to zero.
     fn clear(&self);
 }
 
@@ -62,8 +56,9 @@ pub struct Claims {
     is_full: AtomicBool,
 }
 
-/// The rows of one kind.
+/// The rows of one kind, with as many owners.
 pub struct Rows<'a, T> {
+    pub owners: &'a [Owner],
     pub rows: &'a [T],
     pub claims: &'a Claims,
 }
@@ -79,13 +74,22 @@ impl<T> Copy for Rows<'_, T> {}
 impl<'a, T: Row> Rows<'a, T> {
     /// The row at `index`, if it is still the one of this object, or the one that counts the rest.
     pub fn at(&self, index: usize, key: Key) -> Option<&'a T> {
-        let counts = |owner: &Owner| owner.is_rest() || owner.key.load(SeqCst) == key.0;
-        self.rows.get(index).filter(|row| counts(row.owner()))
+        let counts = |row: Key| row.is_rest() || row == key;
+        self.rows.get(index).filter(|_| counts(self.key(index)))
+    }
+
+    fn key(&self, index: usize) -> Key {
+        Key(self.owners[index].key.load(SeqCst))
+    }
+
+    /// Whether the row at `index` counts what has no row of its own.
+    pub fn is_rest(&self, index: usize) -> bool {
+        self.key(index).is_rest()
     }
 
     /// The index of an object's row.
     pub fn find(&self, key: Key) -> Option<usize> {
-        self.rows.iter().position(|row| row.owner().key.load(SeqCst) == key.0)
+        self.owners.iter().position(|owner| owner.key.load(SeqCst) == key.0)
     }
 
     /// The index of an object's row, claimed if it has none; where no row is free, of the last one, which counts the rest. And
@@ -99,15 +103,15 @@ impl<'a, T: Row> Rows<'a, T> {
             std::hint::spin_loop();
         }
         let last = self.rows.len() - 1;
-        let free = || self.rows[..last].iter().position(|row| row.owner().key.load(SeqCst) == 0);
+        let free = || self.owners[..last].iter().position(|owner| owner.key.load(SeqCst) == 0);
         let found = self.find(key).or_else(|| {
             let index = free()?;
-            self.rows[index].owner().claim.store(claims.count.fetch_add(1, SeqCst) + 1, SeqCst);
-            self.rows[index].owner().key.store(key.0, SeqCst);
+            self.owners[index].claim.store(claims.count.fetch_add(1, SeqCst) + 1, SeqCst);
+            self.owners[index].key.store(key.0, SeqCst);
             Some(index)
         });
         let is_first = found.is_none() && {
-            self.rows[last].owner().key.store(REST.0, SeqCst);
+            self.owners[last].key.store(REST.0, SeqCst);
             !claims.is_full.swap(true, SeqCst)
         };
         claims.is_claiming.store(false, SeqCst);
@@ -122,22 +126,20 @@ impl<'a, T: Row> Rows<'a, T> {
     /// Releases the rows of a database that are not retained, except those claimed after `before` claims: what says which to
     /// retain may be older.
     pub fn release(&self, database: u32, before: u64, retain: impl Fn(i32) -> bool) {
-        for (key, row) in self.used() {
-            if key.database() == database
-                && !key.is_rest()
-                && row.owner().claim.load(SeqCst) <= before
-                && !retain(key.id())
-            {
+        for (owner, row) in self.owners.iter().zip(self.rows) {
+            let key = Key(owner.key.load(SeqCst));
+            let is_old = owner.claim.load(SeqCst) <= before;
+            if key.database() == database && !key.is_rest() && is_old && !retain(key.id()) {
                 row.clear();
-                row.owner().key.store(0, SeqCst);
+                owner.key.store(0, SeqCst);
             }
         }
     }
 
     /// The rows that are in use.
     pub fn used(&self) -> impl Iterator<Item = (Key, &'a T)> + use<'a, T> {
-        let used = |row: &'a T| Some((Key(row.owner().key.load(SeqCst)), row)).filter(|(key, _)| key.0 != 0);
-        self.rows.iter().filter_map(used)
+        let keys = self.owners.iter().map(|owner| Key(owner.key.load(SeqCst)));
+        keys.zip(self.rows).filter(|(key, _)| key.0 != 0)
     }
 }
 
@@ -146,41 +148,47 @@ mod tests {
     use super::*;
     use crate::counter::Counter;
 
-    #[derive(Default)]
-    struct Test {
-        owner: Owner,
-        count: Counter,
-    }
-
-    impl Row for Test {
-        fn owner(&self) -> &Owner {
-            &self.owner
-        }
-
+    impl Row for Counter {
         fn clear(&self) {
-            self.count.clear();
+            self.clear();
         }
     }
 
-    fn memory(rows: usize) -> (Vec<Test>, Claims) {
-        ((0..rows).map(|_| Test::default()).collect(), Claims::default())
+    #[derive(Default)]
+    struct Memory {
+        owners: Vec<Owner>,
+        rows: Vec<Counter>,
+        claims: Claims,
     }
 
-    fn ids(rows: &Rows<Test>) -> Vec<i32> {
+    impl Memory {
+        fn of(rows: usize) -> Memory {
+            let mut memory = Memory::default();
+            memory.owners.resize_with(rows, Owner::default);
+            memory.rows.resize_with(rows, Counter::default);
+            memory
+        }
+
+        fn rows(&self) -> Rows<'_, Counter> {
+            Rows { owners: &self.owners, rows: &self.rows, claims: &self.claims }
+        }
+    }
+
+    fn ids(rows: &Rows<Counter>) -> Vec<i32> {
         rows.used().map(|(key, _)| key.id()).collect()
     }
 
     #[test]
     fn a_row_is_claimed_once_and_released() {
-        let (rows, claims) = memory(4);
-        let rows = Rows { rows: &rows, claims: &claims };
+        let memory = Memory::of(4);
+        let rows = memory.rows();
         let key = |id| Key::new(5, id);
         assert_eq!(rows.claim(key(-7)), (0, false));
         assert_eq!(rows.claim(key(-7)), (0, false));
         assert_eq!(rows.claim(key(8)), (1, false));
         assert_eq!(rows.claim(Key::new(6, 8)), (2, false));
         assert_eq!(key(-7).id(), -7);
-        rows.at(1, key(8)).unwrap().count.add(3);
+        rows.at(1, key(8)).unwrap().add(3);
         assert!(rows.at(1, key(7)).is_none());
         rows.release(5, 1, |_| false);
         assert_eq!(ids(&rows), [8, 8]);
@@ -190,13 +198,13 @@ mod tests {
         assert_eq!(rows.used().map(|(key, _)| key.database()).collect::<Vec<_>>(), [6]);
         assert_eq!(rows.claim(key(9)), (0, false));
         assert_eq!(rows.claim(key(8)), (1, false));
-        assert_eq!(rows.at(1, key(8)).unwrap().count.get(), 0);
+        assert_eq!(rows.at(1, key(8)).unwrap().get(), 0);
     }
 
     #[test]
     fn what_finds_no_row_shares_the_last() {
-        let (rows, claims) = memory(3);
-        let rows = Rows { rows: &rows, claims: &claims };
+        let memory = Memory::of(3);
+        let rows = memory.rows();
         assert_eq!(
             (1..6).map(|id| rows.claim(Key::new(5, id))).collect::<Vec<_>>(),
             [(0, false), (1, false), (2, true), (2, false), (2, false)]
@@ -209,14 +217,14 @@ mod tests {
 
     #[test]
     fn processes_that_claim_at_once_agree() {
-        let (rows, claims) = memory(100);
-        let rows = Rows { rows: &rows, claims: &claims };
+        let memory = Memory::of(100);
+        let rows = memory.rows();
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for id in 0..99 {
                         let (index, _) = rows.claim(Key::new(5, id));
-                        rows.at(index, Key::new(5, id)).unwrap().count.add(1);
+                        rows.at(index, Key::new(5, id)).unwrap().add(1);
                     }
                 });
             }
@@ -224,6 +232,6 @@ mod tests {
         let mut found = ids(&rows);
         found.sort_unstable();
         assert_eq!(found, (0..99).collect::<Vec<_>>());
-        assert!(rows.used().all(|(_, row)| row.count.get() == 4));
+        assert!(rows.used().all(|(_, row)| row.get() == 4));
     }
 }

@@ -1,11 +1,12 @@
 //! Everything that is counted, at one moment, as plain numbers: what metrics, health and the live page show.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
 use crate::histogram::Quantiles;
 use crate::rows::Key;
+use crate::sources::SourceRow;
 use crate::tables::{Changed as Rows, Chosen, TableRow};
 use crate::usage::Used;
 use crate::{Memory, Micros, SECOND, databases, sources, tables};
@@ -211,7 +212,19 @@ impl Snapshot {
             (key, counted)
         };
         let tables: Vec<(Key, tables::Counted)> = memory.tables.used().map(table).collect();
-        let sources = memory.sources.used().map(|(key, row)| source(key, row.read(), &name, &tables, now)).collect();
+        let mut oldest: HashMap<(u32, i32), Micros> = HashMap::new();
+        for (key, counted) in &tables {
+            let Some(since) = counted.behind_since else { continue };
+            for source in &counted.described.sources {
+                let oldest = oldest.entry((key.database(), *source)).or_insert(since);
+                *oldest = since.min(*oldest);
+            }
+        }
+        let source = |(key, row): (Key, &SourceRow)| {
+            let oldest = oldest.get(&(key.database(), key.id())).map(|since| seconds((now - since).max(0)));
+            source(key, row.read(), &name, oldest)
+        };
+        let sources = memory.sources.used().map(source).collect();
         let reasons = workers.reasons(&name);
         Snapshot {
             time: seconds(now),
@@ -347,17 +360,7 @@ fn shown(key: Key, counted: tables::Counted, name: &dyn Fn(u32) -> String, now: 
     }
 }
 
-fn source(
-    key: Key,
-    counted: sources::Counted,
-    name: &dyn Fn(u32) -> String,
-    tables: &[(Key, tables::Counted)],
-    now: Micros,
-) -> Source {
-    let consumes = |(other, counted): &&(Key, tables::Counted)| {
-        other.database() == key.database() && counted.described.sources.contains(&key.id())
-    };
-    let oldest = tables.iter().filter(consumes).filter_map(|(_, consumer)| consumer.behind_since).min();
+fn source(key: Key, counted: sources::Counted, name: &dyn Fn(u32) -> String, oldest: Option<f64>) -> Source {
     let sources::Counted { described, captured_rows, captured_bytes, pending } = counted;
     Source {
         id: key.id(),
@@ -369,7 +372,7 @@ fn source(
         captured_bytes,
         pending_rows: pending.rows,
         pending_bytes: pending.bytes,
-        oldest_pending: oldest.filter(|_| pending.rows > 0).map(|since| seconds((now - since).max(0))),
+        oldest_pending: oldest.filter(|_| pending.rows > 0),
         key: Some(key),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32};
 
 use crate::counter::Counter;
-use crate::rows::{Owner, Row};
+use crate::rows::Row;
 use crate::text::Name;
 use crate::version::Version;
 
@@ -53,7 +53,6 @@ pub struct Described {
 #[repr(C)]
 #[derive(Default)]
 pub struct SourceRow {
-    owner: Owner,
     version: Version,
     relation: AtomicU32,
     /// 0 for none.
@@ -76,10 +75,6 @@ pub struct Counted {
 }
 
 impl Row for SourceRow {
-    fn owner(&self) -> &Owner {
-        &self.owner
-    }
-
     fn clear(&self) {
         self.describe(&Described::default());
         [&self.captured_rows, &self.captured_bytes].into_iter().for_each(Counter::clear);
@@ -91,9 +86,6 @@ impl Row for SourceRow {
 impl SourceRow {
     /// Takes over what the catalog says. Where another process does so at the same moment, its description stays.
     pub fn describe(&self, described: &Described) {
-        if self.owner.is_rest() {
-            return;
-        }
         self.version.try_write(|| {
             self.relation.store(described.relation, SeqCst);
             self.stream_table.store(described.stream_table.unwrap_or(0), SeqCst);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::Micros;
 use crate::counter::Counter;
 use crate::histogram::Recent;
-use crate::rows::{Owner, Row};
+use crate::rows::Row;
 use crate::text::{Name, Text};
 use crate::version::Version;
 
@@ -125,7 +125,6 @@ pub struct Described {
 #[repr(C)]
 #[derive(Default)]
 pub struct TableRow {
-    owner: Owner,
     version: Version,
     relation: AtomicU32,
     flags: AtomicU32,
@@ -227,10 +226,6 @@ fn at(time: &AtomicI64) -> Option<Micros> {
 }
 
 impl Row for TableRow {
-    fn owner(&self) -> &Owner {
-        &self.owner
-    }
-
     fn clear(&self) {
         self.describe(&Described::default());
         self.reset();
@@ -244,9 +239,6 @@ impl Row for TableRow {
 impl TableRow {
     /// Takes over what the catalog says. Where another process does so at the same moment, its description stays.
     pub fn describe(&self, described: &Described) {
-        if self.owner.is_rest() {
-            return;
-        }
         let flags = if described.recomputes { RECOMPUTES } else { 0 } | if described.is_timed { IS_TIMED } else { 0 };
         self.version.try_write(|| {
             self.relation.store(described.relation, SeqCst);
@@ -304,7 +296,6 @@ impl TableRow {
 
     /// Since when it does not show every change.
     pub fn set_behind(&self, since: Option<Micros>) {
-        let since = since.filter(|_| !self.owner.is_rest());
         self.behind_since.store(since.unwrap_or(0), Relaxed);
     }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use monitor::http::{Address, Server};
-use monitor::rows::Key;
+use monitor::rows::{Key, Owner};
 use monitor::snapshot::{Kind, Process, Service, Snapshot, Workers};
 use monitor::sources::{Size, SourceRow};
 use monitor::tables::{Action, Described, Ended, Refreshed, TableRow};
@@ -21,6 +21,7 @@ struct Fixture {
     counters: Box<Counters>,
     tables: Vec<TableRow>,
     sources: Vec<SourceRow>,
+    owners: Vec<Owner>,
     workers: Workers,
     /// Since when the source has changes that no scheduler has read.
     unread: Option<i64>,
@@ -45,6 +46,7 @@ impl Fixture {
             counters: Box::default(),
             tables: (0..=tables).map(|_| TableRow::default()).collect(),
             sources: (0..2).map(|_| SourceRow::default()).collect(),
+            owners: (0..=tables + 2).map(|_| Owner::default()).collect(),
             workers,
             unread: None,
         };
@@ -62,7 +64,7 @@ impl Fixture {
     }
 
     fn memory(&self) -> Memory<'_> {
-        self.counters.with(&self.tables, &self.sources)
+        self.counters.with(&self.tables, &self.sources, &self.owners)
     }
 
     fn describe(&self, id: i32, name: &str) {
