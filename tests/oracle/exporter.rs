@@ -126,6 +126,35 @@ async fn metrics_say_what_sql_says() {
     exported.database.close().await;
 }
 
+/// Mode AUTO chose both ways: what it expected of each and what that took are in the metrics as in the view.
+#[tokio::test]
+async fn expectations_of_auto_are_shown() {
+    let exported = Exported::start(&[]).await;
+    let session = exported.database.connect().await;
+    session
+        .run(
+            "create table t (id int primary key, g int, v int);
+             insert into t select n, n % 5, n from generate_series(1, 20000) n;
+             analyze t;
+             select pgtrickle.create_stream_table('sums', 'select g, sum(v) as v from t group by g', '1d')",
+        )
+        .await;
+    for change in ["update t set v = v + 1, g = (g + 1) % 5 where id % 50 > 0", "update t set v = 0 where id = 7"] {
+        session.run(change).await;
+        session.run("select pgtrickle.refresh_stream_table('sums')").await;
+    }
+    let shown = exported.of("sums");
+    for (mode, way) in [("DIFFERENTIAL", "delta"), ("FULL", "full")] {
+        for (metric, column) in [("expected", "expected_time"), ("measured", "choice_time")] {
+            let sql = format!("select {way}_{column} from pgtrickle.pg_stat_stream_tables where relname = 'sums'");
+            let milliseconds: f64 = session.value(&sql).await.parse().expect("a number");
+            let seconds = shown[&format!("pg_trickle_auto_{metric}_seconds_totalmode=\"{mode}\"")];
+            assert!(seconds > 0.0 && (seconds * 1000.0 - milliseconds).abs() < 1e-9, "{metric} {mode}: {seconds}");
+        }
+    }
+    exported.database.close().await;
+}
+
 #[tokio::test]
 async fn lag_is_that_of_readers() {
     let exported = Exported::start(&[]).await;

@@ -23,7 +23,7 @@ const WORKLOAD: &str = "
     select pgtrickle.create_stream_table('counts', 'select g, count(*) as n from t group by g', '0s');
     select pgtrickle.create_stream_table('shares', 'select g, 100 / (g - 7) as share from counts', '0s');
     select pgtrickle.create_stream_table('\"<script>\"', 'select id from t where g = 1', '1s');
-    select pgtrickle.create_stream_table('paused', 'select g from t', '1h');
+    select pgtrickle.create_stream_table('paused', 'select g from t', '1h', 'FULL');
     select pgtrickle.alter_stream_table('paused', status => 'PAUSED');
 ";
 const CHANGES: i64 = 40;

@@ -7,6 +7,7 @@ use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, Me
 use crate::SECOND;
 use crate::histogram::{BUCKETS, Distribution, end};
 use crate::snapshot::{Database, KINDS, Kind, Service, Snapshot, Source, Table};
+use crate::tables::Chosen;
 
 /// The buckets of a histogram that its metric has: those that end at a power of two, from 128 microseconds to 18 minutes.
 const FIRST_BUCKET: usize = 6;
@@ -257,6 +258,17 @@ fn tables(tables: &[Table], text: &mut Text) -> prometheus::Result<()> {
         ("deleted", |it| Some(it.rows.deleted as f64)),
     ];
     text.put_each(&mut tables, "rows_total", "Rows of stream tables that refreshes changed.", "operation", &rows)?;
+    let expected: [(&str, Value<Table>); 2] = [
+        ("DIFFERENTIAL", |it| chosen(&it.delta_choices).map(|it| it.expected)),
+        ("FULL", |it| chosen(&it.full_choices).map(|it| it.expected)),
+    ];
+    let help = "Time that mode AUTO expected of the refreshes for which it chose between two ways.";
+    text.put_each(&mut tables, "auto_expected_seconds_total", help, "mode", &expected)?;
+    let measured: [(&str, Value<Table>); 2] = [
+        ("DIFFERENTIAL", |it| chosen(&it.delta_choices).map(|it| it.took)),
+        ("FULL", |it| chosen(&it.full_choices).map(|it| it.took)),
+    ];
+    text.put_each(&mut tables, "auto_measured_seconds_total", "Time that they took.", "mode", &measured)?;
     let values: [(&str, &str, Value<Table>); 13] = [
         ("refresh_errors_total", "Failed refreshes.", |it| Some(it.errors as f64)),
         ("change_rows_total", "Change rows that refreshes read.", |it| Some(it.change_rows as f64)),
@@ -270,9 +282,14 @@ fn tables(tables: &[Table], text: &mut Text) -> prometheus::Result<()> {
         ("target_seconds", "The greatest age of its data by its schedule.", |it| it.target),
         ("active", "1 while workers refresh it.", |it| Some(number(it.status == "ACTIVE"))),
         ("suspended", "1 after too many errors in a row.", |it| Some(number(it.status == "SUSPENDED"))),
-        ("recomputed", "1 if every refresh recomputes it.", |it| Some(number(it.recomputes))),
+        ("recomputed", "1 if every refresh recomputes it.", |it| it.recomputes.then_some(1.0)),
     ];
     values.into_iter().try_for_each(|(name, help, value)| text.put(&mut tables, name, help, value))
+}
+
+/// A way that was never chosen has no sample.
+fn chosen(choices: &Chosen) -> Option<&Chosen> {
+    Some(choices).filter(|choices| choices.count > 0)
 }
 
 fn sources(sources: &[Source], text: &mut Text) -> prometheus::Result<()> {

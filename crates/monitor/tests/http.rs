@@ -9,7 +9,7 @@ use monitor::http::{Address, Server};
 use monitor::rows::{Key, Owner};
 use monitor::snapshot::{Kind, Process, Service, Snapshot, Workers};
 use monitor::sources::{Size, SourceRow};
-use monitor::tables::{Action, Described, Ended, Refreshed, TableRow};
+use monitor::tables::{Action, Described, Ended, Expected, Refreshed, TableRow};
 use monitor::usage::Used;
 use monitor::{Counters, Memory};
 
@@ -88,7 +88,7 @@ impl Fixture {
             change_rows: 4,
             took: 1_500,
             snapshot: NOW - 10,
-            expected: None,
+            expected: Some(Expected { delta: 1_200, full: 9_000 }),
         };
         row.refreshed(&refresh, NOW);
         row.shown(2_000, NOW);
@@ -133,6 +133,8 @@ fn every_path_is_served() {
         for line in [
             r#"pg_trickle_refreshes_total{database="demo",schema="public",table="stream_0001",mode="DIFFERENTIAL"} 1"#,
             r#"pg_trickle_rows_total{database="demo",schema="public",table="stream_0002",operation="inserted"} 3"#,
+            r#"pg_trickle_auto_expected_seconds_total{database="demo",schema="public",table="stream_0001",mode="DIFFERENTIAL"} 0.0012"#,
+            r#"pg_trickle_auto_measured_seconds_total{database="demo",schema="public",table="stream_0001",mode="DIFFERENTIAL"} 0.0015"#,
             r#"pg_trickle_staleness_seconds{database="demo",schema="public",table="stream_0002"} 0.25"#,
             r#"pg_trickle_lag_seconds_bucket{database="demo",le="0.002048"} 2"#,
             r#"pg_trickle_lag_seconds_bucket{database="demo",le="0.001024"} 0"#,
