@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use chunk::{Columns, Entry, Target};
+use chunk::{Columns, Entry, Oversize, Target};
 use ivm::frontier::Frontier;
 use monitor::sources::Size;
 use pgrx::pg_sys::{self, AccessShareLock, RowExclusiveLock};
@@ -37,11 +37,13 @@ pub struct Pending {
     pub read: i64,
     /// All change rows; a TRUNCATE is one.
     pub rows: i64,
-    /// The change rows are not all changes: the table was truncated, chunks have a layout that lacks a column, or changes
-    /// were [lost](lost_changes).
+    /// The change rows are not all changes: the table was truncated, chunks have a layout that lacks a column, changes were
+    /// [lost](lost_changes) or [not recorded](Pending::oversize).
     pub truncated: bool,
     /// Changes were lost.
     pub lost: bool,
+    /// Changes were not recorded because their values are too large.
+    pub oversize: bool,
 }
 
 impl Pending {
@@ -77,7 +79,7 @@ fn typed(info: &SourceInfo, columns: &[String]) -> Result<Tuplestore> {
 pub fn pending(source: i32, seen: (&Frontier, &Snapshot), columns: &[String], enough: i64) -> Result<Pending> {
     let info = cache::require_source(source)?;
     let store = typed(&info, columns)?;
-    let mut found = Pending { store, read: 0, rows: 0, truncated: false, lost: false };
+    let mut found = Pending { store, read: 0, rows: 0, truncated: false, lost: false, oversize: false };
     scan(info, seen, columns, 0..enough, &mut found)?;
     Ok(found)
 }
@@ -109,6 +111,7 @@ fn scan(
             let position = found.rows;
             found.rows += i64::from(stamp.entries);
             found.truncated |= !decoder.choose(stamp.layout);
+            found.oversize |= chunk.is_oversize();
             if !found.truncated && positions.contains(&position) {
                 found.read = found.rows;
                 decoder.read(chunk, &found.store)?;
@@ -204,7 +207,7 @@ impl<'a> Decoder<'a> {
 
     fn read(&mut self, chunk: &Stored, into: &Tuplestore) -> Result<()> {
         let Some((_, format)) = self.layout.and_then(|layout| self.info.layout(layout)) else { return Ok(()) };
-        let mut reader = format.read(chunk.entries(&mut self.bytes));
+        let mut reader = format.read(chunk.entries(&mut self.bytes)?);
         let weight = self.columns.len();
         while let Some(entry) = reader.next(&mut self.values, &self.targets)? {
             if let Entry::Weight(w) = entry
@@ -235,14 +238,18 @@ pub fn write(source: i32, delta: &Tuplestore) -> Result<()> {
     };
     let positions = layout.attnums.iter().map(position).collect::<Option<Vec<usize>>>();
     let positions = positions.ok_or(Error::Bug("a delta has the columns of its stream table"))?;
-    let mut chunk = Chunk::new(info.destination(layout.id, format.align()));
+    let to = info.destination(layout.id, format.align());
+    let mut chunk = Chunk::new(to);
     // Not through the pending chunks: those may have changes of other tables, which this refresh has not read.
+    let write = |chunk: &mut Chunk| with_pending(|pending| pending.write(chunk));
     delta.for_each(|row| {
         let weight = row.word(weight) as i64;
-        let full = chunk.append(1, |bytes| format.append(bytes, row, &positions, weight));
-        full.map_or(Ok(()), |mut full| with_pending(|pending| pending.write(&mut full)))
+        match chunk.append(1, |bytes| format.append(bytes, row, &positions, weight)) {
+            Ok(full) => full.into_iter().try_for_each(|mut full| write(&mut full)),
+            Err(Oversize) => write(&mut Chunk::oversize(&to)),
+        }
     })?;
-    with_pending(|pending| pending.write(&mut chunk))
+    write(&mut chunk)
 }
 
 /// Deletes what `snapshot` sees and every consumer has seen. Skips rows that a concurrent transaction is deleting, and this

@@ -13,6 +13,7 @@ use pgrx::PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN;
 use pgrx::pg_sys::Oid;
 
 use crate::capture::pending::Destination;
+use crate::capture::stamp::UNRECORDED;
 use crate::catalog::cluster;
 use crate::catalog::layout::{self, Layout};
 use crate::catalog::source::{self, Source};
@@ -232,7 +233,7 @@ fn resolve_in_other_version(fired: &Fired) -> Result<Option<Target>> {
     match rolled_back(|| spi::connect_to_any_version(read)) {
         Ok((Some(source), layouts, true)) => Ok(describe(source, layouts, buffer).map(|info| target_of(&info, member))),
         Ok(_) => Ok(None),
-        Err(_) => Ok(Some(loss(Destination { source: id, layout: 0, buffer, align: 1 }, member, member))),
+        Err(_) => Ok(Some(loss(Destination { source: id, layout: UNRECORDED, buffer, align: 1 }, member, member))),
     }
 }
 
@@ -246,7 +247,7 @@ fn target_of(info: &SourceInfo, member: Oid) -> Target {
         let (to, format) = (info.destination(layout.id, format.align()), format.clone());
         Some(Target { to, format, positions: positions.into(), width, touch: layout.touch, member, source })
     });
-    exact.unwrap_or_else(|| loss(info.destination(0, 1), member, source))
+    exact.unwrap_or_else(|| loss(info.destination(UNRECORDED, 1), member, source))
 }
 
 fn loss(to: Destination, member: Oid, source: Oid) -> Target {

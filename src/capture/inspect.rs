@@ -105,7 +105,7 @@ fn pending_changes(call: &Call, store: &Tuplestore) -> Result<()> {
     stamp::for_each(&buffer, &Snapshot::latest(), |chunk| {
         let Some((layout, format)) = info.layout(chunk.stamp.layout) else { return Ok(()) };
         let targets: Vec<_> = layout.positions_in(&listed).into_iter().map(|it| it.map(|i| i + first)).collect();
-        let mut reader = format.read(chunk.entries(&mut bytes));
+        let mut reader = format.read(chunk.entries(&mut bytes)?);
         (first..types.len()).for_each(|i| values.set_null(i));
         while let Some(entry) = reader.next(&mut values, &targets)? {
             let Entry::Weight(weight) = entry else { continue };

@@ -9,18 +9,21 @@
 //!   K. If K aborts, the written copy aborts with it and the mark is removed; if K commits, the mark moves to K's parent; a
 //!   chunk of L that L itself has written is dropped.
 
-use chunk::{long_header, pad};
+use chunk::{Oversize, long_header, pad};
 use monitor::sources::Size;
 
-use crate::capture::stamp::{SENTINEL, Stamp};
-use crate::error::Result;
+use crate::capture::stamp::{OVERSIZE, SENTINEL, Stamp, UNRECORDED};
+use crate::error::{Error, Result};
 use crate::pg::heap::Table;
-use crate::pg::xact;
+use crate::pg::{memory, xact};
 
 /// A chunk starts with room for the length word of a `bytea`, placed so that entries are aligned.
 const PREFIX: usize = 8;
 /// A chunk this long, with its tuple header, its length word and its stamp, just fits on a page of 8 kB.
 const CAPACITY: usize = PREFIX + 8132 - Stamp::LONGEST;
+/// Where entries start that were packed at the end of a chunk; those that are too large are not.
+pub type Packed = std::result::Result<usize, Oversize>;
+
 /// Chunks kept for reuse.
 const SPARE: usize = 16;
 
@@ -28,7 +31,6 @@ const SPARE: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Destination {
     pub source: i32,
-    /// 0: changes that are not recorded, as by TRUNCATE.
     pub layout: i32,
     pub buffer: pgrx::pg_sys::Oid,
     /// Entries may be moved by multiples of this.
@@ -76,9 +78,10 @@ impl Pending {
     }
 
     /// Lets `pack` append this number of entries, which stay together, to the chunk for `to`, and writes the chunk when it is
-    /// full. `pack` returns where the first of them starts.
+    /// full. `pack` returns where the first of them starts. For entries that are too large, one is recorded with which
+    /// consumers start over.
     #[inline]
-    pub fn append(&mut self, to: &Destination, entries: i32, pack: impl FnOnce(&mut Vec<u8>) -> usize) -> Result<()> {
+    pub fn append(&mut self, to: &Destination, entries: i32, pack: impl FnOnce(&mut Vec<u8>) -> Packed) -> Result<()> {
         let nest = xact::nest_level();
         if self.levels.last().is_none_or(|level| level.nest != nest) {
             self.levels.push(Level { nest, chunks: vec![] });
@@ -90,9 +93,17 @@ impl Pending {
             level.chunks.len() - 1
         });
         match level.chunks[index].append(entries, pack) {
-            None => Ok(()),
-            Some(mut full) => self.write(&mut full),
+            Ok(full) => full.into_iter().try_for_each(|mut full| self.write(&mut full)),
+            Err(Oversize) => self.append_oversize(to),
         }
+    }
+
+    #[cold]
+    fn append_oversize(&mut self, to: &Destination) -> Result<()> {
+        self.append(&to.unrecorded(), 1, |bytes| {
+            bytes.push(OVERSIZE);
+            Ok(bytes.len() - 1)
+        })
     }
 
     /// Writes everything pending, at all levels; whether there was anything.
@@ -236,6 +247,13 @@ impl Pending {
     }
 }
 
+impl Destination {
+    /// The same of changes that are not recorded.
+    pub fn unrecorded(&self) -> Destination {
+        Destination { layout: UNRECORDED, align: 1, ..*self }
+    }
+}
+
 impl Chunk {
     pub fn new(to: Destination) -> Chunk {
         Chunk::reuse(to, None)
@@ -248,27 +266,44 @@ impl Chunk {
         Chunk { to, entries: 0, bytes, written_by: None }
     }
 
-    /// Lets `pack` append this number of entries, which stay together, and returns where the first of them starts. Returns a
-    /// chunk to be written if they did not fit: of the entries before them, or of them alone if they fit into no chunk.
+    /// One entry for changes that are too large.
+    pub fn oversize(to: &Destination) -> Chunk {
+        let mut chunk = Chunk { entries: 1, ..Chunk::new(to.unrecorded()) };
+        chunk.bytes.push(OVERSIZE);
+        chunk
+    }
+
+    /// Lets `pack` append this number of entries, which stay together and start where it returns. Returns chunks to be written
+    /// if they did not fit: of the entries before them, and of them alone if they fit into no chunk.
     #[inline]
-    pub fn append(&mut self, entries: i32, pack: impl FnOnce(&mut Vec<u8>) -> usize) -> Option<Chunk> {
-        let start = pack(&mut self.bytes);
+    pub fn append(
+        &mut self,
+        entries: i32,
+        pack: impl FnOnce(&mut Vec<u8>) -> Packed,
+    ) -> std::result::Result<Vec<Chunk>, Oversize> {
+        let start = pack(&mut self.bytes)?;
         self.entries += entries;
-        (self.bytes.len() > CAPACITY).then(|| self.split(entries, start))
+        Ok(if self.bytes.len() > CAPACITY { self.split(entries, start) } else { vec![] })
     }
 
     #[cold]
-    fn split(&mut self, entries: i32, start: usize) -> Chunk {
-        let mut next = Chunk::new(self.to);
+    fn split(&mut self, entries: i32, start: usize) -> Vec<Chunk> {
+        let mut full = vec![];
         if self.entries > entries {
-            // Entries move by a multiple of the largest alignment.
-            next.bytes.resize(PREFIX + start % PREFIX, 0);
-            next.bytes.extend_from_slice(&self.bytes[start..]);
-            next.entries = entries;
-            self.bytes.truncate(start);
-            self.entries -= entries;
+            let mut before = Chunk::new(self.to);
+            before.bytes.extend_from_slice(&self.bytes[PREFIX..start]);
+            before.entries = self.entries - entries;
+            full.push(before);
+            // Entries move by a multiple of the largest alignment; what is left of those before becomes padding.
+            let rest = start % PREFIX;
+            self.bytes.drain(PREFIX..start - rest);
+            self.bytes[PREFIX..PREFIX + rest].fill(0);
+            self.entries = entries;
         }
-        std::mem::replace(self, next)
+        if self.bytes.len() > CAPACITY {
+            full.push(std::mem::replace(self, Chunk::new(self.to)));
+        }
+        full
     }
 
     fn has_room_for(&self, other: &Chunk) -> bool {
@@ -303,9 +338,13 @@ fn write(seq: &mut i32, touched: &mut Vec<i32>, chunk: &mut Chunk) -> Result<Opt
         return Ok(None);
     }
     let Some(buffer) = Table::open(chunk.to.buffer, pgrx::pg_sys::RowExclusiveLock) else { return Ok(None) };
+    // The server copies it as a whole.
+    if !memory::is_available(chunk.bytes.len() + CAPACITY) {
+        *chunk = Chunk { written_by: chunk.written_by, ..Chunk::oversize(&chunk.to) };
+    }
     *seq += 1;
     let stamp = Stamp { xid: xact::top_xid(), seq: *seq, layout: chunk.to.layout, entries: chunk.entries };
-    let bytes = append(&buffer, &stamp, &mut chunk.bytes);
+    let bytes = append(&buffer, &stamp, &mut chunk.bytes)?;
     if !touched.contains(&chunk.to.source) {
         touched.push(chunk.to.source);
     }
@@ -314,18 +353,18 @@ fn write(seq: &mut i32, touched: &mut Vec<i32>, chunk: &mut Chunk) -> Result<Opt
 }
 
 /// Appends the sentinel to the buffer of an unlogged source.
-pub fn write_sentinel(buffer: &Table) {
-    append(buffer, &Stamp { xid: 0, seq: 0, layout: SENTINEL, entries: 0 }, &mut vec![0; PREFIX]);
+pub fn write_sentinel(buffer: &Table) -> Result<()> {
+    append(buffer, &Stamp { xid: 0, seq: 0, layout: SENTINEL, entries: 0 }, &mut vec![0; PREFIX]).map(|_| ())
 }
 
 /// Appends entries with their stamp to a buffer; returns the bytes of both.
-fn append(buffer: &Table, stamp: &Stamp, bytes: &mut Vec<u8>) -> usize {
+fn append(buffer: &Table, stamp: &Stamp, bytes: &mut Vec<u8>) -> Result<usize> {
     let stamped = Stamped { end: bytes.len(), bytes };
     stamp.append(stamped.bytes);
-    let header = long_header(stamped.bytes.len() - PREFIX + 4);
+    let header = long_header(stamped.bytes.len() - PREFIX + 4).ok_or(Error::Bug("a chunk is a varlena"))?;
     stamped.bytes[PREFIX - 4..PREFIX].copy_from_slice(&header);
     buffer.append(&stamped.bytes[PREFIX - 4..]);
-    stamped.bytes.len() - PREFIX
+    Ok(stamped.bytes.len() - PREFIX)
 }
 
 /// A chunk with its stamp. Drop removes the stamp, also after an error: the chunk may belong to a level that continues.

@@ -14,6 +14,12 @@ use crate::pg::snapshot::Snapshot;
 /// unlogged as well, and with it this row.
 pub const SENTINEL: i32 = -1;
 
+/// The layout of changes that were not recorded: of one by TRUNCATE, and of [`OVERSIZE`] ones.
+pub const UNRECORDED: i32 = 0;
+
+/// The only byte of an entry of [`UNRECORDED`] for changes whose values are too large to be recorded.
+pub const OVERSIZE: u8 = 1;
+
 /// A chunk without its entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
@@ -21,7 +27,7 @@ pub struct Stamp {
     pub xid: u64,
     /// Its number among that transaction's chunks, counted from 1.
     pub seq: i32,
-    /// The layout of its entries. 0: one entry that stands for changes that were not recorded, as by TRUNCATE.
+    /// The layout of its entries.
     pub layout: i32,
     pub entries: i32,
 }
@@ -83,10 +89,15 @@ pub struct Stored<'a> {
 
 impl Stored<'_> {
     /// Copies the entries.
-    pub fn entries<'a>(&self, into: &'a mut Aligned) -> &'a [u8] {
-        self.row.data(into);
+    pub fn entries<'a>(&self, into: &'a mut Aligned) -> Result<&'a [u8]> {
+        self.row.data(into)?;
         let bytes = into.bytes();
-        &bytes[..bytes.len() - self.stamp_len]
+        Ok(&bytes[..bytes.len() - self.stamp_len])
+    }
+
+    /// Whether it stands for changes whose values are too large to be recorded, and maybe for others.
+    pub fn is_oversize(&self) -> bool {
+        self.stamp.layout == UNRECORDED && self.row.bytes() > self.stamp_len
     }
 }
 

@@ -9,6 +9,7 @@ use pgrx::PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED;
 use pgrx::pg_sys::{self, Oid};
 
 use crate::capture::integrity::{lacks_sentinel, lost_changes};
+use crate::capture::stamp::UNRECORDED;
 use crate::capture::trigger::with_pending;
 use crate::capture::{cache, inspect, pending};
 use crate::catalog::layout::{self, Layout};
@@ -67,7 +68,7 @@ fn start_over(source: &Source, reason: &str) -> Result<()> {
         return Ok(());
     }
     let info = cache::require_source(source.id)?;
-    with_pending(|pending| pending.write_loss(info.destination(0, 1)))
+    with_pending(|pending| pending.write_loss(info.destination(UNRECORDED, 1)))
 }
 
 /// Ends the capture of a source that has no consumers any more.
@@ -186,7 +187,7 @@ fn set_durability(source: &Source, unlogged: bool) -> Result<()> {
         && lacks_sentinel(&info)
         && let Some(buffer) = Table::open(info.buffer, pg_sys::RowExclusiveLock)
     {
-        pending::write_sentinel(&buffer);
+        pending::write_sentinel(&buffer)?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use pgrx::pg_sys;
 
 use crate::capture::cache::{self, Target};
-use crate::capture::pending::{Destination, Pending};
+use crate::capture::pending::Pending;
 use crate::error::Result;
 use crate::pg::call::{Call, V1, raise};
 use crate::pg::trigger::{Event, Fired, enter};
@@ -42,10 +42,7 @@ fn capture(fired: &Fired) -> Result<()> {
         Event::Insert => record(&target, fired, 1),
         Event::Delete => record(&target, fired, -1),
         Event::Update => update(&target, fired),
-        Event::Truncate => {
-            let to = Destination { layout: 0, align: 1, ..target.to };
-            with_pending(|pending| pending.append(&to, 1, |bytes| bytes.len()))
-        }
+        Event::Truncate => with_pending(|pending| pending.append(&target.to.unrecorded(), 1, |bytes| Ok(bytes.len()))),
     }
 }
 
@@ -66,7 +63,7 @@ fn update(target: &Target, fired: &Fired) -> Result<()> {
     }
     with_pending(|pending| {
         if same {
-            return pending.append(&target.to, 1, |bytes| target.format.append_touch(bytes));
+            return pending.append(&target.to, 1, |bytes| Ok(target.format.append_touch(bytes)));
         }
         pending.append(&target.to, 2, |bytes| target.format.append_update(bytes, &old, &new, &target.positions))
     })

@@ -82,5 +82,5 @@ pub fn raise(error: Error) -> ! {
 
 /// A `text` value.
 pub fn text(content: &str) -> Vec<u8> {
-    [&long_header(content.len() + 4)[..], content.as_bytes()].concat()
+    [&long_header(content.len() + 4).unwrap_or_default()[..], content.as_bytes()].concat()
 }

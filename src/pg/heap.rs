@@ -116,15 +116,16 @@ impl Tuple<'_> {
     }
 
     /// Copies the whole value.
-    pub fn data(&self, into: &mut Aligned) {
+    pub fn data(&self, into: &mut Aligned) -> Result<()> {
         let stored = self.stored;
         // SAFETY: a varlena of the scan; a copy made by the server is freed after it was read.
         unsafe {
             let plain = pg_sys::pg_detoast_datum_packed(stored);
-            into.fill(content(plain));
+            let filled = into.fill(content(plain));
             if plain != stored {
                 pg_sys::pfree(plain.cast());
             }
+            filled
         }
     }
 

@@ -19,6 +19,7 @@ pub mod invalidation;
 pub mod latch;
 pub mod limit;
 pub mod lock;
+pub mod memory;
 mod node;
 pub mod object;
 pub mod plan;

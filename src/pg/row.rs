@@ -2,11 +2,14 @@
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
+use std::ops::Deref;
 
 use chunk::{Columns, Header, Shape, Target};
+use pgrx::PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY;
 use pgrx::pg_sys;
 
-use crate::pg::syscache;
+use crate::error::{Error, Result};
+use crate::pg::{memory, syscache};
 
 /// A deformed row. Column `i` has the shape that the row's descriptor says.
 #[derive(Clone, Copy)]
@@ -93,8 +96,13 @@ impl Columns for Row<'_> {
         }
     }
 
-    fn fetch(&self, value: &[u8]) -> Vec<u8> {
-        inline(value, pg_sys::detoast_external_attr)
+    fn fetched_size(&self, value: &[u8]) -> usize {
+        // SAFETY: `value` is a varlena.
+        unsafe { pg_sys::toast_datum_size(pg_sys::Datum::from(value.as_ptr())) + pg_sys::VARHDRSZ }
+    }
+
+    fn fetch(&self, value: &[u8]) -> Option<impl Deref<Target = [u8]>> {
+        memory::is_available(self.fetched_size(value)).then(|| Inline::of(value, pg_sys::detoast_external_attr))
     }
 }
 
@@ -108,19 +116,38 @@ fn content(value: &[u8]) -> Cow<'_, [u8]> {
     match Header::of(value) {
         Header::Short => Cow::Borrowed(&value[1..]),
         Header::Long => Cow::Borrowed(&value[4..]),
-        Header::External | Header::Compressed => Cow::Owned(inline(value, pg_sys::detoast_attr).split_off(4)),
+        Header::External | Header::Compressed => Cow::Owned(Inline::of(value, pg_sys::detoast_attr)[4..].to_vec()),
     }
 }
 
-fn inline(value: &[u8], detoast: unsafe fn(*mut pg_sys::varlena) -> *mut pg_sys::varlena) -> Vec<u8> {
-    // SAFETY: `value` is a varlena; the inline one that the server returns instead is a copy, freed here.
-    unsafe {
-        let inline = detoast(value.as_ptr().cast_mut().cast());
-        let copy = std::slice::from_raw_parts(inline.cast::<u8>(), pgrx::varsize_any(inline)).to_vec();
-        if inline.cast_const().cast() != value.as_ptr() {
-            pg_sys::pfree(inline.cast());
+/// An inline varlena: a given one, or a copy that is freed.
+struct Inline<'a> {
+    value: &'a [u8],
+    varlena: *mut pg_sys::varlena,
+}
+
+impl Inline<'_> {
+    fn of(value: &[u8], detoast: unsafe fn(*mut pg_sys::varlena) -> *mut pg_sys::varlena) -> Inline<'_> {
+        // SAFETY: `value` is a varlena.
+        Inline { value, varlena: unsafe { detoast(value.as_ptr().cast_mut().cast()) } }
+    }
+}
+
+impl Deref for Inline<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: lives as long as self.
+        unsafe { std::slice::from_raw_parts(self.varlena.cast(), pgrx::varsize_any(self.varlena)) }
+    }
+}
+
+impl Drop for Inline<'_> {
+    fn drop(&mut self) {
+        if self.varlena.cast_const().cast() != self.value.as_ptr() {
+            // SAFETY: a copy of our own, in a context that lives at least as long as the call that made it.
+            unsafe { pg_sys::pfree(self.varlena.cast()) };
         }
-        copy
     }
 }
 
@@ -154,11 +181,18 @@ impl Aligned {
         unsafe { std::slice::from_raw_parts(self.words.as_ptr().cast(), self.len) }
     }
 
-    pub fn fill(&mut self, bytes: &[u8]) {
-        self.words.resize(bytes.len().div_ceil(8), 0);
+    /// # Errors
+    /// Without memory for them.
+    pub fn fill(&mut self, bytes: &[u8]) -> Result<()> {
+        let words = bytes.len().div_ceil(8);
+        let short =
+            |_| Error::new(ERRCODE_OUT_OF_MEMORY, "out of memory").detail(format!("A row has {} bytes.", bytes.len()));
+        self.words.try_reserve(words.saturating_sub(self.words.len())).map_err(short)?;
+        self.words.resize(words, 0);
         self.len = bytes.len();
         // SAFETY: room for `len` bytes was just made.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.words.as_mut_ptr().cast(), bytes.len()) };
+        Ok(())
     }
 }
 

@@ -51,16 +51,17 @@ impl Totals {
     }
 
     /// Writes the sums, in the order of the first rows.
-    fn flush(&mut self) {
+    fn flush(&mut self) -> Result<()> {
         let mut rows: Vec<(Box<[u8]>, _)> = self.rows.drain().collect();
         rows.sort_unstable_by_key(|(_, (place, _))| *place);
         let slot = Slot::new(self.sum.row_type());
         for (row, (_, total)) in rows.into_iter().filter(|(_, (_, total))| *total != 0) {
-            self.buffer.fill(&[&row[..], &total.to_ne_bytes()[..]].concat());
+            self.buffer.fill(&[&row[..], &total.to_ne_bytes()[..]].concat())?;
             // SAFETY: the bytes are those of a row of the store's type, with another weight.
             unsafe { self.sum.put_bytes(&slot, self.buffer.bytes()) };
         }
         self.size = 0;
+        Ok(())
     }
 }
 
@@ -131,10 +132,10 @@ impl Tuplestore {
         while reader.next(&slot) {
             totals.add(&slot);
             if totals.size > room {
-                totals.flush();
+                totals.flush()?;
             }
         }
-        totals.flush();
+        totals.flush()?;
         Ok(totals.sum)
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chunk::LARGEST;
 use ivm::frontier::Frontier;
 use ivm::plan::Relation;
 use monitor::progress::Phase;
@@ -15,7 +16,7 @@ use crate::catalog::history::{Action, Refresh};
 use crate::error::{Error, Result};
 use crate::guc;
 use crate::pg::spi::{self, OwnerSession};
-use crate::pg::{bgworker, limit, progress, xact};
+use crate::pg::{bgworker, limit, progress, relation, xact};
 use crate::refresh::adaptive::{self, Deltas};
 use crate::refresh::loaded::Loaded;
 use crate::refresh::prepared::{self, Prepared, Ready};
@@ -34,6 +35,8 @@ pub struct Input {
     pub rows: i64,
     /// A source was truncated: rows left without a change row.
     pub truncated: bool,
+    /// A change that was too large to be recorded.
+    pub oversize: Option<Error>,
 }
 
 /// Brings stream table `id` to the tick's snapshot; with `restart` it is recomputed from the start.
@@ -75,12 +78,16 @@ fn refresh_ready(tick: &mut Tick, prepared: &Prepared, seen: &Seen, restart: boo
     let input = pending(tick, loaded, seen_frontier, enough)?;
     let unchanged = Refresh { delta_rows: input.rows, consumed: input.sources, ..unchanged };
     if starts_over || input.truncated {
+        if let Some(error) = &input.oversize {
+            pgrx::log!("stream table {} is recomputed: {}", loaded.table.display(), error.in_full());
+        }
         let changes = as_owner(tick, loaded, None, |session| adaptive::full(session, prepared, seen.replaces))?;
         if seen.replaces {
             build::index_table(loaded)?;
         }
         advice::index_nodes(loaded)?;
-        return finish(tick, prepared, changes, Refresh { action: Action::Reinitialize, ..unchanged });
+        let refresh = Refresh { action: Action::Reinitialize, error: input.oversize, ..unchanged };
+        return finish(tick, prepared, changes, refresh);
     }
     if input.rows == 0 && !loaded.view.reads_clock() && !loaded.table.polls() {
         return Ok(unchanged);
@@ -99,7 +106,7 @@ fn refresh_ready(tick: &mut Tick, prepared: &Prepared, seen: &Seen, restart: boo
 /// Reads the changes of each source that the frontier has not seen: from memory for stream tables that this tick changed,
 /// else from the change buffers. Beyond `enough` rows of one source, the rest is only counted.
 pub fn pending(tick: &Tick, loaded: &Loaded, seen: &Frontier, enough: i64) -> Result<Input> {
-    let mut input = Input { deltas: BTreeMap::new(), sources: vec![], rows: 0, truncated: false };
+    let mut input = Input { deltas: BTreeMap::new(), sources: vec![], rows: 0, truncated: false, oversize: None };
     for dependency in &loaded.dependencies {
         let name = &loaded.names[&dependency.source];
         let mut pending = capture::pending(dependency.source, (seen, &tick.snapshot), &dependency.columns, enough)?;
@@ -107,6 +114,9 @@ pub fn pending(tick: &Tick, loaded: &Loaded, seen: &Frontier, enough: i64) -> Re
             capture::record_loss(dependency.source)?;
         }
         input.truncated |= pending.truncated;
+        if pending.oversize {
+            input.oversize = Some(oversize(dependency));
+        }
         add_applied(tick, dependency, &mut pending, enough)?;
         if pending.rows > 0 {
             input.rows += pending.rows;
@@ -117,6 +127,15 @@ pub fn pending(tick: &Tick, loaded: &Loaded, seen: &Frontier, enough: i64) -> Re
         }
     }
     Ok(input)
+}
+
+fn oversize(dependency: &Dependency) -> Error {
+    let table = relation::display(dependency.relid);
+    let most = LARGEST >> 20;
+    let what = format!(
+        "a change of a row of {table} was not recorded: its old and new values have more than {most} MB, or there was no memory for them"
+    );
+    Error::new(PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED, what)
 }
 
 /// Adds the changes that this tick made to a source that is a stream table; beyond `enough` rows they are only counted.

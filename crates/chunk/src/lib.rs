@@ -9,6 +9,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::ops::Deref;
+
 mod value;
 
 pub use value::{Header, Shape, inline_size, long_header, short_header};
@@ -19,6 +21,14 @@ pub type Result<T> = std::result::Result<T, Damaged>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damaged;
 
+/// Entries were not appended: their values are larger than [`LARGEST`], or there is no memory for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Oversize;
+
+/// Bytes of the values of entries that are appended together. A chunk of such entries, with what comes before and behind
+/// them, is a varlena, which is shorter than 1 GiB, and the server copies it as a whole.
+pub const LARGEST: usize = 256 << 20;
+
 /// A row to encode. Values are read only of columns that are not NULL.
 pub trait Columns {
     fn is_null(&self, i: usize) -> bool;
@@ -26,8 +36,10 @@ pub trait Columns {
     fn word(&self, i: usize) -> usize;
     /// The bytes of a by-reference value; a varlena with its header.
     fn bytes(&self, i: usize, shape: &Shape) -> &[u8];
-    /// The whole value behind an external pointer, in a form that can be stored inline.
-    fn fetch(&self, value: &[u8]) -> Vec<u8>;
+    /// The size of what `fetch` returns.
+    fn fetched_size(&self, value: &[u8]) -> usize;
+    /// The whole value behind an external pointer, in a form that can be stored inline; `None` if there is no memory for it.
+    fn fetch(&self, value: &[u8]) -> Option<impl Deref<Target = [u8]>>;
 }
 
 /// A row to decode into.
@@ -53,11 +65,18 @@ const SAME: u8 = 32;
 
 const LONGEST_SHORT: usize = 127;
 
+/// Memory is reserved for values of this size or more before they are appended, and ...
+const LARGE: usize = 8 << 10;
+/// ... for the small values that follow them.
+const RESERVE: usize = 256 << 10;
+
 /// The shapes of a layout's columns.
 #[derive(Clone, Debug)]
 pub struct Format {
     shapes: Box<[Shape]>,
     align: usize,
+    /// [`LARGEST`], except in tests.
+    largest: usize,
 }
 
 /// An entry without its values.
@@ -79,7 +98,7 @@ impl Format {
     pub fn new(shapes: Vec<Shape>) -> Format {
         let aligned = shapes.iter().filter(|shape| !shape.by_value);
         let align = aligned.map(|shape| shape.align).max().unwrap_or(1);
-        Format { shapes: shapes.into(), align }
+        Format { shapes: shapes.into(), align, largest: LARGEST }
     }
 
     #[inline]
@@ -93,9 +112,43 @@ impl Format {
     }
 
     /// Appends an entry with the columns of `row` at `positions`. Returns where it starts.
+    ///
+    /// # Errors
+    /// `Oversize`, and nothing is appended.
     #[inline]
-    pub fn append(&self, out: &mut Vec<u8>, row: &impl Columns, positions: &[usize], weight: i64) -> usize {
+    pub fn append(
+        &self,
+        out: &mut Vec<u8>,
+        row: &impl Columns,
+        positions: &[usize],
+        weight: i64,
+    ) -> std::result::Result<usize, Oversize> {
         let start = out.len();
+        let appended = self.append_row(out, row, positions, weight);
+        whole(out, start, appended)
+    }
+
+    /// Appends two entries: `old` with weight -1, and `new` with weight 1 and only the values that differ. Returns where the
+    /// first starts.
+    ///
+    /// # Errors
+    /// `Oversize`, and nothing is appended.
+    pub fn append_update<R: Columns>(
+        &self,
+        out: &mut Vec<u8>,
+        old: &R,
+        new: &R,
+        positions: &[usize],
+    ) -> std::result::Result<usize, Oversize> {
+        let start = out.len();
+        let appended = self.append_row(out, old, positions, -1);
+        let appended = appended.and_then(|()| self.append_changed(out, old, new, positions, start + self.largest));
+        whole(out, start, appended)
+    }
+
+    #[inline]
+    fn append_row(&self, out: &mut Vec<u8>, row: &impl Columns, positions: &[usize], weight: i64) -> Option<()> {
+        let end = out.len() + self.largest;
         let nulls = if has_nulls(row, positions) { NULLS } else { 0 };
         match weight {
             1 => out.push(nulls | PLUS),
@@ -110,16 +163,21 @@ impl Format {
         }
         for (shape, i) in self.shapes.iter().zip(positions) {
             if !row.is_null(*i) {
-                append_value(out, row, *i, shape);
+                append_value(out, row, *i, shape, end)?;
             }
         }
-        start
+        Some(())
     }
 
-    /// Appends two entries: `old` with weight -1, and `new` with weight 1 and only the values that differ. Returns where the
-    /// first starts.
-    pub fn append_update<R: Columns>(&self, out: &mut Vec<u8>, old: &R, new: &R, positions: &[usize]) -> usize {
-        let start = self.append(out, old, positions, -1);
+    /// Appends `new` without the values that it shares with `old`, up to `end`.
+    fn append_changed<R: Columns>(
+        &self,
+        out: &mut Vec<u8>,
+        old: &R,
+        new: &R,
+        positions: &[usize],
+        end: usize,
+    ) -> Option<()> {
         let nulls = if has_nulls(new, positions) { NULLS } else { 0 };
         out.push(nulls | SAME | PLUS);
         if nulls != 0 {
@@ -131,10 +189,10 @@ impl Format {
             if same(old, new, i, shape) {
                 out[bitmap + column / 8] |= 1 << (column % 8);
             } else if !new.is_null(i) {
-                append_value(out, new, i, shape);
+                append_value(out, new, i, shape, end)?;
             }
         }
-        start
+        Some(())
     }
 
     /// Appends an entry for a change of columns that are not captured. Returns where it starts.
@@ -190,8 +248,18 @@ fn has(bitmap: &[u8], column: usize) -> bool {
     bitmap.get(column / 8).is_some_and(|bits| bits & (1 << (column % 8)) != 0)
 }
 
+/// Where entries start that were appended, or were not.
 #[inline]
-fn append_value(out: &mut Vec<u8>, row: &impl Columns, i: usize, shape: &Shape) {
+fn whole(out: &mut Vec<u8>, start: usize, appended: Option<()>) -> std::result::Result<usize, Oversize> {
+    if appended.is_none() {
+        out.truncate(start);
+    }
+    appended.map(|()| start).ok_or(Oversize)
+}
+
+/// Appends a value; `None` if it reaches beyond `end`, or if there is no memory for it.
+#[inline]
+fn append_value(out: &mut Vec<u8>, row: &impl Columns, i: usize, shape: &Shape, end: usize) -> Option<()> {
     if shape.by_value {
         let word = (row.word(i) as u64).to_le_bytes();
         match shape.len {
@@ -199,21 +267,24 @@ fn append_value(out: &mut Vec<u8>, row: &impl Columns, i: usize, shape: &Shape) 
             8 => out.extend_from_slice(&word),
             len => out.extend_from_slice(&word[..len as usize]),
         }
+        Some(())
     } else if shape.len == -1 {
-        append_varlena(out, row, row.bytes(i, shape), shape);
+        append_varlena(out, row, row.bytes(i, shape), shape, end)
     } else {
         pad(out, shape.align);
         out.extend_from_slice(row.bytes(i, shape));
+        Some(())
     }
 }
 
 #[inline]
-fn append_varlena(out: &mut Vec<u8>, row: &impl Columns, value: &[u8], shape: &Shape) {
+fn append_varlena(out: &mut Vec<u8>, row: &impl Columns, value: &[u8], shape: &Shape, end: usize) -> Option<()> {
     match Header::of(value) {
         Header::Short if shape.packable => out.extend_from_slice(value),
         Header::Short => {
+            let header = long_header(value.len() + 3)?;
             pad(out, shape.align);
-            out.extend_from_slice(&long_header(value.len() + 3));
+            out.extend_from_slice(&header);
             out.extend_from_slice(&value[1..]);
         }
         Header::Long if shape.packable && value.len() - 3 <= LONGEST_SHORT => {
@@ -221,11 +292,27 @@ fn append_varlena(out: &mut Vec<u8>, row: &impl Columns, value: &[u8], shape: &S
             out.extend_from_slice(&value[4..]);
         }
         Header::Long | Header::Compressed => {
+            make_room(out, value.len(), end)?;
             pad(out, shape.align);
             out.extend_from_slice(value);
         }
-        Header::External => append_varlena(out, row, &row.fetch(value), shape),
+        Header::External => {
+            make_room(out, row.fetched_size(value), end)?;
+            let whole = row.fetch(value)?;
+            // Not external itself, so this ends.
+            return append_varlena(out, row, &whole, shape, end);
+        }
     }
+    Some(())
+}
+
+/// Reserves memory for a large value; `None` if it would reach beyond `end`.
+#[inline]
+fn make_room(out: &mut Vec<u8>, size: usize, end: usize) -> Option<()> {
+    if size < LARGE {
+        return Some(());
+    }
+    (out.len() + size <= end).then(|| out.try_reserve(size + RESERVE).ok())?
 }
 
 impl<'a> Reader<'a> {

@@ -48,8 +48,13 @@ impl Columns for Row {
         &self.stored[i]
     }
 
-    fn fetch(&self, _: &[u8]) -> Vec<u8> {
-        panic!("no value is out of line")
+    fn fetched_size(&self, value: &[u8]) -> usize {
+        value.len() + 3
+    }
+
+    /// What is behind a pointer of a test follows its first byte.
+    fn fetch(&self, value: &[u8]) -> Option<impl Deref<Target = [u8]>> {
+        Some(long(&value[1..]))
     }
 }
 
@@ -72,18 +77,26 @@ impl Target for Row {
     }
 }
 
+/// A varlena of this content with a long header.
+fn long(content: &[u8]) -> Vec<u8> {
+    [&long_header(content.len() + 4).unwrap(), content].concat()
+}
+
 /// Few different values, so that updates leave columns alone; lengths around the longest short header.
 fn arb_value(shape: Shape) -> BoxedStrategy<(Value, Vec<u8>)> {
     let value = match (shape.by_value, shape.len) {
         (true, len) => {
             (-3..3_i64).prop_map(move |n| (Value::Word((n << (8 * len as u32 - 8)) as usize), vec![])).boxed()
         }
-        (false, -1) => (prop::sample::select(vec![0, 1, 125, 126, 127, 300]), any::<bool>())
-            .prop_map(move |(len, short)| {
+        (false, -1) => (prop::sample::select(vec![0, 1, 125, 126, 127, 300]), 0..3)
+            .prop_map(move |(len, form)| {
                 let content = vec![b'x'; len];
-                let short = short && shape.packable && len < 127;
-                let header = if short { vec![short_header(len + 1)] } else { long_header(len + 4).to_vec() };
-                (Value::Bytes(content.clone()), [header, content].concat())
+                let stored = match form {
+                    0 if shape.packable && len < 127 => [vec![short_header(len + 1)], content.clone()].concat(),
+                    1 => [vec![1], content.clone()].concat(),
+                    _ => long(&content),
+                };
+                (Value::Bytes(content), stored)
             })
             .boxed(),
         (false, len) => any::<bool>()
@@ -126,11 +139,11 @@ proptest! {
                     expected.push((Entry::Touch, None));
                 }
                 Some(weight) => {
-                    format.append(&mut bytes, new, &POSITIONS, i64::from(*weight));
+                    format.append(&mut bytes, new, &POSITIONS, i64::from(*weight)).unwrap();
                     expected.push((Entry::Weight(i64::from(*weight)), Some(&new.values)));
                 }
                 None => {
-                    format.append_update(&mut bytes, old, new, &POSITIONS);
+                    format.append_update(&mut bytes, old, new, &POSITIONS).unwrap();
                     expected.extend([(Entry::Weight(-1), Some(&old.values)), (Entry::Weight(1), Some(&new.values))]);
                 }
             }
@@ -150,7 +163,7 @@ proptest! {
     fn law_unchanged_columns_are_skipped(old in arb_row(), new in arb_row()) {
         let format = Format::new(SHAPES.to_vec());
         let mut bytes = vec![];
-        format.append_update(&mut bytes, &old, &new, &POSITIONS);
+        format.append_update(&mut bytes, &old, &new, &POSITIONS).unwrap();
         for column in POSITIONS {
             let mut targets = POSITIONS.map(|_| None);
             targets[column] = Some(column);
@@ -161,4 +174,56 @@ proptest! {
             prop_assert_eq!(reader.next(&mut row, &targets).map(|entry| entry.is_none()), Ok(same));
         }
     }
+}
+
+/// Rows of two texts of these lengths.
+fn texts(format: &Format, old: [usize; 2], new: [usize; 2], out: &mut Vec<u8>) -> std::result::Result<usize, Oversize> {
+    let row = |letter, lengths: [usize; 2]| Row {
+        values: vec![Value::Bytes(vec![]); 2],
+        stored: lengths.map(|length| long(&vec![letter; length])).to_vec(),
+    };
+    format.append_update(out, &row(b'o', old), &row(b'n', new), &[0, 1])
+}
+
+/// Whatever the values are, alone or in sum, either all of them are appended or nothing is.
+#[test]
+fn law_oversize_entries_leave_no_trace() {
+    let most = 100_000;
+    let format = Format { largest: most, ..Format::new(vec![SHAPES[5], SHAPES[5]]) };
+    let (mut bytes, mut entries) = (vec![], 0);
+    for lengths in [[20_000, 0, 20_000, 0], [most, 0, 0, 0], [0, 0, 0, most], [49_000, 1, 49_000, 1], [30_000; 4]] {
+        let [a, b, c, d] = lengths;
+        let before = bytes.clone();
+        match texts(&format, [a, b], [c, d], &mut bytes) {
+            Ok(start) => {
+                assert!(lengths.iter().sum::<usize>() < most && start == before.len());
+                entries += 2;
+            }
+            Err(Oversize) => {
+                assert!(lengths.iter().sum::<usize>() >= most && bytes == before);
+            }
+        }
+    }
+    let mut reader = format.read(&bytes);
+    let mut row = Row { values: vec![Value::Null; SHAPES.len()], stored: vec![] };
+    let mut read = 0;
+    // The columns of a target have the shapes of varlenas.
+    while reader.next(&mut row, &[Some(5), Some(6)]).unwrap().is_some() {
+        read += 1;
+    }
+    assert_eq!((read, entries), (4, 4));
+}
+
+#[test]
+fn headers_have_no_room_for_a_gibibyte() {
+    assert_eq!(long_header((1 << 30) - 1), Some([0xfc, 0xff, 0xff, 0xff]));
+    for size in [1 << 30, 1 << 32, usize::MAX] {
+        assert_eq!(long_header(size), None);
+    }
+}
+
+/// A chunk of the largest entries and of what shares it with them has a header, with plenty of room for small values.
+#[test]
+fn the_largest_entries_fit_into_a_chunk() {
+    assert!(long_header(2 * LARGEST).is_some());
 }

@@ -56,8 +56,9 @@ pub fn short_header(size: usize) -> u8 {
     ((size as u8) << 1) | 0x01
 }
 
-/// The four-byte header of a plain varlena of `size` bytes, header included.
+/// The four-byte header of a plain varlena of `size` bytes, header included; `None` for a size that it has no room for.
 #[inline]
-pub fn long_header(size: usize) -> [u8; 4] {
-    ((size as u32) << 2).to_le_bytes()
+pub fn long_header(size: usize) -> Option<[u8; 4]> {
+    const BITS: u32 = 30;
+    u32::try_from(size).ok().filter(|size| size >> BITS == 0).map(|size| (size << 2).to_le_bytes())
 }
