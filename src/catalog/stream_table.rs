@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::guc;
 use crate::pg::spi::{self, Session};
-use crate::pg::{event, failures};
+use crate::pg::{counters, event, failures};
 
 /// A stream table: its row, with the names and the owner that PostgreSQL has for its relation. Serde reads and writes the
 /// row, so that this is the one description of its columns.
@@ -278,7 +278,8 @@ pub fn schedulable() -> Result<Vec<(String, Table)>> {
                 let id = row.require(1)?;
                 // It was checked when it was set, so only a damaged catalog gets here.
                 let schedule = Schedule::parse(row.require(3)?).unwrap_or_else(|error| {
-                    pgrx::log!("stream table {id} is refreshed by the schedule \"calculated\": {error}");
+                    let text = format!("stream table {id} is refreshed by the schedule \"calculated\": {error}");
+                    counters::log(counters::database().map(|row| &row.messages), &text);
                     Schedule::Calculated
                 });
                 let table = Table {

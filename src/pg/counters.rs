@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use monitor::counter::Counter;
 use monitor::databases::{DatabaseRow, Server};
+use monitor::messages::Messages;
 use monitor::rows::{Key, Row, Rows};
 use monitor::sources::{Size, SourceRow};
 use monitor::tables::{Refreshed, TableRow};
@@ -42,6 +43,17 @@ enum What {
 /// The shared memory.
 pub fn memory() -> Option<Memory<'static>> {
     shared().map(|shared| shared.counters())
+}
+
+/// The messages of processes without a database.
+pub fn messages() -> Option<&'static Messages> {
+    memory().map(|memory| &memory.server.messages)
+}
+
+/// Logs a message, unless it repeats one that was logged: that is counted.
+pub fn log(messages: Option<&Messages>, text: &str) {
+    let text = messages.map_or_else(|| Some(text.to_owned()), |messages| messages.log(text, bgworker::now()));
+    text.into_iter().for_each(|text| pgrx::log!("{text}"));
 }
 
 /// Counts an event of the server, such as a hit of a cache.

@@ -1,10 +1,12 @@
 //! The exporter: a process that serves what is counted over HTTP. It has no connection to a database and takes no lock, so
 //! that nothing a client does can hold up anything else. While no client asks it sleeps.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use monitor::http::{Address, Server, Source};
+use monitor::messages::Messages;
 use pgrx::pg_guard;
 use pgrx::pg_sys::Datum;
 use tokio::net::unix::pipe;
@@ -14,8 +16,8 @@ use tokio::task::LocalSet;
 
 use crate::guc;
 use crate::pg::bgworker::{self, Started};
-use crate::pg::counted;
 use crate::pg::shmem::{Shared, shared};
+use crate::pg::{counted, counters};
 
 /// How often an address that is in use is tried again, and how long after its start another exporter may be started.
 const RETRY: Duration = Duration::from_secs(5);
@@ -58,7 +60,7 @@ pub extern "C-unwind" fn pg_trickle_exporter(_argument: Datum) {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let served = runtime.and_then(|runtime| LocalSet::new().block_on(&runtime, serve(shared)));
     if let Err(error) = served {
-        pgrx::log!("the exporter of pg_trickle failed: {error}");
+        counters::log(counters::messages(), &format!("the exporter of pg_trickle failed: {error}"));
         bgworker::exit(1);
     }
     bgworker::exit(0);
@@ -104,15 +106,15 @@ async fn serve(shared: &'static Shared) -> std::io::Result<()> {
 #[derive(Default)]
 struct Servers {
     open: Vec<(Address, Server)>,
-    /// Addresses of which it was logged that they cannot be used.
-    refused: Vec<Address>,
+    /// Addresses that cannot be used, with what was logged of each.
+    refused: BTreeMap<Address, Messages>,
 }
 
 impl Servers {
     /// Listens at these addresses and no others; whether at all of them.
     fn listen(&mut self, addresses: Vec<Address>, source: &Source) -> bool {
         self.open.retain(|(address, _)| addresses.contains(address));
-        self.refused.retain(|address| addresses.contains(address));
+        self.refused.retain(|address, _| addresses.contains(address));
         let mut complete = true;
         for address in addresses {
             if self.open.iter().any(|(open, _)| *open == address) {
@@ -120,19 +122,18 @@ impl Servers {
             }
             match Server::start(&address, Rc::clone(source)) {
                 Ok(server) => {
-                    pgrx::log!("pg_trickle serves metrics at {address}");
-                    self.refused.retain(|refused| *refused != address);
+                    let text = || format!("pg_trickle serves metrics at {address}");
+                    let text = self.refused.remove(&address).and_then(|it| it.end(text)).unwrap_or_else(text);
+                    pgrx::log!("{text}");
                     self.open.push((address, server));
                 }
                 Err(error) => {
                     complete = false;
-                    if !self.refused.contains(&address) {
-                        pgrx::log!(
-                            "pg_trickle cannot serve metrics at {address}: {error}; it tries again every {RETRY:?}. Set \
-                             pg_trickle.metrics_listen to an address of this machine that no other program uses."
-                        );
-                        self.refused.push(address);
-                    }
+                    let text = format!(
+                        "pg_trickle cannot serve metrics at {address}: {error}; it tries again every {RETRY:?}. Set \
+                         pg_trickle.metrics_listen to an address of this machine that no other program uses."
+                    );
+                    counters::log(Some(self.refused.entry(address).or_default()), &text);
                 }
             }
         }

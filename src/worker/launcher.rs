@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::guc;
 use crate::pg::bgworker::{self, Started};
 use crate::pg::shmem::{Phase, SLOTS, Shared, Slot, shared};
-use crate::pg::{database, latch};
+use crate::pg::{counters, database, latch};
 use crate::worker::{exporter, published};
 
 /// A scheduler that ran this long had no trouble starting.
@@ -100,7 +100,8 @@ impl Launcher {
             && let Err(error) = self.read_databases(shared)
         {
             shared.databases_changed.store(true, SeqCst);
-            pgrx::log!("pg_trickle launcher could not read the list of databases: {error}");
+            let text = format!("pg_trickle launcher could not read the list of databases: {error}");
+            counters::log(counters::messages(), &text);
             return Some(Duration::from_micros(LONGEST_PAUSE as u64));
         }
         self.assign_slots(shared);

@@ -1,8 +1,9 @@
-//! What the workers write to the server's log, each message once, and to `pg_stat_activity`.
+//! What the workers write to the server's log, repetitions counted, and to `pg_stat_activity`.
 
 use std::collections::BTreeMap;
 
 use crate::error::Error;
+use crate::pg::counters;
 
 /// How many tables of a tick are named.
 const NAMED: usize = 3;
@@ -10,15 +11,12 @@ const NAMED: usize = 3;
 #[derive(Default)]
 pub struct Log {
     names: BTreeMap<i32, String>,
-    /// The last message about a table, or about none.
-    logged: BTreeMap<Option<i32>, String>,
 }
 
 impl Log {
     /// Takes over the names of the catalog's tables.
     pub fn load(&mut self, names: BTreeMap<i32, String>) {
         self.names = names;
-        self.logged.retain(|id, _| id.is_some_and(|id| self.names.contains_key(&id)));
     }
 
     /// Whether the names of these tables are loaded.
@@ -26,24 +24,26 @@ impl Log {
         ids.iter().all(|id| self.names.contains_key(id))
     }
 
-    /// Logs an error about a table, or about none, unless it was the last one.
-    pub fn failed(&mut self, id: Option<i32>, error: &Error) {
-        let text = error.in_full();
-        if self.logged.get(&id) == Some(&text) {
-            return;
-        }
-        match id {
-            Some(id) => pgrx::log!("could not refresh stream table {}: {text}", self.name(id)),
-            None => pgrx::log!("pg_trickle scheduler failed: {text}"),
-        }
-        self.logged.insert(id, text);
+    /// Logs the failure of a table's refresh.
+    pub fn failed(&self, id: i32, error: &Error) {
+        let text = format!("could not refresh stream table {}: {}", self.name(id), error.in_full());
+        counters::log(counters::table(id).map(|row| &row.messages), &text);
     }
 
     /// Logs the first successful refresh after a failure.
-    pub fn succeeded(&mut self, id: i32) {
-        if self.logged.remove(&Some(id)).is_some() {
-            pgrx::log!("stream table {} is refreshed again", self.name(id));
-        }
+    pub fn succeeded(&self, id: i32) {
+        self.end(id, "is refreshed again");
+    }
+
+    /// Logs that a table is refreshed no more.
+    pub fn suspended(&self, id: i32) {
+        self.end(id, "is suspended: remove the cause, then call pgtrickle.resume_stream_table()");
+    }
+
+    fn end(&self, id: i32, what: &str) {
+        let Some(row) = counters::own_table(id) else { return };
+        let text = row.messages.end(|| format!("stream table {} {what}", self.name(id)));
+        text.into_iter().for_each(|text| pgrx::log!("{text}"));
     }
 
     /// The text of `pg_stat_activity` during a tick of these tables.
@@ -58,4 +58,14 @@ impl Log {
     pub fn name(&self, id: i32) -> &str {
         self.names.get(&id).map_or("(dropped)", String::as_str)
     }
+}
+
+/// Logs an error of a worker about no stream table.
+pub fn failed(error: &Error) {
+    log(&format!("pg_trickle scheduler failed: {}", error.in_full()));
+}
+
+/// Logs a message of a worker about its database.
+pub fn log(text: &str) {
+    counters::log(counters::database().map(|row| &row.messages), text);
 }

@@ -17,6 +17,7 @@ use crate::pg::shmem::{Phase, Shared, Slot, shared};
 use crate::pg::{counters, database, latch, spi, wake};
 use crate::refresh::Reattached;
 use crate::worker::changes::Changes;
+use crate::worker::log;
 use crate::worker::pool::Pool;
 use crate::worker::published::{self, Published};
 use crate::worker::ticks::Ticks;
@@ -48,8 +49,6 @@ struct Scheduler {
     prunable: BTreeSet<i32>,
     /// The catalog could not be loaded, or is being restored: not again before this time.
     reload_at: Option<Micros>,
-    /// The catalog is of another version than the library: nothing is refreshed until that changes.
-    waits: bool,
 }
 
 /// What the extension in a database is.
@@ -101,7 +100,6 @@ impl Scheduler {
             bounded_at: 0,
             prunable: BTreeSet::new(),
             reload_at: None,
-            waits: false,
         }
     }
 
@@ -238,7 +236,6 @@ impl Scheduler {
         });
         match read {
             Ok(Extension::Loaded(tables, detached, counted)) => {
-                self.waits = false;
                 counted.iter().for_each(published::publish);
                 self.load(generation, tables);
                 if detached {
@@ -246,14 +243,12 @@ impl Scheduler {
                 }
             }
             Ok(Extension::OfOtherVersion(database, error)) => {
-                if !std::mem::replace(&mut self.waits, true) {
-                    pgrx::log!("pg_trickle refreshes nothing in database \"{database}\": {}", error.with_hint());
-                }
+                log::log(&format!("pg_trickle refreshes nothing in database \"{database}\": {}", error.with_hint()));
                 self.load(generation, vec![]);
             }
             Ok(Extension::Dropped) => self.retire(generation),
             Err(error) => {
-                self.ticks.log.failed(None, &error);
+                log::failed(&error);
                 self.reload_at = Some(now + RELOAD_PAUSE);
             }
         }

@@ -15,7 +15,7 @@ use crate::pg::shmem::Slot;
 use crate::pg::spi;
 use crate::pg::{bgworker, counters, failures, setting};
 use crate::refresh::{self, Locks};
-use crate::worker::log::Log;
+use crate::worker::log::{self, Log};
 
 /// What a refresh must not depend on.
 const SETTINGS: [(&CStr, &CStr); 9] = [
@@ -105,7 +105,7 @@ impl Ticks {
     /// Runs `f` outside of a tick, in a transaction of its own. An error is logged and rolls it back.
     pub fn in_transaction<R>(&mut self, f: impl FnOnce() -> Result<R>) -> Option<R> {
         let done = bgworker::transaction(|| bgworker::with_snapshot(f));
-        done.map_err(|error| self.log.failed(None, &error)).ok()
+        done.map_err(|error| log::failed(&error)).ok()
     }
 
     /// Loads the names of these tables where one is missing.
@@ -125,7 +125,7 @@ impl Ticks {
             (Ok(refreshes), _) => refreshes,
             (Err(error), [id]) => vec![Refresh::failed(*id, error, Duration::ZERO)],
             (Err(error), _) if error.kind() == Kind::Transient => {
-                self.log.failed(None, &error);
+                log::failed(&error);
                 ids.iter().for_each(|id| failures::note(*id, &error));
                 vec![]
             }
@@ -169,14 +169,17 @@ impl Ticks {
         if self.slot.generation() != generation {
             return Outcome::Postponed;
         }
-        self.log.failed(Some(refresh.id), error);
+        self.log.failed(refresh.id, error);
         let recorded = self.in_transaction(|| refresh::record_failure(refresh, error));
         match recorded {
             Some(_) => failures::forget(refresh.id),
             None => failures::note(refresh.id, error),
         }
         match recorded {
-            Some(true) => Outcome::Suspended,
+            Some(true) => {
+                self.log.suspended(refresh.id);
+                Outcome::Suspended
+            }
             Some(false) if error.kind() == Kind::Transient => Outcome::Postponed,
             Some(false) | None => Outcome::Failed,
         }

@@ -199,14 +199,21 @@ async fn addresses_change_without_a_restart() {
     while http::get(exported.port, "/metrics").is_some() {}
     let stream = UnixStream::connect(&socket).expect("it listens");
     assert_eq!(http::answer(stream, "/metrics").expect("an answer").0, 200);
+    // It is tried again at each change of the settings, and has one line in the log.
+    listen(&format!("127.0.0.1:{other}, 127.0.0.1:{busy}")).await;
+    while socket.exists() {}
     drop(taken);
     http::wait_for(busy, "/metrics", 200);
+    let refused = exported.server.log_lines(&format!("pg_trickle cannot serve metrics at 127.0.0.1:{busy}: "));
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    let served = exported.server.log_lines(&format!("pg_trickle serves metrics at 127.0.0.1:{busy} ("));
+    assert!(served[0].contains("repeated message"), "{served:?}");
     admin.run("alter system set pg_trickle.enabled = off").await;
     admin.run("select pg_reload_conf()").await;
     // The launcher may have ended before the exporter has read the setting.
     while !http::wait_for(other, "/readyz", 503).contains("pg_trickle.enabled is off") {}
     listen("").await;
-    while http::get(other, "/metrics").is_some() || socket.exists() {}
+    while http::get(other, "/metrics").is_some() {}
     // It is started again without any other event.
     listen(&format!("127.0.0.1:{other}")).await;
     http::wait_for(other, "/metrics", 200);

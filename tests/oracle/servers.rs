@@ -1,8 +1,8 @@
 //! Servers that are upgraded, copied, promoted and recovered with the real programs: stream tables go on where they were.
 
-use pg_trickle_tests::Session;
 use pg_trickle_tests::private::{PrivateServer, default_bin, newer_bin};
 use pg_trickle_tests::shop::{SOURCE, TABLES, is_live};
+use pg_trickle_tests::{Database, Session};
 
 /// A started server with database `shop`, all of whose stream tables are filled.
 async fn shop(settings: &[&str]) -> (PrivateServer, Session) {
@@ -236,4 +236,44 @@ async fn a_server_recovers_to_a_point_in_time() {
     is_live(&session, &TABLES, false).await;
     assert_eq!(recomputed_since(&session, last).await, "");
     let _ = std::fs::remove_dir_all(&archive);
+}
+
+/// Failures in a row have one line in the log, whichever process met them. The line about their end has the number of the rest.
+#[tokio::test]
+async fn failures_in_a_row_have_one_line_in_the_log() {
+    let server = PrivateServer::start(&["pg_trickle.max_consecutive_errors = 1000"]);
+    let database = Database::on(&server.server(), "logged").await;
+    let session = database.connect().await;
+    session
+        .run(
+            "create table t (id int primary key, v int);
+             select pgtrickle.create_stream_table('shares', 'select id, 100 / v as share from t', '0s');
+             insert into t values (1, 0)",
+        )
+        .await;
+    let failures = "select error_count from pgtrickle.pg_stat_stream_tables";
+    session.wait_until(&format!("select ({failures}) >= 2")).await;
+    let admin = database.admin().await;
+    admin
+        .run("select pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'pg_trickle scheduler'")
+        .await;
+    session.wait_until(&format!("select ({failures}) >= 3")).await;
+    session.run("update t set v = 1").await;
+    assert!(session.holds("select pgtrickle.wait_for_stream_table('shares', '1 hour')").await);
+    let failures = session.number(failures).await;
+    let ended = server.log_lines("stream table public.shares is refreshed again");
+    let expected = format!("({} repeated messages were not logged)", failures - 1);
+    assert!(ended.len() == 1 && ended[0].ends_with(&expected), "{failures} failures, {ended:?}");
+    let failed = "could not refresh stream table public.shares: division by zero";
+    assert_eq!(server.log_lines(failed).len(), 1);
+
+    // What ends by a suspension says so.
+    admin.run("alter system set pg_trickle.max_consecutive_errors = 1").await;
+    admin.run("select pg_reload_conf()").await;
+    session.wait_until("select current_setting('pg_trickle.max_consecutive_errors') = '1'").await;
+    session.run("update t set v = 0").await;
+    session.wait_until("select status = 'SUSPENDED' from pgtrickle.pgt_status()").await;
+    assert_eq!(server.log_lines("stream table public.shares is suspended").len(), 1);
+    assert_eq!(server.log_lines(failed).len(), 2);
+    database.close().await;
 }

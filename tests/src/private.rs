@@ -235,6 +235,21 @@ impl PrivateServer {
         Command::new("sh").arg("-c").arg(script).stderr(Stdio::null()).status().expect("sh runs");
     }
 
+    /// The lines of the server's log with this text, once there is one.
+    pub fn log_lines(&self, text: &str) -> Vec<String> {
+        let started = Instant::now();
+        loop {
+            let mut grep = command(Path::new("grep"));
+            grep.args(["-F", text]).arg(self.data.join("log")).stdout(Stdio::piped());
+            let output = grep.output().expect("grep runs").stdout;
+            if !output.is_empty() {
+                return String::from_utf8_lossy(&output).lines().map(str::to_owned).collect();
+            }
+            assert!(started.elapsed() < HANG, "the log has no line with \"{text}\"");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// The last lines of the server's log.
     pub fn log_tail(&self) -> String {
         let output =

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32};
 use crate::Micros;
 use crate::counter::Counter;
 use crate::histogram::{Distribution, Histogram};
+use crate::messages::Messages;
 use crate::rows::Row;
 use crate::tables::{CAUSES, Ended, Refreshed};
 use crate::text::Name;
@@ -28,6 +29,8 @@ pub struct DatabaseRow {
     uncounted: AtomicU32,
     /// What is pending in its change buffers was counted since the server started and since the last COMMIT PREPARED.
     counted_pending: AtomicBool,
+    /// Of its workers, about no stream table.
+    pub messages: Messages,
 }
 
 /// What a [`DatabaseRow`] holds.
@@ -53,6 +56,7 @@ impl Row for DatabaseRow {
         self.queue_depth.store(0, SeqCst);
         self.uncounted.store(0, SeqCst);
         self.counted_pending.store(false, SeqCst);
+        _ = self.messages.end(String::new);
     }
 }
 
@@ -131,4 +135,6 @@ pub struct Server {
     pub plans: Cache,
     /// Estimates of the planner.
     pub costs: Cache,
+    /// Of processes without a database.
+    pub messages: Messages,
 }

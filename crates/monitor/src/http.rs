@@ -42,7 +42,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const PAGE: &str = include_str!("../page.html");
 
 /// Where the exporter listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Address {
     Tcp(SocketAddr),
     Unix(PathBuf),

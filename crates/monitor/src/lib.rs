@@ -9,6 +9,7 @@ pub mod databases;
 pub mod failures;
 pub mod histogram;
 pub mod http;
+pub mod messages;
 pub mod metrics;
 pub mod moments;
 pub mod progress;

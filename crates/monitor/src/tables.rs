@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::Micros;
 use crate::counter::Counter;
 use crate::histogram::Recent;
+use crate::messages::Messages;
 use crate::rows::Row;
 use crate::text::{Name, Text};
 use crate::version::Version;
@@ -156,6 +157,8 @@ pub struct TableRow {
     errors_in_a_row: AtomicU32,
     /// The SQLSTATE of the last refresh; 0 if it succeeded.
     sqlstate: AtomicU64,
+    /// About its failures.
+    pub messages: Messages,
 }
 
 const RECOMPUTES: u32 = 1;
@@ -233,6 +236,7 @@ impl Row for TableRow {
         self.behind_since.store(0, Relaxed);
         self.errors_in_a_row.store(0, Relaxed);
         self.sqlstate.store(0, Relaxed);
+        _ = self.messages.end(String::new);
     }
 }
 
