@@ -15,6 +15,9 @@ pub enum Error {
     /// A statement of the incremental refresh, which the server refused while it was analysed or planned.
     #[error("PostgreSQL refuses what follows the changes: {}", .0.message)]
     Unplanned(Box<Report>),
+    /// This stream table must be rebuilt before it is refreshed.
+    #[error("a stream table was not rebuilt")]
+    Stale(i32),
     /// A broken invariant of ours.
     #[error("internal error: {0}")]
     Bug(&'static str),
@@ -124,6 +127,8 @@ impl Error {
             }
             Error::Query(ivm::Error::Schedule { .. }) => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             Error::Query(ivm::Error::Cycle(_)) => PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
+            // Another attempt rebuilds it.
+            Error::Stale(_) => PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
             Error::Query(_) | Error::Bug(_) | Error::Broken(..) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
             Error::Report(report) => report.code,
         }

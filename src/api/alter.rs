@@ -126,6 +126,9 @@ pub fn redefine(table: &StreamTable, query: Option<&str>, schedule: Option<&str>
         relation::invalidate(table.relid);
         return spi::connect(None, |session| stream_table::put(session, &changed));
     }
+    if query.is_none() && spi::connect(None, |session| refresh::set_mode(session, &changed))? {
+        return Ok(());
+    }
     if let Some(query) = query {
         // The view keeps its oid, and with it the dependencies on it.
         as_owner(&table, |owner| {

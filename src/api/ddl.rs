@@ -7,6 +7,7 @@ use pgrx::PgSqlErrorCode::{ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, ERRCODE_WRO
 use pgrx::pg_sys::{self, Oid};
 
 use crate::api::notice;
+use crate::capture;
 use crate::catalog::shape::{self, Affected};
 use crate::catalog::{ddl, restored};
 use crate::error::{Error, Result};
@@ -83,6 +84,9 @@ fn on_ddl(command: &Command) -> Result<()> {
             Lock::Restore.hold_for_session();
         }
         let altered = shape::altered(session)?;
+        if command.changes_children() {
+            capture::follow(&altered)?;
+        }
         shape::affected(session, &altered)?.iter().try_for_each(|table| check(session, table, command))
     })
 }

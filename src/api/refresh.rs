@@ -8,7 +8,7 @@ use crate::catalog::history::Refresh;
 use crate::catalog::stream_table;
 use crate::error::Result;
 use crate::pg::{counters, database, failures, spi};
-use crate::refresh;
+use crate::refresh::{self, Locks, Rebuilds};
 
 /// Refreshes a stream table and everything it reads. With `recompute` it and all that read it are computed anew, even if
 /// their tables were tampered with.
@@ -38,7 +38,7 @@ fn run(name: &str, recompute: bool) -> Result<()> {
 /// Refreshes in the caller's transaction, which fails with the first refresh that does. The caller may not own every table
 /// that is refreshed, and then does not see the message.
 pub fn refresh_now(ids: &[i32]) -> Result<()> {
-    let refreshes = succeeded(refresh::tick(ids, refresh::Locks::Wait)?)?;
+    let refreshes = succeeded(refresh::tick(ids, Locks::Wait, Rebuilds::Within)?)?;
     for refresh in &refreshes {
         failures::forget(refresh.id);
         counters::refreshed_at_commit(refresh.id, refresh.counted());

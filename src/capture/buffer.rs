@@ -13,7 +13,7 @@ use monitor::sources::Size;
 use pgrx::pg_sys::{self, AccessShareLock, RowExclusiveLock};
 
 use crate::capture::cache::{self, SourceInfo};
-use crate::capture::integrity::{lost_changes, repaired_since};
+use crate::capture::integrity::{lost_changes, require_same_members};
 use crate::capture::pending::Chunk;
 use crate::capture::stamp::{self, SENTINEL, Stamp, Stored};
 use crate::capture::trigger::with_pending;
@@ -100,7 +100,10 @@ fn scan(
 ) -> Result<()> {
     // The caller's own check may be older than the snapshot.
     found.lost = lost_changes(info.source.id)?.is_some();
-    found.truncated |= found.lost || repaired_since(info.source.id, snapshot)?;
+    found.truncated |= found.lost;
+    if !found.lost {
+        require_same_members(info.source.id, snapshot)?;
+    }
     let Some(buffer) = Table::open(info.buffer, AccessShareLock) else {
         return Err(Error::Bug("the change buffer was dropped"));
     };

@@ -239,7 +239,7 @@ fn resolve_in_other_version(fired: &Fired) -> Result<Option<Target>> {
 
 /// How rows of `member` are recorded. Where its columns are not those of the layout, the trigger records only that a change
 /// was missed, as for TRUNCATE, and the consumers start over.
-fn target_of(info: &SourceInfo, member: Oid) -> Target {
+pub(super) fn target_of(info: &SourceInfo, member: Oid) -> Target {
     let source = info.source.relid;
     let exact = info.current().and_then(|(layout, format)| {
         let positions = positions(info, layout, &relation::attributes(member)?)?;

@@ -6,12 +6,13 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
+use pgrx::PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE;
 use pgrx::pg_sys::{self, Oid};
 
 use crate::capture::cache::{self, SourceInfo};
 use crate::capture::stamp::{self, SENTINEL};
 use crate::catalog::source::{self, Member};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pg::heap::Table;
 use crate::pg::invalidation::{self, Invalidation};
 use crate::pg::snapshot::Snapshot;
@@ -63,16 +64,23 @@ pub fn lost_changes(id: i32) -> Result<Option<String>> {
     Ok(reason)
 }
 
-/// Whether the capture of a complete source was repaired since `snapshot` was taken: it sees neither what was recorded then
-/// nor the mark for other consumers, and may see changes that were lost.
-pub fn repaired_since(id: i32, snapshot: &Snapshot) -> Result<bool> {
+/// An error, after which the refresh is repeated, where the members of a source or their triggers have changed since
+/// `snapshot` was taken. Queries under it then read the rows of other members than it sees recorded, and it sees neither what
+/// a repair of the capture recorded nor its mark for the consumers.
+pub fn require_same_members(id: i32, snapshot: &Snapshot) -> Result<()> {
+    invalidation::accept();
     if VERIFIED.with_borrow(|verified| verified.get(&id).is_some_and(|it| it.at < snapshot.number())) {
-        return Ok(false);
+        return Ok(());
     }
     let info = cache::require_source(id)?;
     let (now, is_derived) = current(&info, &Snapshot::latest())?;
     let recorded = recorded(id, snapshot)?;
-    Ok(!recorded.is_empty() && members_changed(&now, recorded, is_derived).is_some())
+    match members_changed(&now, recorded.clone(), is_derived).filter(|_| !recorded.is_empty()) {
+        None => Ok(()),
+        Some(what) => Err(Error::new(ERRCODE_T_R_SERIALIZATION_FAILURE, format!("during the refresh {what}"))
+            .detail("The refresh would mix two states of that table.")
+            .hint("Refresh it again.")),
+    }
 }
 
 /// The members of a source, and whether it is a stream table.

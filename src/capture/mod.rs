@@ -7,6 +7,7 @@
 //! | `pending` | chunks not yet written, by subtransaction level |
 //! | `cache` | descriptions of sources and triggers, kept by each backend |
 //! | `integrity` | whether changes were lost |
+//! | `members` | tables that are attached to a source or detached from it |
 //! | `buffer` | reading, writing and pruning a change buffer |
 //! | `track` | installing and removing capture |
 //! | `inspect` | pending changes as rows of a view |
@@ -15,13 +16,15 @@ mod buffer;
 mod cache;
 mod inspect;
 mod integrity;
+mod members;
 mod pending;
 mod stamp;
 mod track;
 mod trigger;
 
 pub use buffer::{Pending, Unseen, bytes, empty, has_own, pending, prune, rest, sizes, unseen, write};
-pub use integrity::{lost_changes, record_loss};
+pub use integrity::{lost_changes, record_loss, require_same_members};
+pub use members::{await_members, follow};
 pub use track::{release, track};
 
 use crate::error::Result;

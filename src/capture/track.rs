@@ -193,7 +193,7 @@ fn set_durability(source: &Source, unlogged: bool) -> Result<()> {
 }
 
 /// Makes every member fire our triggers, and drops other triggers that call the same function for this source.
-fn create_triggers(source: &Source, members: &[Member]) -> Result<()> {
+pub(super) fn create_triggers(source: &Source, members: &[Member]) -> Result<()> {
     let function = cache::read_catalog(source::capture_function)?;
     let [row, truncate] = source::trigger_names(source.id);
     let argument = Some(source.id.to_string());

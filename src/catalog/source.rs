@@ -1,7 +1,7 @@
 //! `pgt_sources` and `pgt_source_members`: the tables that are captured.
 
 use ivm::sql::ident::QName;
-use pgrx::pg_sys::Oid;
+use pgrx::pg_sys::{Oid, TransactionId};
 
 use crate::error::Result;
 use crate::pg::spi::{Row, Session};
@@ -92,6 +92,17 @@ pub fn name_and_consumers(session: &Session, id: i32) -> Result<(String, i64)> {
            from pgtrickle.pgt_sources s where s.source_id = $1",
         &[id.into()],
         |row| Ok((row.require(1)?, row.require(2)?)),
+    )
+}
+
+/// The sources of which one of these relations is recorded as a member.
+pub fn with_members(session: &Session, relations: &[Oid]) -> Result<Vec<Source>> {
+    session.query(
+        "select source_id, relid::oid, layout from pgtrickle.pgt_sources
+          where source_id in (select source_id from pgtrickle.pgt_source_members where relid::oid = any ($1))
+          order by source_id",
+        &[relations.to_vec().into()],
+        read,
     )
 }
 
@@ -189,20 +200,40 @@ pub fn recorded(session: &Session, id: i32) -> Result<Vec<(Oid, String)>> {
 
 pub fn record(session: &Session, id: i32, members: &[Member]) -> Result<()> {
     session.run("delete from pgtrickle.pgt_source_members where source_id = $1", &[id.into()])?;
-    for member in members {
-        let oid = |trigger: &Option<CaptureTrigger>| trigger.as_ref().map(|trigger| trigger.oid);
-        session.run(
-            "insert into pgtrickle.pgt_source_members values ($1, $2::regclass, $3, $4, $5)",
-            &[
-                id.into(),
-                member.relid.into(),
-                member.fingerprint.as_str().into(),
-                oid(&member.row).into(),
-                oid(&member.truncate).into(),
-            ],
-        )?;
-    }
-    Ok(())
+    members.iter().try_for_each(|member| record_member(session, id, member))
+}
+
+/// Records one member as it is now.
+pub fn record_member(session: &Session, id: i32, member: &Member) -> Result<()> {
+    let oid = |trigger: &Option<CaptureTrigger>| trigger.as_ref().map(|trigger| trigger.oid);
+    session.run(
+        "insert into pgtrickle.pgt_source_members values ($1, $2::regclass, $3, $4, $5)
+         on conflict (source_id, relid) do update
+            set fingerprint = excluded.fingerprint, row_trigger = excluded.row_trigger,
+                truncate_trigger = excluded.truncate_trigger",
+        &[
+            id.into(),
+            member.relid.into(),
+            member.fingerprint.as_str().into(),
+            oid(&member.row).into(),
+            oid(&member.truncate).into(),
+        ],
+    )
+}
+
+/// Deletes the record of a member.
+pub fn forget_member(session: &Session, id: i32, relid: Oid) -> Result<()> {
+    let sql = "delete from pgtrickle.pgt_source_members where source_id = $1 and relid = $2::regclass";
+    session.run(sql, &[id.into(), relid.into()])
+}
+
+/// The transactions that recorded the members.
+pub fn recorded_by(session: &Session, id: i32) -> Result<Vec<TransactionId>> {
+    session.query(
+        "select distinct xmin::text::bigint from pgtrickle.pgt_source_members where source_id = $1",
+        &[id.into()],
+        |row| Ok((row.require::<i64>(1)? as u32).into()),
+    )
 }
 
 /// Records a trigger that was just made on a member.

@@ -71,6 +71,21 @@ impl Command<'_> {
         self.tree.type_ == pg_sys::NodeTag::T_CreateTrigStmt
     }
 
+    /// Whether it may have attached a table to another one or detached it, in one transaction.
+    pub fn changes_children(&self) -> bool {
+        use pg_sys::AlterTableType::*;
+        if self.tree.type_ == pg_sys::NodeTag::T_CreateStmt {
+            // SAFETY: the tag says what the node is.
+            return unsafe { !(*std::ptr::from_ref(self.tree).cast::<pg_sys::CreateStmt>()).inhRelations.is_null() };
+        }
+        let changes = [AT_AttachPartition, AT_DetachPartition, AT_AddInherit, AT_DropInherit];
+        // SAFETY: this action has such a definition.
+        let twice = |command: &pg_sys::AlterTableCmd| unsafe {
+            command.subtype == AT_DetachPartition && (*command.def.cast::<pg_sys::PartitionCmd>()).concurrent
+        };
+        self.alterations().any(|command| changes.contains(&command.subtype) && !twice(command))
+    }
+
     /// Whether it may have created a constraint, or an index that is one.
     pub fn creates_constraint(&self) -> bool {
         use pg_sys::AlterTableType::*;

@@ -14,6 +14,8 @@ pub enum Lock {
     StreamTable(i32),
     /// The change rows of a source: shared to retain them, exclusive to prune them.
     Changes(i32),
+    /// The members of a source: shared by transactions that attach or detach tables.
+    Members(i32),
     /// The catalog of this database: shared by sessions that restore it, exclusive to attach what they have restored.
     Restore,
 }
@@ -24,6 +26,7 @@ impl Lock {
             Lock::StreamTable(id) => (0, id),
             Lock::Changes(id) => (1, id),
             Lock::Restore => (2, 0),
+            Lock::Members(id) => (3, id),
         };
         pg_sys::LOCKTAG {
             locktag_field1: my_database().to_u32(),

@@ -7,6 +7,9 @@ use pgrx::itemptr::item_pointer_get_block_number_no_check;
 use pgrx::pg_sys::ForkNumber::MAIN_FORKNUM;
 use pgrx::pg_sys::{self, Oid};
 
+use crate::error::Result;
+use crate::pg::row::Row;
+use crate::pg::snapshot::Snapshot;
 use crate::pg::{node, object, tuplestore};
 
 /// A column of a table that is not dropped.
@@ -148,6 +151,26 @@ pub fn follow_updates(oid: Oid, places: &mut [pg_sys::ItemPointerData], snapshot
             pg_sys::ReleaseBuffer(buffer);
         }
     }
+}
+
+/// Calls `f` with the first `width` columns of every row of a table, without its children, that the newest snapshot sees.
+pub fn for_each_row(oid: Oid, width: usize, mut f: impl FnMut(&Row) -> Result<()>) -> Result<()> {
+    let Some(table) = Open::new(oid) else { return Ok(()) };
+    let snapshot = Snapshot::latest();
+    let mut result = Ok(());
+    // SAFETY: open until the scan ends; each row is used before the scan moves on. What an error leaves the server ends.
+    unsafe {
+        let slot = pg_sys::table_slot_create(table.0, std::ptr::null_mut());
+        let scan = pg_sys::table_beginscan(table.0, snapshot.raw(), 0, std::ptr::null_mut());
+        while result.is_ok() && pg_sys::table_scan_getnextslot(scan, pg_sys::ScanDirection::ForwardScanDirection, slot)
+        {
+            pgrx::check_for_interrupts!();
+            result = f(&Row::of_slot(slot, width));
+        }
+        pg_sys::table_endscan(scan);
+        pg_sys::ExecDropSingleTupleTableSlot(slot);
+    }
+    result
 }
 
 /// The rows of a table, as the planner estimates them, except that it takes a table that was never analyzed for larger

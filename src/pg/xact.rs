@@ -75,6 +75,12 @@ pub fn advance_command() {
     unsafe { pg_sys::CommandCounterIncrement() };
 }
 
+/// Waits until a transaction has ended, and has told other processes what it invalidated.
+pub fn await_end(xid: pg_sys::TransactionId) {
+    // SAFETY: any id of a transaction; where and why is not reported.
+    unsafe { pg_sys::XactLockTableWait(xid, std::ptr::null_mut(), std::ptr::null_mut(), pg_sys::XLTW_Oper::XLTW_None) };
+}
+
 /// Calls `top` and `sub` at the events of this and every later transaction of this backend.
 pub fn observe(top: fn(Top), sub: fn(Sub)) {
     // SAFETY: function pointers live forever; the callbacks get back the ones registered here.

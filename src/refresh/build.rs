@@ -9,13 +9,16 @@ use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INVALID_OBJECT
 
 use crate::capture;
 use crate::catalog::admission::SourceTable;
+use crate::catalog::dependency::Dependency;
 use crate::catalog::stream_table::{self, Mode, StreamTable};
-use crate::catalog::{ddl, dependency, frontier, restored, shape};
+use crate::catalog::{ddl, dependency, frontier, quietly, restored, shape};
 use crate::error::{Error, Kind, Result};
 use crate::frontend::{self, Definition, Path};
+use crate::pg::lock::Lock;
 use crate::pg::spi::{self, OwnerSession, Session};
-use crate::pg::{event, guard, object, subxact, wake};
+use crate::pg::{event, guard, object, relation, subxact, wake};
 use crate::refresh::loaded::{self, Loaded};
+use crate::refresh::prepared::Ready;
 use crate::refresh::{graph, prepared};
 
 /// Compiles the definition and makes everything it needs. `table` holds the user's request; the rest of it is filled in
@@ -50,7 +53,7 @@ pub fn build(session: &Session, mut table: StreamTable, definition: Definition) 
     stream_table::put(session, &table)?;
     dependency::delete(session, table.id)?;
     for source in &captured {
-        let columns = read_columns(&view, source);
+        let columns = read_columns(&view, &QName::qualified(&source.schema, &source.name));
         let touch = table.full_reason.is_some() || table.mode == Mode::Full;
         let columns = if touch { vec![] } else { columns };
         refuse_added_columns(session, source, &columns)?;
@@ -167,10 +170,35 @@ fn refuse_cycle(session: &Session, table: &StreamTable, sources: &[SourceTable])
         .hint("A stream table cannot read itself, directly or through others."))
 }
 
-/// The columns of `source` that the view's deltas read.
-fn read_columns(view: &View, source: &SourceTable) -> Vec<String> {
-    let name = QName::qualified(&source.schema, &source.name);
-    let found = view.sources.iter().find(|s| s.name == name);
+/// Gives a stream table, whose row holds the new mode already, what that mode captures; its rows stay. False where it has to
+/// be rebuilt instead.
+pub fn set_mode(session: &Session, table: &StreamTable) -> Result<bool> {
+    let is_incremental = table.full_reason.is_none();
+    if !is_incremental && (table.mode == Mode::Differential || !table.polled.is_empty()) {
+        return Ok(false);
+    }
+    if is_incremental && table.mode != Mode::Full {
+        let view = loaded::view(session, table)?;
+        if loaded::fingerprint(session, &view)? != table.fingerprint {
+            return Ok(false);
+        }
+        // The changes that were captured without these columns make the next refresh recompute.
+        for Dependency { source, relid, columns, .. } in dependency::of(session, table.id)? {
+            let read = read_columns(&view, &object::name(relid));
+            if read != columns {
+                capture::track(relid, &read, false)?;
+                dependency::insert(session, table.id, source, &read)?;
+            }
+        }
+    }
+    relation::invalidate(table.relid);
+    stream_table::put(session, table)?;
+    Ok(true)
+}
+
+/// The columns of the source with this name that the view's deltas read.
+fn read_columns(view: &View, name: &QName) -> Vec<String> {
+    let found = view.sources.iter().find(|source| source.name == *name);
     found.map_or_else(Vec::new, |s| s.columns.iter().map(|column| column.as_str().to_owned()).collect())
 }
 
@@ -197,6 +225,19 @@ pub fn index_table(loaded: &Loaded) -> Result<()> {
 /// Compiles the definition again after it, or an object under it, changed; the next refresh recomputes.
 pub fn rebuild(table: &StreamTable, reason: &str) -> Result<()> {
     rebuild_as(table, reason, None)
+}
+
+/// Rebuilds a stream table whose definition or capture has changed, unless another transaction holds its lock; in a transaction
+/// of its own, so that the writers of its sources wait no longer than that takes.
+pub fn repair(id: i32) -> Result<()> {
+    quietly(|| {
+        if Lock::StreamTable(id).try_acquire()
+            && let Ready::Stale(table, reason) = prepared::load(id)?
+        {
+            rebuild(&table, &reason)?;
+        }
+        Ok(())
+    })
 }
 
 /// Recomputes a query from now on that was compiled, but for which the server refuses to apply changes, as the error says.

@@ -13,12 +13,22 @@ use crate::pg::snapshot::Snapshot;
 use crate::pg::spi;
 use crate::pg::tuplestore::Tuplestore;
 
+/// Where stream tables are rebuilt whose definition or capture has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rebuilds {
+    /// In the transaction of the tick, which locks out the writers of their sources until it ends.
+    Within,
+    /// In a transaction of their own: the tick fails with [`Error::Stale`](crate::error::Error::Stale).
+    Apart,
+}
+
 /// The state that the tables of one tick share.
 pub struct Tick {
     pub snapshot: Rc<Snapshot>,
     /// Just before the snapshot.
     pub taken: TimestampWithTimeZone,
     pub members: BTreeSet<i32>,
+    pub rebuilds: Rebuilds,
     /// The number, in order, of the one that is being refreshed.
     pub place: usize,
     /// Their frontiers before the tick.
@@ -31,23 +41,24 @@ pub struct Tick {
     pub rates: BTreeMap<i32, Vec<Option<f64>>>,
     /// The time that `now()` was in the queries of these, where that is not `taken`.
     pub moments: BTreeMap<i32, TimestampWithTimeZone>,
-    /// Stream tables that were rebuilt: they are filled under a later snapshot.
-    pub rebuilt: Vec<i32>,
+    /// Stream tables that need a later snapshot: those that were rebuilt, or whose sources were altered since this one.
+    pub again: Vec<i32>,
 }
 
 impl Tick {
-    pub fn new(members: BTreeSet<i32>) -> Tick {
+    pub fn new(members: BTreeSet<i32>, rebuilds: Rebuilds) -> Tick {
         Tick {
             taken: clock_timestamp(),
             snapshot: Rc::new(Snapshot::latest()),
             members,
+            rebuilds,
             place: 0,
             seen: BTreeMap::new(),
             deltas: BTreeMap::new(),
             written: BTreeSet::new(),
             rates: BTreeMap::new(),
             moments: BTreeMap::new(),
-            rebuilt: vec![],
+            again: vec![],
         }
     }
 

@@ -21,7 +21,7 @@ use crate::refresh::adaptive::{self, Deltas};
 use crate::refresh::loaded::Loaded;
 use crate::refresh::prepared::{self, Prepared, Ready};
 use crate::refresh::program::Changes;
-use crate::refresh::shared::Tick;
+use crate::refresh::shared::{Rebuilds, Tick};
 use crate::refresh::{advice, build, clock, graph, reattach};
 
 /// Microseconds after which the frontier's time is advanced although nothing changed.
@@ -44,10 +44,11 @@ pub fn refresh(tick: &mut Tick, id: i32, restart: bool) -> Result<Refresh> {
     let seen = tick.seen.get(&id).cloned().ok_or_else(|| reattach::not_attached(id))?;
     let prepared = match prepared::load(id)? {
         Ready::Yes(prepared) => prepared,
+        Ready::Stale(..) if tick.rebuilds == Rebuilds::Apart => return Err(Error::Stale(id)),
         Ready::Stale(table, reason) => {
             // Writers capture other columns from now on: the fill needs a snapshot that is taken afterwards.
             build::rebuild(&table, &reason)?;
-            tick.rebuilt.push(id);
+            tick.again.push(id);
             return Ok(Refresh::unchanged(id));
         }
     };
@@ -62,6 +63,8 @@ pub fn refresh(tick: &mut Tick, id: i32, restart: bool) -> Result<Refresh> {
 fn refresh_ready(tick: &mut Tick, prepared: &Prepared, seen: &Seen, restart: bool) -> Result<Refresh> {
     let loaded = &prepared.loaded;
     let unchanged = Refresh::unchanged(loaded.table.id);
+    let mut sources = loaded.dependencies.iter().map(|dependency| dependency.source);
+    sources.try_for_each(|source| capture::await_members(source, &tick.snapshot))?;
     let Some(seen_frontier) = &seen.frontier else {
         let (changes, action) = as_owner(tick, loaded, None, |session| match seen.replaces {
             true => Ok((adaptive::full(session, prepared, true)?, Action::Reinitialize)),
@@ -203,6 +206,8 @@ pub fn as_owner<R>(
 /// Hands the applied changes to the table's consumers.
 fn finish(tick: &mut Tick, prepared: &Prepared, changes: Changes, refresh: Refresh) -> Result<Refresh> {
     let id = prepared.loaded.table.id;
+    let mut sources = prepared.loaded.dependencies.iter().map(|dependency| dependency.source);
+    sources.try_for_each(|source| capture::require_same_members(source, &tick.snapshot))?;
     tick.moments.extend(own_clock(&prepared.loaded).map(|moment| (id, moment)));
     tick.rates.extend(prepared.model.rates_to_store().map(|rates| (id, rates)));
     let edges = graph::edges()?;

@@ -19,7 +19,7 @@ use crate::pg::subxact::subtransaction;
 use crate::pg::{bgworker, database, latch, limit, relation};
 use crate::refresh::claim::Claim;
 use crate::refresh::relink::relink;
-use crate::refresh::shared::Tick;
+use crate::refresh::shared::{Rebuilds, Tick};
 use crate::refresh::{build, graph, loaded, prepared, table};
 
 /// What a tick does where other transactions hold locks that it needs.
@@ -59,44 +59,62 @@ impl Locks {
 /// Refreshes the given stream tables and everything that they read, except tables that poll. Each is a subtransaction of its
 /// own: one that fails leaves its consumers unchanged. [`conclude`](super::conclude) must follow, in this transaction or a
 /// later one.
-pub fn tick(ids: &[i32], locks: Locks) -> Result<Vec<Refresh>> {
+pub fn tick(ids: &[i32], locks: Locks, rebuilds: Rebuilds) -> Result<Vec<Refresh>> {
     // Except for the queries of users, which run as their owners, everything reads and writes the catalog: role and path
     // are set once for all of it.
     let _compiled = Defer(loaded::drop_compiled);
-    bgworker::in_tick(|| quietly(|| passes(ids, locks)))
+    bgworker::in_tick(|| quietly(|| passes(ids, locks, rebuilds)))
 }
 
-fn passes(ids: &[i32], locks: Locks) -> Result<Vec<Refresh>> {
+/// How often a tick takes a later snapshot for tables that need one.
+const MOST_PASSES: usize = 5;
+
+fn passes(ids: &[i32], locks: Locks, rebuilds: Rebuilds) -> Result<Vec<Refresh>> {
     relink()?;
-    let (mut refreshes, rebuilt) = pass(ids, locks)?;
-    if rebuilt.is_empty() {
-        return Ok(refreshes);
-    }
-    // All of them once more: a rebuilt table and its readers are to show one snapshot.
-    for again in pass(ids, locks)?.0 {
-        match refreshes.iter_mut().find(|refresh| refresh.id == again.id) {
-            Some(first) if again.is_applied() || again.is_failed() => {
-                let consumed = [std::mem::take(&mut first.consumed), again.consumed].concat();
-                *first = Refresh { consumed, ..again };
-            }
-            Some(_) => {}
-            None => refreshes.push(again),
+    let (mut refreshes, mut again) = pass(ids, locks, rebuilds)?;
+    for _ in 1..MOST_PASSES {
+        if again.is_empty() {
+            break;
         }
+        // All of them once more: such a table and its readers are to show one snapshot.
+        let (later, rest) = pass(ids, locks, rebuilds)?;
+        later.into_iter().for_each(|refresh| merge(&mut refreshes, refresh));
+        again = rest;
     }
+    again.into_iter().for_each(|id| merge(&mut refreshes, Refresh::failed(id, altered_again(), Duration::ZERO)));
     Ok(refreshes)
 }
 
-fn pass(ids: &[i32], locks: Locks) -> Result<(Vec<Refresh>, Vec<i32>)> {
+fn altered_again() -> Error {
+    let message = format!("sources of the stream table were altered in each of {MOST_PASSES} attempts to refresh it");
+    Error::new(PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE, message)
+        .detail("It keeps its last consistent state.")
+        .hint("Refresh it again.")
+}
+
+/// Adds the refresh of a later pass.
+fn merge(refreshes: &mut Vec<Refresh>, later: Refresh) {
+    match refreshes.iter_mut().find(|refresh| refresh.id == later.id) {
+        Some(first) if later.is_applied() || later.is_failed() => {
+            let consumed = [std::mem::take(&mut first.consumed), later.consumed].concat();
+            *first = Refresh { consumed, ..later };
+        }
+        Some(_) => {}
+        None => refreshes.push(later),
+    }
+}
+
+fn pass(ids: &[i32], locks: Locks, rebuilds: Rebuilds) -> Result<(Vec<Refresh>, Vec<i32>)> {
     capture::flush()?;
     let (order, locked) = spi::connect(None, |session| plan(session, ids, locks))?;
     let _claim = Claim::on(&order)?;
-    let mut tick = Tick::new(order.iter().copied().collect());
+    let mut tick = Tick::new(order.iter().copied().collect(), rebuilds);
     let snapshot = Rc::clone(&tick.snapshot);
     snapshot.active(|| {
         tick.seen = spi::connect(Some(&snapshot), |session| frontier::get(session, &order))?;
         let refreshes = run(&mut tick, order, locked)?;
         tick.advance(&refreshes)?;
-        Ok((refreshes, tick.rebuilt))
+        Ok((refreshes, tick.again))
     })
 }
 
@@ -121,6 +139,7 @@ fn run(tick: &mut Tick, order: Vec<i32>, locked: BTreeSet<i32>) -> Result<Vec<Re
                 let snapshot = i64::from(tick.taken) + bgworker::EPOCH;
                 Refresh { duration_ms: took.as_secs_f64() * 1e3, snapshot, ..refresh }
             }
+            Err(error @ Error::Stale(_)) => return Err(error),
             Err(error) => {
                 failed.insert(id);
                 if !skipped {
@@ -141,6 +160,11 @@ fn run(tick: &mut Tick, order: Vec<i32>, locked: BTreeSet<i32>) -> Result<Vec<Re
 fn attempt(tick: &mut Tick, id: i32) -> Result<Refresh> {
     let failed = match within_limit(|| table::refresh(tick, id, false))? {
         Err(error) if error.as_reason().is_some() => return recompute_from_now_on(tick, id, error),
+        Err(error @ Error::Stale(_)) => return Err(error),
+        Err(error) if error.code() == PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE => {
+            tick.again.push(id);
+            return Ok(Refresh::unchanged(id));
+        }
         Err(error) if error.kind() == Kind::User => {
             let refresh = within_limit(|| table::refresh(tick, id, true))??;
             return Ok(Refresh { error: Some(error).filter(|_| refresh.is_applied()), ..refresh });
@@ -155,7 +179,7 @@ fn attempt(tick: &mut Tick, id: i32) -> Result<Refresh> {
 fn recompute_from_now_on(tick: &mut Tick, id: i32, error: Error) -> Result<Refresh> {
     let Some(table) = spi::connect(None, |session| stream_table::find(session, id))? else { return Err(error) };
     subtransaction(|| build::recompute_from_now_on(&table, error))?;
-    tick.rebuilt.push(id);
+    tick.again.push(id);
     Ok(Refresh::unchanged(id))
 }
 

@@ -26,7 +26,7 @@ use crate::refresh::cost::plans::{assumed, register_as};
 use crate::refresh::loaded::{self, Loaded};
 use crate::refresh::prepared::{self, Prepared, Ready};
 use crate::refresh::program::{self, Work};
-use crate::refresh::shared::Tick;
+use crate::refresh::shared::{Rebuilds, Tick};
 use crate::refresh::table::{self, Input};
 use crate::refresh::tick;
 use crate::refresh::{adaptive, clock};
@@ -68,7 +68,7 @@ pub fn verify(id: i32, sample: i32) -> Result<Comparison> {
             let _claim = Claim::on(&[id])?;
             let relations = spi::connect(None, |session| prepared::relations(session, id))?;
             relations.into_iter().for_each(|oid| _ = relation::lock_for_reading(oid));
-            let tick = Tick::new([id].into());
+            let tick = Tick::new([id].into(), Rebuilds::Within);
             let snapshot = Rc::clone(&tick.snapshot);
             snapshot.active(|| check(&tick, id, sample))
         })

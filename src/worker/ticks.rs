@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::pg::shmem::Slot;
 use crate::pg::spi;
 use crate::pg::{bgworker, counters, failures, setting};
-use crate::refresh::{self, Locks};
+use crate::refresh::{self, Locks, Rebuilds};
 use crate::worker::log::{self, Log};
 
 /// What a refresh must not depend on.
@@ -121,7 +121,16 @@ impl Ticks {
     /// refreshed alone to find the one that fails.
     fn tick(&mut self, ids: &[i32]) -> Vec<Refresh> {
         counters::database().into_iter().for_each(DatabaseRow::ticked);
-        match (bgworker::transaction(|| refresh::tick(ids, Locks::Skip)), ids) {
+        let mut ticked = bgworker::transaction(|| refresh::tick(ids, Locks::Skip, Rebuilds::Apart));
+        let mut repaired = BTreeSet::new();
+        while let Err(Error::Stale(id)) = ticked {
+            // Where that does not help, the tick itself reports why.
+            let repairs = repaired.insert(id)
+                && bgworker::transaction(|| bgworker::with_snapshot(|| refresh::repair(id))).is_ok();
+            let rebuilds = if repairs { Rebuilds::Apart } else { Rebuilds::Within };
+            ticked = bgworker::transaction(|| refresh::tick(ids, Locks::Skip, rebuilds));
+        }
+        match (ticked, ids) {
             (Ok(refreshes), _) => refreshes,
             (Err(error), [id]) => vec![Refresh::failed(*id, error, Duration::ZERO)],
             (Err(error), _) if error.kind() == Kind::Transient => {

@@ -1,0 +1,120 @@
+//! Tables that enter or leave a source: partitions and inheritance children. The command that attaches or detaches one also
+//! captures its rows, as if they were inserted or deleted.
+//!
+//! **Law:** what is captured is committed with the command, so a snapshot sees both or neither. What cannot be captured here is
+//! left alone: the recorded members then differ from the actual ones, and the consumers start over ([`lost_changes`]).
+//!
+//! [`lost_changes`]: super::lost_changes
+
+use std::collections::HashMap;
+
+use pgrx::pg_sys::{self, Oid};
+
+use crate::capture::cache::{self, SourceInfo};
+use crate::capture::pending::Destination;
+use crate::capture::track::create_triggers;
+use crate::capture::trigger::with_pending;
+use crate::catalog::source::{self, Member, Source};
+use crate::catalog::{cluster, quietly};
+use crate::error::Result;
+use crate::pg::lock::Lock;
+use crate::pg::snapshot::Snapshot;
+use crate::pg::{relation, spi, xact};
+
+/// Rows of a detached table up to which they are captured: transactions that read the source wait meanwhile. Recomputing its
+/// consumers later makes none wait.
+const MOST_DETACHED: f64 = 20_000.0;
+
+/// Follows a command that has changed what is below some tables; `altered` are these, their parents and their children.
+pub fn follow(altered: &[Oid]) -> Result<()> {
+    let sources = cache::read_catalog(|session| match cluster::is_moved(session)? {
+        true => Ok(vec![]),
+        false => source::with_members(session, altered),
+    })?;
+    sources.iter().try_for_each(follow_source)
+}
+
+fn follow_source(source: &Source) -> Result<()> {
+    let Some((attached, detached)) = difference(source)? else { return Ok(()) };
+    if attached.is_empty() && detached.is_empty() || !is_captured(source, &attached, &detached)? {
+        return Ok(());
+    }
+    // Until the transaction has ended, and other processes know of it.
+    Lock::Members(source.id).acquire_shared();
+    // The command has locked the table itself; its own children may have writers, which do not fire our triggers.
+    attached.iter().for_each(|member| relation::lock(member.relid, pg_sys::ShareRowExclusiveLock));
+    let members = || cache::read_catalog(|session| source::members(session, source));
+    let all = members()?;
+    quietly(|| create_triggers(source, &all))?;
+    xact::advance_command();
+    let is_attached = |member: &Member| attached.iter().any(|other| other.relid == member.relid);
+    let attached: Vec<Member> = members()?.into_iter().filter(is_attached).collect();
+    cache::read_catalog(|session| {
+        detached.iter().try_for_each(|relid| source::forget_member(session, source.id, *relid))?;
+        attached.iter().try_for_each(|member| source::record_member(session, source.id, member))
+    })?;
+    attached.iter().map(|member| member.relid).chain([source.relid]).for_each(relation::invalidate);
+    xact::advance_command();
+    let info = cache::require_source(source.id)?;
+    let tables = attached.iter().filter(|member| member.relkind == "r").map(|member| (member.relid, 1));
+    let mut tables = tables.chain(detached.iter().map(|relid| (*relid, -1)));
+    tables.try_for_each(|(table, weight)| capture_rows(&info, table, weight))
+}
+
+/// The members that are not recorded, and those that are recorded and are members no more; `None` where capture of others was
+/// not complete.
+fn difference(source: &Source) -> Result<Option<(Vec<Member>, Vec<Oid>)>> {
+    let (members, recorded) =
+        cache::read_catalog(|session| Ok((source::members(session, source)?, source::recorded(session, source.id)?)))?;
+    let mut recorded: HashMap<Oid, String> = recorded.into_iter().collect();
+    let mut attached = vec![];
+    for member in members {
+        match recorded.remove(&member.relid) {
+            None => attached.push(member),
+            Some(fingerprint) if fingerprint == member.fingerprint && member.is_covered() => {}
+            Some(_) => return Ok(None),
+        }
+    }
+    Ok(Some((attached, recorded.into_keys().collect())))
+}
+
+/// Whether the rows of all these tables are captured here: they are rows that a trigger could have captured, and those of
+/// detached tables are few.
+fn is_captured(source: &Source, attached: &[Member], detached: &[Oid]) -> Result<bool> {
+    if cache::read_catalog(|session| source::is_stream_table(session, source.relid))? {
+        return Ok(false);
+    }
+    let unlogged = relation::is_unlogged(cache::require_source(source.id)?.buffer);
+    let fits = |member: &Member| match member.relkind.as_str() {
+        "r" => member.is_unlogged == unlogged,
+        kind => kind == "p",
+    };
+    // A dropped table has no kind.
+    let is_there = |relid: &Oid| relation::kind(*relid).is_some_and(|kind| matches!(kind.relkind, b'r' | b'p'));
+    let few = detached.iter().map(|relid| relation::estimated_rows(*relid)).sum::<f64>() <= MOST_DETACHED;
+    Ok(attached.iter().all(fits) && detached.iter().all(is_there) && few)
+}
+
+/// Captures the rows of a table with this weight.
+fn capture_rows(info: &SourceInfo, table: Oid, weight: i64) -> Result<()> {
+    let target = cache::target_of(info, table);
+    if target.to.layout == 0 {
+        let to = Destination { align: 1, ..target.to };
+        return with_pending(|pending| pending.append(&to, 1, |bytes| bytes.len()));
+    }
+    relation::for_each_row(table, target.width, |row| {
+        with_pending(|pending| {
+            pending.append(&target.to, 1, |bytes| target.format.append(bytes, row, &target.positions, weight))
+        })
+    })
+}
+
+/// Waits for transactions that changed the members of a source and are in `snapshot`, but have not told other processes yet:
+/// what this process has cached of the source is older than the snapshot until then.
+pub fn await_members(id: i32, snapshot: &Snapshot) -> Result<()> {
+    if Lock::Members(id).is_held_elsewhere() {
+        let recorded_by = spi::connect(Some(snapshot), |session| source::recorded_by(session, id))?;
+        recorded_by.into_iter().for_each(xact::await_end);
+    }
+    Ok(())
+}
