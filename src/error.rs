@@ -15,6 +15,9 @@ pub enum Error {
     /// A statement of the incremental refresh, which the server refused while it was analysed or planned.
     #[error("PostgreSQL refuses what follows the changes: {}", .0.message)]
     Unplanned(Box<Report>),
+    /// What a stream table reads was altered since the snapshot of its refresh, as this says.
+    #[error("{0} while it was read")]
+    Altered(String),
     /// This stream table must be rebuilt before it is refreshed.
     #[error("a stream table was not rebuilt")]
     Stale(i32),
@@ -127,8 +130,7 @@ impl Error {
             }
             Error::Query(ivm::Error::Schedule { .. }) => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             Error::Query(ivm::Error::Cycle(_)) => PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
-            // Another attempt rebuilds it.
-            Error::Stale(_) => PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+            Error::Altered(_) | Error::Stale(_) => PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
             Error::Query(_) | Error::Bug(_) | Error::Broken(..) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
             Error::Report(report) => report.code,
         }
@@ -195,6 +197,7 @@ impl From<Error> for ErrorReport {
             Error::Report(report) => (report.detail.clone(), report.hint.clone()),
             Error::Unplanned(report) => (report.detail.clone(), Some(REWRITE.to_owned())),
             Error::Broken(_, figures) => (Some(figures.clone()), None),
+            Error::Altered(_) => (None, Some("Try it again.".to_owned())),
             _ => (None, None),
         };
         let mut out = ErrorReport::new(code, error.to_string(), "pg_trickle");

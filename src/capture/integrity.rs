@@ -6,7 +6,6 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
-use pgrx::PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE;
 use pgrx::pg_sys::{self, Oid};
 
 use crate::capture::cache::{self, SourceInfo};
@@ -77,9 +76,7 @@ pub fn require_same_members(id: i32, snapshot: &Snapshot) -> Result<()> {
     let recorded = recorded(id, snapshot)?;
     match members_changed(&now, recorded.clone(), is_derived).filter(|_| !recorded.is_empty()) {
         None => Ok(()),
-        Some(what) => Err(Error::new(ERRCODE_T_R_SERIALIZATION_FAILURE, format!("during the refresh {what}"))
-            .detail("The refresh would mix two states of that table.")
-            .hint("Refresh it again.")),
+        Some(what) => Err(Error::Altered(what)),
     }
 }
 

@@ -177,17 +177,14 @@ pub fn set_mode(session: &Session, table: &StreamTable) -> Result<bool> {
     if !is_incremental && (table.mode == Mode::Differential || !table.polled.is_empty()) {
         return Ok(false);
     }
+    let Ready::Yes(prepared) = prepared::load(table.id)? else { return Ok(false) };
     if is_incremental && table.mode != Mode::Full {
-        let view = loaded::view(session, table)?;
-        if loaded::fingerprint(session, &view)? != table.fingerprint {
-            return Ok(false);
-        }
         // The changes that were captured without these columns make the next refresh recompute.
-        for Dependency { source, relid, columns, .. } in dependency::of(session, table.id)? {
-            let read = read_columns(&view, &object::name(relid));
-            if read != columns {
-                capture::track(relid, &read, false)?;
-                dependency::insert(session, table.id, source, &read)?;
+        for Dependency { source, relid, columns, .. } in &prepared.loaded.dependencies {
+            let read = read_columns(&prepared.loaded.view, &object::name(*relid));
+            if read != *columns {
+                capture::track(*relid, &read, false)?;
+                dependency::insert(session, table.id, *source, &read)?;
             }
         }
     }

@@ -159,10 +159,7 @@ fn read_rest(tick: &Tick, loaded: &Loaded, seen: &Frontier, mut deltas: Deltas) 
         let Some(pending) = deltas.get_mut(&delta).filter(|pending| !pending.is_whole()) else { continue };
         capture::rest(dependency.source, (seen, &tick.snapshot), &dependency.columns, pending)?;
         if pending.truncated {
-            let altered = "a source was altered while its changes were read";
-            return Err(
-                Error::new(PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE, altered).hint("Refresh it again.")
-            );
+            return Err(Error::Altered("a source was altered".to_owned()));
         }
         add_applied(tick, dependency, pending, i64::MAX)?;
     }

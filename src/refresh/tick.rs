@@ -161,7 +161,7 @@ fn attempt(tick: &mut Tick, id: i32) -> Result<Refresh> {
     let failed = match within_limit(|| table::refresh(tick, id, false))? {
         Err(error) if error.as_reason().is_some() => return recompute_from_now_on(tick, id, error),
         Err(error @ Error::Stale(_)) => return Err(error),
-        Err(error) if error.code() == PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE => {
+        Err(Error::Altered(_)) => {
             tick.again.push(id);
             return Ok(Refresh::unchanged(id));
         }

@@ -73,3 +73,68 @@ async fn manual_refresh_keeps_siblings_consistent() {
     }
     database.close().await;
 }
+
+/// Partitions with rows come and go while others write to the table and stream tables follow it: none is computed anew, and
+/// each equals its query at every moment, one that reads the table twice among them.
+#[tokio::test]
+async fn partitions_come_and_go_under_writers() {
+    const TABLES: [(&str, &str, &str); 4] = [
+        ("sums", "select g, count(*) as n, sum(v) as s from p group by g", "0s"),
+        ("pairs", "select a.id, b.v from p a join p b on b.id = a.id and b.v > 0", "0s"),
+        ("on_sums", "select count(*) as groups, sum(s) as s from sums", "1s"),
+        ("by_hand", "select id, g, v from p", "1d"),
+    ];
+    let database = Database::fresh("locks_partitions").await;
+    let (session, writer) = (database.connect().await, database.connect().await);
+    session
+        .run(
+            "create table p (id int, g int, v int) partition by list (g);
+             create table p0 partition of p for values in (0); create table p1 partition of p for values in (1);
+             insert into p select n, n % 2, n from generate_series(1, 200) n",
+        )
+        .await;
+    for (name, query, schedule) in TABLES {
+        let create = format!("select pgtrickle.create_stream_table('{name}', '{query}', '{schedule}', 'DIFFERENTIAL')");
+        session.run(&create).await;
+    }
+    let fills = session.number("select max(refresh_id) from pgtrickle.pgt_refresh_history").await;
+    for round in 0..40 {
+        let part = format!("q{}", round % 3);
+        let at = 1000 + round;
+        let steps = [
+            format!(
+                "create table {part} (v int, g int, id int); insert into {part} select n, 2, n from generate_series(1, 50) n"
+            ),
+            format!("alter table p attach partition {part} for values in (2, 3)"),
+            format!("insert into p values ({at}, 3, {at})"),
+            format!("alter table p detach partition {part}"),
+            format!("drop table {part}"),
+        ];
+        for (at, step) in steps.iter().enumerate() {
+            let write =
+                format!("update p set v = v + 1 where id % 40 = {}; insert into p0 values ({round}, 0, {at})", at * 7);
+            let (written, stepped) = tokio::join!(writer.attempt(&write), session.attempt(step));
+            // A writer that would use a partition which is being detached.
+            assert!(written.is_ok_and(|()| stepped.is_ok()), "{step}");
+            if (round + at) % 5 == 0 {
+                session.run("select pgtrickle.refresh_stream_table('by_hand')").await;
+            }
+            let (name, ..) = TABLES[(round + at) % TABLES.len()];
+            let verified = format!(
+                "select compared from pgtrickle.verify_stream_table('{name}') where is_equal is distinct from true"
+            );
+            assert_eq!(session.column(&verified).await, Vec::<String>::new(), "{name} after {step}");
+        }
+    }
+    session.run("select pgtrickle.refresh_stream_table('by_hand')").await;
+    exact::wait_fresh(&session).await;
+    for (name, ..) in TABLES {
+        exact::check(&session, name, Equality::Text).await;
+    }
+    let anew = format!(
+        "select action || coalesce(': ' || error, '') from pgtrickle.pgt_refresh_history
+          where refresh_id > {fills} and (action <> 'DIFFERENTIAL' or error is not null)"
+    );
+    assert_eq!(session.column(&anew).await, Vec::<String>::new());
+    database.close().await;
+}
