@@ -35,7 +35,9 @@ pub fn follow(altered: &[Oid]) -> Result<()> {
 }
 
 fn follow_source(source: &Source) -> Result<()> {
-    let Some((attached, detached)) = difference(source)? else { return Ok(()) };
+    let members = || cache::read_catalog(|session| source::members(session, source));
+    let all = members()?;
+    let Some((attached, detached)) = difference(source, &all)? else { return Ok(()) };
     if attached.is_empty() && detached.is_empty() || !is_captured(source, &attached, &detached)? {
         return Ok(());
     }
@@ -43,8 +45,6 @@ fn follow_source(source: &Source) -> Result<()> {
     Lock::Members(source.id).acquire_shared();
     // The command has locked the table itself; its own children may have writers, which do not fire our triggers.
     attached.iter().for_each(|member| relation::lock(member.relid, pg_sys::ShareRowExclusiveLock));
-    let members = || cache::read_catalog(|session| source::members(session, source));
-    let all = members()?;
     quietly(|| create_triggers(source, &all))?;
     xact::advance_command();
     let is_attached = |member: &Member| attached.iter().any(|other| other.relid == member.relid);
@@ -63,14 +63,13 @@ fn follow_source(source: &Source) -> Result<()> {
 
 /// The members that are not recorded, and those that are recorded and are members no more; `None` where capture of others was
 /// not complete.
-fn difference(source: &Source) -> Result<Option<(Vec<Member>, Vec<Oid>)>> {
-    let (members, recorded) =
-        cache::read_catalog(|session| Ok((source::members(session, source)?, source::recorded(session, source.id)?)))?;
+fn difference(source: &Source, members: &[Member]) -> Result<Option<(Vec<Member>, Vec<Oid>)>> {
+    let recorded = cache::read_catalog(|session| source::recorded(session, source.id))?;
     let mut recorded: HashMap<Oid, String> = recorded.into_iter().collect();
     let mut attached = vec![];
     for member in members {
         match recorded.remove(&member.relid) {
-            None => attached.push(member),
+            None => attached.push(member.clone()),
             Some(fingerprint) if fingerprint == member.fingerprint && member.is_covered() => {}
             Some(_) => return Ok(None),
         }
