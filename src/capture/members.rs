@@ -99,7 +99,7 @@ fn capture_rows(info: &SourceInfo, table: Oid, weight: i64) -> Result<()> {
     let target = cache::target_of(info, table);
     if target.to.layout == 0 {
         let to = Destination { align: 1, ..target.to };
-        return with_pending(|pending| pending.append(&to, 1, |bytes| bytes.len()));
+        return with_pending(|pending| pending.append(&to, 1, |bytes| Ok(bytes.len())));
     }
     relation::for_each_row(table, target.width, |row| {
         with_pending(|pending| {

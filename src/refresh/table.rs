@@ -6,6 +6,7 @@ use chunk::LARGEST;
 use ivm::frontier::Frontier;
 use ivm::plan::Relation;
 use monitor::progress::Phase;
+use pgrx::PgSqlErrorCode;
 use pgrx::datum::TimestampWithTimeZone;
 
 use crate::capture::{self, Pending};
