@@ -354,4 +354,10 @@ impl<C, Q> Call<C, Q> {
             over: None,
         }
     }
+
+    /// As a window call over all rows.
+    pub fn over(self, order_by: Vec<Order<C, Q>>, frame: Option<Frame<C, Q>>) -> Expr<C, Q> {
+        let window = Window { base: None, partition_by: vec![], order_by, frame };
+        Expr::Call(Box::new(Call { over: Some(Over::Window(window)), ..self }))
+    }
 }

@@ -318,6 +318,11 @@ impl Plan {
         Plan::Outer(Box::new(Outer { left: self, right, on }))
     }
 
+    /// With the values of window calls over all rows.
+    pub fn windowed(self, calls: Vec<(Column, Expr)>) -> Plan {
+        Plan::Window(Box::new(Window { input: self, partition: vec![], calls }))
+    }
+
     pub fn semi_join(self, right: Plan, on: Expr, anti: bool) -> Plan {
         Plan::Semi(Box::new(Semi { left: self, right, on, anti }))
     }

@@ -7,9 +7,9 @@
 //! the new R.
 
 use crate::error::Result;
-use crate::expr::{Bound, Call, Expr as E, Frame, FrameUnit, Over, Window as Spec};
+use crate::expr::{Bound, Call, Expr as E, Frame, FrameUnit};
 use crate::keys;
-use crate::plan::{AggregateCall, ColId, Column, Expr, Order, Plan, TopK, UnionAll, Window};
+use crate::plan::{AggregateCall, Column, Expr, Order, Plan, TopK, UnionAll};
 use crate::sql::ident::QName;
 
 use super::partition::{self, Partitioned};
@@ -71,19 +71,19 @@ impl<'a> First<'a> {
         ];
         let columns = self.shown.iter().cloned().chain([total.clone(), was.clone()]).collect();
         let place = cx.ids.column("place");
-        let rank = over(Call::new(QName::bare("rank"), vec![]), self.top.order.clone(), None);
-        let placed = windowed(Plan::UnionAll(UnionAll { columns, inputs }), vec![(place.clone(), rank)]);
+        let rank = Call::new(QName::bare("rank"), vec![]).over(self.top.order.clone(), None);
+        let placed = Plan::UnionAll(UnionAll { columns, inputs }).windowed(vec![(place.clone(), rank)]);
         let (bound, held) = (cx.ids.column("bound"), cx.ids.column("held"));
         let of_old = |name: &str, args: Vec<Expr>| {
             let call = Call { star: args.is_empty(), filter: Some(was.expr()), ..Call::new(QName::bare(name), args) };
-            over(call, vec![], None)
+            call.over(vec![], None)
         };
         let calls = vec![(bound.clone(), of_old("max", vec![place.expr()])), (held.clone(), of_old("count", vec![]))];
         let near = E::any_of(vec![
             E::binary("<", held.expr(), E::number(self.limit)),
             E::binary("<=", place.expr(), bound.expr()),
         ]);
-        let plan = windowed(placed, calls).filter(near);
+        let plan = placed.windowed(calls).filter(near);
         let known = self.shown.iter().map(|column| Ok((column.clone(), cx.known(column.id)?.clone())));
         let known = known.collect::<Result<Vec<_>>>()?;
         let sum = consolidate::plan(Delta::new(plan, total), &known, &mut cx.ids);
@@ -120,13 +120,13 @@ impl<'a> First<'a> {
         let unit = if self.top.ties { FrameUnit::Groups } else { FrameUnit::Rows };
         let end = Some(Bound::Preceding(E::number(1)));
         let frame = Frame { unit, start: Bound::UnboundedPreceding, end };
-        let total = over(Call::new(QName::bare("sum"), vec![weight.clone()]), self.top.order.clone(), Some(frame));
+        let total = Call::new(QName::bare("sum"), vec![weight.clone()]).over(self.top.order.clone(), Some(frame));
         let some = E::call("coalesce", vec![before.expr(), E::number(0).cast("numeric")]).cast("bigint");
         let mut shown: Vec<_> = columns.iter().map(Column::pass).collect();
         let with = |more: Vec<(Column, Expr)>| shown.iter().cloned().chain(more).collect::<Vec<_>>();
         let all = cx.ids.column("all");
         let counted =
-            windowed(near, vec![(before, total)]).project(with(vec![(all.clone(), weight), (rows.clone(), some)]));
+            near.windowed(vec![(before, total)]).project(with(vec![(all.clone(), weight), (rows.clone(), some)]));
         let copies = match self.top.ties {
             true => all.expr(),
             false => E::call("least", vec![all.expr(), E::binary("-", limit(), rows.expr())]),
@@ -135,13 +135,4 @@ impl<'a> First<'a> {
         shown.push((w, copies));
         first.project(shown)
     }
-}
-
-fn windowed(input: Plan, calls: Vec<(Column, Expr)>) -> Plan {
-    Plan::Window(Box::new(Window { input, partition: vec![], calls }))
-}
-
-fn over(call: Call<ColId, Plan>, order_by: Vec<Order>, frame: Option<Frame<ColId, Plan>>) -> Expr {
-    let window = Spec { base: None, partition_by: vec![], order_by, frame };
-    E::Call(Box::new(Call { over: Some(Over::Window(window)), ..call }))
 }

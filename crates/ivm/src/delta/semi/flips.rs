@@ -3,8 +3,9 @@
 //! With `d` the weights of ΔR that match and `n` the matches after the change, `n − d` matched before it. `n` is
 //! counted to `max(d, 0) + 1` and no further: the cost of a key that thousands of rows have is that of its change.
 
-use crate::expr::{Expr as E, Op};
+use crate::expr::{Call, Expr as E, Op};
 use crate::plan::{AggregateCall, Column, Expr, Ids, Plan, Semi};
+use crate::sql::ident::QName;
 
 use super::super::{Cx, Delta};
 use super::Condition;
@@ -120,20 +121,34 @@ impl Flips<'_> {
 }
 
 impl Counting<'_> {
+    /// Each row has a number: rows that look alike stay apart, and no type needs an equality to be grouped by.
     fn flips(&self, rows: Plan, cx: &mut Cx) -> (Plan, Column) {
         let found = rows.pass();
         let near = match &self.near {
             Some((keys, on)) => Plan::join(vec![keys.clone(), rows], on.clone()),
             None => rows,
         };
-        let (total, sum) = (cx.ids.column("d"), AggregateCall::new(cx.ids.column("sum"), "sum", vec![self.delta.w.id]));
-        let value = (cx.ids.column("sum"), sum.column.expr().cast("bigint"));
-        let changed = self.delta.plan.clone().filter(self.semi.on.clone()).aggregate(vec![], vec![sum]);
-        let weights = E::Scalar(Box::new(changed.project(vec![value])));
-        let near = near.project(found.into_iter().chain([(total.clone(), weights)]).collect());
-        let near = cx.step("near", "key-local: left rows that may meet a change, by its weight", near);
-        let near = near.filter(E::binary("<>", total.expr(), E::number(0)));
+        let (row, number) = (cx.ids.column("number"), Call::new(QName::bare("row_number"), vec![]).over(vec![], None));
+        let near = near.project(found.clone()).windowed(vec![(row.clone(), number)]);
+        let near = cx.step("near", "key-local: left rows that may meet a change, numbered", near);
+        let (changed, [same, total]) = self.changed(&near, &row, cx);
+        let columns = found.into_iter().chain([total.pass()]).collect();
+        let plan = Plan::join(vec![near, changed], vec![E::equals(same.expr(), row.expr())]).project(columns);
         let matches = counted(self.semi.right.clone().filter(self.semi.on.clone()), &total, &mut cx.ids);
-        signed(near, matches, &total, cx)
+        signed(plan, matches, &total, cx)
+    }
+
+    /// The numbers of the rows `near` that meet a change, and its weight: joined first, so that equal keys restrict the
+    /// pairs, and then added up for each row.
+    fn changed(&self, near: &Plan, row: &Column, cx: &mut Cx) -> (Plan, [Column; 2]) {
+        let (total, sum) = (cx.ids.column("d"), AggregateCall::new(cx.ids.column("sum"), "sum", vec![self.delta.w.id]));
+        let weight = sum.column.expr();
+        let pairs = Plan::join(vec![near.clone(), self.delta.plan.clone()], self.semi.on.clone().conjuncts());
+        let changed = pairs.aggregate(vec![row.clone()], vec![sum]);
+        let changed = changed.filter(E::binary("<>", weight.clone(), E::number(0)));
+        let changed = changed.project(vec![row.pass(), (total.clone(), weight.cast("bigint"))]);
+        let (changed, known) = changed.copied(&mut cx.ids);
+        let copy = |of: &Column| Column { id: known[&of.id], name: of.name.clone() };
+        (changed, [copy(row), copy(&total)])
     }
 }
