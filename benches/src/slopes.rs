@@ -3,6 +3,7 @@
 //! One section for each question, over at least three sizes: `--only NAME` runs that section alone.
 
 mod backlog;
+mod matches;
 mod slope;
 mod values;
 
@@ -15,15 +16,17 @@ use crate::server::Server;
 enum Section {
     Values,
     Backlog,
+    Matches,
 }
 
 impl Section {
-    const ALL: [Section; 2] = [Section::Values, Section::Backlog];
+    const ALL: [Section; 3] = [Section::Values, Section::Backlog, Section::Matches];
 
     fn name(self) -> &'static str {
         match self {
             Section::Values => "values",
             Section::Backlog => "backlog",
+            Section::Matches => "matches",
         }
     }
 }
@@ -39,6 +42,7 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
         match section {
             Section::Values => values::run(server, report).await,
             Section::Backlog => backlog::run(server, options, report).await,
+            Section::Matches => matches::run(server, report).await,
         }?;
     }
     Ok(())

@@ -251,6 +251,26 @@ pub static QUERIES: &[Query] = &[
         Text,
         "select * from link l where not exists (select from link m where m.item = l.item and m.qty > l.qty)",
     ),
+    delta(
+        "e_residual_repeated",
+        Text,
+        "select * from keyless k where exists (select from link l where l.item = k.a and l.qty::text <> k.b)",
+    ),
+    delta(
+        "e_residual_json",
+        TextOnly,
+        "select id, doc from docs d where not exists (select from items i where i.id = d.id and i.val <> coalesce(d.tags[1], 0))",
+    ),
+    delta(
+        "e_joined",
+        Text,
+        "select i.id, l.qty from items i join link l on l.item = i.id where l.ref in (select id from ref where region = 'north') and i.flag",
+    ),
+    delta(
+        "e_joined_not",
+        Text,
+        "select i.id, l.qty, k.b from items i join link l on l.item = i.id join keyless k on k.a = l.qty where not exists (select from ref r where r.id = l.ref) and k.a in (select grp from items)",
+    ),
     delta("e_range", Text, "select id, val from items i where not exists (select from ref r where r.id > i.val)"),
     delta("e_constant", Text, "select id from items where exists (select from ref where region = 'south')"),
     delta("e_in", Text, "select * from keyless where a in (select grp from items where flag)"),
@@ -361,6 +381,11 @@ pub static QUERIES: &[Query] = &[
         "r_semi",
         Values,
         "with recursive w(a) as (select id from ref where region = 'north' union select l.ref from w join link l on l.item = w.a where exists (select from items i where i.id = l.ref and i.val > 1)) select a from w",
+    ),
+    delta(
+        "r_anti",
+        Values,
+        "with recursive w(a) as (select id from ref where region = 'north' union select l.ref from w join link l on l.item = w.a where not exists (select from items i where i.id = l.ref)) select a from w",
     ),
     delta(
         "r_groups",

@@ -57,6 +57,7 @@ fn naming(mut view: View, named: BTreeSet<Relation>) -> View {
 /// As for [`compile`].
 pub fn of_plan(plan: Plan, catalog: &dyn Catalog, tables: (&QName, &dyn Fn(usize) -> QName), ids: Ids) -> Result<View> {
     let mut ids = ids;
+    let plan = rewrite::semi::sink(plan);
     plan.check()?;
     let types = Types::of(&plan, catalog)?;
     let sources = sources(&plan, catalog)?;

@@ -5,7 +5,7 @@
 //! | filters sink through projections, merge, and become join predicates | `filter` |
 //! | projections merge; those that change nothing vanish | `project` |
 //! | projections rise out of joins; joins of joins become one | `join` |
-//! | projections rise out of the left of semi joins | `semi` |
+//! | projections rise out of the left of semi joins; at last those on keys sink into an input of a join | `semi` |
 //! | filters sink into the left of semi and outer joins; an outer join whose NULLs are filtered is an inner one | `filter` |
 //! | filters over partitions sink below windows | `filter` |
 //! | a bound on a row number makes a top-k of a window's input | `window` |
@@ -24,7 +24,7 @@ mod join;
 mod project;
 mod prune;
 pub mod restrict;
-mod semi;
+pub mod semi;
 mod union;
 pub mod unnest;
 mod window;
