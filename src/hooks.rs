@@ -7,10 +7,12 @@ use std::time::Duration;
 use ivm::sql::ident::QName;
 use pgrx::pg_sys::{AccessExclusiveLock, Oid, RelationRelationId};
 
+use crate::capture;
 use crate::catalog::{source, stream_table};
 use crate::pg::lock::Lock;
 use crate::pg::shmem::my_database;
 use crate::pg::spi::{self, Session};
+use crate::pg::subxact::subtransaction;
 use crate::pg::utility::{self, Utility, Vacated};
 use crate::pg::{applying, bgworker, database, object, planner, relation, wake};
 use crate::refresh;
@@ -38,8 +40,21 @@ fn before(statement: &Utility) {
     }
     notice_restore(&statement.tables);
     cancel_refreshes(&statement.tables);
+    if statement.drops {
+        capture_dropped(&statement.tables);
+    }
     if let Some(change) = statement.change {
         wake::at_commit(change);
+    }
+}
+
+/// Captures the rows of partitions and children that their owner drops. Where that fails their sources lose changes, which the
+/// next refresh finds.
+fn capture_dropped(tables: &[Oid]) {
+    let is_owned_part = |table: &Oid| relation::has_parent(*table) && object::owns(RelationRelationId, *table);
+    let parts: Vec<Oid> = tables.iter().copied().filter(is_owned_part).collect();
+    if !parts.is_empty() {
+        let _ = subtransaction(|| capture::before_drop(&parts));
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! [`lost_changes`]: super::lost_changes
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use pgrx::pg_sys::{self, Oid};
 
@@ -34,21 +34,54 @@ pub fn follow(altered: &[Oid]) -> Result<()> {
     sources.iter().try_for_each(follow_source)
 }
 
+/// Captures the rows of tables that are about to be dropped, and of their partitions, as deleted.
+pub fn before_drop(tables: &[Oid]) -> Result<()> {
+    let sources = cache::read_catalog(|session| {
+        let is_readable = spi::other_version()?.is_none() && !cluster::is_moved(session)?;
+        if is_readable { source::with_members(session, tables) } else { Ok(vec![]) }
+    })?;
+    if sources.iter().all(|source| tables.contains(&source.relid)) {
+        return Ok(());
+    }
+    // In the order of the command itself.
+    let parents = tables.iter().filter_map(|table| relation::parent_of_partition(*table));
+    parents.for_each(|parent| relation::lock(parent, pg_sys::AccessExclusiveLock));
+    let dropped: HashSet<Oid> =
+        tables.iter().flat_map(|table| relation::lock_tree(*table, pg_sys::AccessExclusiveLock)).collect();
+    for source in sources.iter().filter(|source| !dropped.contains(&source.relid)) {
+        let mut members = cache::read_catalog(|session| source::members(session, source))?;
+        if difference(source, &members)?.is_some_and(|(attached, detached)| attached.is_empty() && detached.is_empty())
+        {
+            let leave: Vec<Member> = members.extract_if(.., |member| dropped.contains(&member.relid)).collect();
+            let leave: Vec<Oid> = leave.iter().map(|member| member.relid).collect();
+            move_members(source, &members, &[], &leave)?;
+        }
+    }
+    Ok(())
+}
+
 fn follow_source(source: &Source) -> Result<()> {
-    let members = || cache::read_catalog(|session| source::members(session, source));
-    let all = members()?;
-    let Some((attached, detached)) = difference(source, &all)? else { return Ok(()) };
-    if attached.is_empty() && detached.is_empty() || !is_captured(source, &attached, &detached)? {
+    let all = cache::read_catalog(|session| source::members(session, source))?;
+    match difference(source, &all)? {
+        Some((attached, detached)) => move_members(source, &all, &attached, &detached),
+        None => Ok(()),
+    }
+}
+
+/// Records that these tables are members of a source, and those are not any more, and captures their rows.
+fn move_members(source: &Source, all: &[Member], attached: &[Member], detached: &[Oid]) -> Result<()> {
+    if attached.is_empty() && detached.is_empty() || !is_captured(source, attached, detached)? {
         return Ok(());
     }
     // Until the transaction has ended, and other processes know of it.
     Lock::Members(source.id).acquire_shared();
     // The command has locked the table itself; its own children may have writers, which do not fire our triggers.
     attached.iter().for_each(|member| relation::lock(member.relid, pg_sys::ShareRowExclusiveLock));
-    quietly(|| create_triggers(source, &all))?;
+    quietly(|| create_triggers(source, all))?;
     xact::advance_command();
     let is_attached = |member: &Member| attached.iter().any(|other| other.relid == member.relid);
-    let attached: Vec<Member> = members()?.into_iter().filter(is_attached).collect();
+    let now = cache::read_catalog(|session| source::members(session, source))?;
+    let attached: Vec<Member> = now.into_iter().filter(is_attached).collect();
     cache::read_catalog(|session| {
         detached.iter().try_for_each(|relid| source::forget_member(session, source.id, *relid))?;
         attached.iter().try_for_each(|member| source::record_member(session, source.id, member))
@@ -56,9 +89,9 @@ fn follow_source(source: &Source) -> Result<()> {
     attached.iter().map(|member| member.relid).chain([source.relid]).for_each(relation::invalidate);
     xact::advance_command();
     let info = cache::require_source(source.id)?;
-    let tables = attached.iter().filter(|member| member.relkind == "r").map(|member| (member.relid, 1));
-    let mut tables = tables.chain(detached.iter().map(|relid| (*relid, -1)));
-    tables.try_for_each(|(table, weight)| capture_rows(&info, table, weight))
+    let tables = attached.iter().map(|member| (member.relid, 1)).chain(detached.iter().map(|relid| (*relid, -1)));
+    let mut with_rows = tables.filter(|(table, _)| relation::kind(*table).is_some_and(|kind| kind.relkind == b'r'));
+    with_rows.try_for_each(|(table, weight)| capture_rows(&info, table, weight))
 }
 
 /// The members that are not recorded, and those that are recorded and are members no more; `None` where capture of others was

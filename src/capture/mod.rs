@@ -24,7 +24,7 @@ mod trigger;
 
 pub use buffer::{Pending, Unseen, bytes, empty, has_own, pending, prune, rest, sizes, unseen, write};
 pub use integrity::{lost_changes, record_loss, require_same_members};
-pub use members::{await_members, follow};
+pub use members::{await_members, before_drop, follow};
 pub use track::{release, track};
 
 use crate::error::Result;

@@ -195,7 +195,22 @@ mod raw {
     use pgrx::pg_sys::{LOCKMODE, List, Oid};
     unsafe extern "C-unwind" {
         pub fn find_all_inheritors(parent: Oid, lock: LOCKMODE, parents: *mut *mut List) -> *mut List;
+        pub fn has_superclass(relation: Oid) -> bool;
+        pub fn get_partition_parent(partition: Oid, even_if_detached: bool) -> Oid;
     }
+}
+
+/// Whether a table is a partition or an inheritance child.
+pub fn has_parent(oid: Oid) -> bool {
+    // SAFETY: a lookup of any oid.
+    unsafe { raw::has_superclass(oid) }
+}
+
+/// The table of which this one is a partition.
+pub fn parent_of_partition(oid: Oid) -> Option<Oid> {
+    let is_partition = Open::new(oid).is_some_and(|relation| relation.form().relispartition);
+    // SAFETY: a partition has a parent, whether it is being detached or not.
+    is_partition.then(|| unsafe { raw::get_partition_parent(oid, true) })
 }
 
 /// Locks a relation and its partitions and inheritance children until the transaction ends, and returns them: none if the

@@ -24,6 +24,8 @@ pub struct Utility {
     pub change: Option<Change>,
     /// The tables that it drops or alters, looked up where they may be stream tables.
     pub tables: Vec<pg_sys::Oid>,
+    /// It drops them.
+    pub drops: bool,
 }
 
 /// What our workers have to leave before a statement runs.
@@ -96,7 +98,8 @@ unsafe extern "C-unwind" fn announce(statement: *mut pg_sys::PlannedStmt) {
     if let Some(before) = BEFORE.get().filter(|_| !event::is_own()) {
         // SAFETY: a planned utility statement has a node.
         let statement = Statement(unsafe { &*(*statement).utilityStmt });
-        before(&Utility { vacates: statement.vacates(), change: statement.change(), tables: statement.altered() });
+        let (tables, drops) = (statement.altered(), statement.0.type_ == T_DropStmt);
+        before(&Utility { vacates: statement.vacates(), change: statement.change(), tables, drops });
     }
 }
 
