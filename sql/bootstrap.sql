@@ -107,7 +107,8 @@ create table pgtrickle.pgt_refresh_history (
   error              text,                        -- may hold values of rows: only for the owner
   delta_ms           double precision,            -- expected milliseconds of the delta, and
   full_ms            double precision,            -- of recomputing; null where there was no choice
-  sqlstate           text
+  sqlstate           text,
+  refreshes          integer not null default 1   -- the figures of rows are their sums, the duration is their mean
 );
 create index on pgtrickle.pgt_refresh_history (pgt_id, refresh_id desc);
 

@@ -82,26 +82,27 @@ comment on function pgtrickle.pgt_status() is 'one row per stream table: how fre
 
 create view pgtrickle.refresh_history as
 select h.pgt_id, h.refresh_id, h.started_at, h.action, h.rows_inserted, h.rows_updated, h.rows_deleted, h.delta_rows,
-       h.duration_ms, pgtrickle.error_message(s.pgt_relid, h.sqlstate, h.error) as error, h.delta_ms, h.full_ms
+       h.duration_ms, pgtrickle.error_message(s.pgt_relid, h.sqlstate, h.error) as error, h.delta_ms, h.full_ms,
+       h.refreshes
   from pgtrickle.pgt_refresh_history h
   join pgtrickle.pgt_stream_tables s using (pgt_id);
 
 create function pgtrickle.get_refresh_history(name text, max_rows integer default 20)
   returns table (refresh_id bigint, started_at timestamptz, action text, rows_inserted bigint, rows_updated bigint,
                  rows_deleted bigint, delta_rows bigint, duration_ms double precision, error text,
-                 delta_ms double precision, full_ms double precision)
+                 delta_ms double precision, full_ms double precision, refreshes integer)
   language sql
 begin atomic
   select pgtrickle.stream_table_id($1);  -- an error also where there is no history
   select h.refresh_id, h.started_at, h.action, h.rows_inserted, h.rows_updated, h.rows_deleted, h.delta_rows, h.duration_ms,
-         h.error, h.delta_ms, h.full_ms
+         h.error, h.delta_ms, h.full_ms, h.refreshes
     from pgtrickle.refresh_history h
    where h.pgt_id = pgtrickle.stream_table_id($1)
    order by h.refresh_id desc
    limit greatest(coalesce($2, 20), 0);
 end;
 comment on function pgtrickle.get_refresh_history(text, integer) is
-  'the latest refreshes of a stream table, newest first; where there was a choice, with the milliseconds that the delta and recomputing were expected to take';
+  'the latest refreshes, newest first, those of a second together; delta_ms and full_ms: what a choice expected of the delta and of recomputing';
 
 create function pgtrickle.dependency_tree(name text default null)
   returns table (tree text, name text, kind text, depth integer, schedule text, status text)

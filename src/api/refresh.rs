@@ -4,7 +4,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
 use crate::api::{given, require_writable, resolve_owned, shows_messages, without_message};
-use crate::catalog::history::Refresh;
+use crate::catalog::history::{Refresh, Unwritten};
 use crate::catalog::stream_table;
 use crate::error::Result;
 use crate::pg::{counters, database, failures, spi};
@@ -44,7 +44,7 @@ pub fn refresh_now(ids: &[i32]) -> Result<()> {
         counters::refreshed_at_commit(refresh.id, refresh.counted());
         refresh::log_duration(refresh, || stream_table::display(refresh.id));
     }
-    refresh::conclude(&refreshes)
+    refresh::conclude(refreshes, &mut Unwritten::default())
 }
 
 /// The refreshes, or the error of the first one that failed.

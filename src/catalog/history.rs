@@ -1,5 +1,6 @@
-//! `pgt_refresh_history`: one row per refresh that did work or failed.
+//! `pgt_refresh_history`: one row per refresh that did work or failed, or for those of a second.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ivm::choice::{Choice, Way};
@@ -9,6 +10,7 @@ use monitor::tables::{Cause, Ended, Expected, Refreshed};
 
 use crate::error::{Error, Kind, Result};
 use crate::pg::spi::Session;
+use crate::pg::{bgworker, counters};
 
 /// One attempt to refresh one stream table.
 #[derive(Debug, Default)]
@@ -81,6 +83,99 @@ impl Refresh {
     }
 }
 
+/// A row of the history: one refresh, or the sums of several that followed changes.
+#[derive(Debug)]
+pub struct Entry {
+    refresh: Refresh,
+    count: i32,
+    /// When the first one began.
+    began: Micros,
+}
+
+impl Entry {
+    /// A refresh that has ended at `now`.
+    pub fn new(refresh: Refresh, now: Micros) -> Entry {
+        let began = began(&refresh, now);
+        Entry { refresh, count: 1, began }
+    }
+
+    pub fn insert(&self, session: &Session) -> Result<()> {
+        insert(session, &self.refresh, self.count, self.began)
+    }
+
+    fn add(&mut self, next: Refresh) {
+        let sum = &mut self.refresh;
+        self.count += 1;
+        sum.inserted += next.inserted;
+        sum.updated += next.updated;
+        sum.deleted += next.deleted;
+        sum.delta_rows += next.delta_rows;
+        sum.duration_ms += next.duration_ms;
+        sum.choice = next.choice.or(sum.choice);
+    }
+}
+
+/// When a refresh began that has ended at `now`.
+pub fn began(refresh: &Refresh, now: Micros) -> Micros {
+    now - (refresh.duration_ms * 1e3) as Micros
+}
+
+/// How often a row is written for a stream table whose refreshes follow changes without an error.
+const INTERVAL: Micros = 1_000_000;
+
+/// Refreshes that have no row in the history yet. One that follows changes waits where the row of such a one was written less than
+/// [`INTERVAL`] ago: all that end within that time get one row together. So the log grows with time and not with the refreshes.
+#[derive(Debug, Default)]
+pub struct Unwritten(BTreeMap<i32, Last>);
+
+/// When the last row of a stream table was written, if the next one may wait, and what waits.
+#[derive(Debug, Default)]
+struct Last {
+    written: Micros,
+    next: Option<Entry>,
+}
+
+impl Unwritten {
+    /// Takes refreshes that have ended at `now`, and returns what is to be written then.
+    pub fn take(&mut self, refreshes: Vec<Refresh>, now: Micros) -> Vec<Entry> {
+        let mut due = vec![];
+        for refresh in refreshes.into_iter().filter(Refresh::is_applied) {
+            let last = self.0.entry(refresh.id).or_default();
+            let may_wait = refresh.action == Action::Differential && refresh.error.is_none();
+            match &mut last.next {
+                Some(next) if may_wait => next.add(refresh),
+                None if may_wait && (0..INTERVAL).contains(&(now - last.written)) => {
+                    last.next = Some(Entry::new(refresh, now));
+                }
+                _ => {
+                    due.extend(last.next.take());
+                    due.push(Entry::new(refresh, now));
+                    // After another action the next one is not to wait: the status shows the last one.
+                    last.written = if may_wait { now } else { 0 };
+                }
+            }
+        }
+        // The clock may have been set back.
+        self.0.retain(|_, last| {
+            (0..INTERVAL).contains(&(now - last.written)) || {
+                last.written = now;
+                last.next.take().map(|next| due.push(next)).is_some()
+            }
+        });
+        due
+    }
+
+    /// When something has to be written.
+    pub fn due(&self) -> Option<Micros> {
+        self.0.values().filter(|last| last.next.is_some()).map(|last| last.written + INTERVAL).min()
+    }
+
+    /// Everything, whenever it is due.
+    pub fn all(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.0).into_values().filter_map(|last| last.next).collect()
+    }
+}
+
 fn sqlstate(error: &Error) -> [u8; 5] {
     error.sqlstate().as_bytes().try_into().unwrap_or(*b"XX000")
 }
@@ -96,33 +191,46 @@ fn cause(kind: Kind) -> Cause {
 
 /// How many rows of each stream table are retained.
 const RETAINED: i64 = 1000;
+/// How old rows become, except for the last one of each stream table.
+const RETAINED_DAYS: i32 = 7;
 /// After this many rows of the history, those of the table just refreshed are pruned; a prime, so that tables which are
 /// refreshed alternately are all pruned.
 const PRUNE_INTERVAL: i64 = 499;
 
-pub fn insert(session: &Session, refresh: &Refresh) -> Result<()> {
-    let row = session.one(
+/// Writes a row for `count` refreshes, the first of which began at `began`; none for a stream table that was dropped since.
+pub fn insert(session: &Session, refresh: &Refresh, count: i32, began: Micros) -> Result<()> {
+    let row = session.first(
         "insert into pgtrickle.pgt_refresh_history
                 (pgt_id, started_at, action, rows_inserted, rows_updated, rows_deleted, delta_rows, duration_ms, error,
-                 delta_ms, full_ms, sqlstate)
-         values ($1, clock_timestamp() - make_interval(secs => $7 / 1000), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                 delta_ms, full_ms, sqlstate, refreshes)
+         select $1, to_timestamp($2), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13
+           from pgtrickle.pgt_stream_tables where pgt_id = $1
          returning refresh_id",
         &[
             refresh.id.into(),
+            (began as f64 / 1e6).into(),
             refresh.action.as_str().into(),
             refresh.inserted.into(),
             refresh.updated.into(),
             refresh.deleted.into(),
             refresh.delta_rows.into(),
-            refresh.duration_ms.into(),
+            (refresh.duration_ms / f64::from(count)).into(),
             refresh.error.as_ref().map(Error::in_full).into(),
             refresh.choice.map(|choice| choice.delta_ms).into(),
             refresh.choice.map(|choice| choice.full_ms).into(),
             refresh.error.as_ref().map(Error::sqlstate).into(),
+            count.into(),
         ],
         |row| row.require::<i64>(1),
     )?;
-    if row % PRUNE_INTERVAL == 0 { prune(session, refresh.id) } else { Ok(()) }
+    if row.is_some_and(|row| row % PRUNE_INTERVAL == 0) {
+        prune(session, refresh.id)?;
+    }
+    if counters::database().is_some_and(|row| row.prunes_history(bgworker::now())) {
+        prune_old(session)
+    } else {
+        Ok(())
+    }
 }
 
 /// The choice of the last refresh of `id` that had one.
@@ -147,5 +255,17 @@ fn prune(session: &Session, id: i32) -> Result<()> {
             and refresh_id <= (select h.refresh_id from pgtrickle.pgt_refresh_history h
                                 where h.pgt_id = $1 order by h.refresh_id desc offset $2 limit 1)",
         &[id.into(), RETAINED.into()],
+    )
+}
+
+/// Deletes what is too old. The rows are about in the order of their times, so that no others are read.
+fn prune_old(session: &Session) -> Result<()> {
+    session.run(
+        "delete from pgtrickle.pgt_refresh_history h
+          where refresh_id < (select n.refresh_id from pgtrickle.pgt_refresh_history n
+                               where n.started_at > now() - make_interval(days => $1) order by n.refresh_id limit 1)
+            and exists (select from pgtrickle.pgt_refresh_history n
+                         where n.pgt_id = h.pgt_id and n.refresh_id > h.refresh_id)",
+        &[RETAINED_DAYS.into()],
     )
 }

@@ -6,22 +6,27 @@
 
 use pgrx::PgSqlErrorCode;
 
-use crate::catalog::history::{self, Refresh};
+use crate::catalog::history::{self, Entry, Refresh, Unwritten};
 use crate::catalog::{frontier, stream_table};
 use crate::error::{Error, Kind, Result};
 use crate::guc;
-use crate::pg::spi;
+use crate::pg::{bgworker, spi};
 use crate::refresh::{bound_buffers, prune};
 
-/// Writes refreshes to the history, and removes the change rows that they were the last to need.
-pub fn conclude(refreshes: &[Refresh]) -> Result<()> {
-    let mut applied = refreshes.iter().filter(|refresh| refresh.is_applied()).peekable();
-    if applied.peek().is_some() {
-        spi::connect(None, |session| applied.try_for_each(|refresh| history::insert(session, refresh)))?;
-    }
+/// Writes what is due to the history, and removes the change rows that these refreshes were the last to need.
+pub fn conclude(refreshes: Vec<Refresh>, unwritten: &mut Unwritten) -> Result<()> {
     let consumed = refreshes.iter().flat_map(|refresh| refresh.consumed.iter().copied()).collect();
+    record(&unwritten.take(refreshes, bgworker::now()))?;
     prune(&consumed)?;
     bound_buffers(&consumed)
+}
+
+/// Writes rows of the history.
+pub fn record(entries: &[Entry]) -> Result<()> {
+    match entries {
+        [] => Ok(()),
+        _ => spi::connect(None, |session| entries.iter().try_for_each(|entry| entry.insert(session))),
+    }
 }
 
 /// Logs a refresh that took as long as the setting says, with what it did.
@@ -51,7 +56,7 @@ pub fn record_failure(refresh: &Refresh, error: &Error) -> Result<bool> {
         if matches!(kind, Kind::Schema | Kind::Bug) {
             frontier::reinitialize(session, id, &error.in_full())?;
         }
-        history::insert(session, refresh)?;
+        history::insert(session, refresh, 1, history::began(refresh, bgworker::now()))?;
         // Only a user can grant a revoked privilege again.
         let denied = error.code() == PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE;
         let suspend = denied || count >= guc::max_consecutive_errors();

@@ -32,7 +32,7 @@ pub use analyze::analyze;
 pub use behind::{Wait, behind};
 pub use build::{build, define, delete, rebuild, recompute_from_now_on, repair, set_mode};
 pub use claim::require_free;
-pub use conclude::{conclude, log_duration, record_failure};
+pub use conclude::{conclude, log_duration, record, record_failure};
 pub use cost::estimate::plan_deltas;
 pub use loaded::{Loaded, drop_compiled};
 pub use prepared::{Prepared, Ready, forget, load};

@@ -213,6 +213,7 @@ fn serve(shared: &Shared, slot: &'static Slot, worker: &WorkerSlot) -> ! {
             idle_since = bgworker::now();
             continue;
         }
+        ticks.conclude(true);
         let (now, until) = (bgworker::now(), idle_since + IDLE_TIMEOUT);
         let is_wanted =
             shared.used_slots().any(|(_, other)| other.wants_worker.load(SeqCst)) && !slot.wants_worker.load(SeqCst);
@@ -220,6 +221,7 @@ fn serve(shared: &Shared, slot: &'static Slot, worker: &WorkerSlot) -> ! {
         if is_wanted && worker.transition(ticket, Stage::Idle, Stage::Leaving)
             || until <= now && (worker.transition(ticket, Stage::Idle, Stage::Leaving) || !slot.scheduler.is_running())
         {
+            ticks.record();
             bgworker::exit(0);
         }
         let next = ticks.flush_statistics(now).map_or(until, |at| at.min(until));

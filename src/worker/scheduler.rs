@@ -20,7 +20,7 @@ use crate::worker::changes::Changes;
 use crate::worker::log;
 use crate::worker::pool::Pool;
 use crate::worker::published::{self, Published};
-use crate::worker::ticks::Ticks;
+use crate::worker::ticks::{Ticks, in_transaction};
 use crate::{guc, refresh};
 
 /// Where other databases wait for a worker process, a scheduler yields its own once it is idle and this old …
@@ -109,7 +109,7 @@ impl Scheduler {
             let Actions { tick, pooled, waiting, wake, missed } = self.decide();
             if !missed.is_empty() {
                 missed.iter().filter_map(|id| counters::table(*id)).for_each(TableRow::missed);
-                self.ticks.in_transaction(|| frontier::record_missed_deadlines(&missed));
+                in_transaction(|| frontier::record_missed_deadlines(&missed));
             }
             // Set before `drained` is read: `drain()` either sees the tick or is seen, with all that its session changed before.
             self.slot.ticking.store(true, SeqCst);
@@ -121,6 +121,9 @@ impl Scheduler {
                 self.tick(&tick);
             }
             self.ticks.conclude(idle);
+            if drained {
+                self.ticks.record();
+            }
             self.slot.ticking.store(false, SeqCst);
             if waiting {
                 self.pool.request_worker();
@@ -142,16 +145,17 @@ impl Scheduler {
             return;
         }
         let sources = std::mem::take(&mut self.prunable);
-        self.ticks.in_transaction(|| refresh::prune(&sources));
+        in_transaction(|| refresh::prune(&sources));
     }
 
     /// Ends the process if another database waits for one.
-    fn yield_slot(&self, wake: Option<Micros>, idle: bool) {
+    fn yield_slot(&mut self, wake: Option<Micros>, idle: bool) {
         let now = bgworker::now();
         let lease = if idle { MIN_LEASE } else { MAX_LEASE };
         if now - self.started < lease || self.pool.is_busy() || !self.shared.scheduler_wanted.swap(false, SeqCst) {
             return;
         }
+        self.ticks.record();
         let next = [wake, self.reload_at, self.bound_at()].into_iter().flatten().min().unwrap_or(Micros::MAX);
         self.slot.sleep(if idle { next } else { now });
         // A session that changed something before that has found a scheduler to wake here.
@@ -195,7 +199,7 @@ impl Scheduler {
         let sources = std::mem::take(&mut self.retained);
         self.bounded_at = now;
         self.events.extend(self.changes.clear(&sources, now));
-        self.ticks.in_transaction(|| refresh::bound_buffers(&sources));
+        in_transaction(|| refresh::bound_buffers(&sources));
         self.prunable.extend(sources);
     }
 
@@ -270,7 +274,7 @@ impl Scheduler {
     /// Attaches stream tables that were restored. Where another session is restoring, it is tried again after a while: the end
     /// of a session is not signalled.
     fn reattach(&mut self, now: Micros) {
-        if !matches!(self.ticks.in_transaction(|| refresh::reattach(true)), Some(Reattached::All(_))) {
+        if !matches!(in_transaction(|| refresh::reattach(true)), Some(Reattached::All(_))) {
             self.changes.invalidate();
             self.reload_at = Some(now + RELOAD_PAUSE);
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ivm::schedule::{Micros, Outcome};
 use monitor::databases::DatabaseRow;
 
-use crate::catalog::history::Refresh;
+use crate::catalog::history::{Refresh, Unwritten};
 use crate::catalog::stream_table;
 use crate::error::{Error, Kind, Result};
 use crate::pg::shmem::Slot;
@@ -41,6 +41,7 @@ pub struct Ticks {
     pub log: Log,
     /// Refreshes that are not concluded.
     refreshed: Vec<Refresh>,
+    unwritten: Unwritten,
     /// When the pending statistics have to be flushed.
     flush_at: Option<Micros>,
     /// How many statements were prepared when the memory of plans was last counted.
@@ -54,7 +55,14 @@ impl Ticks {
             setting::set(name, value);
         }
         bgworker::report(None);
-        Ticks { slot, log: Log::default(), refreshed: vec![], flush_at: None, measured: 0 }
+        Ticks {
+            slot,
+            log: Log::default(),
+            refreshed: vec![],
+            unwritten: Unwritten::default(),
+            flush_at: None,
+            measured: 0,
+        }
     }
 
     /// Refreshes these tables in one tick, each after those that it reads, and calls `at_end` right after it. `generation` is
@@ -77,12 +85,21 @@ impl Ticks {
 
     /// Concludes refreshes while the process is idle, or once there are many.
     pub fn conclude(&mut self, idle: bool) {
-        if self.refreshed.is_empty() || !idle && self.refreshed.len() < MAX_UNCONCLUDED {
+        let is_due = idle && self.unwritten.due().is_some_and(|at| at <= bgworker::now());
+        if !is_due && (self.refreshed.is_empty() || !idle && self.refreshed.len() < MAX_UNCONCLUDED) {
             return;
         }
         let refreshed = std::mem::take(&mut self.refreshed);
-        self.in_transaction(|| refresh::conclude(&refreshed));
+        in_transaction(|| refresh::conclude(refreshed, &mut self.unwritten));
         self.measure_plans();
+    }
+
+    /// Writes the rest of the history: no refresh follows for a while, or this process ends.
+    pub fn record(&mut self) {
+        let rest = self.unwritten.all();
+        if !rest.is_empty() {
+            in_transaction(|| refresh::record(&rest));
+        }
     }
 
     /// Counts the memory of plans, where any were made since it was counted: that visits each of them.
@@ -93,25 +110,19 @@ impl Ticks {
         }
     }
 
-    /// Flushes statistics that are due; returns when the next ones are.
+    /// Flushes statistics that are due; returns when the next ones are, or rows of the history.
     pub fn flush_statistics(&mut self, now: Micros) -> Option<Micros> {
         if self.flush_at.is_some_and(|at| at <= now) {
             bgworker::flush_statistics(true);
             self.flush_at = None;
         }
-        self.flush_at
-    }
-
-    /// Runs `f` outside of a tick, in a transaction of its own. An error is logged and rolls it back.
-    pub fn in_transaction<R>(&mut self, f: impl FnOnce() -> Result<R>) -> Option<R> {
-        let done = bgworker::transaction(|| bgworker::with_snapshot(f));
-        done.map_err(|error| log::failed(&error)).ok()
+        [self.flush_at, self.unwritten.due()].into_iter().flatten().min()
     }
 
     /// Loads the names of these tables where one is missing.
     pub fn load_names(&mut self, ids: &[i32]) {
         if !self.log.has_names(ids)
-            && let Some(names) = self.in_transaction(|| stream_table::names(ids))
+            && let Some(names) = in_transaction(|| stream_table::names(ids))
         {
             self.log.load(names);
         }
@@ -179,7 +190,7 @@ impl Ticks {
             return Outcome::Postponed;
         }
         self.log.failed(refresh.id, error);
-        let recorded = self.in_transaction(|| refresh::record_failure(refresh, error));
+        let recorded = in_transaction(|| refresh::record_failure(refresh, error));
         match recorded {
             Some(_) => failures::forget(refresh.id),
             None => failures::note(refresh.id, error),
@@ -193,6 +204,12 @@ impl Ticks {
             Some(false) | None => Outcome::Failed,
         }
     }
+}
+
+/// Runs `f` outside of a tick, in a transaction of its own. An error is logged and rolls it back.
+pub fn in_transaction<R>(f: impl FnOnce() -> Result<R>) -> Option<R> {
+    let done = bgworker::transaction(|| bgworker::with_snapshot(f));
+    done.map_err(|error| log::failed(&error)).ok()
 }
 
 /// The first refresh of a table.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use pg_trickle_tests::exact::{self, Equality};
+use pg_trickle_tests::private::PrivateServer;
 use pg_trickle_tests::{Database, Session};
 
 /// Waits until the workers have refreshed `table`, then compares.
@@ -243,5 +244,65 @@ async fn unrecordable_failures_are_reported() {
     session.run("delete from t where id = 10; select pgtrickle.resume_stream_table('s')").await;
     settle(&session, "s").await;
     session.wait_until(quiet).await;
+    database.close().await;
+}
+
+/// Refreshes that follow each other have one row a second in the history, with the sums of their figures.
+#[tokio::test]
+async fn refreshes_of_a_second_share_a_row_of_the_history() {
+    const COMMITS: i64 = 300;
+    let database = Database::fresh("history").await;
+    let session = database.connect().await;
+    session.run("create table t (id int primary key); select pgtrickle.create_stream_table('s', 'select id from t', '0s', 'DIFFERENTIAL')").await;
+    for id in 0..COMMITS {
+        session.run(&format!("insert into t values ({id})")).await;
+        session.wait_until(&format!("select exists (select from s where id = {id})")).await;
+    }
+    let history = "pgtrickle.get_refresh_history('s', 10000) where action = 'DIFFERENTIAL'";
+    session.wait_until(&format!("select sum(rows_inserted) = {COMMITS} from {history}")).await;
+    let sums = format!(
+        "select concat_ws(' ', sum(delta_rows), sum(rows_updated + rows_deleted), sum(refreshes)) from {history}"
+    );
+    assert_eq!(session.value(&sums).await, format!("{COMMITS} 0 {COMMITS}"));
+    assert!(
+        session
+            .holds(&format!(
+                "select sum(refreshes) + 1 = (select refreshes from pgtrickle.pgt_status()) from {history}"
+            ))
+            .await
+    );
+    // The scheduler and a worker of the pool may each write one in a second.
+    let few =
+        "count(*) <= 2 * (2 + extract(epoch from max(started_at) - min(started_at))) and count(*) < sum(refreshes)";
+    assert!(session.holds(&format!("select {few} from {history}")).await);
+    assert!(
+        session.holds(&format!("select bool_and(duration_ms > 0 and duration_ms < 1000 * 300) from {history}")).await
+    );
+    database.close().await;
+}
+
+/// Rows of the history that are older than a week are deleted, but the last one of a stream table is not.
+#[tokio::test]
+async fn the_history_forgets_what_is_old() {
+    let mut server = PrivateServer::start(&[]);
+    let database = Database::on(&server.server(), "old").await;
+    let session = database.connect().await;
+    session
+        .run(
+            "create table t (id int);
+             select pgtrickle.create_stream_table(name, 'select id from t', '1d') from unnest(array['busy', 'idle']) name;
+             insert into t values (1); select pgtrickle.refresh_stream_table(name) from unnest(array['busy', 'idle']) name;
+             insert into t values (2); select pgtrickle.refresh_stream_table('busy')",
+        )
+        .await;
+    session.run("update pgtrickle.pgt_refresh_history set started_at = started_at - interval '8 days'").await;
+    drop(session);
+    server.stop();
+    server.restart();
+    let session = database.reconnect().await;
+    session.run("insert into t values (3); select pgtrickle.refresh_stream_table('busy')").await;
+    let left = "select concat_ws(' ', t.pgt_relid, h.rows_inserted, h.started_at < now() - interval '7 days')
+                  from pgtrickle.refresh_history h join pgtrickle.pgt_stream_tables t using (pgt_id) order by refresh_id";
+    assert_eq!(session.column(left).await, ["idle 1 t", "busy 1 f"]);
     database.close().await;
 }

@@ -1,9 +1,8 @@
 //! What is counted of one database, and of the server.
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32};
 
-use crate::Micros;
 use crate::counter::Counter;
 use crate::histogram::{Distribution, Histogram};
 use crate::messages::Messages;
@@ -11,6 +10,7 @@ use crate::rows::Row;
 use crate::tables::{CAUSES, Ended, Refreshed};
 use crate::text::Name;
 use crate::version::Version;
+use crate::{Micros, SECOND};
 
 #[repr(C)]
 #[derive(Default)]
@@ -29,6 +29,8 @@ pub struct DatabaseRow {
     uncounted: AtomicU32,
     /// What is pending in its change buffers was counted since the server started and since the last COMMIT PREPARED.
     counted_pending: AtomicBool,
+    /// When old rows of its history were deleted.
+    history_pruned: AtomicI64,
     /// Of its workers, about no stream table.
     pub messages: Messages,
 }
@@ -56,6 +58,7 @@ impl Row for DatabaseRow {
         self.queue_depth.store(0, SeqCst);
         self.uncounted.store(0, SeqCst);
         self.counted_pending.store(false, SeqCst);
+        self.history_pruned.store(0, SeqCst);
         _ = self.messages.end(String::new);
     }
 }
@@ -73,6 +76,13 @@ impl DatabaseRow {
     /// Changes are pending that no process has counted.
     pub fn pending_is_unknown(&self) {
         self.counted_pending.store(false, SeqCst);
+    }
+
+    /// Whether old rows of its history have to be deleted; true once an hour.
+    pub fn prunes_history(&self, now: Micros) -> bool {
+        let last = self.history_pruned.load(SeqCst);
+        let is_due = !(0..3600 * SECOND).contains(&(now - last));
+        is_due && self.history_pruned.compare_exchange(last, now, SeqCst, SeqCst).is_ok()
     }
 
     pub fn ticked(&self) {
