@@ -466,8 +466,9 @@ begin atomic
      group by d.source_id
   )
   select pgtrickle.qualified_name(s.relid),
-         -- The triggers on each table that belongs to the source, as pg_trigger has them.
-         (select case when count(*) = 0 then 'none'
+         -- The triggers on each table that belongs to the source, as pg_trigger has them; a stream table is written by refreshes.
+         (select case when exists (select from pgtrickle.pgt_stream_tables w where w.pgt_relid = s.relid) then 'by refreshes'
+                      when count(*) = 0 then 'none'
                       when bool_and(t.tgenabled = 'A') then 'on'
                       else 'off on ' || pgtrickle.some_of(array_agg(distinct pgtrickle.qualified_name(m.relid))
                                                             filter (where t.tgenabled is distinct from 'A')) end
@@ -566,7 +567,9 @@ begin atomic
     union all
     select 4, 'missed targets', 'warning', pgtrickle.some_of(array_agg(name order by name)) || ': older than its schedule allows',
            'Compare the durations of its refreshes with its schedule: explain_stream_table(), get_refresh_history(). Raise pg_trickle.max_parallel_workers if all workers are busy.'
+      -- A standby does not know when its pending changes were committed.
       from tables where status = 'ACTIVE' and is_populated and staleness > greatest(2 * target, target + interval '2 seconds')
+       and not pg_is_in_recovery()
     having count(*) > 0
     union all
     select 5, 'detached tables', 'warning', pgtrickle.some_of(array_agg(name order by name)) || ': restored and not attached yet',
@@ -583,7 +586,7 @@ begin atomic
     union all
     select 7, 'capture', 'critical', pgtrickle.some_of(array_agg(source || ' is ' || capture order by source)) || ': changes are lost',
            'Enable the triggers named pgtrickle_capture_… and pgtrickle_truncate_… with ALTER TABLE … ENABLE ALWAYS TRIGGER, or refresh: that repairs capture and recomputes.'
-      from sources where capture <> 'on' having count(*) > 0
+      from sources where capture not in ('on', 'by refreshes') having count(*) > 0
     union all
     select 8, 'long transactions', 'warning', pgtrickle.some_of(array_agg(text order by text)) || ': no newer row can be removed',
            'End it: change buffers and stream tables grow until then.'

@@ -150,9 +150,19 @@ async fn a_standby_can_be_read_and_goes_on_after_its_promotion() {
         "select * from pgtrickle.dependency_tree()",
         "select * from pgtrickle.get_refresh_history('shop.totals')",
         "select * from pgtrickle.change_buffer_sizes()",
+        "select * from pgtrickle.source_status()",
+        "select * from pgtrickle.scheduler_diagnostics()",
+        "select * from pgtrickle.worker_status()",
+        "select * from pgtrickle.pg_stat_progress_stream_table",
+        "select * from pgtrickle.pg_stat_stream_tables",
     ] {
         reader.run(reading).await;
     }
+    // Nothing is wrong with a standby, whose stream tables no worker refreshes.
+    let checks = "select coalesce(string_agg(concat_ws(': ', check_name, severity, finding), ', ') filter (where severity <> 'ok'), count(*)::text)
+                    from pgtrickle.health_check()";
+    session.wait_until(&format!("select ({checks}) = '10'")).await;
+    assert_eq!(reader.value(checks).await, "10");
     for writing in [
         "select pgtrickle.create_stream_table('shop.more', 'select 1 as x')",
         "select pgtrickle.refresh_stream_table('shop.totals')",
