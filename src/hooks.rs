@@ -12,7 +12,6 @@ use crate::catalog::{source, stream_table};
 use crate::pg::lock::Lock;
 use crate::pg::shmem::my_database;
 use crate::pg::spi::{self, Session};
-use crate::pg::subxact::subtransaction;
 use crate::pg::utility::{self, Utility, Vacated};
 use crate::pg::{applying, bgworker, database, object, planner, relation, wake};
 use crate::refresh;
@@ -48,13 +47,12 @@ fn before(statement: &Utility) {
     }
 }
 
-/// Captures the rows of partitions and children that their owner drops. Where that fails their sources lose changes, which the
-/// next refresh finds.
+/// Captures the rows of partitions and children that their owner drops. Where that is cancelled the next refresh finds it.
 fn capture_dropped(tables: &[Oid]) {
     let is_owned_part = |table: &Oid| relation::has_parent(*table) && object::owns(RelationRelationId, *table);
     let parts: Vec<Oid> = tables.iter().copied().filter(is_owned_part).collect();
     if !parts.is_empty() {
-        let _ = subtransaction(|| capture::before_drop(&parts));
+        let _ = capture::before_drop(&parts);
     }
 }
 

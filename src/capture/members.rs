@@ -8,6 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use pgrx::PgSqlErrorCode::ERRCODE_QUERY_CANCELED;
 use pgrx::pg_sys::{self, Oid};
 
 use crate::capture::cache::{self, SourceInfo};
@@ -19,14 +20,38 @@ use crate::catalog::{cluster, quietly};
 use crate::error::Result;
 use crate::pg::lock::Lock;
 use crate::pg::snapshot::Snapshot;
+use crate::pg::subxact::subtransaction;
 use crate::pg::{relation, spi, xact};
 
 /// Rows of a detached table up to which they are captured: transactions that read the source wait meanwhile. Recomputing its
 /// consumers later makes none wait.
 const MOST_DETACHED: f64 = 20_000.0;
 
-/// Follows a command that has changed what is below some tables; `altered` are these, their parents and their children.
+/// Follows a command that has changed what is below some tables; `altered` are these, their parents and their children. The
+/// command does not fail where this does, except that it is cancelled.
 pub fn follow(altered: &[Oid]) -> Result<()> {
+    start_over_after(subtransaction(|| follow_all(altered)))
+}
+
+/// Captures the rows of tables that are about to be dropped, and of their partitions, as deleted.
+pub fn before_drop(tables: &[Oid]) -> Result<()> {
+    start_over_after(subtransaction(|| leave(tables)))
+}
+
+/// What was captured is rolled back: the consumers start over.
+fn start_over_after(result: Result<()>) -> Result<()> {
+    let Err(error) = result else { return Ok(()) };
+    if error.code() == ERRCODE_QUERY_CANCELED {
+        return Err(error);
+    }
+    pgrx::log!(
+        "the rows of a partition or child were not captured, so that its readers will be recomputed: {}",
+        error.in_full()
+    );
+    Ok(())
+}
+
+fn follow_all(altered: &[Oid]) -> Result<()> {
     let sources = cache::read_catalog(|session| match cluster::is_moved(session)? {
         true => Ok(vec![]),
         false => source::with_members(session, altered),
@@ -34,8 +59,7 @@ pub fn follow(altered: &[Oid]) -> Result<()> {
     sources.iter().try_for_each(follow_source)
 }
 
-/// Captures the rows of tables that are about to be dropped, and of their partitions, as deleted.
-pub fn before_drop(tables: &[Oid]) -> Result<()> {
+fn leave(tables: &[Oid]) -> Result<()> {
     let sources = cache::read_catalog(|session| {
         let is_readable = spi::other_version()?.is_none() && !cluster::is_moved(session)?;
         if is_readable { source::with_members(session, tables) } else { Ok(vec![]) }
