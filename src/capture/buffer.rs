@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use chunk::{Columns, Entry, Oversize, Target};
+use chunk::{Columns, Entry, Oversize, SENTINEL, Stamp, Target};
 use ivm::frontier::Frontier;
 use monitor::sources::Size;
 use pgrx::pg_sys::{self, AccessShareLock, RowExclusiveLock};
@@ -15,11 +15,10 @@ use pgrx::pg_sys::{self, AccessShareLock, RowExclusiveLock};
 use crate::capture::cache::{self, SourceInfo};
 use crate::capture::integrity::{lost_changes, require_same_members};
 use crate::capture::pending::Chunk;
-use crate::capture::stamp::{self, SENTINEL, Stamp, Stored};
 use crate::capture::trigger::with_pending;
 use crate::catalog::source;
 use crate::error::{Error, Result};
-use crate::pg::heap::Table;
+use crate::pg::heap::{Stored, Table};
 use crate::pg::row::{Aligned, Values};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::tuplestore::{ColumnDef, Desc, Tuplestore};
@@ -108,7 +107,7 @@ fn scan(
         return Err(Error::Bug("the change buffer was dropped"));
     };
     let mut decoder = Decoder::new(info, columns);
-    stamp::for_each(&buffer, snapshot, |chunk| {
+    buffer.for_each(snapshot, |chunk| {
         let stamp = &chunk.stamp;
         if !frontier.sees(stamp.xid, stamp.seq) {
             let position = found.rows;
@@ -164,7 +163,7 @@ fn oldest_unseen(
 ) -> Result<Unseen> {
     let Some((_, buffer)) = cache::open(source, AccessShareLock)? else { return Ok(Unseen::Unknown) };
     let mut oldest: Option<u64> = None;
-    stamp::for_each(&buffer, snapshot, |chunk| {
+    buffer.for_each(snapshot, |chunk| {
         let stamp = &chunk.stamp;
         if filter(stamp) && !frontier.sees(stamp.xid, stamp.seq) {
             oldest = Some(oldest.map_or(stamp.xid, |oldest| oldest.min(stamp.xid)));
@@ -261,11 +260,11 @@ pub fn prune(source: i32, frontiers: &[Frontier], snapshot: &Snapshot) -> Result
     let Some((_, buffer)) = cache::open(source, RowExclusiveLock)? else { return Ok(()) };
     let own = xact::top_xid_if_any();
     let mut deleted = Size::default();
-    stamp::for_each(&buffer, snapshot, |chunk| {
+    buffer.for_each(snapshot, |chunk| {
         let stamp = &chunk.stamp;
         let retained = stamp.layout == SENTINEL || Some(stamp.xid) == own;
         let seen = frontiers.iter().all(|frontier| frontier.sees(stamp.xid, stamp.seq));
-        if seen && !retained && buffer.delete(&chunk.row.place()) {
+        if seen && !retained && buffer.delete(&chunk.place) {
             deleted += size(chunk);
         }
         Ok(())
@@ -298,7 +297,7 @@ pub fn sizes() -> Result<Vec<BufferSize>> {
     for source in sources {
         let Some((_, buffer)) = cache::open(source.id, AccessShareLock)? else { continue };
         let mut pending = Size::default();
-        stamp::for_each(&buffer, &snapshot, |chunk| {
+        buffer.for_each(&snapshot, |chunk| {
             if chunk.stamp.layout != SENTINEL {
                 pending += size(chunk);
             }
@@ -310,5 +309,5 @@ pub fn sizes() -> Result<Vec<BufferSize>> {
 }
 
 fn size(chunk: &Stored) -> Size {
-    Size { rows: chunk.stamp.entries.into(), bytes: chunk.row.bytes() as i64 }
+    Size { rows: chunk.stamp.entries.into(), bytes: chunk.bytes() as i64 }
 }

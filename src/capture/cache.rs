@@ -8,12 +8,11 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use chunk::Format;
+use chunk::{Format, UNRECORDED};
 use pgrx::PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN;
 use pgrx::pg_sys::Oid;
 
 use crate::capture::pending::Destination;
-use crate::capture::stamp::UNRECORDED;
 use crate::catalog::cluster;
 use crate::catalog::layout::{self, Layout};
 use crate::catalog::source::{self, Source};

@@ -7,7 +7,6 @@ use pgrx::PgSqlErrorCode::{ERRCODE_DATATYPE_MISMATCH, ERRCODE_INSUFFICIENT_PRIVI
 use pgrx::pg_sys::{self, Oid};
 
 use crate::capture::cache;
-use crate::capture::stamp;
 use crate::catalog::source::Source;
 use crate::error::{Error, Result};
 use crate::pg::call::{Call, V1, text};
@@ -102,7 +101,7 @@ fn pending_changes(call: &Call, store: &Tuplestore) -> Result<()> {
     let listed = current.attnums.iter().copied().zip(current.types.iter().copied());
     let listed: Vec<_> = listed.take(types.len() - first).collect();
     let (mut values, mut bytes) = (Values::new(types.len()), Aligned::default());
-    stamp::for_each(&buffer, &Snapshot::latest(), |chunk| {
+    buffer.for_each(&Snapshot::latest(), |chunk| {
         let Some((layout, format)) = info.layout(chunk.stamp.layout) else { return Ok(()) };
         let targets: Vec<_> = layout.positions_in(&listed).into_iter().map(|it| it.map(|i| i + first)).collect();
         let mut reader = format.read(chunk.entries(&mut bytes)?);

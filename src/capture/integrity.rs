@@ -6,10 +6,10 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
+use chunk::SENTINEL;
 use pgrx::pg_sys::{self, Oid};
 
 use crate::capture::cache::{self, SourceInfo};
-use crate::capture::stamp::{self, SENTINEL};
 use crate::catalog::source::{self, Member};
 use crate::error::{Error, Result};
 use crate::pg::heap::Table;
@@ -137,7 +137,7 @@ pub fn lacks_sentinel(info: &SourceInfo) -> bool {
     }
     let Some(buffer) = Table::open(info.buffer, pg_sys::AccessShareLock) else { return true };
     let mut found = false;
-    let read = stamp::for_each(&buffer, &Snapshot::latest(), |chunk| {
+    let read = buffer.for_each(&Snapshot::latest(), |chunk| {
         found |= chunk.stamp.layout == SENTINEL;
         Ok(())
     });

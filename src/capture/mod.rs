@@ -3,7 +3,6 @@
 //! | file | what it is |
 //! |---|---|
 //! | `trigger` | the capture trigger, called once per changed row |
-//! | `stamp` | the transaction, layout and number of entries of a chunk |
 //! | `pending` | chunks not yet written, by subtransaction level |
 //! | `cache` | descriptions of sources and triggers, kept by each backend |
 //! | `integrity` | whether changes were lost |
@@ -18,7 +17,6 @@ mod inspect;
 mod integrity;
 mod members;
 mod pending;
-mod stamp;
 mod track;
 mod trigger;
 

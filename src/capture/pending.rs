@@ -9,10 +9,9 @@
 //!   K. If K aborts, the written copy aborts with it and the mark is removed; if K commits, the mark moves to K's parent; a
 //!   chunk of L that L itself has written is dropped.
 
-use chunk::{Oversize, long_header, pad};
+use chunk::{OVERSIZE, Oversize, SENTINEL, Stamp, UNRECORDED, long_header, pad};
 use monitor::sources::Size;
 
-use crate::capture::stamp::{OVERSIZE, SENTINEL, Stamp, UNRECORDED};
 use crate::error::{Error, Result};
 use crate::pg::heap::Table;
 use crate::pg::{memory, xact};

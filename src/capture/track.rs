@@ -4,12 +4,12 @@
 //! it requested in every change that this snapshot does not see. `track` therefore waits for running writers before it puts
 //! a wider layout to use: the consumer's first snapshot sees the changes that they have recorded in the narrower one.
 
+use chunk::UNRECORDED;
 use ivm::sql::ident::Ident;
 use pgrx::PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED;
 use pgrx::pg_sys::{self, Oid};
 
 use crate::capture::integrity::{lacks_sentinel, lost_changes};
-use crate::capture::stamp::UNRECORDED;
 use crate::capture::trigger::with_pending;
 use crate::capture::{cache, inspect, pending};
 use crate::catalog::layout::{self, Layout};

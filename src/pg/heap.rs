@@ -4,6 +4,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use chunk::{Stamp, UNRECORDED};
 use pgrx::pg_sys;
 
 use crate::error::Result;
@@ -16,9 +17,12 @@ use crate::pg::snapshot::Snapshot;
 pub struct Table(Open);
 
 /// A row of a scan; valid until the scan moves on.
-pub struct Tuple<'a> {
+pub struct Stored<'a> {
+    pub stamp: Stamp,
+    pub place: pg_sys::ItemPointerData,
     stored: *mut pg_sys::varlena,
-    place: pg_sys::ItemPointerData,
+    /// The length of the stamp.
+    stamp_len: usize,
     scan: PhantomData<&'a ()>,
 }
 
@@ -62,7 +66,7 @@ impl Table {
     }
 
     /// Calls `f` for every row that `snapshot` sees.
-    pub fn for_each(&self, snapshot: &Snapshot, mut f: impl FnMut(&Tuple) -> Result<()>) -> Result<()> {
+    pub fn for_each(&self, snapshot: &Snapshot, mut f: impl FnMut(&Stored) -> Result<()>) -> Result<()> {
         let (mut from, end) = (0, self.pages());
         // SAFETY: open as long as self.
         let id = unsafe { (*(self.0).0).rd_id };
@@ -75,7 +79,7 @@ impl Table {
         Ok(())
     }
 
-    fn scan(&self, pages: Range<u32>, snapshot: &Snapshot, f: &mut impl FnMut(&Tuple) -> Result<()>) -> Result<()> {
+    fn scan(&self, pages: Range<u32>, snapshot: &Snapshot, f: &mut impl FnMut(&Stored) -> Result<()>) -> Result<()> {
         use pg_sys::ScanOptions::{SO_ALLOW_PAGEMODE, SO_ALLOW_STRAT, SO_TYPE_SEQSCAN};
         // SAFETY: the table is open as long as self; the tuple is used up before the scan moves on.
         unsafe {
@@ -91,7 +95,7 @@ impl Table {
                     return Ok(());
                 }
                 pg_sys::heap_deform_tuple(tuple, desc, values.as_mut_ptr(), nulls.as_mut_ptr());
-                f(&Tuple { stored: values[0].cast_mut_ptr(), place: (*tuple).t_self, scan: PhantomData })?;
+                f(&Stored::read(values[0].cast_mut_ptr(), (*tuple).t_self)?)?;
             }
         }
     }
@@ -110,13 +114,18 @@ impl Table {
     }
 }
 
-impl Tuple<'_> {
-    pub fn place(&self) -> pg_sys::ItemPointerData {
-        self.place
+impl Stored<'_> {
+    /// # Safety
+    /// `stored` is the varlena of the row at `place`, and lives as long as the result.
+    unsafe fn read<'a>(stored: *mut pg_sys::varlena, place: pg_sys::ItemPointerData) -> Result<Stored<'a>> {
+        let mut room = [0; Stamp::LONGEST];
+        // SAFETY: by contract.
+        let (stamp, stamp_len) = Stamp::read(unsafe { tail(stored, &mut room) })?;
+        Ok(Stored { stamp, place, stored, stamp_len, scan: PhantomData })
     }
 
-    /// Copies the whole value.
-    pub fn data(&self, into: &mut Aligned) -> Result<()> {
+    /// Copies the entries.
+    pub fn entries<'a>(&self, into: &'a mut Aligned) -> Result<&'a [u8]> {
         let stored = self.stored;
         // SAFETY: a varlena of the scan; a copy made by the server is freed after it was read.
         unsafe {
@@ -125,31 +134,49 @@ impl Tuple<'_> {
             if plain != stored {
                 pg_sys::pfree(plain.cast());
             }
-            filled
+            filled?;
         }
+        let bytes = into.bytes();
+        Ok(&bytes[..bytes.len() - self.stamp_len])
     }
 
     /// The bytes of the value, uncompressed.
     pub fn bytes(&self) -> usize {
         // SAFETY: a varlena of the scan.
-        unsafe { pg_sys::toast_raw_datum_size(pg_sys::Datum::from(self.stored)) - pg_sys::VARHDRSZ }
+        unsafe { raw_size(self.stored) }
     }
 
-    /// The last bytes of the value, as many as fit; from a TOAST table no more are read.
-    pub fn tail<'a>(&self, room: &'a mut [u8]) -> &'a [u8] {
-        let stored = self.stored;
-        // SAFETY: as above.
-        unsafe {
-            if !pgrx::varatt_is_1b_e(stored) {
-                return tail_of(content(stored), room);
-            }
-            let size = self.bytes();
-            let len = size.min(room.len());
-            let slice = pg_sys::pg_detoast_datum_slice(stored, (size - len) as i32, len as i32);
-            let tail = tail_of(content(slice), room);
-            pg_sys::pfree(slice.cast());
-            tail
+    /// Whether it stands for changes whose values are too large to be recorded, and maybe for others.
+    pub fn is_oversize(&self) -> bool {
+        self.stamp.layout == UNRECORDED && self.bytes() > self.stamp_len
+    }
+}
+
+/// The bytes of a varlena without its header, uncompressed.
+///
+/// # Safety
+/// It is one.
+unsafe fn raw_size(varlena: *mut pg_sys::varlena) -> usize {
+    // SAFETY: by contract.
+    unsafe { pg_sys::toast_raw_datum_size(pg_sys::Datum::from(varlena)) - pg_sys::VARHDRSZ }
+}
+
+/// The last bytes of a varlena, as many as fit; from a TOAST table no more are read.
+///
+/// # Safety
+/// It is one.
+unsafe fn tail(stored: *mut pg_sys::varlena, room: &mut [u8]) -> &[u8] {
+    // SAFETY: by contract.
+    unsafe {
+        if !pgrx::varatt_is_1b_e(stored) {
+            return tail_of(content(stored), room);
         }
+        let size = raw_size(stored);
+        let len = size.min(room.len());
+        let slice = pg_sys::pg_detoast_datum_slice(stored, (size - len) as i32, len as i32);
+        let tail = tail_of(content(slice), room);
+        pg_sys::pfree(slice.cast());
+        tail
     }
 }
 

@@ -11,8 +11,10 @@
 
 use std::ops::Deref;
 
+mod stamp;
 mod value;
 
+pub use stamp::{OVERSIZE, SENTINEL, Stamp, UNRECORDED};
 pub use value::{Header, Shape, inline_size, long_header, short_header};
 
 pub type Result<T> = std::result::Result<T, Damaged>;

@@ -5,10 +5,7 @@
 //! stamp is packed so as not to add many. Its numbers are written in groups of seven bits and are read from the end, so that
 //! the entries before it keep their alignment.
 
-use crate::error::{Error, Result};
-use crate::pg::heap::{Table, Tuple};
-use crate::pg::row::Aligned;
-use crate::pg::snapshot::Snapshot;
+use crate::{Damaged, Result};
 
 /// The layout of a row without entries that is never pruned. A crash that empties an unlogged source also empties its buffer,
 /// unlogged as well, and with it this row.
@@ -46,14 +43,17 @@ impl Stamp {
         push(out, u64::from(self.entries as u32) << 1 | u64::from(!only));
     }
 
-    /// Reads the stamp at the end of `bytes`; returns also where it starts.
-    fn read(bytes: &[u8]) -> Result<(Stamp, usize)> {
+    /// Reads the stamp at the end of `bytes`; returns also how long it is.
+    ///
+    /// # Errors
+    /// `Damaged` where there is none.
+    pub fn read(bytes: &[u8]) -> Result<(Stamp, usize)> {
         let mut end = bytes.len();
-        let mut number = || pop(bytes, &mut end).ok_or(Error::Bug("a chunk ends with its stamp"));
+        let mut number = || pop(bytes, &mut end).ok_or(Damaged);
         let (head, xid, layout) = (number()?, number()?, number()?);
         let seq = if head & 1 == 0 { 1 } else { number()? };
         let stamp = Stamp { xid, seq: seq as i32, layout: (layout as i64 - 1) as i32, entries: (head >> 1) as i32 };
-        Ok((stamp, end))
+        Ok((stamp, bytes.len() - end))
     }
 }
 
@@ -79,34 +79,25 @@ fn pop(bytes: &[u8], end: &mut usize) -> Option<u64> {
     None
 }
 
-/// A chunk in a change buffer.
-pub struct Stored<'a> {
-    pub stamp: Stamp,
-    /// The length of the stamp.
-    stamp_len: usize,
-    pub row: &'a Tuple<'a>,
-}
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
 
-impl Stored<'_> {
-    /// Copies the entries.
-    pub fn entries<'a>(&self, into: &'a mut Aligned) -> Result<&'a [u8]> {
-        self.row.data(into)?;
-        let bytes = into.bytes();
-        Ok(&bytes[..bytes.len() - self.stamp_len])
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn law_a_stamp_is_read_from_the_end(
+            xid: u64, seq in prop_oneof![Just(1), 1..i32::MAX], layout in -1..i32::MAX, entries in 0..i32::MAX, before: Vec<u8>
+        ) {
+            let stamp = Stamp { xid, seq, layout, entries };
+            let mut bytes = before.clone();
+            stamp.append(&mut bytes);
+            let len = bytes.len() - before.len();
+            prop_assert!(len <= Stamp::LONGEST);
+            prop_assert_eq!(Stamp::read(&bytes), Ok((stamp, len)));
+            // The last bytes are enough.
+            prop_assert_eq!(Stamp::read(&bytes[before.len()..]), Ok((stamp, len)));
+        }
     }
-
-    /// Whether it stands for changes whose values are too large to be recorded, and maybe for others.
-    pub fn is_oversize(&self) -> bool {
-        self.stamp.layout == UNRECORDED && self.row.bytes() > self.stamp_len
-    }
-}
-
-/// Calls `f` for every chunk that `snapshot` sees.
-pub fn for_each(buffer: &Table, snapshot: &Snapshot, mut f: impl FnMut(&Stored) -> Result<()>) -> Result<()> {
-    buffer.for_each(snapshot, |row| {
-        let mut room = [0; Stamp::LONGEST];
-        let tail = row.tail(&mut room);
-        let (stamp, start) = Stamp::read(tail)?;
-        f(&Stored { stamp, stamp_len: tail.len() - start, row })
-    })
 }
