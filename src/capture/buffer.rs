@@ -4,11 +4,12 @@
 //! **Law:** a refresh reads what `snapshot` sees and `frontier` does not, by the same predicate that later decides what may
 //! be pruned. Rows have no order: only sums of weights mean anything.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::rc::Rc;
 
 use chunk::{Columns, Entry, Oversize, SENTINEL, Stamp, Target};
-use ivm::frontier::Frontier;
+use ivm::frontier::{Frontier, Span};
 use monitor::sources::Size;
 use pgrx::pg_sys::{self, AccessShareLock, RowExclusiveLock};
 
@@ -20,6 +21,7 @@ use crate::catalog::source;
 use crate::error::{Error, Result};
 use crate::pg::heap::{Stored, Table};
 use crate::pg::row::{Aligned, Values};
+use crate::pg::settled::Content;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::tuplestore::{ColumnDef, Desc, Tuplestore};
 use crate::pg::xact;
@@ -107,7 +109,9 @@ fn scan(
         return Err(Error::Bug("the change buffer was dropped"));
     };
     let mut decoder = Decoder::new(info, columns);
-    buffer.for_each(snapshot, |chunk| {
+    let visible = snapshot.visible();
+    let passes = |it: &Content| frontier.sees_all(it.span) || visible.sees_none(it.span);
+    buffer.for_each_unless(snapshot, passes, |chunk| {
         let stamp = &chunk.stamp;
         if !frontier.sees(stamp.xid, stamp.seq) {
             let position = found.rows;
@@ -141,7 +145,9 @@ pub fn unseen(source: i32, frontier: &Frontier, snapshot: &Snapshot, requested: 
     if lost_changes(source)?.is_some() {
         return Ok(Unseen::Unknown);
     }
-    oldest_unseen(source, frontier, snapshot, |stamp| requested.sees(stamp.xid, stamp.seq))
+    let (requests, concerns) =
+        (|stamp: &Stamp| requested.sees(stamp.xid, stamp.seq), |span| !requested.sees_none(span));
+    oldest_unseen(source, frontier, snapshot, requests, concerns)
 }
 
 /// Whether this transaction has changes of a source that `frontier` does not see.
@@ -150,27 +156,35 @@ pub fn has_own(source: i32, frontier: &Frontier, snapshot: &Snapshot) -> Result<
         return Ok(true);
     }
     let Some(own) = xact::top_xid_if_any() else { return Ok(false) };
-    let oldest = oldest_unseen(source, frontier, snapshot, |stamp| stamp.xid == own)?;
+    let oldest = oldest_unseen(source, frontier, snapshot, |stamp| stamp.xid == own, |span| span.contains(own))?;
     Ok(matches!(oldest, Unseen::From(_)))
 }
 
-/// The oldest transaction among the chunks that `filter` accepts, `snapshot` sees and `frontier` does not.
+/// The oldest transaction among the chunks that `filter` accepts, `snapshot` sees and `frontier` does not. `concerns`: whether
+/// `filter` may accept any chunk of these transactions.
 fn oldest_unseen(
     source: i32,
     frontier: &Frontier,
     snapshot: &Snapshot,
     filter: impl Fn(&Stamp) -> bool,
+    concerns: impl Fn(Span) -> bool,
 ) -> Result<Unseen> {
     let Some((_, buffer)) = cache::open(source, AccessShareLock)? else { return Ok(Unseen::Unknown) };
-    let mut oldest: Option<u64> = None;
-    buffer.for_each(snapshot, |chunk| {
+    let (oldest, visible) = (Cell::new(u64::MAX), snapshot.visible());
+    let passes = |it: &Content| {
+        frontier.sees_all(it.span)
+            || visible.sees_none(it.span)
+            || it.span.oldest() >= oldest.get()
+            || !concerns(it.span)
+    };
+    buffer.for_each_unless(snapshot, passes, |chunk| {
         let stamp = &chunk.stamp;
         if filter(stamp) && !frontier.sees(stamp.xid, stamp.seq) {
-            oldest = Some(oldest.map_or(stamp.xid, |oldest| oldest.min(stamp.xid)));
+            oldest.set(oldest.get().min(stamp.xid));
         }
         Ok(())
     })?;
-    Ok(oldest.map_or(Unseen::Nothing, Unseen::From))
+    Ok(if oldest.get() < u64::MAX { Unseen::From(oldest.get()) } else { Unseen::Nothing })
 }
 
 /// Reads chunks of any layout of one source into rows of one type.
@@ -260,7 +274,10 @@ pub fn prune(source: i32, frontiers: &[Frontier], snapshot: &Snapshot) -> Result
     let Some((_, buffer)) = cache::open(source, RowExclusiveLock)? else { return Ok(()) };
     let own = xact::top_xid_if_any();
     let mut deleted = Size::default();
-    buffer.for_each(snapshot, |chunk| {
+    let visible = snapshot.visible();
+    let passes =
+        |it: &Content| visible.sees_none(it.span) || frontiers.iter().any(|frontier| frontier.sees_none(it.span));
+    buffer.for_each_unless(snapshot, passes, |chunk| {
         let stamp = &chunk.stamp;
         let retained = stamp.layout == SENTINEL || Some(stamp.xid) == own;
         let seen = frontiers.iter().all(|frontier| frontier.sees(stamp.xid, stamp.seq));

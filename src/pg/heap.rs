@@ -10,7 +10,7 @@ use pgrx::pg_sys;
 use crate::error::Result;
 use crate::pg::relation::{self, Open};
 use crate::pg::row::Aligned;
-use crate::pg::settled;
+use crate::pg::settled::{self, Content};
 use crate::pg::snapshot::Snapshot;
 
 /// An open, locked table.
@@ -65,21 +65,38 @@ impl Table {
         }
     }
 
-    /// Calls `f` for every row that `snapshot` sees.
-    pub fn for_each(&self, snapshot: &Snapshot, mut f: impl FnMut(&Stored) -> Result<()>) -> Result<()> {
-        let (mut from, end) = (0, self.pages());
+    /// Calls `f` for every row that `snapshot` sees, except on pages that `passes` takes for not wanted by what they hold.
+    /// Pages without any row that is not dead are always passed over.
+    pub fn for_each_unless(
+        &self,
+        snapshot: &Snapshot,
+        mut passes: impl FnMut(&Content) -> bool,
+        mut f: impl FnMut(&Stored) -> Result<()>,
+    ) -> Result<()> {
+        let mut rest = 0..self.pages();
         // SAFETY: open as long as self.
         let id = unsafe { (*(self.0).0).rd_id };
-        while let Some(pages) = settled::next(id, snapshot, from..end) {
-            from = pages.end;
-            self.scan(pages.clone(), snapshot, &mut f)?;
+        let mut passes = |content: &Content| content.span.is_empty() || passes(content);
+        while let Some(pages) = settled::next(id, snapshot, &mut rest, &mut passes) {
+            let toasted = self.scan(pages.clone(), snapshot, &mut f)?;
             // SAFETY: as above; it is not truncated while it is open and locked.
-            unsafe { settled::note((self.0).0, snapshot, pages) };
+            unsafe { settled::note((self.0).0, snapshot, pages, &toasted) };
         }
         Ok(())
     }
 
-    fn scan(&self, pages: Range<u32>, snapshot: &Snapshot, f: &mut impl FnMut(&Stored) -> Result<()>) -> Result<()> {
+    /// Calls `f` for every row that `snapshot` sees.
+    pub fn for_each(&self, snapshot: &Snapshot, f: impl FnMut(&Stored) -> Result<()>) -> Result<()> {
+        self.for_each_unless(snapshot, |_| false, f)
+    }
+
+    /// Returns the rows in the TOAST table, each with its page.
+    fn scan(
+        &self,
+        pages: Range<u32>,
+        snapshot: &Snapshot,
+        f: &mut impl FnMut(&Stored) -> Result<()>,
+    ) -> Result<Vec<(u32, Content)>> {
         use pg_sys::ScanOptions::{SO_ALLOW_PAGEMODE, SO_ALLOW_STRAT, SO_TYPE_SEQSCAN};
         // SAFETY: the table is open as long as self; the tuple is used up before the scan moves on.
         unsafe {
@@ -89,13 +106,19 @@ impl Table {
             let scan = Scan(pg_sys::heap_beginscan((self.0).0, snapshot.raw(), 0, none, none.cast(), flags));
             pg_sys::heap_setscanlimits(scan.0, pages.start, pages.end - pages.start);
             let (mut values, mut nulls) = ([pg_sys::Datum::from(0); WIDTH], [false; WIDTH]);
+            let mut toasted = vec![];
             loop {
                 let tuple = pg_sys::heap_getnext(scan.0, pg_sys::ScanDirection::ForwardScanDirection);
                 if tuple.is_null() {
-                    return Ok(());
+                    return Ok(toasted);
                 }
                 pg_sys::heap_deform_tuple(tuple, desc, values.as_mut_ptr(), nulls.as_mut_ptr());
-                f(&Stored::read(values[0].cast_mut_ptr(), (*tuple).t_self)?)?;
+                let row = Stored::read(values[0].cast_mut_ptr(), (*tuple).t_self)?;
+                if pgrx::varatt_is_1b_e(row.stored) {
+                    let block = pgrx::itemptr::item_pointer_get_block_number(&row.place);
+                    toasted.push((block, Content::of(row.stamp.xid, row.bytes())));
+                }
+                f(&row)?;
             }
         }
     }

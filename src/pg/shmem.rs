@@ -30,6 +30,8 @@ pub const SLOTS: usize = DATABASES;
 pub const WORKERS: usize = 16;
 /// Counters of inserts into pages of change buffers. Pages that share a counter are read more often than needed.
 pub const PAGE_INSERT_COUNTERS: usize = 8192;
+/// The same of segments of consecutive pages.
+pub const SEGMENT_INSERT_COUNTERS: usize = 4096;
 
 /// Identifies the layout of the memory: no other version of the library has it.
 const LAYOUT: u64 =
@@ -63,6 +65,7 @@ pub struct Shared {
     pub workers: [WorkerSlot; WORKERS],
     /// Inserts into pages of change buffers, by a hash of the page.
     pub page_inserts: [AtomicU64; PAGE_INSERT_COUNTERS],
+    pub segment_inserts: [AtomicU64; SEGMENT_INSERT_COUNTERS],
     /// When transactions that changed a source committed.
     pub moments: Moments,
     /// Failures of refreshes that could not be recorded in the catalog.

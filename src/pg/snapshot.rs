@@ -6,6 +6,7 @@ use ivm::frontier::Frontier;
 use pgrx::pg_sys;
 
 use crate::error::Result;
+use crate::pg::xact;
 
 /// A registered snapshot of the present, whatever the isolation level of the transaction.
 pub struct Snapshot {
@@ -43,6 +44,11 @@ impl Snapshot {
     /// Of two snapshots of this backend the one with the greater number was taken later, and sees all that the other sees.
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// The transactions of which this snapshot may see changes: the own one, too.
+    pub fn visible(&self) -> Frontier {
+        self.frontier().with_own(xact::top_xid_if_any().map(|own| (own, i32::MAX)))
     }
 
     /// The transactions that this snapshot sees, in 64-bit ids.

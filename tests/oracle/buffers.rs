@@ -3,7 +3,7 @@
 
 use pg_trickle_tests::exact::{self, Equality};
 use pg_trickle_tests::private::PrivateServer;
-use pg_trickle_tests::{Database, Session};
+use pg_trickle_tests::{Database, Dice, Session, dice};
 
 const SETUP: &str = "
     create table t (id int primary key, g int not null, v int not null);
@@ -253,6 +253,115 @@ async fn late_commits_between_consumed_rows_are_read() {
             exact::refresh_and_check(&session, "big").await;
             writer.run("update t set v = v + 1 where id between 3 and 300").await;
         }
+    }
+    database.close().await;
+}
+
+/// Consumers of one source at three paces, whose sessions remember different parts of its buffer.
+const PACES: [(&str, &str); 3] = [
+    ("fast", "select g, sum(v) as s, sum(length(doc)) as l from t group by g"),
+    ("mid", "select id, v from t where v % 3 = 0"),
+    ("slow", "select id, v, doc from t"),
+];
+
+/// What a session that knows the buffer says of it, and one that does not.
+async fn sizes_and_lags(session: &Session) -> Vec<String> {
+    let sizes = "select format('%s %s', source, pending_rows) from pgtrickle.change_buffer_sizes() order by source";
+    let lags = "select format('%s %s %s', pgt_id, is_behind, behind_since) from pgtrickle.stream_table_state() order by pgt_id";
+    [session.column(sizes).await, session.column(lags).await].concat()
+}
+
+/// The next writes, with these numbers of the transactions that are prepared.
+async fn write(
+    dice: &mut Dice,
+    (writer, open): (&Session, &Session),
+    prepared: &mut Vec<String>,
+    name: &str,
+    step: i64,
+) {
+    let small = format!("update t set v = v + 1 where id = {}", dice.between(1, 3000));
+    let many = format!("update t set v = v + 1 where id between {0} and {0} + 300", dice.between(1, 2700));
+    let document = format!("update t set doc = repeat(md5('{step}'), 400) where id <= {}", dice.between(1, 3));
+    match dice.weighted(&[50, 10, 6, 5, 5, 5, 6, 4, 3, 1]) {
+        0 => writer.run(&small).await,
+        1 => writer.run(&document).await,
+        2 => writer.run(&format!("begin; {many}; {document}; rollback")).await,
+        3 => writer.run(&format!("begin; {small}; savepoint s; {many}; rollback to s; {document}; commit")).await,
+        4 if prepared.len() < 4 => {
+            let gid = format!("'{name} {step}'");
+            let rows = format!("update t set v = v + 1, doc = repeat(md5('{step}'), 300) where id = {}", 4000 + step);
+            writer.run(&format!("begin; {rows}; prepare transaction {gid}")).await;
+            prepared.push(gid);
+        }
+        5 if !prepared.is_empty() => {
+            let gid = prepared.swap_remove(dice.below(prepared.len()));
+            let end = if dice.percent(70) { "commit" } else { "rollback" };
+            writer.run(&format!("{end} prepared {gid}")).await;
+        }
+        6 => {
+            open.run(
+                "begin; update t set v = v + 1 where id > 6000; update t set doc = repeat('x', 20000) where id = 6001",
+            )
+            .await
+        }
+        7 => open.run(if dice.percent(60) { "commit" } else { "rollback" }).await,
+        8 => writer.run("vacuum pgtrickle_changes.changes_1").await,
+        // It waits for all writers.
+        9 if prepared.is_empty() => {
+            open.run("rollback").await;
+            writer.run("vacuum full pgtrickle_changes.changes_1").await;
+        }
+        _ => writer.run(&many).await,
+    }
+}
+
+/// Whatever a session remembers of the pages of a buffer, no consumer misses a change or reads one twice: changes that it has
+/// read and others have not, late commits, aborted and prepared transactions, values in the TOAST table, reused pages.
+#[tokio::test]
+async fn consumers_at_different_paces_miss_nothing() {
+    let mut dice = Dice::new(dice::seed("paces"));
+    let database = Database::fresh("paces").await;
+    let (writer, open) = (database.connect().await, database.connect().await);
+    writer.run("create table t (id int primary key, g int not null, v int not null, doc text)").await;
+    writer.run("alter table t alter doc set storage external").await;
+    writer.run("insert into t select n, n % 7, n, 'short' from generate_series(1, 8000) n").await;
+    for (name, query) in PACES {
+        let create = "select pgtrickle.create_stream_table";
+        writer.run(&format!("{create}('{name}', '{query}', '1d', 'DIFFERENTIAL')")).await;
+    }
+    let sessions = [database.connect().await, database.connect().await, database.connect().await];
+    let mut prepared = vec![];
+    for step in 0..300 {
+        write(&mut dice, (&writer, &open), &mut prepared, &database.name, step).await;
+        let (name, _) = PACES[dice.weighted(&[70, 25, 5])];
+        let session = dice.pick(&sessions);
+        if dice.percent(10) {
+            session.run(&format!("begin; select pgtrickle.refresh_stream_table('{name}'); rollback")).await;
+        }
+        exact::refresh_and_check(session, name).await;
+        if step % 10 == 0 {
+            let fresh = database.connect().await;
+            assert_eq!(sizes_and_lags(session).await, sizes_and_lags(&fresh).await, "step {step}");
+        }
+    }
+    open.run("commit").await;
+    for gid in prepared {
+        writer.run(&format!("commit prepared {gid}")).await;
+    }
+    for session in &sessions {
+        for (name, _) in PACES {
+            exact::refresh_and_check(session, name).await;
+        }
+    }
+    assert_eq!(writer.number(WAITING).await, 0);
+    // A page with rows in the TOAST table alone.
+    writer.run("vacuum pgtrickle_changes.changes_1").await;
+    for letter in ["a", "b"] {
+        writer.run(&format!("update t set doc = repeat('{letter}', 20000) where id <= 3")).await;
+        exact::refresh_and_check(&sessions[0], "fast").await;
+    }
+    for (name, _) in PACES {
+        exact::refresh_and_check(&sessions[0], name).await;
     }
     database.close().await;
 }

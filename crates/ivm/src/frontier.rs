@@ -8,6 +8,40 @@ use std::fmt;
 
 use crate::error::{Error, Result};
 
+/// The transactions of some changes: none is older than the oldest, none is newer than the newest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    oldest: u64,
+    newest: u64,
+}
+
+impl Span {
+    /// Of no changes.
+    pub const EMPTY: Span = Span { oldest: u64::MAX, newest: 0 };
+
+    pub fn of(xid: u64) -> Span {
+        Span { oldest: xid, newest: xid }
+    }
+
+    /// Of the changes of both.
+    pub fn join(self, other: Span) -> Span {
+        Span { oldest: self.oldest.min(other.oldest), newest: self.newest.max(other.newest) }
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.oldest > self.newest
+    }
+
+    pub fn contains(self, xid: u64) -> bool {
+        (self.oldest..=self.newest).contains(&xid)
+    }
+
+    /// The greatest number for no changes.
+    pub fn oldest(self) -> u64 {
+        self.oldest
+    }
+}
+
 /// A snapshot as PostgreSQL's `pg_snapshot` has it, with the prefix of the own transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frontier {
@@ -63,6 +97,28 @@ impl Frontier {
         self.snapshot_sees(xid) || self.own.is_some_and(|(own, last)| own == xid && seq <= last)
     }
 
+    /// Whether every change of any transaction of this span is part of this frontier.
+    pub fn sees_all(&self, span: Span) -> bool {
+        span.is_empty()
+            || span.newest < self.xmin
+            || span.newest < self.xmax && self.running(span.oldest, span.newest) == 0
+    }
+
+    /// Whether no change of any transaction of this span is.
+    pub fn sees_none(&self, span: Span) -> bool {
+        let before_xmax = span.newest.min(self.xmax.saturating_sub(1));
+        let running = || self.running(span.oldest, before_xmax) == 1 + (before_xmax - span.oldest);
+        let is_own = self.own.is_some_and(|(own, _)| span.contains(own));
+        span.is_empty() || !is_own && (span.oldest >= self.xmax || running())
+    }
+
+    /// How many transactions from `oldest` to `newest` were in progress.
+    fn running(&self, oldest: u64, newest: u64) -> u64 {
+        let before = |bound: u64| self.xip.partition_point(|xid| *xid < bound);
+        let through = self.xip.partition_point(|xid| *xid <= newest);
+        through.saturating_sub(before(oldest)) as u64
+    }
+
     fn snapshot_sees(&self, xid: u64) -> bool {
         xid < self.xmin || (xid < self.xmax && self.xip.binary_search(&xid).is_err())
     }
@@ -103,6 +159,27 @@ mod tests {
     fn law_a_later_frontier_sees_all_of_a_committed_transaction() {
         let frontier = Frontier::parse("21:21:").unwrap().with_own(Some((14, 2)));
         assert!(frontier.sees(14, 3));
+    }
+
+    #[test]
+    fn law_a_span_is_seen_as_its_transactions_are() {
+        let texts = ["10:20:10,14,15", "10:20:10,11,12", "20:20:", "5:12:5,6,7,8,9,10,11", "1:1:"];
+        let frontiers = texts.map(|text| Frontier::parse(text).unwrap());
+        let owned = frontiers.iter().flat_map(|it| [12, 14, 25].map(|own| it.clone().with_own(Some((own, 2)))));
+        let owned: Vec<Frontier> = owned.collect();
+        for (oldest, newest) in (0..26_u64).flat_map(|oldest| (oldest..26).map(move |newest| (oldest, newest))) {
+            let span = Span::of(oldest).join(Span::of(newest));
+            let xids = || oldest..=newest;
+            for frontier in frontiers.iter().chain(&owned) {
+                assert_eq!(
+                    frontier.sees_all(span),
+                    xids().all(|xid| frontier.sees(xid, i32::MAX)),
+                    "{frontier} {span:?}"
+                );
+                assert_eq!(frontier.sees_none(span), !xids().any(|xid| frontier.sees(xid, 1)), "{frontier} {span:?}");
+            }
+        }
+        assert!(frontiers[0].sees_all(Span::EMPTY) && frontiers[0].sees_none(Span::EMPTY));
     }
 
     #[test]
