@@ -3,6 +3,7 @@
 //! One section for each question, over at least three sizes: `--only NAME` runs that section alone.
 
 mod backlog;
+mod groups;
 mod matches;
 mod slope;
 mod values;
@@ -17,16 +18,18 @@ enum Section {
     Values,
     Backlog,
     Matches,
+    Groups,
 }
 
 impl Section {
-    const ALL: [Section; 3] = [Section::Values, Section::Backlog, Section::Matches];
+    const ALL: [Section; 4] = [Section::Values, Section::Backlog, Section::Matches, Section::Groups];
 
     fn name(self) -> &'static str {
         match self {
             Section::Values => "values",
             Section::Backlog => "backlog",
             Section::Matches => "matches",
+            Section::Groups => "groups",
         }
     }
 }
@@ -43,6 +46,7 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
             Section::Values => values::run(server, report).await,
             Section::Backlog => backlog::run(server, options, report).await,
             Section::Matches => matches::run(server, report).await,
+            Section::Groups => groups::run(server, options, report).await,
         }?;
     }
     Ok(())

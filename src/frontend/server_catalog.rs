@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use ivm::Result;
-use ivm::catalog::{Catalog, ColumnType, FunctionKind, SourceColumn};
+use ivm::catalog::{Catalog, ColumnType, FunctionKind, Ordered, SourceColumn};
 use ivm::sql::ast::Query;
 use ivm::sql::ident::{Ident, QName};
 
@@ -124,6 +124,35 @@ impl Catalog for ServerCatalog<'_> {
             )
         };
         Ok(read().map_err(lower)?.contains(&true))
+    }
+
+    fn orders(&self, relation: &QName) -> Result<Vec<Vec<Ordered>>> {
+        // As for keys. Bits 0 and 1 of an option are DESC and NULLS FIRST.
+        let read = || {
+            self.query(
+                "select i.indexrelid, a.attname::text, i.indoption[k.place] & 1 <> 0, i.indoption[k.place] & 2 <> 0
+                   from pg_catalog.pg_index i
+                   join pg_catalog.pg_class c on c.oid = i.indrelid
+                   join pg_catalog.pg_class x on x.oid = i.indexrelid
+                   join pg_catalog.pg_am m on m.oid = x.relam and m.amname = 'btree'
+                  cross join pg_catalog.generate_series(0, i.indnkeyatts - 1) k(place)
+                   left join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[k.place]
+                        and a.attcollation = i.indcollation[k.place]
+                        and (select o.opcdefault from pg_catalog.pg_opclass o where o.oid = i.indclass[k.place])
+                  where i.indrelid = pg_catalog.to_regclass($1) and i.indisvalid and i.indpred is null
+                    and (c.relkind = 'p' or not exists (select from pg_catalog.pg_inherits h where h.inhparent = c.oid))
+                  order by i.indexrelid, k.place",
+                &[relation.to_string().into()],
+                |row| {
+                    let (descending, nulls_first) = (row.require(3)?, row.require(4)?);
+                    let name = row.get::<String>(2).map(Ident::new);
+                    Ok((row.require(1)?, name.map(|name| Ordered { name, descending, nulls_first })))
+                },
+            )
+        };
+        let columns: Vec<(pg_sys::Oid, Option<Ordered>)> = read().map_err(lower)?;
+        let indexes = columns.chunk_by(|(one, _), (other, _)| one == other);
+        Ok(indexes.map(|of| of.iter().map_while(|(_, column)| column.clone()).collect()).collect())
     }
 
     fn function(&self, name: &QName) -> Result<FunctionKind> {

@@ -81,7 +81,11 @@ pub fn verify(id: i32, known: Option<&Loaded>) -> Result<Verified> {
             Ok(view) => view,
             Err(reason) => return Ok(Verified::Stale(Box::new(table), reason)),
         };
-        if known.is_some_and(|known| known.table == table && known.dependencies == dependencies) {
+        // Which groups are read depends on the indexes of sources, too.
+        let same =
+            |known: &View| known.nodes.iter().map(|node| &node.upkeep).eq(view.nodes.iter().map(|node| &node.upkeep));
+        let is_known = |known: &Loaded| known.table == table && known.dependencies == dependencies && same(&known.view);
+        if known.is_some_and(is_known) {
             return Ok(Verified::Unchanged);
         }
         let names: HashMap<i32, QName> = dependencies.iter().map(|d| (d.source, object::name(d.relid))).collect();

@@ -129,6 +129,8 @@ pub fn setup(icu: bool, home: &Home) -> String {
         create domain positive as int check (value > 0);
         create table items (id int primary key, grp int, cat text, val int, amt numeric, price numeric(12,2), f float8,
                             ts timestamptz, flag bool, mood mood, pos positive);
+        create index on items (grp, val);
+        create index on items (grp, amt desc);
         create table docs (id int primary key, tags int[], js jsonb, doc json);
         create table keyless (a int, b text, n numeric);
         create table ref (id int primary key, name text, region text not null);

@@ -14,7 +14,7 @@ use crate::sql::ast::{self, bare};
 use crate::sql::ident::{Ident, QName};
 use crate::sql::print::{self, commas};
 use crate::view::{Identity, Node, Step, View};
-use crate::view::{Scale, Upkeep};
+use crate::view::{Scale, Successor, Upkeep};
 
 /// The names that columns have in a plan.
 type Names = BTreeMap<ColId, Ident>;
@@ -209,7 +209,10 @@ fn call(call: &AggregateCall, upkeep: Option<&Upkeep>, names: &Names) -> Result<
         None => "",
         Some(Upkeep::Count | Upkeep::Sum { scale: Scale::Integer, .. }) => " {+Δ}",
         Some(Upkeep::Sum { .. }) => " {+Δ, recomputed for NaN}",
-        Some(Upkeep::Min | Upkeep::Max) => " {recomputed when a deletion reaches it}",
+        Some(Upkeep::Min(Successor::Indexed) | Upkeep::Max(Successor::Indexed)) => {
+            " {looked up when a deletion reaches it}"
+        }
+        Some(Upkeep::Min(_) | Upkeep::Max(_)) => " {recomputed when a deletion reaches it}",
         Some(Upkeep::Recompute) => " {recomputed when touched}",
     };
     Ok(format!("{} := {}({distinct}{args}){filter}{upkeep}", call.column.name, call.function))

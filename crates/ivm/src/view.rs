@@ -118,11 +118,20 @@ pub enum Upkeep {
         count: ColId,
         scale: Scale,
     },
-    /// `min` and `max`: recomputed when a deleted value reaches the new extremum.
-    Min,
-    Max,
+    /// `min` and `max`: least or greatest of the old value and those inserted, unless a deleted one reaches it.
+    Min(Successor),
+    Max(Successor),
     /// Anything else: recomputed for every touched group.
     Recompute,
+}
+
+/// How the next extremum is found when one is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Successor {
+    /// The group is recomputed.
+    Recomputed,
+    /// An index of the source has the rows of each group in the order of the value.
+    Indexed,
 }
 
 /// How the display scale of a sum is known.

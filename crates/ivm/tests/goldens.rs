@@ -124,11 +124,16 @@ fn view(page: &str, blocks: &[Block]) -> ivm::Result<View> {
     compile::compile(&query, &catalog(text("tables")), &QName::qualified("shop", "view"), &state)
 }
 
-/// Tables as `name: column type [not null] [key], …`, a line each.
+/// Tables as `name: column type [not null] [key], …`, and below them indexes as `index on name: column, …`, a line each.
 fn catalog(text: &str) -> MemoryCatalog {
     let mut catalog = MemoryCatalog::default();
     for line in text.lines() {
         let Some((name, columns)) = line.split_once(':') else { continue };
+        if let Some(table) = name.strip_prefix("index on ") {
+            let columns: Vec<&str> = columns.split(',').map(str::trim).collect();
+            catalog = catalog.index(QName::qualified("shop", table), &columns);
+            continue;
+        }
         let name = QName::qualified("shop", name.trim());
         let (mut declared, mut key) = (vec![], vec![]);
         // A comma inside a type modifier is followed by no space.

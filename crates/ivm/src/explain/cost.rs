@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::lookup::tables_read;
 use crate::plan::{Plan, Relation};
 use crate::sql::ident::Ident;
-use crate::view::{Mask, Node, Step, Upkeep, View};
+use crate::view::{Mask, Node, Step, Successor, Upkeep, View};
 
 /// The rows that a program reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,7 +116,8 @@ enum Rare {
 
 impl Rare {
     fn of<Q>(step: &Step<Q>, node: &Node) -> Option<Rare> {
-        let is_extremum = |upkeep: &Upkeep| matches!(upkeep, Upkeep::Min | Upkeep::Max);
+        let is_extremum =
+            |upkeep: &Upkeep| matches!(upkeep, Upkeep::Min(Successor::Recomputed) | Upkeep::Max(Successor::Recomputed));
         match step.name.as_str() {
             delta::SHORT => Some(Rare::When("too few of the first rows are left")),
             delta::STALE if node.upkeep.contains(&Upkeep::Recompute) => None,

@@ -22,9 +22,9 @@ use crate::identity::image;
 use crate::keys;
 use crate::plan::{Aggregate, AggregateCall, ColId, Column, Expr, Plan, computed};
 use crate::sql::ident::Ident;
-use crate::view::{Scale, Upkeep};
+use crate::view::{Scale, Successor, Upkeep};
 
-use super::{Cutter, companion, scale};
+use super::{Cutter, companion, ordered, scale};
 
 /// The aggregate that a state table holds.
 pub struct State {
@@ -40,6 +40,7 @@ pub struct State {
 
 struct Builder<'a, 'b> {
     cx: &'a mut Cutter<'b>,
+    keys: &'a [Column],
     not_null: BTreeSet<ColId>,
     state: State,
 }
@@ -49,7 +50,7 @@ pub fn state(aggregate: Aggregate, cx: &mut Cutter) -> Result<State> {
     let Aggregate { input, keys, calls } = aggregate;
     let not_null = keys::facts(&input, cx.types.catalog)?.not_null;
     let state = State { input, counted: vec![], calls: vec![], types: vec![], upkeep: vec![], outputs: vec![] };
-    let mut builder = Builder { cx, not_null, state };
+    let mut builder = Builder { cx, keys: &keys, not_null, state };
     let rows = match calls.iter().find(|call| is_row_count(call)) {
         Some(call) => AggregateCall { column: Column { name: Ident::new("n"), ..call.column.clone() }, ..call.clone() },
         None => AggregateCall::new(builder.cx.ids.column("n"), "count", vec![]),
@@ -77,7 +78,7 @@ impl Builder<'_, '_> {
         let look = self.cx.ids.column(companion(&key.name, "look"));
         self.state.counted.push((text.clone(), image(&ty, key.expr())));
         let least = AggregateCall::new(look.clone(), "min", vec![text.id]);
-        self.counter(least, simple_type("text", Equality::Image), Upkeep::Min);
+        self.counter(least, simple_type("text", Equality::Image), Upkeep::Min(Successor::Recomputed));
         let mut shown = look.expr().cast(&ty.name);
         if let Some(collation) = ty.collation {
             shown = Expr::Collate(Box::new(shown), collation);
@@ -110,12 +111,25 @@ impl Builder<'_, '_> {
                 self.state.outputs.push((column, shown));
                 return Ok(());
             }
-            ("min", [_]) if own => self.counter(call, ty, Upkeep::Min),
-            ("max", [_]) if own => self.counter(call, ty, Upkeep::Max),
+            ("min", [arg]) if own => {
+                let upkeep = Upkeep::Min(self.successor(*arg)?);
+                self.counter(call, ty, upkeep)
+            }
+            ("max", [arg]) if own => {
+                let upkeep = Upkeep::Max(self.successor(*arg)?);
+                self.counter(call, ty, upkeep)
+            }
             _ => self.counter(call, ty, Upkeep::Recompute),
         };
         self.state.outputs.push((column, Expr::Column(shown)));
         Ok(())
+    }
+
+    /// How the next extremum is found.
+    fn successor(&self, arg: ColId) -> Result<Successor> {
+        let keys: Vec<ColId> = self.keys.iter().map(|key| key.id).collect();
+        let indexed = ordered::finds(&self.state.input, &keys, arg, self.cx.types.catalog)?;
+        Ok(if indexed { Successor::Indexed } else { Successor::Recomputed })
     }
 
     /// The type of a call; an extremum looks like its argument.

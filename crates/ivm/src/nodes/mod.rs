@@ -12,6 +12,7 @@
 mod counters;
 mod fixpoint;
 mod identity;
+mod ordered;
 mod partitioned;
 pub mod scale;
 

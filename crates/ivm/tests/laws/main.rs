@@ -63,6 +63,7 @@ laws! {
     law_moving_bounds: Shape::Bounds;
     law_union_all: Shape::Union;
     law_aggregate: Shape::Aggregate;
+    law_extrema: Shape::Extrema;
     law_distinct: Shape::Distinct;
     law_window: Shape::Window;
     law_top_k: Shape::TopK;

@@ -24,6 +24,8 @@ pub enum Shape {
     Bounds,
     Union,
     Aggregate,
+    /// Minima and maxima of groups of one table, of which an index may find the next one.
+    Extrema,
     Distinct,
     Window,
     TopK,
@@ -85,6 +87,7 @@ impl<'a, 'b> Generator<'a, 'b> {
             Shape::Bounds => self.bounded_join(),
             Shape::Union => self.union(0),
             Shape::Aggregate => self.aggregate(1),
+            Shape::Extrema => self.extrema(),
             Shape::Distinct => self.distinct(1),
             Shape::Window => windows::window(&mut self, 1),
             Shape::TopK => windows::top_k(&mut self, 1),
@@ -160,6 +163,10 @@ impl<'a, 'b> Generator<'a, 'b> {
 
     fn filter(&mut self, depth: usize) -> Plan {
         let input = self.any(depth);
+        self.filtered(input)
+    }
+
+    fn filtered(&mut self, input: Plan) -> Plan {
         let condition = self.condition(&input);
         input.filter(condition)
     }
@@ -308,6 +315,21 @@ impl<'a, 'b> Generator<'a, 'b> {
             }
         }
         let calls = (0..1 + self.tape.pick(3)).map(|_| self.call(&columns, &test)).collect();
+        input.aggregate(keys, calls)
+    }
+
+    fn extrema(&mut self) -> Plan {
+        let scan = self.scan();
+        let input = if self.tape.pick(3) == 2 { self.filtered(scan) } else { scan };
+        let columns = input.columns();
+        let keys: Vec<Column> = columns[..1 + self.tape.pick(2)].iter().take(self.tape.pick(3)).cloned().collect();
+        let mut calls = vec![];
+        for _ in 0..1 + self.tape.pick(3) {
+            let arg = self.tape.of(&columns);
+            let function = self.tape.of(&["min", "max"]);
+            let function = if self.types[&arg.id] == Ty::Numeric { "sum" } else { function };
+            calls.push(AggregateCall::new(self.column(function, self.types[&arg.id]), function, vec![arg.id]));
+        }
         input.aggregate(keys, calls)
     }
 

@@ -1,12 +1,13 @@
 //! γ, aggregate.   Key-local:  Δγ(R) = γ(R↾K) − old γ↾K,  with K the groups that ΔR touches
 //!
 //! The old groups are the node's own table. Counters make most new groups cheap, because counting and
-//! exact sums are linear: new = old + Δ. The rest is *stale* and recomputed from the input, restricted to
-//! its keys: extrema that may have been deleted, aggregates that cannot be undone, sums that meet
+//! exact sums are linear: new = old + Δ. An index may find the next extremum. The rest is *stale* and recomputed from the
+//! input, restricted to its keys: extrema that may have been deleted, aggregates that cannot be undone, sums that meet
 //! NaN or an infinity. A group is deleted when its row count is zero; an aggregate without keys always has
 //! its one row. A count below zero means that rows were deleted that were never counted: such a group is deleted once
 //! more than it exists, and applying the delta fails.
 
+mod extremum;
 mod next;
 mod recompute;
 mod touched;

@@ -9,12 +9,12 @@ use crate::identity;
 use crate::nodes::{companion, scale};
 use crate::plan::{Aggregate, AggregateCall, ColId, Column, Expr};
 use crate::view::NodeColumn;
-use crate::view::{Scale, Upkeep};
+use crate::view::{Scale, Successor, Upkeep};
 
 use super::super::restrict::Key;
 use super::super::{Cx, Delta};
 use super::touched::{Change, Touched, touched};
-use super::{Group, Groups, Stale};
+use super::{Group, Groups, Stale, extremum};
 
 /// The old values and the changes of a group, for each call.
 struct Next<'a> {
@@ -22,6 +22,9 @@ struct Next<'a> {
     changes: &'a [Change],
     old: Vec<Expr>,
     calls: &'a [AggregateCall],
+    keyed: bool,
+    /// The conditions that a key is NULL.
+    null: Vec<Expr>,
 }
 
 pub fn groups(aggregate: &Aggregate, input: Delta, cx: &mut Cx) -> Result<Groups> {
@@ -29,7 +32,8 @@ pub fn groups(aggregate: &Aggregate, input: Delta, cx: &mut Cx) -> Result<Groups
     let Touched { plan, changes } = touched(aggregate, input, &upkeep, cx)?;
     let (state, old) = cx.old_state();
     let old_of = |id: ColId| old.get(&id).map(Column::expr).ok_or(Error::Bug("a state column is missing"));
-    let mut next = Next { upkeep: &upkeep, changes: &changes, old: vec![], calls: &aggregate.calls };
+    let (keyed, calls) = (!aggregate.keys.is_empty(), &aggregate.calls);
+    let mut next = Next { upkeep: &upkeep, changes: &changes, old: vec![], calls, keyed, null: vec![] };
     for call in &aggregate.calls {
         next.old.push(old_of(call.column.id)?);
     }
@@ -39,6 +43,7 @@ pub fn groups(aggregate: &Aggregate, input: Delta, cx: &mut Cx) -> Result<Groups
         let known = cx.known(key.id)?.clone();
         let touched = cx.ids.column(key.name.as_str());
         columns.push((touched.clone(), next.key(key, old_of(key.id)?, &known)));
+        next.null.extend((!known.not_null).then(|| key.expr().is_absent()));
         keys.push(Key { input: key.clone(), touched, known });
     }
     let mut calls = vec![];
@@ -47,10 +52,15 @@ pub fn groups(aggregate: &Aggregate, input: Delta, cx: &mut Cx) -> Result<Groups
         let name = &call.column.name;
         let (before, after) = (cx.ids.column(companion(name, "old")), cx.ids.column(name.as_str()));
         columns.push((before.clone(), next.old[at].clone()));
-        columns.push((after.clone(), next.value(at, &known)));
+        let followed = next.value(at, &known);
+        let value = match is_indexed(upkeep[at]) {
+            true => E::case(vec![(next.lost(at), extremum::looked_up(aggregate, call, cx)?)], followed),
+            false => followed,
+        };
+        columns.push((after.clone(), value));
         calls.push(Group { old: before, new: after, known, counts: upkeep[at] == Upkeep::Count });
     }
-    let stale = match next.stale(!aggregate.keys.is_empty()) {
+    let stale = match next.stale() {
         _ if upkeep.contains(&Upkeep::Recompute) => Stale::Always,
         Some(condition) => {
             let column = cx.ids.column("stale");
@@ -63,6 +73,10 @@ pub fn groups(aggregate: &Aggregate, input: Delta, cx: &mut Cx) -> Result<Groups
     let groups = plan.left_join(state, on).project(columns);
     let plan = cx.step("touched", "key-local: touched groups, old and new", groups);
     Ok(Groups { plan, keys, calls, stale })
+}
+
+fn is_indexed(upkeep: Upkeep) -> bool {
+    matches!(upkeep, Upkeep::Min(Successor::Indexed) | Upkeep::Max(Successor::Indexed))
 }
 
 /// How each call is maintained; when one must be recomputed, all are.
@@ -96,7 +110,7 @@ impl Next<'_> {
     fn value(&self, at: usize, known: &NodeColumn) -> Expr {
         let old = self.old[at].clone();
         match (&self.changes[at], self.upkeep[at]) {
-            (Change::Moves { inserted, .. }, Upkeep::Min) => E::call("least", vec![old, inserted.expr()]),
+            (Change::Moves { inserted, .. }, Upkeep::Min(_)) => E::call("least", vec![old, inserted.expr()]),
             (Change::Moves { inserted, .. }, _) => E::call("greatest", vec![old, inserted.expr()]),
             (Change::Adds(_), Upkeep::Sum { count, scale }) => {
                 let sum = match scale {
@@ -128,11 +142,26 @@ impl Next<'_> {
 
     /// The condition that addition does not give the new values of a group; `None` when it always does. A keyed group
     /// that is deleted has none.
-    fn stale(&self, keyed: bool) -> Option<Expr> {
-        let conditions: Vec<Expr> = (0..self.calls.len()).flat_map(|at| self.stale_call(at)).collect();
-        let remains = keyed.then(|| E::binary(">", self.total(0), E::number(0)));
-        let stale = |conditions| E::all(remains.into_iter().chain([E::any_of(conditions).is(IsTest::True)]).collect());
-        (!conditions.is_empty()).then(|| stale(conditions))
+    fn stale(&self) -> Option<Expr> {
+        let (indexed, added): (Vec<usize>, Vec<usize>) =
+            (0..self.calls.len()).partition(|at| is_indexed(self.upkeep[*at]));
+        let any = |of: Vec<usize>| of.into_iter().flat_map(|at| self.stale_call(at)).collect::<Vec<Expr>>();
+        let (mut conditions, lost) = (any(added), any(indexed));
+        if !self.null.is_empty() && !lost.is_empty() {
+            conditions.push(E::And(vec![E::any_of(self.null.clone()), E::any_of(lost)]));
+        }
+        (!conditions.is_empty()).then(|| self.remaining(conditions))
+    }
+
+    /// The condition that a group lost an extremum of which an index finds the next one, unless a key is NULL.
+    fn lost(&self, at: usize) -> Expr {
+        self.remaining(self.stale_call(at))
+    }
+
+    /// Any of the conditions is true for a group that is not deleted.
+    fn remaining(&self, conditions: Vec<Expr>) -> Expr {
+        let remains = self.keyed.then(|| E::binary(">", self.total(0), E::number(0)));
+        E::all(remains.into_iter().chain([E::any_of(conditions).is(IsTest::True)]).collect())
     }
 
     fn stale_call(&self, at: usize) -> Vec<Expr> {
@@ -140,7 +169,8 @@ impl Next<'_> {
             // A deleted value at or beyond the new extremum may have been its last copy, or one that
             // the same delta inserted.
             (Change::Moves { inserted, deleted }, upkeep) => {
-                let (better, extreme) = if upkeep == Upkeep::Min { (">", "least") } else { ("<", "greatest") };
+                let least = matches!(upkeep, Upkeep::Min(_));
+                let (better, extreme) = if least { (">", "least") } else { ("<", "greatest") };
                 let extreme = E::call(extreme, vec![self.old[at].clone(), inserted.expr()]);
                 let safe = E::binary(better, deleted.expr(), extreme).is(IsTest::NotTrue);
                 vec![E::And(vec![deleted.expr().is_present(), safe])]

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::plan::{Aggregate, Plan};
-use crate::view::Upkeep;
+use crate::view::{Successor, Upkeep};
 
 use super::super::restrict::{self, restricted};
 use super::super::sum::weighted;
@@ -46,7 +46,9 @@ fn rows(aggregate: &Aggregate, groups: &Groups, stale: &Plan, cx: &mut Cx) -> Ve
 /// The keys of the groups to recompute: those that still exist.
 fn stale_keys(groups: &Groups, cx: &mut Cx) -> Plan {
     // NaN and infinities are rare; deleted extrema are not.
-    let extrema = cx.node().upkeep.iter().any(|upkeep| matches!(upkeep, Upkeep::Min | Upkeep::Max));
+    let is_extremum =
+        |upkeep: &Upkeep| matches!(upkeep, Upkeep::Min(Successor::Recomputed) | Upkeep::Max(Successor::Recomputed));
+    let extrema = cx.node().upkeep.iter().any(is_extremum);
     let condition = groups.stale().or(groups.remains());
     let columns = match groups.keys.is_empty() {
         true => vec![groups.calls[0].new.pass()],

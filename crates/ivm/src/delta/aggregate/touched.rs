@@ -65,7 +65,7 @@ impl Builder<'_, '_> {
                 let product = self.below(&name, E::binary("*", value, self.w.expr()));
                 Change::Adds(self.total(&name, product, call.filter, &ty))
             }
-            Upkeep::Min | Upkeep::Max => Change::Moves {
+            Upkeep::Min(_) | Upkeep::Max(_) => Change::Moves {
                 inserted: self.extreme(call, ">", "inserted"),
                 deleted: self.extreme(call, "<", "deleted"),
             },

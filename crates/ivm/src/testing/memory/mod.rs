@@ -8,7 +8,7 @@ mod infer;
 
 use std::collections::BTreeMap;
 
-use crate::catalog::{Catalog, ColumnType, Equality, FunctionKind, SourceColumn};
+use crate::catalog::{Catalog, ColumnType, Equality, FunctionKind, Ordered, SourceColumn};
 use crate::error::{Error, Result};
 use crate::sql::ast::Query;
 use crate::sql::ident::{Ident, QName};
@@ -24,8 +24,8 @@ pub struct MemoryCatalog {
 struct Table {
     columns: Vec<SourceColumn>,
     keys: Vec<Vec<Ident>>,
-    /// The first columns of further indexes.
-    indexed: Vec<Ident>,
+    /// The columns of further indexes.
+    indexed: Vec<Vec<Ident>>,
 }
 
 impl MemoryCatalog {
@@ -51,10 +51,10 @@ impl MemoryCatalog {
         self
     }
 
-    /// Declares that an index of a table begins with a column.
-    pub fn index(mut self, table: QName, column: &str) -> Self {
+    /// Declares an index of a table.
+    pub fn index(mut self, table: QName, columns: &[&str]) -> Self {
         if let Some(table) = self.tables.get_mut(&table) {
-            table.indexed.push(Ident::new(column));
+            table.indexed.push(columns.iter().map(|column| Ident::new(*column)).collect());
         }
         self
     }
@@ -81,7 +81,14 @@ impl Catalog for MemoryCatalog {
 
     fn leads(&self, relation: &QName, column: &Ident) -> Result<bool> {
         let table = self.find(relation)?;
-        Ok(table.keys.iter().filter_map(|key| key.first()).chain(&table.indexed).any(|first| first == column))
+        Ok(table.keys.iter().chain(&table.indexed).any(|index| index.first() == Some(column)))
+    }
+
+    fn orders(&self, relation: &QName) -> Result<Vec<Vec<Ordered>>> {
+        let table = self.find(relation)?;
+        let ascending = |name: &Ident| Ordered { name: name.clone(), descending: false, nulls_first: false };
+        let order = |index: &Vec<Ident>| index.iter().map(ascending).collect();
+        Ok(table.keys.iter().chain(&table.indexed).map(order).collect())
     }
 
     fn function(&self, name: &QName) -> Result<FunctionKind> {

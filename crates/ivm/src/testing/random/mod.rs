@@ -36,7 +36,7 @@ pub fn catalog() -> MemoryCatalog {
         let catalog = catalog.table(table(name), columns);
         if key.is_empty() { catalog } else { catalog.key(table(name), key) }
     });
-    tables.index(table("r"), "a")
+    tables.index(table("r"), &["a"])
 }
 
 /// The name of a table of the catalog.

@@ -1,0 +1,87 @@
+//! Rows that an index has in order: those of one source, with equal values of some columns.
+
+use std::collections::BTreeSet;
+
+use crate::catalog::{Catalog, Ordered};
+use crate::error::Result;
+use crate::plan::{ColId, Expr, Plan, Relation};
+use crate::sql::ident::{Ident, QName};
+
+/// Whether an index has the rows of a plan with equal values of `keys` in the order of `value`: it begins with the keys, in any
+/// order, and goes on with the value.
+pub fn finds(plan: &Plan, keys: &[ColId], value: ColId, catalog: &dyn Catalog) -> Result<bool> {
+    let Some((source, value)) = origin(plan, value) else { return Ok(false) };
+    let Some(keys) = keys.iter().map(|key| Some(origin(plan, *key)?.1)).collect::<Option<BTreeSet<&Ident>>>() else {
+        return Ok(false);
+    };
+    let finds = |order: Vec<Ordered>| {
+        let (first, rest) = order.split_at(keys.len().min(order.len()));
+        let first: BTreeSet<&Ident> = first.iter().map(|column| &column.name).collect();
+        first == keys && rest.first().is_some_and(|column| column.name == *value)
+    };
+    Ok(catalog.orders(source)?.into_iter().any(finds))
+}
+
+/// The column of a source that a column is, where the plan reads that source alone.
+fn origin(plan: &Plan, id: ColId) -> Option<(&QName, &Ident)> {
+    match plan {
+        Plan::Scan(scan) => match &scan.relation {
+            Relation::Source(name) => {
+                scan.columns.iter().find(|(column, _)| column.id == id).map(|(_, own)| (name, own))
+            }
+            _ => None,
+        },
+        Plan::Filter(filter) if filter.predicate.subqueries().is_empty() => origin(&filter.input, id),
+        Plan::Project(project) if project.columns.iter().all(|(_, e)| e.subqueries().is_empty()) => {
+            match &project.columns.iter().find(|(column, _)| column.id == id)?.1 {
+                Expr::Column(id) => origin(&project.input, *id),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sql::ident::QName;
+    use crate::testing::memory::MemoryCatalog;
+    use crate::view::{Successor, Upkeep};
+    use crate::{canon, compile};
+
+    /// How the next maximum of `t.v` is found, with an index on `t (a, k, v)` and one on `t (v)`.
+    fn next(query: &str) -> Successor {
+        let t = QName::qualified("public", "t");
+        let columns = [("id", true), ("a", true), ("k", false), ("v", false), ("n", false)];
+        let columns = columns.map(|(name, not_null)| (name, "integer", not_null));
+        let catalog = MemoryCatalog::default().table(t.clone(), &columns);
+        let catalog = catalog.index(t.clone(), &["a", "k", "v"]).index(t, &["v"]);
+        let state = |k: usize| QName::qualified("state", format!("n{k}"));
+        let view = compile::compile(&canon::parse(query).unwrap(), &catalog, &QName::bare("v"), &state).unwrap();
+        let found = view.nodes[0].upkeep.iter().find_map(|upkeep| match upkeep {
+            Upkeep::Max(next) => Some(*next),
+            _ => None,
+        });
+        found.unwrap()
+    }
+
+    #[test]
+    fn keys_come_first_in_any_order_and_then_the_value() {
+        for query in [
+            "SELECT max(t.v) AS m FROM public.t",
+            "SELECT t.k, t.a, max(t.v) AS m, sum(t.n) AS s FROM public.t GROUP BY t.k, t.a",
+            "SELECT t.k, t.a, max(t.v) FILTER (WHERE (t.n > 1)) AS m FROM public.t WHERE (t.id > 3) GROUP BY t.k, t.a",
+        ] {
+            assert_eq!(next(query), Successor::Indexed, "{query}");
+        }
+        for query in [
+            "SELECT max(t.n) AS m FROM public.t",
+            "SELECT t.a, max(t.v) AS m FROM public.t GROUP BY t.a",
+            "SELECT max((t.v + 1)) AS m FROM public.t",
+            "SELECT max(t.v) AS m FROM public.t, public.t u WHERE (u.id = t.k)",
+            "SELECT max(t.v) AS m FROM public.t WHERE (EXISTS ( SELECT 1 FROM public.t u WHERE (u.id = t.k)))",
+        ] {
+            assert_eq!(next(query), Successor::Recomputed, "{query}");
+        }
+    }
+}
