@@ -68,8 +68,8 @@ pub fn init() {
     );
     GucRegistry::define_int_guc(
         c"pg_trickle.max_buffer_bytes",
-        c"Retains changes for paused and suspended stream tables until a change buffer is larger than this.",
-        c"After that the table is recomputed when it is resumed. -1 means no limit.",
+        c"Retains the changes that a stream table has not read until they are larger than this.",
+        c"After that the table is recomputed when it is refreshed again. -1 means no limit.",
         &MAX_BUFFER_BYTES,
         -1,
         i32::MAX,
@@ -146,7 +146,7 @@ pub fn max_parallel_workers() -> usize {
     MAX_PARALLEL_WORKERS.get().max(0) as usize
 }
 
-/// How large a change buffer may grow for stream tables that are not refreshed; `None` means no limit.
+/// How large the unread changes of a stream table may grow; `None` means no limit.
 pub fn max_buffer_bytes() -> Option<i64> {
     Some(i64::from(MAX_BUFFER_BYTES.get())).filter(|bytes| *bytes >= 0)
 }

@@ -27,6 +27,9 @@ use crate::pg::tuplestore::{ColumnDef, Desc, Tuplestore};
 use crate::pg::xact;
 use crate::pg::{counters, relation};
 
+/// Bytes of a row's header and of its place on a page, about.
+const ROW: u64 = 32;
+
 /// The name of the weight.
 const WEIGHT: &str = "w";
 
@@ -299,6 +302,27 @@ pub struct BufferSize {
     /// What is not pruned.
     pub pending: Size,
     pub bytes_on_disk: i64,
+}
+
+/// The bytes of the pages, and of values in the TOAST table, with changes that `frontier` does not see. Pages that are known are
+/// not read.
+pub fn unread_bytes(source: i32, frontier: &Frontier, snapshot: &Snapshot) -> Result<u64> {
+    let Some((_, buffer)) = cache::open(source, AccessShareLock)? else { return Ok(0) };
+    let unread = Cell::new(0);
+    let passes = |it: &Content| {
+        let (all, none) = (frontier.sees_all(it.span), frontier.sees_none(it.span));
+        if none && !all {
+            unread.set(unread.get() + it.bytes);
+        }
+        all || none
+    };
+    buffer.for_each_unless(snapshot, passes, |chunk| {
+        if chunk.stamp.layout != SENTINEL && !frontier.sees(chunk.stamp.xid, chunk.stamp.seq) {
+            unread.set(unread.get() + ROW + chunk.bytes() as u64);
+        }
+        Ok(())
+    })?;
+    Ok(unread.get())
 }
 
 /// The bytes of a change buffer on disk; none if there is no such source.

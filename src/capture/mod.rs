@@ -20,7 +20,7 @@ mod pending;
 mod track;
 mod trigger;
 
-pub use buffer::{Pending, Unseen, bytes, empty, has_own, pending, prune, rest, sizes, unseen, write};
+pub use buffer::{Pending, Unseen, bytes, empty, has_own, pending, prune, rest, sizes, unread_bytes, unseen, write};
 pub use integrity::{lost_changes, record_loss, require_same_members};
 pub use members::{await_members, before_drop, follow};
 pub use track::{release, track};

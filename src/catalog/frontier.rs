@@ -194,30 +194,6 @@ pub fn reinitialize_redefined(session: &Session, id: i32, reason: &str) -> Resul
     session.run("update pgtrickle.pgt_frontiers set replaces = true where pgt_id = $1", &[id.into()])
 }
 
-/// The consumers of `source` that follow its changes but are not refreshed, because they or a stream table that they read is
-/// paused or suspended. With their relations.
-pub fn idle_of_source(session: &Session, source: i32) -> Result<Vec<(i32, Oid)>> {
-    session.query(
-        "with recursive idle(pgt_id) as (
-           select pgt_id from pgtrickle.pgt_stream_tables where status <> 'ACTIVE'
-           union
-           select d.pgt_id
-             from idle i
-             join pgtrickle.pgt_stream_tables u on u.pgt_id = i.pgt_id
-             join pgtrickle.pgt_sources s on s.relid::oid = u.pgt_relid::oid
-             join pgtrickle.pgt_dependencies d on d.source_id = s.source_id
-         )
-         select t.pgt_id, t.pgt_relid::oid
-           from idle
-           join pgtrickle.pgt_stream_tables t using (pgt_id)
-           join pgtrickle.pgt_frontiers f using (pgt_id)
-           join pgtrickle.pgt_dependencies d using (pgt_id)
-          where d.source_id = $1 and f.frontier is not null and f.reinitialize is null",
-        &[source.into()],
-        |row| Ok((row.require(1)?, row.require(2)?)),
-    )
-}
-
 /// Makes the next refresh recompute a table that follows changes, and shows the reason as its last error. Never waits: false
 /// if another transaction has locked the row, or the table does not follow changes.
 pub fn try_reinitialize(session: &Session, id: i32, reason: &str) -> Result<bool> {

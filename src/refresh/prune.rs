@@ -8,7 +8,7 @@
 //! - it is being created by a transaction that has not committed: that transaction has the changes retained, unless it locks
 //!   the writers out.
 //!
-//! The change rows that a paused stream table has not read, or a reader of one, are retained until it is resumed. Beyond
+//! The change rows that a stream table has not read are retained until it is refreshed, or resumed. Beyond
 //! `pg_trickle.max_buffer_bytes` the table is marked to recompute instead.
 
 use std::collections::BTreeSet;
@@ -16,11 +16,11 @@ use std::collections::BTreeSet;
 use ivm::frontier::Frontier;
 
 use crate::catalog::frontier::{self, Consumer};
-use crate::catalog::quietly;
+use crate::catalog::{quietly, stream_table};
 use crate::error::Result;
 use crate::pg::lock::Lock;
 use crate::pg::snapshot::Snapshot;
-use crate::pg::{relation, spi};
+use crate::pg::spi;
 use crate::{capture, guc};
 
 /// Removes the change rows of these sources that no consumer needs. In the transaction of a refresh, or in one of its own.
@@ -68,32 +68,38 @@ fn followed(consumers: Vec<Consumer>) -> Vec<Frontier> {
     consumers.into_iter().filter_map(|consumer| consumer.follows).collect()
 }
 
-/// Bounds the change buffers of these sources: consumers that are not refreshed are marked to recompute, with a line in the
-/// log for each, and rows that no consumer needs then are pruned. Takes no lock that it would wait for: a consumer that is
+/// Bounds the change buffers of these sources: a consumer with more unread changes than that is marked to recompute, with a
+/// line in the log, and rows that no consumer needs then are pruned. Takes no lock that it would wait for: a consumer that is
 /// locked is left for the next check. To be called in a transaction of its own, or at the end of one.
 pub fn bound_buffers(sources: &BTreeSet<i32>) -> Result<()> {
     let Some(most) = guc::max_buffer_bytes() else { return Ok(()) };
     for source in sources {
-        let bytes = capture::bytes(*source)?;
-        if bytes > most && mark_idle_consumers(*source, bytes, most)? {
+        if capture::bytes(*source)? > most && mark_late_consumers(*source, most)? {
             remove(*source)?;
         }
     }
     Ok(())
 }
 
-/// Marks the consumers that are not refreshed to recompute; whether any was not marked yet.
-fn mark_idle_consumers(source: i32, bytes: i64, most: i64) -> Result<bool> {
+/// Marks the consumers with more unread changes than `most` bytes to recompute; whether any was marked.
+fn mark_late_consumers(source: i32, most: i64) -> Result<bool> {
     let now = Snapshot::latest();
     spi::connect(Some(&now), |session| {
         let mut any = false;
-        for (id, relid) in frontier::idle_of_source(session, source)? {
+        for consumer in frontier::of_source(session, source)? {
+            let Some(seen) = consumer.follows else { continue };
+            let bytes = capture::unread_bytes(source, &seen, &now)?;
+            if bytes <= most as u64 {
+                continue;
+            }
             let reason = format!(
-                "change buffer pgtrickle_changes.changes_{source} has {bytes} bytes, more than pg_trickle.max_buffer_bytes ({most})"
+                "change buffer pgtrickle_changes.changes_{source} has {bytes} bytes that it has not read, more than \
+                 pg_trickle.max_buffer_bytes ({most})"
             );
             // With its lock: no refresh that has not read the mark can be running.
+            let id = consumer.id;
             if Lock::StreamTable(id).try_acquire() && frontier::try_reinitialize(session, id, &reason)? {
-                let name = relation::display(relid);
+                let name = stream_table::display(id);
                 pgrx::log!("stream table {name} will be recomputed when it is refreshed again: {reason}");
                 any = true;
             }

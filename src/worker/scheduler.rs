@@ -27,7 +27,7 @@ use crate::{guc, refresh};
 const MIN_LEASE: Micros = 200_000;
 /// … or between two ticks once it is this old.
 const MAX_LEASE: Micros = 2_000_000;
-/// How often the sizes of change buffers are checked that no running table consumes.
+/// How often the sizes of change buffers are checked whose changes are retained.
 const BOUND_INTERVAL: Micros = 5_000_000;
 /// How long to wait before the catalog is loaded again after that failed, or while it is being restored.
 const RELOAD_PAUSE: Micros = 1_000_000;
@@ -42,7 +42,7 @@ struct Scheduler {
     ticks: Ticks,
     /// Happened since the last decision.
     events: Vec<Event>,
-    /// Sources that changed since `bounded_at` and whose changes are retained for tables that are not refreshed.
+    /// Sources that changed since `bounded_at` and whose changes are retained for tables that are refreshed rarely or not at all.
     retained: BTreeSet<i32>,
     bounded_at: Micros,
     /// Sources that may hold change rows which every consumer has read, and which no tick will prune.
@@ -193,7 +193,7 @@ impl Scheduler {
         (!self.retained.is_empty()).then_some(self.bounded_at + BOUND_INTERVAL)
     }
 
-    /// Bounds the change buffers that no running table consumes. The marks are cleared before, so that the next change is
+    /// Bounds the change buffers whose changes are retained. The marks are cleared before, so that the next change is
     /// an event again.
     fn bound(&mut self, now: Micros) {
         let sources = std::mem::take(&mut self.retained);

@@ -138,6 +138,65 @@ async fn buffers_without_active_consumers_are_limited() {
     database.close().await;
 }
 
+/// A table that is refreshed rarely is recomputed once its unread changes exceed the limit, beside a table that is refreshed at
+/// every commit and without one. The other is not.
+#[tokio::test]
+async fn rare_tables_retain_changes_up_to_a_limit() {
+    let server = PrivateServer::start(&["pg_trickle.max_buffer_bytes = '256kB'"]);
+    let database = Database::on(&server.server(), "rare").await;
+    let session = database.connect().await;
+    session
+        .run(
+            "create table t (id int primary key, v int);
+             create table alone (id int primary key, v int);
+             insert into t select g, 0 from generate_series(1, 1000) g;
+             insert into alone table t;
+             select pgtrickle.create_stream_table('live', 'select id, v from t', '0s', 'DIFFERENTIAL');
+             select pgtrickle.create_stream_table('rare', 'select id, v from t', '1h', 'DIFFERENTIAL');
+             select pgtrickle.create_stream_table('lonely', 'select id, v from alone', '1h', 'DIFFERENTIAL')",
+        )
+        .await;
+    // Below the limit a rare table follows its changes.
+    session.run("update t set v = v + 1").await;
+    exact::refresh_and_check(&session, "rare").await;
+    let actions = "select string_agg(last_action, ' ' order by name) from pgtrickle.pgt_status()";
+    let done = |wanted: &str| format!("select ({actions}) = '{wanted}'");
+    session.wait_until(&done("DIFFERENTIAL FULL DIFFERENTIAL")).await;
+    for table in ["t", "alone"] {
+        for _ in 0..30 {
+            session.run(&format!("update {table} set v = v + 1")).await;
+        }
+    }
+    let marked = "last_error like '%bytes that it has not read, more than pg_trickle.max_buffer_bytes (262144)'";
+    let told = format!(
+        "select string_agg(name, ' ' order by name) = 'public.lonely public.rare' from pgtrickle.pgt_status() where {marked}"
+    );
+    for _ in 0..200 {
+        session.run("update t set v = v + 1 where id = 1; update alone set v = v + 1 where id = 1").await;
+        if session.holds(&told).await {
+            break;
+        }
+        session.run("select pg_sleep(0.1)").await;
+    }
+    session.wait_until(&told).await;
+    let log = server.log_tail();
+    for name in ["rare", "lonely"] {
+        assert_eq!(log.matches(&format!("stream table public.{name} will be recomputed")).count(), 1, "{log}");
+    }
+    // Their changes are pruned.
+    session.wait_until("select sum(pending_rows) < 1000 from pgtrickle.change_buffer_sizes()").await;
+    for name in ["live", "rare", "lonely"] {
+        exact::refresh_and_check(&session, name).await;
+    }
+    session.wait_until(&done("DIFFERENTIAL REINITIALIZE REINITIALIZE")).await;
+    session.run("update t set v = v + 1 where id < 9; update alone set v = v + 1 where id < 9").await;
+    for name in ["live", "rare", "lonely"] {
+        exact::refresh_and_check(&session, name).await;
+    }
+    session.wait_until(&done("DIFFERENTIAL DIFFERENTIAL DIFFERENTIAL")).await;
+    database.close().await;
+}
+
 /// As many changes as they like may pass through a buffer.
 #[tokio::test]
 async fn buffers_stay_small_under_steady_load() {

@@ -135,12 +135,13 @@ impl State {
         ids.iter().filter_map(|id| self.entries.get(id)).flat_map(|entry| entry.reads.iter().copied()).collect()
     }
 
-    /// Those of the sources whose changes are retained for a table that is not refreshed, because it or one that it reads is
-    /// inactive.
+    /// Those of the sources whose changes are retained for a table that is refreshed rarely, or not at all, because it or one
+    /// that it reads is inactive or fails.
     pub fn retained(&self, sources: &[i32]) -> BTreeSet<i32> {
-        let inactive = |id: &i32| self.entries.get(id).is_some_and(|entry| !entry.table.active);
-        let idle = self.entries.iter().filter(|(id, entry)| entry.ancestors.iter().chain([*id]).any(inactive));
-        let read: BTreeSet<i32> = idle.flat_map(|(_, entry)| entry.table.sources.iter().copied()).collect();
+        let waits = |id: &i32| self.entries.get(id).is_some_and(|it| !it.table.active || it.failures > 0);
+        let late = |(id, entry): &(&i32, &Entry)| entry.is_rare() || entry.ancestors.iter().chain([*id]).any(waits);
+        let read = self.entries.iter().filter(late).flat_map(|(_, entry)| entry.table.sources.iter().copied());
+        let read: BTreeSet<i32> = read.collect();
         sources.iter().copied().filter(|source| read.contains(source)).collect()
     }
 

@@ -23,6 +23,9 @@ const FIRST_PAUSE_COUNTED: Micros = SECOND;
 const LONGEST_PAUSE: Micros = 60 * SECOND;
 const LONGEST_PAUSE_SKIPPED: Micros = SECOND;
 
+/// A table with a greater target is refreshed rarely.
+const RARE: Micros = 10 * SECOND;
+
 /// A stream table as the catalog describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
@@ -128,6 +131,11 @@ impl Entry {
             retry: None,
             reported: None,
         }
+    }
+
+    /// Whether no schedule has it refreshed soon after a change.
+    pub fn is_rare(&self) -> bool {
+        !self.schedules.iter().any(|schedule| matches!(schedule, Schedule::Every(target) if *target < RARE))
     }
 
     /// Whether the entry is still valid for the table as the catalog now describes it.

@@ -267,12 +267,14 @@ fn a_failing_table_holds_up_its_consumers_and_nobody_else() {
 }
 
 #[test]
-fn inactive_tables_and_their_consumers_retain_changes() {
+fn inactive_and_rare_tables_retain_changes() {
     let resting = Table { active: false, ..table(1, "0s", &[10], &[]) };
     let list = [resting, table(2, "0s", &[11], &[1]), table(3, "0s", &[10, 11, 12], &[])];
     let state = settled(&list);
     assert_eq!(state.retained(&[10, 11, 12, 13]), BTreeSet::from([10, 11]));
     assert_eq!(settled(&list[2..]).retained(&[10, 11]), BTreeSet::new());
+    let rare = [table(4, "1h", &[13], &[]), table(5, "@daily", &[14], &[]), table(6, "9s", &[15], &[])];
+    assert_eq!(settled(&rare).retained(&[13, 14, 15]), BTreeSet::from([13, 14]));
 }
 
 #[test]
