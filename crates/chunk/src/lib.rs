@@ -294,12 +294,12 @@ fn append_varlena(out: &mut Vec<u8>, row: &impl Columns, value: &[u8], shape: &S
             out.extend_from_slice(&value[4..]);
         }
         Header::Long | Header::Compressed => {
-            make_room(out, value.len(), end)?;
+            reserve(out, value.len(), end)?;
             pad(out, shape.align);
             out.extend_from_slice(value);
         }
         Header::External => {
-            make_room(out, row.fetched_size(value), end)?;
+            reserve(out, row.fetched_size(value), end)?;
             let whole = row.fetch(value)?;
             // Not external itself, so this ends.
             return append_varlena(out, row, &whole, shape, end);
@@ -310,7 +310,7 @@ fn append_varlena(out: &mut Vec<u8>, row: &impl Columns, value: &[u8], shape: &S
 
 /// Reserves memory for a large value; `None` if it would reach beyond `end`.
 #[inline]
-fn make_room(out: &mut Vec<u8>, size: usize, end: usize) -> Option<()> {
+fn reserve(out: &mut Vec<u8>, size: usize, end: usize) -> Option<()> {
     if size < LARGE {
         return Some(());
     }
