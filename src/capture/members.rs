@@ -8,13 +8,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chunk::UNRECORDED;
 use pgrx::PgSqlErrorCode::ERRCODE_QUERY_CANCELED;
 use pgrx::pg_sys::{self, Oid};
 
 use crate::capture::cache::{self, SourceInfo};
-use crate::capture::pending::Destination;
 use crate::capture::track::create_triggers;
-use crate::capture::trigger::with_pending;
+use crate::capture::trigger::{record, record_loss};
 use crate::catalog::source::{self, Member, Source};
 use crate::catalog::{cluster, quietly};
 use crate::error::Result;
@@ -154,15 +154,10 @@ fn is_captured(source: &Source, attached: &[Member], detached: &[Oid]) -> Result
 /// Captures the rows of a table with this weight.
 fn capture_rows(info: &SourceInfo, table: Oid, weight: i64) -> Result<()> {
     let target = cache::target_of(info, table);
-    if target.to.layout == 0 {
-        let to = Destination { align: 1, ..target.to };
-        return with_pending(|pending| pending.append(&to, 1, |bytes| Ok(bytes.len())));
+    if target.to.layout == UNRECORDED {
+        return record_loss(&target);
     }
-    relation::for_each_row(table, target.width, |row| {
-        with_pending(|pending| {
-            pending.append(&target.to, 1, |bytes| target.format.append(bytes, row, &target.positions, weight))
-        })
-    })
+    relation::for_each_row(table, target.width, |row| record(&target, row, weight))
 }
 
 /// Waits for transactions that changed the members of a source and are in `snapshot`, but have not told other processes yet:

@@ -97,6 +97,11 @@ impl Pending {
         }
     }
 
+    /// Appends an entry for a change that is not recorded.
+    pub fn append_unrecorded(&mut self, to: &Destination) -> Result<()> {
+        self.append(&to.unrecorded(), 1, |bytes| Ok(bytes.len()))
+    }
+
     #[cold]
     fn append_oversize(&mut self, to: &Destination) -> Result<()> {
         self.append(&to.unrecorded(), 1, |bytes| {

@@ -2,12 +2,14 @@
 
 use std::cell::{Cell, RefCell};
 
+use chunk::UNRECORDED;
 use pgrx::pg_sys;
 
 use crate::capture::cache::{self, Target};
 use crate::capture::pending::Pending;
 use crate::error::Result;
 use crate::pg::call::{Call, V1, raise};
+use crate::pg::row::Row;
 use crate::pg::trigger::{Event, Fired, enter};
 use crate::pg::xact::{self, Sub, Top};
 use crate::pg::{counters, wake};
@@ -39,18 +41,24 @@ fn capture(fired: &Fired) -> Result<()> {
     let event = fired.event()?;
     let Some(target) = cache::target(fired)? else { return Ok(()) };
     match event {
-        Event::Insert => record(&target, fired, 1),
-        Event::Delete => record(&target, fired, -1),
+        _ if target.to.layout == UNRECORDED => record_loss(&target),
+        Event::Insert => record(&target, &fired.row(target.width), 1),
+        Event::Delete => record(&target, &fired.row(target.width), -1),
         Event::Update => update(&target, fired),
-        Event::Truncate => with_pending(|pending| pending.append(&target.to.unrecorded(), 1, |bytes| Ok(bytes.len()))),
+        Event::Truncate => record_loss(&target),
     }
 }
 
+/// Records that a change was not recorded.
+pub(super) fn record_loss(target: &Target) -> Result<()> {
+    with_pending(|pending| pending.append_unrecorded(&target.to))
+}
+
+/// Records a row that was inserted or deleted.
 #[inline]
-fn record(target: &Target, fired: &Fired, weight: i64) -> Result<()> {
-    let row = fired.row(target.width);
+pub(super) fn record(target: &Target, row: &Row, weight: i64) -> Result<()> {
     with_pending(|pending| {
-        pending.append(&target.to, 1, |bytes| target.format.append(bytes, &row, &target.positions, weight))
+        pending.append(&target.to, 1, |bytes| target.format.append(bytes, row, &target.positions, weight))
     })
 }
 

@@ -47,6 +47,8 @@ select pgtrickle.wait_for_stream_table('s', '30s');
 table s;
 select is_equal from pgtrickle.verify_stream_table('s');
 select exists (select from pgtrickle.get_refresh_history('s') where action = 'REINITIALIZE') as started_over;
+-- Not because a change was too large.
+select count(error) as errors from pgtrickle.get_refresh_history('s') where action = 'REINITIALIZE';
 insert into source values (11, 11);
 select pgtrickle.wait_for_stream_table('s', '30s');
 table s;
