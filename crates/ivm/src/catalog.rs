@@ -17,9 +17,9 @@ pub trait Catalog {
     /// Whether an index of the relation finds rows by this column alone: it begins with the column and has all rows.
     fn leads(&self, relation: &QName, column: &Ident) -> Result<bool>;
 
-    /// The orders in which indexes have all rows of the relation: those of btree indexes, each up to the first column that is an
-    /// expression or is not ordered as in ORDER BY.
-    fn orders(&self, relation: &QName) -> Result<Vec<Vec<Ordered>>>;
+    /// The columns in whose order indexes have all rows of the relation, ascending or descending: those of btree indexes, each up
+    /// to the first that is an expression or is not ordered as in ORDER BY.
+    fn orders(&self, relation: &QName) -> Result<Vec<Vec<Ident>>>;
 
     /// The kind of the function of this name.
     fn function(&self, name: &QName) -> Result<FunctionKind>;
@@ -36,14 +36,6 @@ pub struct SourceColumn {
     pub name: Ident,
     pub ty: ColumnType,
     pub not_null: bool,
-}
-
-/// A column by which an index is ordered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ordered {
-    pub name: Ident,
-    pub descending: bool,
-    pub nulls_first: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::catalog::{Catalog, Ordered};
+use crate::catalog::Catalog;
 use crate::error::Result;
 use crate::plan::{ColId, Expr, Plan, Relation};
 use crate::sql::ident::{Ident, QName};
@@ -14,10 +14,9 @@ pub fn finds(plan: &Plan, keys: &[ColId], value: ColId, catalog: &dyn Catalog) -
     let Some(keys) = keys.iter().map(|key| Some(origin(plan, *key)?.1)).collect::<Option<BTreeSet<&Ident>>>() else {
         return Ok(false);
     };
-    let finds = |order: Vec<Ordered>| {
+    let finds = |order: Vec<Ident>| {
         let (first, rest) = order.split_at(keys.len().min(order.len()));
-        let first: BTreeSet<&Ident> = first.iter().map(|column| &column.name).collect();
-        first == keys && rest.first().is_some_and(|column| column.name == *value)
+        first.iter().collect::<BTreeSet<&Ident>>() == keys && rest.first() == Some(value)
     };
     Ok(catalog.orders(source)?.into_iter().any(finds))
 }

@@ -8,7 +8,7 @@ mod infer;
 
 use std::collections::BTreeMap;
 
-use crate::catalog::{Catalog, ColumnType, Equality, FunctionKind, Ordered, SourceColumn};
+use crate::catalog::{Catalog, ColumnType, Equality, FunctionKind, SourceColumn};
 use crate::error::{Error, Result};
 use crate::sql::ast::Query;
 use crate::sql::ident::{Ident, QName};
@@ -84,11 +84,9 @@ impl Catalog for MemoryCatalog {
         Ok(table.keys.iter().chain(&table.indexed).any(|index| index.first() == Some(column)))
     }
 
-    fn orders(&self, relation: &QName) -> Result<Vec<Vec<Ordered>>> {
+    fn orders(&self, relation: &QName) -> Result<Vec<Vec<Ident>>> {
         let table = self.find(relation)?;
-        let ascending = |name: &Ident| Ordered { name: name.clone(), descending: false, nulls_first: false };
-        let order = |index: &Vec<Ident>| index.iter().map(ascending).collect();
-        Ok(table.keys.iter().chain(&table.indexed).map(order).collect())
+        Ok(table.keys.iter().chain(&table.indexed).cloned().collect())
     }
 
     fn function(&self, name: &QName) -> Result<FunctionKind> {
