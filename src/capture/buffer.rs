@@ -4,7 +4,7 @@
 //! **Law:** a refresh reads what `snapshot` sees and `frontier` does not, by the same predicate that later decides what may
 //! be pruned. Rows have no order: only sums of weights mean anything.
 
-use std::cell::Cell;
+use std::cell::{Cell, LazyCell};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -112,7 +112,7 @@ fn scan(
         return Err(Error::Bug("the change buffer was dropped"));
     };
     let mut decoder = Decoder::new(info, columns);
-    let visible = snapshot.visible();
+    let visible = LazyCell::new(|| snapshot.visible());
     let passes = |it: &Content| frontier.sees_all(it.span) || visible.sees_none(it.span);
     buffer.for_each_unless(snapshot, passes, |chunk| {
         let stamp = &chunk.stamp;
@@ -173,7 +173,7 @@ fn oldest_unseen(
     concerns: impl Fn(Span) -> bool,
 ) -> Result<Unseen> {
     let Some((_, buffer)) = cache::open(source, AccessShareLock)? else { return Ok(Unseen::Unknown) };
-    let (oldest, visible) = (Cell::new(u64::MAX), snapshot.visible());
+    let (oldest, visible) = (Cell::new(u64::MAX), LazyCell::new(|| snapshot.visible()));
     let passes = |it: &Content| {
         frontier.sees_all(it.span)
             || visible.sees_none(it.span)
@@ -277,7 +277,7 @@ pub fn prune(source: i32, frontiers: &[Frontier], snapshot: &Snapshot) -> Result
     let Some((_, buffer)) = cache::open(source, RowExclusiveLock)? else { return Ok(()) };
     let own = xact::top_xid_if_any();
     let mut deleted = Size::default();
-    let visible = snapshot.visible();
+    let visible = LazyCell::new(|| snapshot.visible());
     let passes =
         |it: &Content| visible.sees_none(it.span) || frontiers.iter().any(|frontier| frontier.sees_none(it.span));
     buffer.for_each_unless(snapshot, passes, |chunk| {

@@ -108,7 +108,7 @@ fn pending_changes(call: &Call, store: &Tuplestore) -> Result<()> {
         (first..types.len()).for_each(|i| values.set_null(i));
         while let Some(entry) = reader.next(&mut values, &targets)? {
             let Entry::Weight(weight) = entry else { continue };
-            let action = text(if weight > 0 { "I" } else { "D" });
+            let action = text(if weight > 0 { "I" } else { "D" })?;
             values.set_bytes(0, &action);
             values.set_word(1, weight.unsigned_abs() as usize);
             values.set_word(2, chunk.stamp.xid as usize);

@@ -74,10 +74,11 @@ pub fn require_same_members(id: i32, snapshot: &Snapshot) -> Result<()> {
     let info = cache::require_source(id)?;
     let (now, is_derived) = current(&info, &Snapshot::latest())?;
     let recorded = recorded(id, snapshot)?;
-    match members_changed(&now, recorded.clone(), is_derived).filter(|_| !recorded.is_empty()) {
-        None => Ok(()),
-        Some(what) => Err(Error::Altered(what)),
+    // None: the source is newer than the snapshot.
+    if recorded.is_empty() {
+        return Ok(());
     }
+    members_changed(&now, recorded, is_derived).map_or(Ok(()), |what| Err(Error::Altered(what)))
 }
 
 /// The members of a source, and whether it is a stream table.

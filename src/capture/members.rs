@@ -51,19 +51,23 @@ fn start_over_after(result: Result<()>) -> Result<()> {
     Ok(())
 }
 
-fn follow_all(altered: &[Oid]) -> Result<()> {
-    let sources = cache::read_catalog(|session| match cluster::is_moved(session)? {
+/// The sources that these tables are recorded members of; none where the catalog must not be changed.
+fn sources_of(tables: &[Oid]) -> Result<Vec<Source>> {
+    if spi::other_version()?.is_some() {
+        return Ok(vec![]);
+    }
+    cache::read_catalog(|session| match cluster::is_moved(session)? {
         true => Ok(vec![]),
-        false => source::with_members(session, altered),
-    })?;
-    sources.iter().try_for_each(follow_source)
+        false => source::with_members(session, tables),
+    })
+}
+
+fn follow_all(altered: &[Oid]) -> Result<()> {
+    sources_of(altered)?.iter().try_for_each(follow_source)
 }
 
 fn leave(tables: &[Oid]) -> Result<()> {
-    let sources = cache::read_catalog(|session| {
-        let is_readable = spi::other_version()?.is_none() && !cluster::is_moved(session)?;
-        if is_readable { source::with_members(session, tables) } else { Ok(vec![]) }
-    })?;
+    let sources = sources_of(tables)?;
     if sources.iter().all(|source| tables.contains(&source.relid)) {
         return Ok(());
     }
@@ -76,9 +80,9 @@ fn leave(tables: &[Oid]) -> Result<()> {
         let mut members = cache::read_catalog(|session| source::members(session, source))?;
         if difference(source, &members)?.is_some_and(|(attached, detached)| attached.is_empty() && detached.is_empty())
         {
-            let leave: Vec<Member> = members.extract_if(.., |member| dropped.contains(&member.relid)).collect();
-            let leave: Vec<Oid> = leave.iter().map(|member| member.relid).collect();
-            move_members(source, &members, &[], &leave)?;
+            let leaving = members.extract_if(.., |member| dropped.contains(&member.relid));
+            let leaving: Vec<Oid> = leaving.map(|member| member.relid).collect();
+            move_members(source, &members, &[], &leaving)?;
         }
     }
     Ok(())

@@ -81,6 +81,7 @@ pub fn raise(error: Error) -> ! {
 }
 
 /// A `text` value.
-pub fn text(content: &str) -> Vec<u8> {
-    [&long_header(content.len() + 4).unwrap_or_default()[..], content.as_bytes()].concat()
+pub fn text(content: &str) -> Result<Vec<u8>> {
+    let header = long_header(content.len() + 4).ok_or(Error::Bug("a text is a varlena"))?;
+    Ok([&header[..], content.as_bytes()].concat())
 }

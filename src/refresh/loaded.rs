@@ -29,6 +29,10 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    pub fn sources(&self) -> impl Iterator<Item = i32> {
+        self.dependencies.iter().map(|dependency| dependency.source)
+    }
+
     /// Whether every refresh recomputes.
     pub fn recomputes(&self) -> bool {
         self.table.full_reason.is_some() || self.table.mode == Mode::Full

@@ -63,8 +63,7 @@ pub fn refresh(tick: &mut Tick, id: i32, restart: bool) -> Result<Refresh> {
 fn refresh_ready(tick: &mut Tick, prepared: &Prepared, seen: &Seen, restart: bool) -> Result<Refresh> {
     let loaded = &prepared.loaded;
     let unchanged = Refresh::unchanged(loaded.table.id);
-    let mut sources = loaded.dependencies.iter().map(|dependency| dependency.source);
-    sources.try_for_each(|source| capture::await_members(source, &tick.snapshot))?;
+    loaded.sources().try_for_each(|source| capture::await_members(source, &tick.snapshot))?;
     let Some(seen_frontier) = &seen.frontier else {
         let (changes, action) = as_owner(tick, loaded, None, |session| match seen.replaces {
             true => Ok((adaptive::full(session, prepared, true)?, Action::Reinitialize)),
@@ -203,8 +202,7 @@ pub fn as_owner<R>(
 /// Hands the applied changes to the table's consumers.
 fn finish(tick: &mut Tick, prepared: &Prepared, changes: Changes, refresh: Refresh) -> Result<Refresh> {
     let id = prepared.loaded.table.id;
-    let mut sources = prepared.loaded.dependencies.iter().map(|dependency| dependency.source);
-    sources.try_for_each(|source| capture::require_same_members(source, &tick.snapshot))?;
+    prepared.loaded.sources().try_for_each(|source| capture::require_same_members(source, &tick.snapshot))?;
     tick.moments.extend(own_clock(&prepared.loaded).map(|moment| (id, moment)));
     tick.rates.extend(prepared.model.rates_to_store().map(|rates| (id, rates)));
     let edges = graph::edges()?;

@@ -160,7 +160,6 @@ fn run(tick: &mut Tick, order: Vec<i32>, locked: BTreeSet<i32>) -> Result<Vec<Re
 fn attempt(tick: &mut Tick, id: i32) -> Result<Refresh> {
     let failed = match within_limit(|| table::refresh(tick, id, false))? {
         Err(error) if error.as_reason().is_some() => return recompute_from_now_on(tick, id, error),
-        Err(error @ Error::Stale(_)) => return Err(error),
         Err(Error::Altered(_)) => {
             tick.again.push(id);
             return Ok(Refresh::unchanged(id));
