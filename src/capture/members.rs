@@ -23,8 +23,8 @@ use crate::pg::snapshot::Snapshot;
 use crate::pg::subxact::subtransaction;
 use crate::pg::{relation, spi, xact};
 
-/// Rows of a detached table up to which they are captured: transactions that read the source wait meanwhile. Recomputing its
-/// consumers later makes none wait.
+/// The most rows of detached tables that are captured: the command locks the source against readers meanwhile. Above that the
+/// consumers are recomputed later, for which nothing waits.
 const MOST_DETACHED: f64 = 20_000.0;
 
 /// Follows a command that has changed what is below some tables; `altered` are these, their parents and their children. The
@@ -38,7 +38,7 @@ pub fn before_drop(tables: &[Oid]) -> Result<()> {
     start_over_after(subtransaction(|| leave(tables)))
 }
 
-/// What was captured is rolled back: the consumers start over.
+/// Logs an error, with which everything that was captured was rolled back: the consumers start over.
 fn start_over_after(result: Result<()>) -> Result<()> {
     let Err(error) = result else { return Ok(()) };
     if error.code() == ERRCODE_QUERY_CANCELED {
@@ -164,8 +164,8 @@ fn capture_rows(info: &SourceInfo, table: Oid, weight: i64) -> Result<()> {
     relation::for_each_row(table, target.width, |row| record(&target, row, weight))
 }
 
-/// Waits for transactions that changed the members of a source and are in `snapshot`, but have not told other processes yet:
-/// what this process has cached of the source is older than the snapshot until then.
+/// Waits for transactions that changed the members of a source, that `snapshot` sees as committed, and whose invalidations have
+/// not been sent yet: until then the relation cache of this process is older than the snapshot.
 pub fn await_members(id: i32, snapshot: &Snapshot) -> Result<()> {
     if Lock::Members(id).is_held_elsewhere() {
         let recorded_by = spi::connect(Some(snapshot), |session| source::recorded_by(session, id))?;

@@ -94,22 +94,22 @@ fn source_row(id: i32) -> Option<(&'static SourceRow, bool)> {
     memory().map(|memory| SOURCES.with(|known| row(memory.sources, known, id, "sources")))
 }
 
-/// What is counted of a stream table of this database, maybe with others.
+/// The row of a stream table of this database. Beyond `pg_trickle.max_counted_tables` several tables share one.
 pub fn table(id: i32) -> Option<&'static TableRow> {
     table_row(id).map(|(row, _)| row)
 }
 
-/// What is counted of a stream table of this database alone: what describes one goes there.
+/// The row of a stream table of this database, unless it shares one with others: for what describes one table.
 pub fn own_table(id: i32) -> Option<&'static TableRow> {
     table_row(id).filter(|(_, is_own)| *is_own).map(|(row, _)| row)
 }
 
-/// What is counted of a source of this database, maybe with others.
+/// The same of a source.
 pub fn source(id: i32) -> Option<&'static SourceRow> {
     source_row(id).map(|(row, _)| row)
 }
 
-/// What is counted of a source of this database alone.
+/// The same of a source.
 pub fn own_source(id: i32) -> Option<&'static SourceRow> {
     source_row(id).filter(|(_, is_own)| *is_own).map(|(row, _)| row)
 }
