@@ -134,7 +134,8 @@ fn states_differ_by_shape_and_word() {
         change(&mut answer["tables"][0]);
         *shared.borrow_mut() = Some(answer);
         browser.wait_until(&format!("{}.dataset.state === '{state}'", card("revenue")));
-        browser.wait_until(&format!("{}.getAttribute('aria-label').includes('{state}')", card("revenue")));
+        // A card is labelled when it first comes onto the screen.
+        browser.wait_until(&format!("{}.getAttribute('aria-label')?.includes('{state}')", card("revenue")));
         let shape = browser.value(&format!("{}.querySelector('.mark path').getAttribute('d')", card("revenue")));
         assert!(shapes.insert(shape.to_string()), "{state} looks like another");
         let told = browser.holds("!document.getElementById('problems').hidden");
