@@ -31,13 +31,15 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
     let owner = server.session(dataset.schema).await?;
     owner.create(&table).await?;
     let reader = Reader::over(server.session(dataset.schema).await?).await?;
-    let counter = watch::counters(&reader.session).await?.swap_remove(0);
+    let counter = watch::counters(&reader.session, watch::SOME).await?.swap_remove(0);
     let writer = Writer::over(server.session(dataset.schema).await?, Commit::Sync).await?;
     server.outside.batch_execute("checkpoint").await?;
     sleep(Duration::from_secs(2)).await;
 
     let raise = async |_| writer.raise(counter.order).await;
-    let staleness = probe::follow(raise, async || reader.quantity(&counter).await, PACE, duration).await?;
+    let start = reader.quantity(&counter).await?;
+    let read = async |_| Ok(usize::try_from(reader.quantity(&counter).await? - start)?);
+    let staleness = probe::follow(raise, read, PACE, duration).await?;
     owner.exact(&table).await?;
     report.add(json!({
         "rows": dataset.rows,

@@ -43,7 +43,7 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
     let owner = server.session(dataset.schema).await?;
     owner.create(&table).await?;
     let reader = Reader::over(server.session(dataset.schema).await?).await?;
-    let counters = watch::counters(&reader.session).await?;
+    let counters = watch::counters(&reader.session, watch::SOME).await?;
     let mut writers = vec![];
     for commit in Commit::BOTH {
         writers.push((commit, Writer::over(server.session(dataset.schema).await?, commit).await?, Series::default()));

@@ -1,14 +1,13 @@
-//! The age of commits when they are first seen: while one session raises a counter at a steady pace,
-//! another reads it.
+//! The age of commits when they are first seen: while one session raises counters at a steady pace,
+//! another reads them.
 //!
-//! Law: no other session raises the counter, so its value says which of the commits are visible.
+//! Law: no other session raises the counters, so their values say which of the commits are visible.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{MissedTickBehavior, interval, sleep};
-use tokio_postgres::Statement;
 
 use crate::Result;
 use crate::dataset::Dataset;
@@ -16,7 +15,7 @@ use crate::sample::Sample;
 use crate::server::Server;
 use crate::session::{Session, Table};
 use crate::timing::Commit;
-use crate::watch::{self, PATIENCE, Writer};
+use crate::watch::{self, Counter, PATIENCE, Reader, Writer};
 
 /// How exactly the moment is known at which something became visible.
 const POLL: Duration = Duration::from_millis(1);
@@ -24,14 +23,14 @@ const POLL: Duration = Duration::from_millis(1);
 const PACE: Duration = Duration::from_millis(10);
 
 /// The order book with the watched stream table, and a region of it that only the probe changes: one order in each of its
-/// groups, raised in turn, so that no row is changed so often that the server itself would be slow to read it.
+/// groups, raised in turn. The next group to change is read by its key alone, so that a read meets few versions of rows: the
+/// server is slow to read rows that were changed often, while an old snapshot retains their versions.
 pub struct Probe {
     pub owner: Session,
     pub table: Table,
     writer: Writer,
-    orders: u32,
-    reader: Session,
-    read: Statement,
+    reader: Reader,
+    counters: Vec<Counter>,
 }
 
 impl Probe {
@@ -41,16 +40,14 @@ impl Probe {
         let owner = server.session(dataset.schema).await?;
         owner.batch("insert into customers values (0, 'no other', 'region alone')").await?;
         let insert = "insert into orders select -id, 0, id, 0, 1, 1, 'open', now() from products where id <= 40";
-        let orders = u32::try_from(owner.client.execute(insert, &[]).await?)?;
+        owner.batch(insert).await?;
+        let counters = watch::counters(&owner, "orders where id < 0").await?;
         let table = watch::table("0s");
         owner.create(&table).await?;
-        owner.batch("create index on watched (region)").await?;
         let writer = Writer::over(server.session(dataset.schema).await?, Commit::Async).await?;
-        let reader = server.session(dataset.schema).await?;
-        let read = "select sum(quantity)::bigint from watched where region = 'region alone'";
-        let read = reader.client.prepare(read).await?;
+        let reader = Reader::over(server.session(dataset.schema).await?).await?;
         server.outside.batch_execute("checkpoint").await?;
-        let probe = Probe { owner, table, writer, orders, reader, read };
+        let probe = Probe { owner, table, writer, reader, counters };
         // Plans are cached and pages are in memory before the measurement.
         probe.follow(Duration::from_secs(1), Commit::Async).await?;
         Ok(probe)
@@ -59,8 +56,21 @@ impl Probe {
     /// How old commits of this kind are when they are first seen, over some time.
     pub async fn follow(&self, time: Duration, commit: Commit) -> Result<Sample> {
         self.writer.commit(commit).await?;
-        let raise = async |number: u32| self.writer.raise(-i64::from(1 + number % self.orders)).await;
-        let read = async || Ok(self.reader.client.query_one(&self.read, &[]).await?.get(0));
+        let Probe { writer, reader, counters, .. } = self;
+        let mut start = vec![];
+        for counter in counters {
+            start.push(reader.quantity(counter).await?);
+        }
+        let raise = async |number: usize| writer.raise(counters[number % counters.len()].order).await;
+        let read = async |seen: usize| {
+            for number in seen.. {
+                let (counter, raised) = (number % counters.len(), number / counters.len());
+                if reader.quantity(&counters[counter]).await? <= start[counter] + raised as i64 {
+                    return Ok(number);
+                }
+            }
+            Ok(seen)
+        };
         follow(raise, read, PACE, time).await
     }
 
@@ -71,22 +81,21 @@ impl Probe {
 }
 
 /// Commits at a steady pace for some time. How old each commit was when it was first seen, in milliseconds. `raise` commits
-/// the n-th and `read` reads the counter, which each raises by one.
+/// the n-th, counted from 0, and `read` is told how many were seen and returns how many are visible.
 pub async fn follow(
-    raise: impl AsyncFn(u32) -> Result<Instant>,
-    read: impl AsyncFn() -> Result<i64>,
+    raise: impl AsyncFn(usize) -> Result<Instant>,
+    read: impl AsyncFn(usize) -> Result<usize>,
     pace: Duration,
     time: Duration,
 ) -> Result<Sample> {
-    let base = read().await?;
     let (told, heard) = unbounded_channel();
-    let (written, ages) = tokio::join!(write(raise, (pace, time), told), observe(read, base, heard));
+    let (written, ages) = tokio::join!(write(raise, (pace, time), told), observe(read, heard));
     let ages = ages?;
     written.map(|()| ages)
 }
 
 async fn write(
-    raise: impl AsyncFn(u32) -> Result<Instant>,
+    raise: impl AsyncFn(usize) -> Result<Instant>,
     (pace, time): (Duration, Duration),
     told: UnboundedSender<Instant>,
 ) -> Result<()> {
@@ -104,14 +113,10 @@ async fn write(
 }
 
 /// Reads until there is no more to see.
-async fn observe(
-    read: impl AsyncFn() -> Result<i64>,
-    base: i64,
-    mut heard: UnboundedReceiver<Instant>,
-) -> Result<Sample> {
+async fn observe(read: impl AsyncFn(usize) -> Result<usize>, mut heard: UnboundedReceiver<Instant>) -> Result<Sample> {
     let (mut ages, mut unseen, mut seen) = (Sample::default(), VecDeque::new(), 0);
     loop {
-        let visible = read().await? - base;
+        let visible = read(seen).await?;
         let now = Instant::now();
         while let Ok(committed) = heard.try_recv() {
             unseen.push_back(committed);

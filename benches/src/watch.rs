@@ -26,17 +26,17 @@ pub struct Counter {
 }
 
 /// Some orders of many groups.
-pub async fn counters(session: &Session) -> Result<Vec<Counter>> {
-    let rows = session
-        .client
-        .query(
-            "select o.id, c.region, p.category
-               from (select * from orders tablesample bernoulli (1) repeatable (7) limit 1000) o
-               join customers c on c.id = o.customer_id
-               join products p on p.id = o.product_id",
-            &[],
-        )
-        .await?;
+pub const SOME: &str = "orders tablesample bernoulli (1) repeatable (7) limit 1000";
+
+/// The orders that follow FROM in `orders`.
+pub async fn counters(session: &Session, orders: &str) -> Result<Vec<Counter>> {
+    let query = format!(
+        "select o.id, c.region, p.category
+           from (select * from {orders}) o
+           join customers c on c.id = o.customer_id
+           join products p on p.id = o.product_id"
+    );
+    let rows = session.client.query(&query, &[]).await?;
     if rows.is_empty() {
         return Err("there is no order to change".into());
     }
