@@ -9,10 +9,12 @@
 //! | `members` | tables that are attached to a source or detached from it |
 //! | `buffer` | reading, writing and pruning a change buffer |
 //! | `track` | installing and removing capture |
+//! | `early` | installing it before a long transaction |
 //! | `inspect` | pending changes as rows of a view |
 
 mod buffer;
 mod cache;
+mod early;
 mod inspect;
 mod integrity;
 mod members;
@@ -21,6 +23,7 @@ mod track;
 mod trigger;
 
 pub use buffer::{Pending, Unseen, bytes, empty, has_own, pending, prune, rest, sizes, unread_bytes, unseen, write};
+pub use early::{Request, Wanted, start};
 pub use integrity::{lost_changes, record_loss, require_same_members};
 pub use members::{await_members, before_drop, follow};
 pub use track::{release, track};

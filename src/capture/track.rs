@@ -26,26 +26,18 @@ use crate::pg::{object, trigger, xact};
 /// Records changes of these columns from now on; with `touch`, also that other columns changed. Returns the id of the source.
 /// The calling transaction must not have read the source under a snapshot that it goes on using.
 pub fn track(relid: Oid, columns: &[String], touch: bool) -> Result<i32> {
-    let find = || cache::read_catalog(|session| source::find(session, relid));
-    let known = find()?;
-    let mut loss = known.map(|source| lost_changes(source.id)).transpose()?.flatten();
-    if let Some(source) = known
-        && loss.is_none()
-        && covers(&source, columns, touch)?
-    {
+    if let Some(id) = tracked(relid, columns, touch)? {
         // Writers need not wait. A refresh of another consumer must not prune what this one will read once it is committed.
-        Lock::Changes(source.id).acquire_shared();
-        return Ok(source.id);
+        Lock::Changes(id).acquire_shared();
+        return Ok(id);
     }
     // Waits for running writers, and makes others wait until the end of the transaction.
     relation::lock_tree(relid, pg_sys::ShareRowExclusiveLock);
     cache::read_catalog(|session| admission::require_captured(session, relid))?;
-    let source = match find()? {
-        Some(source) => {
-            loss = loss.or(lost_changes(source.id)?);
-            source
-        }
-        None => cache::read_catalog(|session| create(session, relid))?,
+    let known = cache::read_catalog(|session| source::find(session, relid))?;
+    let (source, loss) = match known {
+        Some(source) => (source, lost_changes(source.id)?),
+        None => (cache::read_catalog(|session| create(session, relid))?, None),
     };
     xact::advance_command();
     widen(&source, columns, touch)?;
@@ -54,6 +46,13 @@ pub fn track(relid: Oid, columns: &[String], touch: bool) -> Result<i32> {
         start_over(&source, &reason)?;
     }
     Ok(source.id)
+}
+
+/// The id of a relation as a source whose captured changes have these columns already.
+pub(super) fn tracked(relid: Oid, columns: &[String], touch: bool) -> Result<Option<i32>> {
+    let Some(source) = cache::read_catalog(|session| source::find(session, relid))? else { return Ok(None) };
+    let is_intact = lost_changes(source.id)?.is_none();
+    Ok((is_intact && covers(&source, columns, touch)?).then_some(source.id))
 }
 
 /// Makes every consumer of a source that lost changes start over: a later refresh of this transaction reads so in the
@@ -71,10 +70,17 @@ fn start_over(source: &Source, reason: &str) -> Result<()> {
     with_pending(|pending| pending.write_loss(info.destination(UNRECORDED, 1)))
 }
 
-/// Ends the capture of a source that has no consumers any more.
-pub fn release(id: i32) -> Result<()> {
-    let Some(source) = cache::read_catalog(|session| source::get(session, id))? else { return Ok(()) };
-    let triggers = cache::read_catalog(|session| source::triggers(session, id))?;
+/// Ends the capture of a source that has no consumers any more; false where it has one, or where another transaction uses
+/// one of its tables: one that is about to read its changes does, and to wait for another would make its writers wait.
+pub fn release(id: i32) -> Result<bool> {
+    let Some(source) = cache::read_catalog(|session| source::get(session, id))? else { return Ok(true) };
+    let (triggers, tables): (Vec<Oid>, Vec<Oid>) =
+        cache::read_catalog(|session| source::triggers(session, id))?.into_iter().unzip();
+    if !relation::try_lock_all(&tables, pg_sys::AccessExclusiveLock)
+        || !cache::read_catalog(|session| dependency::readers(session, id))?.is_empty()
+    {
+        return Ok(false);
+    }
     catalog::quietly(|| {
         triggers.into_iter().for_each(trigger::drop);
         spi::connect(None, |session| {
@@ -87,7 +93,7 @@ pub fn release(id: i32) -> Result<()> {
         relation::invalidate(source.relid);
     }
     xact::advance_command();
-    Ok(())
+    Ok(true)
 }
 
 fn covers(source: &Source, columns: &[String], touch: bool) -> Result<bool> {
@@ -207,7 +213,7 @@ pub(super) fn create_triggers(source: &Source, members: &[Member]) -> Result<()>
     // A child that was detached keeps its triggers, but its rows are no longer the source's. A trigger of a user, or one of
     // ours that a user replaced, captures nothing.
     let is_ours = |trigger: Oid| members.iter().any(|member| member.fires(trigger));
-    for other in cache::read_catalog(|session| source::triggers(session, source.id))? {
+    for (other, _) in cache::read_catalog(|session| source::triggers(session, source.id))? {
         if !is_ours(other) {
             trigger::drop(other);
         }

@@ -254,14 +254,14 @@ pub fn clear_fingerprints(session: &Session, id: i32) -> Result<()> {
     session.run("update pgtrickle.pgt_source_members set fingerprint = '' where source_id = $1", &[id.into()])
 }
 
-/// Every trigger that calls the capture function for a source, ours or not, without the copies on partitions.
-pub fn triggers(session: &Session, id: i32) -> Result<Vec<Oid>> {
+/// Every trigger that calls the capture function for a source, ours or not, without the copies on partitions; and its table.
+pub fn triggers(session: &Session, id: i32) -> Result<Vec<(Oid, Oid)>> {
     session.query(
-        "select t.oid from pg_catalog.pg_trigger t
+        "select t.oid, t.tgrelid from pg_catalog.pg_trigger t
           where t.tgfoid = 'pgtrickle.capture()'::pg_catalog.regprocedure and t.tgparentid = 0
             and t.tgargs = ($1::text::bytea || decode('00', 'hex'))",
         &[id.into()],
-        |row| row.require(1),
+        |row| Ok((row.require(1)?, row.require(2)?)),
     )
 }
 

@@ -12,6 +12,7 @@ use pgrx::{check_for_interrupts, pg_sys};
 
 use crate::error::Result;
 use crate::pg::defer::Defer;
+use crate::pg::latch;
 use crate::pg::setting;
 use crate::pg::shmem::Process;
 use crate::pg::snapshot;
@@ -85,6 +86,24 @@ impl Started {
     /// Whether it has ended, or will not start.
     pub fn is_over(&self) -> bool {
         matches!(self.0.pid(), Err(BackgroundWorkerStatus::Stopped | BackgroundWorkerStatus::PostmasterDied))
+    }
+}
+
+impl Started {
+    /// Waits within a statement until the worker has ended, and ends it if the statement is cancelled.
+    pub fn await_end(self) -> Result<()> {
+        // The server wakes this process when the worker starts and when it ends.
+        const LONG: Duration = Duration::from_secs(60);
+        let ended = caught(|| {
+            while !self.is_over() {
+                latch::pause(LONG);
+            }
+            Ok(())
+        });
+        if ended.is_err() {
+            self.0.terminate();
+        }
+        ended
     }
 }
 

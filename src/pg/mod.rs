@@ -13,6 +13,7 @@ pub mod defer;
 pub mod event;
 pub mod failures;
 pub mod guard;
+pub mod handed;
 pub mod heap;
 pub mod index;
 pub mod invalidation;

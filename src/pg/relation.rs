@@ -237,9 +237,40 @@ pub fn lock_for_reading(oid: Oid) -> Vec<Oid> {
 
 /// The same without waiting; false where another transaction holds a conflicting lock.
 pub fn try_lock_for_reading(oid: Oid) -> bool {
-    // SAFETY: any oid may be locked.
-    let lock = |oid| unsafe { pg_sys::ConditionalLockRelationOid(oid, pg_sys::AccessShareLock as i32) };
+    let lock = |oid| try_lock(oid, pg_sys::AccessShareLock);
     lock(oid) && (Open::new(oid).is_none() || tree(oid, pg_sys::NoLock).into_iter().all(lock))
+}
+
+/// Locks all of these relations, or none where another transaction holds a conflicting lock on one.
+pub fn try_lock_all(oids: &[Oid], mode: u32) -> bool {
+    let locked: Vec<Oid> = oids.iter().copied().take_while(|oid| try_lock(*oid, mode)).collect();
+    if locked.len() < oids.len() {
+        // SAFETY: locked just now, in this mode.
+        locked.into_iter().for_each(|oid| unsafe { pg_sys::UnlockRelationOid(oid, mode as i32) });
+        return false;
+    }
+    true
+}
+
+fn try_lock(oid: Oid, mode: u32) -> bool {
+    // SAFETY: any oid may be locked.
+    unsafe { pg_sys::ConditionalLockRelationOid(oid, mode as i32) }
+}
+
+/// Whether this transaction has locked a relation, or one of its children, in this mode or a stronger one.
+pub fn is_locked_by_me(oid: Oid, mode: u32) -> bool {
+    // SAFETY: looks up the locks of this process.
+    let locked = |oid| unsafe { pg_sys::CheckRelationOidLockedByMe(oid, mode as i32, true) };
+    locked(oid) || Open::new(oid).is_some() && tree(oid, pg_sys::NoLock).into_iter().any(locked)
+}
+
+/// The pages of a table and its children.
+pub fn pages_of_tree(oid: Oid) -> u64 {
+    if Open::new(oid).is_none() {
+        0
+    } else {
+        tree(oid, pg_sys::NoLock).into_iter().map(|oid| u64::from(pages(oid))).sum()
+    }
 }
 
 /// Invalidates the relation in every backend when this transaction commits.

@@ -7,16 +7,16 @@ use ivm::sql::ident::QName;
 use ivm::view::{Node, View};
 use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INVALID_OBJECT_DEFINITION};
 
-use crate::capture;
+use crate::capture::{self, Wanted};
 use crate::catalog::admission::SourceTable;
 use crate::catalog::dependency::Dependency;
 use crate::catalog::stream_table::{self, Mode, StreamTable};
-use crate::catalog::{ddl, dependency, frontier, quietly, restored, shape};
+use crate::catalog::{ddl, dependency, frontier, quietly, restored, shape, source};
 use crate::error::{Error, Kind, Result};
 use crate::frontend::{self, Definition, Path};
 use crate::pg::lock::Lock;
 use crate::pg::spi::{self, OwnerSession, Session};
-use crate::pg::{event, guard, object, relation, subxact, wake};
+use crate::pg::{event, guard, object, relation, subxact, wake, xact};
 use crate::refresh::loaded::{self, Loaded};
 use crate::refresh::prepared::Ready;
 use crate::refresh::{graph, prepared};
@@ -52,13 +52,22 @@ pub fn build(session: &Session, mut table: StreamTable, definition: Definition) 
     table.not_null = proven.map(|column| column.name.as_str().to_owned()).collect();
     stream_table::put(session, &table)?;
     dependency::delete(session, table.id)?;
+    let touch = table.full_reason.is_some() || table.mode == Mode::Full;
+    let mut wanted = vec![];
     for source in &captured {
         let columns = read_columns(&view, &QName::qualified(&source.schema, &source.name));
-        let touch = table.full_reason.is_some() || table.mode == Mode::Full;
         let columns = if touch { vec![] } else { columns };
         refuse_added_columns(session, source, &columns)?;
-        let source_id = capture::track(source.relid, &columns, touch)?;
-        dependency::insert(session, table.id, source_id, &columns)?;
+        wanted.push(Wanted { relid: source.relid, columns, touch });
+    }
+    capture::start(&wanted)?;
+    for Wanted { relid, columns, touch } in &wanted {
+        let source = capture::track(*relid, columns, *touch)?;
+        if xact::keeps_its_snapshot() && source::get(session, source)?.is_none() {
+            let what = format!("capture of {} was started after this transaction", relation::display(*relid));
+            return Err(Error::Altered(what));
+        }
+        dependency::insert(session, table.id, source, columns)?;
     }
     graph::announce(Some(table.relid))?;
     loaded::keep(&table, view);
@@ -257,7 +266,7 @@ fn rebuild_as(table: &StreamTable, reason: &str, whole: Option<ivm::Error>) -> R
             let built = build(session, table.clone(), definition)?;
             frontier::reinitialize_redefined(session, built.id, reason)?;
             prepared::forget(table.id);
-            release_orphans(session)
+            release_orphans(session).map(drop)
         })
     })?;
     wake::catalog_changed();
@@ -290,12 +299,20 @@ pub fn delete(session: &Session, id: i32) -> Result<()> {
     stream_table::delete(session, id)?;
     prepared::forget(id);
     graph::announce(None)?;
-    release_orphans(session)
+    release_orphans(session).map(drop)
 }
 
-fn release_orphans(session: &Session) -> Result<()> {
+/// The same in the background, for a stream table that was dropped while others used its sources, or that could not be created.
+pub fn release_unread() -> Result<bool> {
+    quietly(|| event::own(|| spi::connect(None, release_orphans)))
+}
+
+/// Ends the capture of sources that no stream table reads; returns whether one is left for later, because another transaction
+/// uses it.
+fn release_orphans(session: &Session) -> Result<bool> {
+    let mut left = false;
     for source in dependency::orphans(session)? {
-        capture::release(source)?;
+        left |= !capture::release(source)?;
     }
-    Ok(())
+    Ok(left)
 }

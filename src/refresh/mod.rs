@@ -30,7 +30,7 @@ mod watch;
 pub use advice::{Missing, missing_indexes};
 pub use analyze::analyze;
 pub use behind::{Wait, behind};
-pub use build::{build, define, delete, rebuild, recompute_from_now_on, repair, set_mode};
+pub use build::{build, define, delete, rebuild, recompute_from_now_on, release_unread, repair, set_mode};
 pub use claim::require_free;
 pub use conclude::{conclude, log_duration, record, record_failure};
 pub use cost::estimate::plan_deltas;

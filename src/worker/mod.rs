@@ -9,6 +9,7 @@ mod pool;
 mod published;
 mod scheduler;
 mod ticks;
+mod tracker;
 
 use crate::guc;
 use crate::pg::{bgworker, shmem};

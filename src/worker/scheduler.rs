@@ -31,6 +31,8 @@ const MAX_LEASE: Micros = 2_000_000;
 const BOUND_INTERVAL: Micros = 5_000_000;
 /// How long to wait before the catalog is loaded again after that failed, or while it is being restored.
 const RELOAD_PAUSE: Micros = 1_000_000;
+/// How long to wait before the capture is ended of a source that no stream table reads and that was in use.
+const RELEASE_PAUSE: Micros = 1_000_000;
 
 struct Scheduler {
     shared: &'static Shared,
@@ -49,6 +51,8 @@ struct Scheduler {
     prunable: BTreeSet<i32>,
     /// The catalog could not be loaded, or is being restored: not again before this time.
     reload_at: Option<Micros>,
+    /// When to end the capture of sources that no stream table reads, if there may be any.
+    release_at: Option<Micros>,
 }
 
 /// What the extension in a database is.
@@ -100,6 +104,7 @@ impl Scheduler {
             bounded_at: 0,
             prunable: BTreeSet::new(),
             reload_at: None,
+            release_at: None,
         }
     }
 
@@ -156,7 +161,8 @@ impl Scheduler {
             return;
         }
         self.ticks.record();
-        let next = [wake, self.reload_at, self.bound_at()].into_iter().flatten().min().unwrap_or(Micros::MAX);
+        let next =
+            [wake, self.reload_at, self.release_at, self.bound_at()].into_iter().flatten().min().unwrap_or(Micros::MAX);
         self.slot.sleep(if idle { next } else { now });
         // A session that changed something before that has found a scheduler to wake here.
         if self.changes.has_unread() || self.changes.stale().is_some() {
@@ -186,6 +192,16 @@ impl Scheduler {
         if self.bound_at().is_some_and(|at| at <= now) {
             self.bound(now);
         }
+        if self.release_at.is_some_and(|at| at <= now) {
+            self.release_unread();
+        }
+    }
+
+    /// Ends the capture of sources that no stream table reads. What others use is tried again after a while: sessions that read
+    /// such a source must not wait for us, nor we for them.
+    fn release_unread(&mut self) {
+        let left = in_transaction(refresh::release_unread).unwrap_or(true);
+        self.release_at = left.then(|| bgworker::now() + RELEASE_PAUSE);
     }
 
     /// When the sizes of retained change buffers have to be checked.
@@ -219,7 +235,7 @@ impl Scheduler {
 
     fn wait(&mut self, wake: Option<Micros>) {
         let now = bgworker::now();
-        let times = [wake, self.reload_at, self.ticks.flush_statistics(now), self.bound_at()];
+        let times = [wake, self.reload_at, self.release_at, self.ticks.flush_statistics(now), self.bound_at()];
         let next = times.into_iter().flatten().min();
         latch::wait(next.map(|at| Duration::from_micros((at - now).max(0) as u64)));
     }
@@ -261,6 +277,7 @@ impl Scheduler {
     fn load(&mut self, generation: u64, tables: Vec<(String, Table)>) {
         self.slot.set_phase(Phase::Running);
         self.reload_at = None;
+        self.release_at = Some(bgworker::now());
         self.ticks.log.load(tables.iter().map(|(name, table)| (table.id, name.clone())).collect());
         let tables: Vec<Table> = tables.into_iter().map(|(_, table)| table).collect();
         self.changes.load(generation, tables.iter().flat_map(|table| table.sources.iter().copied()).collect());

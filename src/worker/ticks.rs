@@ -33,6 +33,11 @@ const SETTINGS: [(&CStr, &CStr); 9] = [
     (c"default_transaction_read_only", c"off"),
 ];
 
+/// Sets this process up for refreshes and definitions.
+pub fn settle() {
+    SETTINGS.into_iter().for_each(|(name, value)| setting::set(name, value));
+}
+
 /// How many refreshes may wait to be concluded while ticks follow each other.
 const MAX_UNCONCLUDED: usize = 32;
 
@@ -51,9 +56,7 @@ pub struct Ticks {
 impl Ticks {
     /// Sets this process up for ticks of a database.
     pub fn new(slot: &'static Slot) -> Ticks {
-        for (name, value) in SETTINGS {
-            setting::set(name, value);
-        }
+        settle();
         bgworker::report(None);
         Ticks {
             slot,
