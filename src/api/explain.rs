@@ -39,28 +39,20 @@ fn explain_or_analyze(
     analyze: default!(Option<bool>, false),
     format: default!(Option<&str>, "'text'"),
 ) -> std::result::Result<SetOfIterator<'static, String>, ErrorReport> {
-    let format = Format::parse(format.unwrap_or("text"))?;
-    let (verbose, analyze) = (verbose.unwrap_or(false), analyze.unwrap_or(false));
-    let report = report(given("name", name)?, analyze)?;
-    Ok(SetOfIterator::new(match format {
-        Format::Text => text::lines(&report, verbose)?,
-        Format::Json => vec![json::document(&report, verbose)?.to_string()],
-    }))
+    let show = formatter(format.unwrap_or("text"))?;
+    let report = report(given("name", name)?, analyze.unwrap_or(false))?;
+    Ok(SetOfIterator::new(show(&report, verbose.unwrap_or(false))?))
 }
 
-enum Format {
-    Text,
-    Json,
-}
+/// Makes lines of a report; whether with what only `verbose` shows.
+type Formatter = fn(&Report, bool) -> Result<Vec<String>>;
 
-impl Format {
-    fn parse(text: &str) -> Result<Format> {
-        match text.to_ascii_lowercase().as_str() {
-            "text" => Ok(Format::Text),
-            "json" => Ok(Format::Json),
-            _ => Err(Error::new(ERRCODE_INVALID_PARAMETER_VALUE, format!("invalid format \"{text}\""))
-                .hint("Use 'text' or 'json'.")),
-        }
+fn formatter(format: &str) -> Result<Formatter> {
+    match format.to_ascii_lowercase().as_str() {
+        "text" => Ok(text::lines),
+        "json" => Ok(|report, verbose| Ok(vec![json::document(report, verbose)?.to_string()])),
+        _ => Err(Error::new(ERRCODE_INVALID_PARAMETER_VALUE, format!("invalid format \"{format}\""))
+            .hint("Use 'text' or 'json'.")),
     }
 }
 
