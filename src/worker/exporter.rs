@@ -27,8 +27,6 @@ const RETRY: Duration = Duration::from_secs(5);
 pub struct Starter {
     started: Option<Started>,
     at: i64,
-    /// It was logged that the server has no process for it.
-    logged: bool,
 }
 
 impl Starter {
@@ -43,10 +41,10 @@ impl Starter {
         }
         self.at = now;
         self.started = bgworker::start_unconnected("pg_trickle exporter", "pg_trickle_exporter");
-        if self.started.is_none() && !std::mem::replace(&mut self.logged, true) {
-            pgrx::log!(
-                "pg_trickle serves no metrics, because the server has no process for that; raise max_worker_processes"
-            );
+        if self.started.is_none() {
+            let text =
+                "pg_trickle serves no metrics, because the server has no process for that; raise max_worker_processes";
+            counters::log(counters::messages(), text);
         }
         Some(RETRY)
     }
@@ -87,17 +85,11 @@ async fn serve(shared: &'static Shared) -> std::io::Result<()> {
             return Ok(());
         }
         let complete = servers.listen(addresses, &source);
-        let retry = async {
-            match complete {
-                true => std::future::pending().await,
-                false => tokio::time::sleep(RETRY).await,
-            }
-        };
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = postmaster.readable() => return Ok(()),
             _ = reload.recv() => bgworker::reload_configuration(),
-            () = retry => {}
+            () = tokio::time::sleep(RETRY), if !complete => {}
         }
     }
 }

@@ -1,14 +1,14 @@
 //! The HTTP server of the exporter: metrics, health, and the live page. It answers GET and HEAD, in bounded time and memory
 //! whatever clients send.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::fmt;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -16,17 +16,17 @@ use hyper::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::{JoinHandle, spawn_local};
 
 use crate::metrics::{self, Format};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Kind, Snapshot};
 
 /// Connections at the same time: one more closes the oldest. A client that is served within milliseconds notices nothing.
 const MAX_CONNECTIONS: usize = 32;
@@ -80,11 +80,19 @@ impl fmt::Display for Address {
 pub type Source = Rc<dyn Fn() -> Snapshot>;
 
 /// The exporter at one address. Dropped, it closes its connections.
-pub struct Server(JoinHandle<()>);
+pub struct Server {
+    _task: Task,
+    /// To be removed with it.
+    socket: Option<PathBuf>,
+}
 
-enum Listener {
-    Tcp(TcpListener),
-    Unix(UnixListener),
+/// A task that ends when this is dropped.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Server {
@@ -92,86 +100,58 @@ impl Server {
     ///
     /// # Errors
     /// What the system says where it is in use, or is not an address of this machine.
-    pub fn start(address: &Address, source: Source) -> std::io::Result<Server> {
-        let listener = match address {
+    pub fn start(address: &Address, source: Source) -> io::Result<Server> {
+        match address {
             Address::Tcp(address) => {
                 let listener = std::net::TcpListener::bind(address)?;
                 listener.set_nonblocking(true)?;
-                Listener::Tcp(TcpListener::from_std(listener)?)
+                let listener = TcpListener::from_std(listener)?;
+                let accept = async move || Ok(listener.accept().await?.0);
+                Ok(Server { _task: Task(spawn_local(serve_all(accept, source))), socket: None })
             }
             Address::Unix(path) => {
                 // A socket that no process listens at was left by one that ended.
-                if std::os::unix::net::UnixStream::connect(path)
-                    .is_err_and(|it| it.kind() == std::io::ErrorKind::ConnectionRefused)
-                {
+                if UnixStream::connect(path).is_err_and(|it| it.kind() == io::ErrorKind::ConnectionRefused) {
                     std::fs::remove_file(path)?;
                 }
-                Listener::Unix(UnixListener::bind(path)?)
+                let listener = UnixListener::bind(path)?;
+                let accept = async move || Ok(listener.accept().await?.0);
+                Ok(Server { _task: Task(spawn_local(serve_all(accept, source))), socket: Some(path.clone()) })
             }
-        };
-        Ok(Server(spawn_local(accept(listener, source))))
+        }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.0.abort();
+        // It may be gone already.
+        self.socket.iter().for_each(|path| _ = std::fs::remove_file(path));
     }
 }
 
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if let Listener::Unix(listener) = self
-            && let Ok(address) = listener.local_addr()
-            && let Some(path) = address.as_pathname()
-        {
-            // It may be gone already.
-            _ = std::fs::remove_file(path);
-        }
-    }
-}
-
-/// The connections of one listener, the oldest first.
-#[derive(Default)]
-struct Connections(RefCell<VecDeque<JoinHandle<()>>>);
-
-impl Connections {
-    fn add(&self, connection: JoinHandle<()>) {
-        let mut open = self.0.borrow_mut();
-        open.retain(|connection| !connection.is_finished());
-        if open.len() >= MAX_CONNECTIONS {
-            open.pop_front().into_iter().for_each(|oldest| oldest.abort());
-        }
-        open.push_back(connection);
-    }
-}
-
-impl Drop for Connections {
-    fn drop(&mut self) {
-        self.0.borrow().iter().for_each(JoinHandle::abort);
-    }
-}
-
-async fn accept(listener: Listener, source: Source) {
-    let connections = Connections::default();
+/// Serves what `accept` returns.
+async fn serve_all<S>(accept: impl AsyncFn() -> io::Result<S>, source: Source)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    // The oldest first.
+    let mut connections: VecDeque<Task> = VecDeque::new();
     loop {
-        let accepted = match &listener {
-            Listener::Tcp(listener) => {
-                listener.accept().await.map(|(stream, _)| spawn_local(serve(TokioIo::new(stream), Rc::clone(&source))))
+        match accept().await {
+            Ok(stream) => {
+                connections.retain(|connection| !connection.0.is_finished());
+                if connections.len() >= MAX_CONNECTIONS {
+                    connections.pop_front();
+                }
+                connections.push_back(Task(spawn_local(serve(TokioIo::new(stream), Rc::clone(&source)))));
             }
-            Listener::Unix(listener) => {
-                listener.accept().await.map(|(stream, _)| spawn_local(serve(TokioIo::new(stream), Rc::clone(&source))))
-            }
-        };
-        match accepted {
-            Ok(connection) => connections.add(connection),
             // Such as too many open files.
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
     }
 }
 
-async fn serve(stream: impl Read + Write + Unpin, source: Source) {
+async fn serve(stream: TokioIo<impl AsyncRead + AsyncWrite + Unpin>, source: Source) {
     let service = service_fn(move |request: Request<Incoming>| {
         let answer = answer(&request, &source);
         async move { Ok::<_, Infallible>(answer) }
@@ -186,71 +166,56 @@ type Answer = Response<Full<Bytes>>;
 
 fn answer<B>(request: &Request<B>, source: &Source) -> Answer {
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "only GET and HEAD\n".to_owned());
+        let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "only GET and HEAD\n");
         refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return refused;
     }
     match request.uri().path() {
-        "/" => page(),
-        "/metrics" => metrics(request, source),
-        "/healthz" => {
-            let snapshot = source();
+        // The page has its own content policy.
+        "/" => text(StatusCode::OK, "text/html; charset=utf-8", PAGE),
+        "/metrics" => {
+            let mut accepts = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+            let open = accepts.any(|value| value.contains("application/openmetrics-text"));
+            let format = if open { Format::OpenMetrics } else { Format::Prometheus };
+            shown(metrics::encode(&source(), format), format.content_type())
+        }
+        path @ ("/healthz" | "/readyz") => {
+            let Snapshot { ready, reasons, workers, .. } = source();
             // Without the launcher nothing is refreshed in any database; with it the rest heals by itself.
-            let healthy =
-                snapshot.ready || snapshot.workers.iter().any(|it| it.kind == crate::snapshot::Kind::Launcher);
-            health(healthy, &snapshot)
+            let heals = path == "/healthz" && workers.iter().any(|it| it.kind == Kind::Launcher);
+            health(ready || heals, &reasons)
         }
-        "/readyz" => {
-            let snapshot = source();
-            health(snapshot.ready, &snapshot)
-        }
-        "/api/graph" => match serde_json::to_string(&source()) {
-            Ok(json) => text(StatusCode::OK, "application/json", json),
-            Err(error) => failed(&error),
-        },
-        _ => text(
-            StatusCode::NOT_FOUND,
-            "text/plain",
-            "there are /, /metrics, /healthz, /readyz, /api/graph\n".to_owned(),
-        ),
+        "/api/graph" => shown(serde_json::to_string(&source()), "application/json"),
+        _ => text(StatusCode::NOT_FOUND, "text/plain", "there are /, /metrics, /healthz, /readyz, /api/graph\n"),
     }
 }
 
-fn metrics<B>(request: &Request<B>, source: &Source) -> Answer {
-    let accepts = request.headers().get_all(ACCEPT).iter();
-    let open =
-        accepts.filter_map(|value| value.to_str().ok()).any(|value| value.contains("application/openmetrics-text"));
-    let format = if open { Format::OpenMetrics } else { Format::Prometheus };
-    match metrics::encode(&source(), format) {
-        Ok(metrics) => text(StatusCode::OK, format.content_type(), metrics),
-        Err(error) => failed(&error),
+fn health(good: bool, reasons: &[String]) -> Answer {
+    let (status, word, reasons) = if good {
+        (StatusCode::OK, "ok", [].as_slice())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "failing", reasons)
+    };
+    text(status, "application/json", format!("{}\n", json!({ "status": word, "reasons": reasons })))
+}
+
+fn shown(encoded: Result<String, impl fmt::Display>, content_type: &'static str) -> Answer {
+    match encoded {
+        Ok(body) => text(StatusCode::OK, content_type, body),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", format!("{error}\n")),
     }
 }
 
-fn health(good: bool, snapshot: &Snapshot) -> Answer {
-    let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let reasons: &[String] = if good { &[] } else { &snapshot.reasons };
-    let body = json!({ "status": if good { "ok" } else { "failing" }, "reasons": reasons });
-    text(status, "application/json", body.to_string() + "\n")
-}
-
-/// The page has its own content policy; here is what only a header can say.
-fn page() -> Answer {
-    let mut page = text(StatusCode::OK, "text/html; charset=utf-8", PAGE.to_owned());
-    page.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("frame-ancestors 'none'"));
-    page.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    page
-}
-
-fn failed(error: &dyn fmt::Display) -> Answer {
-    text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", format!("{error}\n"))
-}
-
-fn text(status: StatusCode, content_type: &'static str, body: String) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
+fn text(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
-    let headers = [(CONTENT_TYPE, content_type), (CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    for (name, value) in headers {
+    for (name, value) in [
+        (CONTENT_TYPE, content_type),
+        (CACHE_CONTROL, "no-store"),
+        (CONTENT_SECURITY_POLICY, "frame-ancestors 'none'"),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ] {
         answer.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     answer
