@@ -2,6 +2,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use monitor::Counters;
+use monitor::cell::Cell;
 use monitor::metrics::{Format, encode};
 use monitor::rows::{Key, Owner};
 use monitor::snapshot::{Snapshot, Workers};
@@ -30,13 +31,17 @@ fn counters(c: &mut Criterion) {
     memory.databases.claim(Key::new(7, 0));
     for id in 1..=TABLES {
         let row = &tables[memory.tables.claim(Key::new(7, id)).0];
-        row.describe(&Described { name: format!("stream_{id}"), schema: "public".to_owned(), ..Described::default() });
+        row.described.set(&Described {
+            name: format!("stream_{id}"),
+            schema: "public".to_owned(),
+            ..Described::default()
+        });
         row.refreshed(&REFRESH, NOW);
-        row.shown(2_000, NOW);
+        row.lag.add(2_000, NOW);
     }
     let (row, source) = (&tables[500], &sources[0]);
     c.bench_function("count a refresh", |b| b.iter(|| row.refreshed(&REFRESH, NOW)));
-    c.bench_function("count a lag", |b| b.iter(|| row.shown(2_000, NOW)));
+    c.bench_function("count a lag", |b| b.iter(|| row.lag.add(2_000, NOW)));
     c.bench_function("count captured changes", |b| {
         b.iter(|| {
             source.captured(Size { rows: 2, bytes: 100 });

@@ -1,5 +1,6 @@
 //! One error type for the extension, and the one place where it becomes a PostgreSQL error report.
 
+pub use monitor::tables::Kind;
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::panic::ErrorReport;
 
@@ -37,18 +38,6 @@ pub struct Report {
     pub message: String,
     pub detail: Option<String>,
     pub hint: Option<String>,
-}
-
-/// How a failed refresh is handled, decided by the SQLSTATE of its error alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// An error of data or privileges: counts towards suspension.
-    User,
-    /// A name or type changed: the table is recomputed.
-    Schema,
-    /// Retried after a pause.
-    Transient,
-    Bug,
 }
 
 /// The hint where the server refuses a statement that was generated from a query.
@@ -141,7 +130,7 @@ impl Error {
         sqlstate(self.code())
     }
 
-    /// Transient are connection exceptions (class 08), transaction rollbacks (40), insufficient resources (53), locks and objects
+    /// Decided by the SQLSTATE alone. Transient are connection exceptions (class 08), transaction rollbacks (40), insufficient resources (53), locks and objects
     /// in use (of 55), operator intervention (57), system errors (58), snapshots too old (72). Undefined names and mismatched
     /// types (of 42) mean that the schema changed.
     pub fn kind(&self) -> Kind {

@@ -89,7 +89,7 @@ fn missing_index_statements()
 fn missing() -> Result<Vec<(i32, String)>> {
     let mut found = vec![];
     for (_, table) in stream_table::schedulable()?.into_iter().filter(|(_, table)| table.active && table.populated) {
-        let recent = counters::table(table.id).and_then(|row| row.read(bgworker::now()).duration);
+        let recent = counters::table(table.id).and_then(|row| row.duration.quantiles(bgworker::now()));
         if recent.is_some_and(|duration| duration.p95 < SLOW) {
             continue;
         }

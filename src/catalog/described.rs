@@ -74,7 +74,7 @@ fn sources(session: &Session) -> Result<Sources> {
                 relation: row.require::<Oid>(2)?.to_u32(),
                 schema: row.require(3)?,
                 name: row.require(4)?,
-                stream_table: row.get(5),
+                stream_table: row.get::<i32>(5).map(i64::from),
             };
             Ok((row.require(1)?, source))
         },

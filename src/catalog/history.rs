@@ -6,9 +6,9 @@ use std::time::Duration;
 use ivm::choice::{Choice, Way};
 use monitor::Micros;
 pub use monitor::tables::Action;
-use monitor::tables::{Cause, Ended, Expected, Refreshed};
+use monitor::tables::{Ended, Expected, Refreshed};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::pg::spi::Session;
 use crate::pg::{bgworker, counters};
 
@@ -62,7 +62,7 @@ impl Refresh {
         let micros = |ms: f64| (ms * 1e3) as Micros;
         let ended = match &self.error {
             Some(_) if self.skipped => Ended::Skipped,
-            Some(error) if self.is_failed() => Ended::Failed(cause(error.kind()), sqlstate(error)),
+            Some(error) if self.is_failed() => Ended::Failed(error.kind(), error.sqlstate()),
             _ => Ended::Done(self.action),
         };
         Refreshed {
@@ -173,19 +173,6 @@ impl Unwritten {
     /// Everything, whenever it is due.
     pub fn all(&mut self) -> Vec<Entry> {
         std::mem::take(&mut self.0).into_values().filter_map(|last| last.next).collect()
-    }
-}
-
-fn sqlstate(error: &Error) -> [u8; 5] {
-    error.sqlstate().as_bytes().try_into().unwrap_or(*b"XX000")
-}
-
-fn cause(kind: Kind) -> Cause {
-    match kind {
-        Kind::User => Cause::Data,
-        Kind::Schema => Cause::Definition,
-        Kind::Transient => Cause::Transient,
-        Kind::Bug => Cause::Internal,
     }
 }
 

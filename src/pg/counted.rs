@@ -1,6 +1,6 @@
 //! Everything that is counted in shared memory, at one moment.
 
-use monitor::snapshot::{Kind, Process as Shown, Service, Snapshot, Workers};
+use monitor::snapshot::{Kind, Process as Shown, Snapshot, Workers};
 use pgrx::pg_sys::{InvalidOid, Oid};
 
 use crate::guc;
@@ -18,22 +18,16 @@ fn workers(shared: &Shared, now: i64) -> Workers {
     let shown = |kind, process: &Process, database: Oid| Shown {
         kind,
         pid: process.pid(),
-        database: Some(database.to_u32()).filter(|_| database != InvalidOid),
-        refreshing: Some(process.refreshing().to_u32()).filter(|relation| *relation > 1),
+        database: database.to_u32(),
+        refreshing: process.refreshing().to_u32(),
         used: process.usage.read(now),
-        is_running: process.is_running(),
     };
     let launcher = shown(Kind::Launcher, &shared.launcher, InvalidOid);
     let schedulers = shared.slots.iter().map(|slot| shown(Kind::Scheduler, &slot.scheduler, slot.database()));
     let pool = shared.workers.iter().map(|worker| shown(Kind::Pool, &worker.process, worker.database()));
     let served = shared.used_slots().filter_map(|(_, slot)| {
-        let service = match slot.phase() {
-            Phase::Running => Service::Running,
-            Phase::Dormant => Service::Dormant,
-            Phase::Absent => return None,
-            Phase::Vacant | Phase::Starting => Service::Missing,
-        };
-        Some((slot.database().to_u32(), service))
+        let phase = Some(slot.phase()).filter(|phase| *phase != Phase::Absent)?;
+        Some((slot.database().to_u32(), matches!(phase, Phase::Running | Phase::Dormant)))
     });
     Workers {
         enabled: guc::enabled(),

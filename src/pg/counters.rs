@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
-use monitor::counter::Counter;
+use monitor::cell::Counter;
 use monitor::databases::{DatabaseRow, Server};
 use monitor::messages::Messages;
 use monitor::rows::{Key, Row, Rows};
@@ -140,10 +140,10 @@ pub fn refreshed(id: i32, refresh: &Refreshed) {
 pub fn shown(id: i32, lag: Micros) {
     let now = bgworker::now();
     if let Some(table) = table(id) {
-        table.shown(lag, now);
+        table.lag.add(lag, now);
     }
     if let Some(database) = database() {
-        database.shown(lag);
+        database.lag.add(lag);
     }
 }
 
@@ -187,7 +187,7 @@ fn on_top(event: Top) {
         Top::PreCommit => {}
         Top::Commit => PENDING.take().into_iter().for_each(|pending| match pending.what {
             What::Refreshed(id, refresh) => refreshed(id, &refresh),
-            What::Pruned(id, size) => source(id).into_iter().for_each(|source| source.pending(-size)),
+            What::Pruned(id, size) => source(id).into_iter().for_each(|source| source.pruned(size)),
         }),
         Top::Prepared | Top::Abort => drop(PENDING.take()),
     }

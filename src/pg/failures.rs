@@ -10,8 +10,9 @@ use crate::pg::shmem::{my_database, shared};
 /// Keeps the last failure of a stream table.
 pub fn note(table: i32, error: &Error) {
     if let Some(shared) = shared() {
-        let (database, now) = (my_database().to_u32(), bgworker::now());
-        shared.failures.note(database, table, now, &error.sqlstate(), &error.in_full());
+        let (database, at) = (my_database().to_u32(), bgworker::now());
+        let (sqlstate, message) = (error.sqlstate(), error.in_full());
+        shared.failures.note(&Failed { database, table, at, count: 0, sqlstate, message });
     }
 }
 

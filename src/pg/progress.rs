@@ -9,6 +9,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::SeqCst;
 
+use monitor::cell::Cell as _;
 use monitor::progress::{self, Phase, Progress, Shown};
 use pgrx::pg_sys;
 
@@ -95,7 +96,7 @@ pub fn statement<R>(cost: f64, rows: f64, f: impl FnOnce() -> R) -> R {
 unsafe extern "C-unwind" fn on_timeout() {
     // SAFETY: null, or in the state of a statement that has not ended: `ended` is called before that is freed.
     if let (Some(rows), Some(entry)) = (unsafe { ROWS.load(SeqCst).as_ref() }, entry()) {
-        entry.set_rows(*rows);
+        entry.rows.set(rows);
     }
 }
 

@@ -2,6 +2,7 @@
 //! and when changes became visible.
 
 use ivm::schedule::{State, Table};
+use monitor::cell::Cell;
 use monitor::databases::DatabaseRow;
 use pgrx::pg_sys::Oid;
 
@@ -37,17 +38,19 @@ pub fn publish(published: &Published) {
     let me = my_database().to_u32();
     memory.tables.release(me, claims.0, |id| tables.contains_key(&id));
     memory.sources.release(me, claims.1, |id| sources.contains_key(&id));
-    counters::database().into_iter().for_each(|row| row.describe(database));
     let mut uncounted = 0;
     for (id, described) in tables {
         match counters::own_table(*id) {
-            Some(row) => row.describe(described),
+            Some(row) => row.described.set(described),
             None => uncounted += 1,
         }
     }
-    counters::database().into_iter().for_each(|row| row.set_uncounted(uncounted));
     for (id, described) in sources {
-        counters::own_source(*id).into_iter().for_each(|row| row.describe(described));
+        counters::own_source(*id).into_iter().for_each(|row| row.described.set(described));
+    }
+    if let Some(row) = counters::database() {
+        row.name.set(database);
+        row.counted.uncounted.set(&uncounted);
     }
 }
 
@@ -67,8 +70,7 @@ fn count_pending() -> Result<()> {
         return Ok(());
     }
     for size in capture::sizes()? {
-        let Some(row) = counters::source(size.source) else { continue };
-        row.pending(size.pending - row.read().pending);
+        counters::source(size.source).into_iter().for_each(|row| row.set_pending(size.pending));
     }
     Ok(())
 }
@@ -79,7 +81,7 @@ pub fn report(state: &mut State) {
         counters::shown(id, lag);
     }
     for (id, since) in state.take_behind() {
-        counters::own_table(id).into_iter().for_each(|row| row.set_behind(since));
+        counters::own_table(id).into_iter().for_each(|row| row.state.behind_since.set(&since));
     }
-    counters::database().into_iter().for_each(|row| row.set_queue_depth(state.queued()));
+    counters::database().into_iter().for_each(|row| row.counted.queue_depth.set(&(state.queued() as u32)));
 }

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use ivm::schedule::{Actions, Event, Micros, State, Table};
-use monitor::tables::TableRow;
 use pgrx::pg_guard;
 use pgrx::pg_sys::Datum;
 
@@ -113,7 +112,7 @@ impl Scheduler {
             self.poll();
             let Actions { tick, pooled, waiting, wake, missed } = self.decide();
             if !missed.is_empty() {
-                missed.iter().filter_map(|id| counters::table(*id)).for_each(TableRow::missed);
+                missed.iter().filter_map(|id| counters::table(*id)).for_each(|row| row.counted.missed.add(1));
                 in_transaction(|| frontier::record_missed_deadlines(&missed));
             }
             // Set before `drained` is read: `drain()` either sees the tick or is seen, with all that its session changed before.

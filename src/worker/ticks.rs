@@ -6,7 +6,7 @@ use std::ffi::CStr;
 use std::time::Duration;
 
 use ivm::schedule::{Micros, Outcome};
-use monitor::databases::DatabaseRow;
+use monitor::cell::Cell;
 
 use crate::catalog::history::{Refresh, Unwritten};
 use crate::catalog::stream_table;
@@ -109,7 +109,7 @@ impl Ticks {
     fn measure_plans(&mut self) {
         let prepared = spi::prepared();
         if std::mem::replace(&mut self.measured, prepared) != prepared {
-            bgworker::usage().into_iter().for_each(|usage| usage.set_plan_bytes(spi::cached_bytes() as u64));
+            bgworker::usage().into_iter().for_each(|usage| usage.plan_bytes.set(&(spi::cached_bytes() as u64)));
         }
     }
 
@@ -134,7 +134,7 @@ impl Ticks {
     /// The refreshes of one tick. Where the tick fails as a whole with an error that is not transient, each table is
     /// refreshed alone to find the one that fails.
     fn tick(&mut self, ids: &[i32]) -> Vec<Refresh> {
-        counters::database().into_iter().for_each(DatabaseRow::ticked);
+        counters::database().into_iter().for_each(|row| row.counted.ticks.add(1));
         let mut ticked = bgworker::transaction(|| refresh::tick(ids, Locks::Skip, Rebuilds::Apart));
         let mut repaired = BTreeSet::new();
         while let Err(Error::Stale(id)) = ticked {

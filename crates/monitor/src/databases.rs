@@ -1,32 +1,44 @@
 //! What is counted of one database, and of the server.
 
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32};
 
-use crate::counter::Counter;
-use crate::histogram::{Distribution, Histogram};
+use crate::cell::{Cell, Counter, Name, Versioned, cells};
+use crate::histogram::Histogram;
 use crate::messages::Messages;
 use crate::rows::Row;
-use crate::tables::{CAUSES, Ended, Refreshed};
-use crate::text::Name;
-use crate::version::Version;
+use crate::tables::{Action, Ended, ErrorsCells, Refreshed};
 use crate::{Micros, SECOND};
+
+cells! {
+    /// What its scheduler and its workers did, and what they have to do.
+    CountedCells => Counted {
+        /// Ticks that they have run.
+        ticks: Counter,
+        errors: ErrorsCells,
+        /// Groups of stream tables that are due and wait for a worker.
+        queue_depth: AtomicU32,
+        /// Stream tables without a row of their own.
+        uncounted: AtomicU32,
+    }
+
+    /// Lookups of a cache, of all processes.
+    Cache => Lookups {
+        hits: Counter,
+        misses: Counter,
+        evictions: Counter,
+    }
+}
 
 #[repr(C)]
 #[derive(Default)]
 pub struct DatabaseRow {
-    version: Version,
-    name: Name,
-    /// Ticks that the scheduler and its workers have run.
-    ticks: Counter,
-    errors: [Counter; CAUSES.len()],
+    pub name: Versioned<Name>,
+    pub counted: CountedCells,
     /// From the commit of a change until it is visible.
-    lag: Histogram,
-    duration: Histogram,
-    /// Groups of stream tables that are due and wait for a worker.
-    queue_depth: AtomicU32,
-    /// Stream tables without a row of their own.
-    uncounted: AtomicU32,
+    pub lag: Histogram,
+    /// Of refreshes that had something to do.
+    pub duration: Histogram,
     /// What is pending in its change buffers was counted since the server started and since the last COMMIT PREPARED.
     counted_pending: AtomicBool,
     /// When old rows of its history were deleted.
@@ -35,39 +47,19 @@ pub struct DatabaseRow {
     pub messages: Messages,
 }
 
-/// What a [`DatabaseRow`] holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counted {
-    pub name: String,
-    pub ticks: u64,
-    /// In the order of [`CAUSES`].
-    pub errors: [u64; CAUSES.len()],
-    pub lag: Distribution,
-    pub duration: Distribution,
-    pub queue_depth: u32,
-    pub uncounted: u32,
-}
-
 impl Row for DatabaseRow {
     fn clear(&self) {
-        self.describe("");
-        self.ticks.clear();
-        self.errors.iter().for_each(Counter::clear);
+        self.name.clear();
+        self.counted.clear();
         self.lag.clear();
         self.duration.clear();
-        self.queue_depth.store(0, SeqCst);
-        self.uncounted.store(0, SeqCst);
-        self.counted_pending.store(false, SeqCst);
-        self.history_pruned.store(0, SeqCst);
+        self.pending_is_unknown();
+        self.history_pruned.clear();
         _ = self.messages.end(String::new);
     }
 }
 
 impl DatabaseRow {
-    pub fn describe(&self, name: &str) {
-        self.version.try_write(|| self.name.set(name));
-    }
-
     /// Whether what is pending in its change buffers has to be counted by reading them; true once.
     pub fn take_uncounted(&self) -> bool {
         !self.counted_pending.swap(true, SeqCst)
@@ -85,56 +77,15 @@ impl DatabaseRow {
         is_due && self.history_pruned.compare_exchange(last, now, SeqCst, SeqCst).is_ok()
     }
 
-    pub fn ticked(&self) {
-        self.ticks.add(1);
-    }
-
     /// Counts the refresh of one of its stream tables.
     pub fn refreshed(&self, refresh: &Refreshed) {
         match refresh.ended {
-            Ended::Failed(cause, _) => {
-                let counter = self.errors.iter().zip(CAUSES).find(|(_, known)| *known == cause);
-                counter.into_iter().for_each(|(counter, _)| counter.add(1));
-            }
-            Ended::Done(crate::tables::Action::NoData) | Ended::Skipped => return,
+            Ended::Done(Action::NoData) | Ended::Skipped => return,
+            Ended::Failed(kind, _) => self.counted.errors.of(kind).add(1),
             Ended::Done(_) => {}
         }
         self.duration.add(refresh.took);
     }
-
-    /// Counts changes that became visible, the oldest of them this long after its commit.
-    pub fn shown(&self, lag: Micros) {
-        self.lag.add(lag);
-    }
-
-    pub fn set_queue_depth(&self, depth: usize) {
-        self.queue_depth.store(depth as u32, Relaxed);
-    }
-
-    pub fn set_uncounted(&self, tables: usize) {
-        self.uncounted.store(tables as u32, Relaxed);
-    }
-
-    pub fn read(&self) -> Counted {
-        Counted {
-            name: self.version.read(|| self.name.get()).unwrap_or_default(),
-            ticks: self.ticks.get(),
-            errors: std::array::from_fn(|index| self.errors[index].get()),
-            lag: self.lag.read(),
-            duration: self.duration.read(),
-            queue_depth: self.queue_depth.load(Relaxed),
-            uncounted: self.uncounted.load(Relaxed),
-        }
-    }
-}
-
-/// Lookups of a cache, of all processes.
-#[repr(C)]
-#[derive(Debug, Default)]
-pub struct Cache {
-    pub hits: Counter,
-    pub misses: Counter,
-    pub evictions: Counter,
 }
 
 /// What is counted of the server.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32};
 
 use serde::Serialize;
 
-use crate::counter::Counter;
+use crate::cell::{Cell, Counter};
 use crate::{Micros, SECOND};
 
 /// A bucket ends where the next one starts. The last one has no end.

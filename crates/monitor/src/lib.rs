@@ -4,7 +4,7 @@
 //! or an allocation, and read by any process at any time. All zero is empty.
 #![forbid(unsafe_code)]
 
-pub mod counter;
+pub mod cell;
 pub mod databases;
 pub mod failures;
 pub mod histogram;
@@ -17,9 +17,9 @@ pub mod rows;
 pub mod snapshot;
 pub mod sources;
 pub mod tables;
-mod text;
 pub mod usage;
-pub mod version;
+
+use serde::{Serialize, Serializer};
 
 use databases::{DatabaseRow, Server};
 use rows::{Claims, Owner, Rows};
@@ -30,6 +30,15 @@ use tables::TableRow;
 pub type Micros = i64;
 
 const SECOND: Micros = 1_000_000;
+
+fn seconds(micros: Micros) -> f64 {
+    micros as f64 / SECOND as f64
+}
+
+/// Shows microseconds as seconds.
+fn in_seconds<S: Serializer>(micros: &(impl Copy + Into<Option<Micros>>), serializer: S) -> Result<S::Ok, S::Error> {
+    (*micros).into().map(seconds).serialize(serializer)
+}
 
 /// Databases that are counted.
 pub const DATABASES: usize = 128;

@@ -3,17 +3,17 @@
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::Micros;
+use crate::cell::{Cell, cells};
+use crate::{Micros, in_seconds};
 
 /// Refreshes that are shown at the same time.
 pub const REFRESHES: usize = 64;
 
 /// What a refresh is doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    #[default]
     Starting,
     ReadingChanges,
     Filling,
@@ -22,81 +22,51 @@ pub enum Phase {
     BuildingIndexes,
 }
 
-const PHASES: [Phase; 6] = [
-    Phase::Starting,
-    Phase::ReadingChanges,
-    Phase::Filling,
-    Phase::Recomputing,
-    Phase::ApplyingChanges,
-    Phase::BuildingIndexes,
-];
+/// Their names, in the same order.
+const PHASES: [&str; 6] =
+    ["starting", "reading changes", "filling", "recomputing", "applying changes", "building indexes"];
 
-impl Phase {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Phase::Starting => "starting",
-            Phase::ReadingChanges => "reading changes",
-            Phase::Filling => "filling",
-            Phase::Recomputing => "recomputing",
-            Phase::ApplyingChanges => "applying changes",
-            Phase::BuildingIndexes => "building indexes",
-        }
+cells! {
+    /// A refresh that runs, written by its process. All zero is none.
+    Progress => Shown {
+        pid: AtomicI32,
+        #[serde(skip)]
+        database: AtomicU32,
+        relation: AtomicU32,
+        #[serde(serialize_with = "name")]
+        phase: AtomicU32,
+        #[serde(serialize_with = "in_seconds")]
+        started: AtomicI64,
+        /// Rows of the running statement.
+        rows: AtomicU64,
+        expected: AtomicU64,
     }
 }
 
-/// Written by the process that refreshes. All zero is a free one.
-#[repr(C)]
-#[derive(Debug, Default)]
-pub struct Progress {
-    pid: AtomicI32,
-    database: AtomicU32,
-    relation: AtomicU32,
-    phase: AtomicU32,
-    started: AtomicI64,
-    /// Rows of the running statement.
-    rows: AtomicU64,
-    expected: AtomicU64,
-}
-
-/// What a [`Progress`] held.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Shown {
-    pub pid: i32,
-    #[serde(skip)]
-    pub database: u32,
-    pub relation: u32,
-    pub phase: &'static str,
-    /// Microseconds since the Unix epoch.
-    pub started: Micros,
-    pub rows: u64,
-    pub expected: u64,
+fn name<S: Serializer>(phase: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+    PHASES[*phase as usize % PHASES.len()].serialize(serializer)
 }
 
 /// Takes a free entry for a refresh of a relation; `None` where all are taken: that refresh is not shown.
 pub fn begin(all: &[Progress], pid: i32, (database, relation): (u32, u32), now: Micros) -> Option<&Progress> {
     let found = all.iter().find(|it| it.pid.compare_exchange(0, pid, SeqCst, SeqCst).is_ok())?;
-    found.database.store(database, SeqCst);
-    found.relation.store(relation, SeqCst);
-    found.started.store(now, SeqCst);
+    found.database.set(&database);
+    found.started.set(&now);
     found.enter(Phase::Starting);
+    found.relation.store(relation, SeqCst);
     Some(found)
 }
 
 impl Progress {
     pub fn enter(&self, phase: Phase) {
-        self.phase.store(phase as u32, SeqCst);
+        self.phase.set(&(phase as u32));
         self.expect(0);
     }
 
     /// A statement begins that is expected to process so many rows.
     pub fn expect(&self, rows: u64) {
-        self.rows.store(0, SeqCst);
-        self.expected.store(rows, SeqCst);
-    }
-
-    /// How many rows the statement has processed. Also for signal handlers.
-    pub fn set_rows(&self, rows: u64) {
-        self.rows.store(rows, SeqCst);
+        self.rows.set(&0);
+        self.expected.set(&rows);
     }
 
     /// The refresh has ended.
@@ -106,16 +76,8 @@ impl Progress {
     }
 
     pub fn read(&self) -> Option<Shown> {
-        let shown = Shown {
-            pid: self.pid.load(SeqCst),
-            database: self.database.load(SeqCst),
-            relation: self.relation.load(SeqCst),
-            phase: PHASES[self.phase.load(SeqCst) as usize % PHASES.len()].as_str(),
-            started: self.started.load(SeqCst),
-            rows: self.rows.load(SeqCst),
-            expected: self.expected.load(SeqCst),
-        };
-        (shown.pid != 0 && shown.relation != 0).then_some(shown)
+        let is_taken = self.relation.load(SeqCst) != 0;
+        is_taken.then(|| self.get()).filter(|shown| shown.pid != 0)
     }
 }
 
@@ -130,9 +92,13 @@ mod tests {
         assert!(begin(&all, 12, (5, 101), 2).is_some() && begin(&all, 13, (5, 102), 3).is_none());
         first.enter(Phase::Filling);
         first.expect(1000);
-        first.set_rows(10);
+        first.rows.set(&10);
         let shown = first.read().unwrap();
-        assert_eq!((shown.phase, shown.rows, shown.expected, shown.started), ("filling", 10, 1000, 1));
+        assert_eq!((shown.phase, shown.rows, shown.expected, shown.started), (Phase::Filling as u32, 10, 1000, 1));
+        let json = serde_json::json!({
+            "pid": 11, "relation": 100, "phase": "filling", "started": 0.000001, "rows": 10, "expected": 1000,
+        });
+        assert_eq!(serde_json::to_value(&shown).unwrap(), json);
         first.enter(Phase::BuildingIndexes);
         assert_eq!(first.read().map(|shown| (shown.rows, shown.expected)), Some((0, 0)));
         first.end();

@@ -146,11 +146,11 @@ impl<'a, T: Row> Rows<'a, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::counter::Counter;
+    use crate::cell::{Cell, Counter};
 
     impl Row for Counter {
         fn clear(&self) {
-            self.clear();
+            Cell::clear(self);
         }
     }
 

@@ -1,13 +1,11 @@
 //! What is counted of one source.
 
-use std::ops::{AddAssign, Neg, Sub};
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32};
+use std::ops::AddAssign;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicI64, AtomicU32};
 
-use crate::counter::Counter;
+use crate::cell::{Cell, Counter, Name, Optional, Versioned, cells};
 use crate::rows::Row;
-use crate::text::Name;
-use crate::version::Version;
 
 /// Changes in a change buffer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,101 +22,61 @@ impl AddAssign for Size {
     }
 }
 
-impl Sub for Size {
-    type Output = Size;
-
-    fn sub(self, other: Size) -> Size {
-        Size { rows: self.rows - other.rows, bytes: self.bytes - other.bytes }
+cells! {
+    /// What the catalog says of a source.
+    DescribedCells => Described {
+        #[serde(skip)]
+        relation: AtomicU32,
+        schema: Name,
+        name: Name,
+        /// The stream table that it is.
+        stream_table: Optional,
     }
-}
 
-impl Neg for Size {
-    type Output = Size;
-
-    fn neg(self) -> Size {
-        Size::default() - self
+    /// Changes that transactions have captured since the start of the server, and those in the change buffer.
+    CountedCells => Counted {
+        captured_rows: Counter,
+        captured_bytes: Counter,
+        pending_rows: AtomicI64,
+        pending_bytes: AtomicI64,
     }
-}
-
-/// What the catalog says of a source.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Described {
-    pub relation: u32,
-    pub schema: String,
-    pub name: String,
-    /// The stream table that it is.
-    pub stream_table: Option<i32>,
 }
 
 #[repr(C)]
 #[derive(Default)]
 pub struct SourceRow {
-    version: Version,
-    relation: AtomicU32,
-    /// 0 for none.
-    stream_table: AtomicI32,
-    schema: Name,
-    name: Name,
-    captured_rows: Counter,
-    captured_bytes: Counter,
-    pending_rows: AtomicI64,
-    pending_bytes: AtomicI64,
-}
-
-/// What a [`SourceRow`] holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counted {
-    pub described: Described,
-    pub captured_rows: u64,
-    pub captured_bytes: u64,
-    pub pending: Size,
+    pub described: Versioned<DescribedCells>,
+    pub counted: CountedCells,
 }
 
 impl Row for SourceRow {
     fn clear(&self) {
-        self.describe(&Described::default());
-        [&self.captured_rows, &self.captured_bytes].into_iter().for_each(Counter::clear);
-        self.pending_rows.store(0, Relaxed);
-        self.pending_bytes.store(0, Relaxed);
+        self.described.clear();
+        self.counted.clear();
     }
 }
 
 impl SourceRow {
-    /// Takes over what the catalog says. Where another process does so at the same moment, its description stays.
-    pub fn describe(&self, described: &Described) {
-        self.version.try_write(|| {
-            self.relation.store(described.relation, SeqCst);
-            self.stream_table.store(described.stream_table.unwrap_or(0), SeqCst);
-            self.schema.set(&described.schema);
-            self.name.set(&described.name);
-        });
-    }
-
     /// Counts changes that a transaction has captured.
     pub fn captured(&self, size: Size) {
-        self.captured_rows.add(size.rows.max(0) as u64);
-        self.captured_bytes.add(size.bytes.max(0) as u64);
+        self.counted.captured_rows.add(size.rows.max(0) as u64);
+        self.counted.captured_bytes.add(size.bytes.max(0) as u64);
     }
 
-    /// Counts changes that are pending from now on, or none any more where the size is negative.
+    /// Counts changes that are pending from now on.
     pub fn pending(&self, size: Size) {
-        self.pending_rows.fetch_add(size.rows, Relaxed);
-        self.pending_bytes.fetch_add(size.bytes, Relaxed);
+        self.counted.pending_rows.fetch_add(size.rows, Relaxed);
+        self.counted.pending_bytes.fetch_add(size.bytes, Relaxed);
     }
 
-    pub fn read(&self) -> Counted {
-        let described = self.version.read(|| Described {
-            relation: self.relation.load(SeqCst),
-            schema: self.schema.get(),
-            name: self.name.get(),
-            stream_table: Some(self.stream_table.load(SeqCst)).filter(|id| *id != 0),
-        });
-        let pending = |count: &AtomicI64| count.load(Relaxed).max(0);
-        Counted {
-            described: described.unwrap_or_default(),
-            captured_rows: self.captured_rows.get(),
-            captured_bytes: self.captured_bytes.get(),
-            pending: Size { rows: pending(&self.pending_rows), bytes: pending(&self.pending_bytes) },
-        }
+    /// Counts changes that are pending no more.
+    pub fn pruned(&self, size: Size) {
+        self.pending(Size { rows: -size.rows, bytes: -size.bytes });
+    }
+
+    /// Takes over what is pending in the change buffer.
+    pub fn set_pending(&self, size: Size) {
+        self.counted.pending_rows.set(&size.rows);
+        self.counted.pending_bytes.set(&size.bytes);
     }
 }

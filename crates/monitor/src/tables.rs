@@ -1,20 +1,18 @@
 //! What is counted of one stream table.
 
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::Micros;
-use crate::counter::Counter;
+use crate::cell::{Cell, Counter, Name, Optional, Text, Versioned, cells};
 use crate::histogram::Recent;
 use crate::messages::Messages;
 use crate::rows::Row;
-use crate::text::{Name, Text};
-use crate::version::Version;
+use crate::{Micros, in_seconds};
 
 /// Sources whose edges are shown; a stream table may read more.
-pub const SOURCES: usize = 16;
+const SOURCES: usize = 16;
 
 /// What a refresh did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,9 +23,6 @@ pub enum Action {
     Full,
     Reinitialize,
 }
-
-/// In the order in which they are counted.
-pub const ACTIONS: [Action; 4] = [Action::Differential, Action::Full, Action::Reinitialize, Action::NoData];
 
 impl Action {
     pub fn as_str(self) -> &'static str {
@@ -40,37 +35,24 @@ impl Action {
     }
 }
 
-/// Why a refresh failed.
+/// How a failed refresh is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// Data or privileges.
-    Data,
-    /// An object that the definition names was changed.
-    Definition,
-    /// It is retried: a conflict, or a lack of resources.
+pub enum Kind {
+    /// An error of data or privileges: counts towards suspension.
+    User,
+    /// A name or type changed: the table is recomputed.
+    Schema,
+    /// Retried after a pause: a conflict, or a lack of resources.
     Transient,
-    Internal,
-}
-
-/// In the order in which they are counted.
-pub const CAUSES: [Cause; 4] = [Cause::Data, Cause::Definition, Cause::Transient, Cause::Internal];
-
-impl Cause {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Cause::Data => "data",
-            Cause::Definition => "definition",
-            Cause::Transient => "transient",
-            Cause::Internal => "internal",
-        }
-    }
+    Bug,
 }
 
 /// How a refresh ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
     Done(Action),
-    Failed(Cause, [u8; 5]),
+    /// With the SQLSTATE.
+    Failed(Kind, String),
     /// It was not attempted.
     Skipped,
 }
@@ -83,7 +65,7 @@ pub struct Expected {
 }
 
 /// One refresh of one stream table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refreshed {
     pub ended: Ended,
     pub inserted: u64,
@@ -97,268 +79,204 @@ pub struct Refreshed {
     pub expected: Option<Expected>,
 }
 
-/// Counts by [`Action`] of mode AUTO's choices, of the time that was expected, and of the time that they took.
-#[repr(C)]
-#[derive(Default)]
-struct Choices {
-    count: Counter,
-    expected: Counter,
-    took: Counter,
+cells! {
+    /// What the catalog says of a stream table.
+    DescribedCells => Described {
+        #[serde(skip)]
+        relation: AtomicU32,
+        schema: Name,
+        name: Name,
+        status: Text<2>,
+        mode: Text<2>,
+        /// Every refresh recomputes.
+        recomputes: AtomicBool,
+        /// Its rows depend on the clock, or it is refreshed by its schedule alone.
+        #[serde(skip)]
+        is_timed: AtomicBool,
+        /// The greatest age of its data by its schedule.
+        #[serde(serialize_with = "in_seconds")]
+        target: Optional,
+        sources: [AtomicI32; SOURCES],
+    }
+
+    /// How its refreshes left it.
+    StateCells => State {
+        /// The time of the snapshot of the last refresh.
+        #[serde(skip)]
+        snapshot: Optional,
+        /// The time of the oldest change that it does not show.
+        #[serde(skip)]
+        behind_since: Optional,
+        consecutive_errors: AtomicU32,
+        /// Of the last refresh, if it failed.
+        #[serde(serialize_with = "or_null")]
+        sqlstate: Text<1>,
+    }
+
+    /// What its refreshes did since the start of the server, or the last reset. Times are in microseconds, in seconds as JSON.
+    CountedCells => Counted {
+        refreshes: RefreshesCells,
+        /// Refreshes that were not attempted.
+        skipped: Counter,
+        errors_by_kind: ErrorsCells,
+        /// Refreshes that showed a change after its deadline.
+        missed: Counter,
+        rows: RowsCells,
+        change_rows: Counter,
+        /// Of the last refresh that had something to do.
+        #[serde(serialize_with = "in_seconds")]
+        last_duration: Optional,
+        #[serde(serialize_with = "in_seconds")]
+        total_duration: AtomicI64,
+        delta_choices: ChoicesCells,
+        full_choices: ChoicesCells,
+    }
+
+    /// Refreshes by what they did.
+    RefreshesCells => Refreshes {
+        differential: Counter,
+        full: Counter,
+        reinitialize: Counter,
+        no_data: Counter,
+    }
+
+    /// Failed refreshes by their cause.
+    ErrorsCells => Errors {
+        data: Counter,
+        definition: Counter,
+        transient: Counter,
+        internal: Counter,
+    }
+
+    /// Rows of a stream table that refreshes changed.
+    RowsCells => Rows {
+        inserted: Counter,
+        updated: Counter,
+        deleted: Counter,
+    }
+
+    /// How often mode AUTO chose one of its two ways, with the times that these refreshes were expected to take and took.
+    ChoicesCells => Choices {
+        count: Counter,
+        #[serde(serialize_with = "in_seconds")]
+        expected: AtomicI64,
+        #[serde(serialize_with = "in_seconds")]
+        took: AtomicI64,
+    }
 }
 
-/// What the catalog says of a stream table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Described {
-    pub relation: u32,
-    pub schema: String,
-    pub name: String,
-    pub status: String,
-    pub mode: String,
-    /// Every refresh recomputes.
-    pub recomputes: bool,
-    /// Its rows depend on the clock, or it is refreshed by its schedule alone.
-    pub is_timed: bool,
-    /// The greatest age of its data by its schedule.
-    pub target: Option<Micros>,
-    pub sources: Vec<i32>,
+fn or_null<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    Some(text).filter(|text| !text.is_empty()).serialize(serializer)
+}
+
+/// The ids of sources; 0 for none.
+impl<const N: usize> Cell for [AtomicI32; N] {
+    type Value = Vec<i32>;
+
+    fn get(&self) -> Vec<i32> {
+        self.iter().map(Cell::get).filter(|source| *source != 0).collect()
+    }
+
+    fn set(&self, sources: &Vec<i32>) {
+        let sources = sources.iter().chain(std::iter::repeat(&0));
+        self.iter().zip(sources).for_each(|(slot, source)| slot.set(source));
+    }
+}
+
+impl RefreshesCells {
+    fn of(&self, action: Action) -> &Counter {
+        match action {
+            Action::Differential => &self.differential,
+            Action::Full => &self.full,
+            Action::Reinitialize => &self.reinitialize,
+            Action::NoData => &self.no_data,
+        }
+    }
+}
+
+impl ErrorsCells {
+    pub fn of(&self, kind: Kind) -> &Counter {
+        match kind {
+            Kind::User => &self.data,
+            Kind::Schema => &self.definition,
+            Kind::Transient => &self.transient,
+            Kind::Bug => &self.internal,
+        }
+    }
+}
+
+impl ChoicesCells {
+    fn add(&self, expected: Micros, took: Micros) {
+        self.count.add(1);
+        self.expected.fetch_add(expected.max(0), Relaxed);
+        self.took.fetch_add(took, Relaxed);
+    }
 }
 
 #[repr(C)]
 #[derive(Default)]
 pub struct TableRow {
-    version: Version,
-    relation: AtomicU32,
-    flags: AtomicU32,
-    /// -1 for none.
-    target: AtomicI64,
-    schema: Name,
-    name: Name,
-    status: Text<2>,
-    mode: Text<2>,
-    sources: [AtomicI32; SOURCES],
-    refreshes: [Counter; ACTIONS.len()],
-    errors: [Counter; CAUSES.len()],
-    skipped: Counter,
-    inserted: Counter,
-    updated: Counter,
-    deleted: Counter,
-    change_rows: Counter,
-    missed: Counter,
-    took: Counter,
-    delta: Choices,
-    full: Choices,
-    lag: Recent,
-    duration: Recent,
-    last_took: AtomicI64,
-    /// The time of the snapshot of the last refresh; 0 for none.
-    snapshot: AtomicI64,
-    /// The time of the oldest change that it does not show; 0 where it shows all.
-    behind_since: AtomicI64,
-    errors_in_a_row: AtomicU32,
-    /// The SQLSTATE of the last refresh; 0 if it succeeded.
-    sqlstate: AtomicU64,
+    pub described: Versioned<DescribedCells>,
+    pub state: StateCells,
+    pub counted: CountedCells,
+    /// From the commit of a change until it is visible.
+    pub lag: Recent,
+    /// Of refreshes that had something to do.
+    pub duration: Recent,
     /// About its failures.
     pub messages: Messages,
 }
 
-const RECOMPUTES: u32 = 1;
-const IS_TIMED: u32 = 2;
-
-/// What a [`TableRow`] holds. Times are in seconds.
-#[derive(Clone, Debug, Default)]
-pub struct Counted {
-    pub described: Described,
-    /// In the order of [`ACTIONS`].
-    pub refreshes: [u64; ACTIONS.len()],
-    /// In the order of [`CAUSES`].
-    pub errors: [u64; CAUSES.len()],
-    pub skipped: u64,
-    pub rows: Changed,
-    pub change_rows: u64,
-    pub missed: u64,
-    pub took: f64,
-    pub delta: Chosen,
-    pub full: Chosen,
-    pub lag: Option<crate::histogram::Quantiles>,
-    pub duration: Option<crate::histogram::Quantiles>,
-    pub last_took: Option<f64>,
-    pub snapshot: Option<Micros>,
-    pub behind_since: Option<Micros>,
-    pub errors_in_a_row: u32,
-    pub sqlstate: Option<String>,
-}
-
-/// Rows of a stream table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Changed {
-    pub inserted: u64,
-    pub updated: u64,
-    pub deleted: u64,
-}
-
-/// How often mode AUTO chose one of its two ways, with the seconds that these refreshes were expected to take and took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Chosen {
-    pub count: u64,
-    pub expected: f64,
-    pub took: f64,
-}
-
-impl Choices {
-    fn add(&self, expected: Micros, took: Micros) {
-        self.count.add(1);
-        self.expected.add(expected.max(0) as u64);
-        self.took.add(took.max(0) as u64);
-    }
-
-    fn read(&self) -> Chosen {
-        Chosen { count: self.count.get(), expected: seconds(self.expected.get()), took: seconds(self.took.get()) }
-    }
-
-    fn counters(&self) -> [&Counter; 3] {
-        [&self.count, &self.expected, &self.took]
-    }
-}
-
-fn seconds(micros: u64) -> f64 {
-    micros as f64 / 1e6
-}
-
-fn at(time: &AtomicI64) -> Option<Micros> {
-    Some(time.load(Relaxed)).filter(|time| *time != 0)
-}
-
 impl Row for TableRow {
     fn clear(&self) {
-        self.describe(&Described::default());
+        self.described.clear();
+        self.state.clear();
         self.reset();
-        self.snapshot.store(0, Relaxed);
-        self.behind_since.store(0, Relaxed);
-        self.errors_in_a_row.store(0, Relaxed);
-        self.sqlstate.store(0, Relaxed);
         _ = self.messages.end(String::new);
     }
 }
 
 impl TableRow {
-    /// Takes over what the catalog says. Where another process does so at the same moment, its description stays.
-    pub fn describe(&self, described: &Described) {
-        let flags = if described.recomputes { RECOMPUTES } else { 0 } | if described.is_timed { IS_TIMED } else { 0 };
-        self.version.try_write(|| {
-            self.relation.store(described.relation, SeqCst);
-            self.flags.store(flags, SeqCst);
-            self.target.store(described.target.unwrap_or(-1), SeqCst);
-            self.schema.set(&described.schema);
-            self.name.set(&described.name);
-            self.status.set(&described.status);
-            self.mode.set(&described.mode);
-            let sources = described.sources.iter().copied().chain(std::iter::repeat(0));
-            self.sources.iter().zip(sources).for_each(|(slot, source)| slot.store(source, SeqCst));
-        });
-    }
-
     /// Counts a refresh that ended at `now`.
     pub fn refreshed(&self, refresh: &Refreshed, now: Micros) {
-        match refresh.ended {
-            Ended::Skipped => return self.skipped.add(1),
-            Ended::Failed(cause, sqlstate) => {
-                self.errors[position(&CAUSES, cause)].add(1);
-                self.errors_in_a_row.fetch_add(1, Relaxed);
-                self.sqlstate.store(sqlstate.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), Relaxed);
+        let (state, counted) = (&self.state, &self.counted);
+        let took = refresh.took.max(0);
+        match &refresh.ended {
+            Ended::Skipped => return counted.skipped.add(1),
+            Ended::Failed(kind, sqlstate) => {
+                counted.errors_by_kind.of(*kind).add(1);
+                state.consecutive_errors.fetch_add(1, Relaxed);
+                state.sqlstate.set(sqlstate);
             }
             Ended::Done(action) => {
-                self.refreshes[position(&ACTIONS, action)].add(1);
-                self.errors_in_a_row.store(0, Relaxed);
-                self.sqlstate.store(0, Relaxed);
-                self.snapshot.fetch_max(refresh.snapshot, Relaxed);
-                let way = if action == Action::Full { &self.full } else { &self.delta };
-                if let Some(Expected { delta, full }) = refresh.expected {
-                    way.add(if action == Action::Full { full } else { delta }, refresh.took);
+                counted.refreshes.of(*action).add(1);
+                state.consecutive_errors.clear();
+                state.sqlstate.clear();
+                state.snapshot.raise(refresh.snapshot);
+                match (refresh.expected, action) {
+                    (None, _) => {}
+                    (Some(expected), Action::Full) => counted.full_choices.add(expected.full, took),
+                    (Some(expected), _) => counted.delta_choices.add(expected.delta, took),
                 }
             }
         }
-        self.inserted.add(refresh.inserted);
-        self.updated.add(refresh.updated);
-        self.deleted.add(refresh.deleted);
-        self.change_rows.add(refresh.change_rows);
-        self.took.add(refresh.took.max(0) as u64);
+        counted.rows.inserted.add(refresh.inserted);
+        counted.rows.updated.add(refresh.updated);
+        counted.rows.deleted.add(refresh.deleted);
+        counted.change_rows.add(refresh.change_rows);
+        counted.total_duration.fetch_add(took, Relaxed);
         if refresh.ended != Ended::Done(Action::NoData) {
-            self.last_took.store(refresh.took.max(1), Relaxed);
-            self.duration.add(refresh.took, now);
+            counted.last_duration.set(&Some(took));
+            self.duration.add(took, now);
         }
-    }
-
-    /// Counts changes that became visible at `now`, the oldest of them this long after its commit.
-    pub fn shown(&self, lag: Micros, now: Micros) {
-        self.lag.add(lag, now);
-    }
-
-    /// Counts changes that became visible after their deadline.
-    pub fn missed(&self) {
-        self.missed.add(1);
-    }
-
-    /// Since when it does not show every change.
-    pub fn set_behind(&self, since: Option<Micros>) {
-        self.behind_since.store(since.unwrap_or(0), Relaxed);
     }
 
     /// Sets everything that is counted to zero.
     pub fn reset(&self) {
-        let single =
-            [&self.skipped, &self.inserted, &self.updated, &self.deleted, &self.change_rows, &self.missed, &self.took];
-        let all = self.refreshes.iter().chain(&self.errors).chain(single);
-        all.chain(self.delta.counters()).chain(self.full.counters()).for_each(Counter::clear);
+        self.counted.clear();
         self.lag.clear();
         self.duration.clear();
-        self.last_took.store(0, Relaxed);
     }
-
-    pub fn read(&self, now: Micros) -> Counted {
-        let counts = |counters: &[Counter; 4]| std::array::from_fn(|index| counters[index].get());
-        Counted {
-            described: self.version.read(|| self.description()).unwrap_or_default(),
-            refreshes: counts(&self.refreshes),
-            errors: counts(&self.errors),
-            skipped: self.skipped.get(),
-            rows: Changed { inserted: self.inserted.get(), updated: self.updated.get(), deleted: self.deleted.get() },
-            change_rows: self.change_rows.get(),
-            missed: self.missed.get(),
-            took: seconds(self.took.get()),
-            delta: self.delta.read(),
-            full: self.full.read(),
-            lag: self.lag.quantiles(now),
-            duration: self.duration.quantiles(now),
-            last_took: at(&self.last_took).map(|took| seconds(took as u64)),
-            snapshot: at(&self.snapshot),
-            behind_since: at(&self.behind_since),
-            errors_in_a_row: self.errors_in_a_row.load(Relaxed),
-            sqlstate: Some(self.sqlstate.load(Relaxed)).filter(|word| *word != 0).map(sqlstate),
-        }
-    }
-
-    fn description(&self) -> Described {
-        let flags = self.flags.load(SeqCst);
-        Described {
-            relation: self.relation.load(SeqCst),
-            schema: self.schema.get(),
-            name: self.name.get(),
-            status: self.status.get(),
-            mode: self.mode.get(),
-            recomputes: flags & RECOMPUTES != 0,
-            is_timed: flags & IS_TIMED != 0,
-            target: Some(self.target.load(SeqCst)).filter(|target| *target >= 0),
-            sources: self.sources.iter().map(|source| source.load(SeqCst)).filter(|source| *source != 0).collect(),
-        }
-    }
-}
-
-fn position<T: PartialEq>(all: &[T], one: T) -> usize {
-    all.iter().position(|other| *other == one).unwrap_or(0)
-}
-
-fn sqlstate(word: u64) -> String {
-    word.to_be_bytes()[3..].iter().map(|byte| char::from(*byte)).collect()
 }
 
 #[cfg(test)]
@@ -382,19 +300,26 @@ mod tests {
         row.refreshed(&DONE, 1000);
         row.refreshed(&Refreshed { ended: Ended::Done(Action::Full), took: 1000, snapshot: 70, ..DONE }, 1000);
         row.refreshed(&Refreshed { ended: Ended::Skipped, ..DONE }, 1000);
-        row.refreshed(&Refreshed { ended: Ended::Failed(Cause::Data, *b"22012"), inserted: 0, ..DONE }, 1000);
-        let read = row.read(1000);
-        assert_eq!(read.refreshes, [1, 1, 0, 0]);
-        assert_eq!((read.errors, read.skipped, read.errors_in_a_row), ([1, 0, 0, 0], 1, 1));
-        assert_eq!(read.rows, Changed { inserted: 2, updated: 6, deleted: 9 });
-        assert_eq!((read.change_rows, read.took, read.snapshot), (27, 0.002, Some(77)));
-        assert_eq!(read.delta, Chosen { count: 1, expected: 0.0004, took: 0.0005 });
-        assert_eq!(read.full, Chosen { count: 1, expected: 0.0009, took: 0.001 });
-        assert_eq!(read.sqlstate.as_deref(), Some("22012"));
+        row.refreshed(&Refreshed { ended: Ended::Failed(Kind::User, "22012".to_owned()), inserted: 0, ..DONE }, 1000);
+        let expected = Counted {
+            refreshes: Refreshes { differential: 1, full: 1, ..Refreshes::default() },
+            skipped: 1,
+            errors_by_kind: Errors { data: 1, ..Errors::default() },
+            missed: 0,
+            rows: Rows { inserted: 2, updated: 6, deleted: 9 },
+            change_rows: 27,
+            last_duration: Some(500),
+            total_duration: 2000,
+            delta_choices: Choices { count: 1, expected: 400, took: 500 },
+            full_choices: Choices { count: 1, expected: 900, took: 1000 },
+        };
+        assert_eq!(row.counted.get(), expected);
+        let state = State { snapshot: Some(77), behind_since: None, ..State::default() };
+        assert_eq!(row.state.get(), State { consecutive_errors: 1, sqlstate: "22012".to_owned(), ..state.clone() });
         row.refreshed(&DONE, 1000);
-        assert_eq!((row.read(1000).sqlstate, row.read(1000).errors_in_a_row), (None, 0));
+        assert_eq!(row.state.get(), state);
         row.reset();
-        assert_eq!((row.read(1000).refreshes, row.read(1000).snapshot), ([0; 4], Some(77)));
+        assert_eq!((row.counted.get(), row.state.get()), (Counted::default(), state));
     }
 
     #[test]
@@ -411,9 +336,9 @@ mod tests {
             target: Some(0),
             sources: vec![3, 4],
         };
-        row.describe(&described);
-        assert_eq!(row.read(0).described, described);
+        row.described.set(&described);
+        assert_eq!(row.described.get(), described);
         row.clear();
-        assert_eq!(row.read(0).described, Described::default());
+        assert_eq!(row.described.get(), Described::default());
     }
 }

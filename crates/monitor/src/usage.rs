@@ -1,23 +1,27 @@
 //! How long a process of ours was busy and how long it was idle.
 
-use std::sync::atomic::AtomicI64;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use crate::Micros;
-use crate::version::Version;
+use crate::cell::{Cell, Versioned, cells};
 
-/// Written by the process itself. The totals go on from one process in this place to the next.
+cells! {
+    /// Totals in microseconds until a moment. They go on from one process in this place to the next.
+    TimesCells => Times {
+        /// The moment: since when it is busy (positive) or idle (negative); 0 while there is no process.
+        since: AtomicI64,
+        busy: AtomicI64,
+        idle: AtomicI64,
+    }
+}
+
+/// Written by the process itself.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct Usage {
-    version: Version,
-    /// Since when it is busy (positive) or idle (negative); 0 while there is no process.
-    since: AtomicI64,
-    busy: AtomicI64,
-    idle: AtomicI64,
+    times: Versioned<TimesCells>,
     /// Bytes of cached plans.
-    plan_bytes: AtomicU64,
+    pub plan_bytes: AtomicU64,
 }
 
 /// What a [`Usage`] held at a moment; totals in microseconds.
@@ -43,36 +47,19 @@ impl Usage {
     /// The process ends.
     pub fn end(&self, now: Micros) {
         self.change(now, 0);
-        self.set_plan_bytes(0);
-    }
-
-    pub fn set_plan_bytes(&self, bytes: u64) {
-        self.plan_bytes.store(bytes, SeqCst);
+        self.plan_bytes.clear();
     }
 
     fn change(&self, now: Micros, since: i64) {
-        let Used { busy, idle, .. } = self.at(now);
-        self.version.try_write(|| {
-            self.busy.store(busy, SeqCst);
-            self.idle.store(idle, SeqCst);
-            self.since.store(since, SeqCst);
-        });
+        let Used { busy, idle, .. } = self.read(now);
+        self.times.set(&Times { since, busy, idle });
     }
 
     pub fn read(&self, now: Micros) -> Used {
-        self.version.read(|| self.at(now)).unwrap_or_default()
-    }
-
-    fn at(&self, now: Micros) -> Used {
-        let since = self.since.load(SeqCst);
+        let Times { since, busy, idle } = self.times.get();
         let spent = if since == 0 { 0 } else { (now - since.abs()).max(0) };
-        let (busy, idle) = if since > 0 { (spent, 0) } else { (0, spent) };
-        Used {
-            is_busy: since > 0,
-            busy: self.busy.load(SeqCst) + busy,
-            idle: self.idle.load(SeqCst) + idle,
-            plan_bytes: self.plan_bytes.load(SeqCst),
-        }
+        let (busy, idle) = if since > 0 { (busy + spent, idle) } else { (busy, idle + spent) };
+        Used { is_busy: since > 0, busy, idle, plan_bytes: self.plan_bytes.get() }
     }
 }
 

@@ -5,9 +5,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 
+use monitor::cell::Cell;
 use monitor::http::{Address, Server};
 use monitor::rows::{Key, Owner};
-use monitor::snapshot::{Kind, Process, Service, Snapshot, Workers};
+use monitor::snapshot::{Kind, Process, Snapshot, Workers};
 use monitor::sources::{Size, SourceRow};
 use monitor::tables::{Action, Described, Ended, Expected, Refreshed, TableRow};
 use monitor::usage::Used;
@@ -32,15 +33,14 @@ impl Fixture {
         let running = |kind| Process {
             kind,
             pid: 1,
-            database: Some(DATABASE),
-            refreshing: None,
+            database: DATABASE,
+            refreshing: 0,
             used: Used { is_busy: false, busy: 5_000, idle: 9_000, plan_bytes: 77 },
-            is_running: true,
         };
         let workers = Workers {
             enabled: true,
             processes: vec![running(Kind::Launcher), running(Kind::Scheduler)],
-            served: vec![(DATABASE, Service::Running)],
+            served: [(DATABASE, true)].into(),
         };
         let fixture = Fixture {
             counters: Box::default(),
@@ -51,7 +51,7 @@ impl Fixture {
             unread: None,
         };
         let memory = fixture.memory();
-        memory.databases.rows[memory.databases.claim(Key::new(DATABASE, 0)).0].describe("demo");
+        memory.databases.rows[memory.databases.claim(Key::new(DATABASE, 0)).0].name.set(&"demo".to_owned());
         for id in 1..=tables as i32 {
             fixture.describe(id, &format!("stream_{id:04}"));
         }
@@ -59,7 +59,7 @@ impl Fixture {
         let captured = Size { rows: 10, bytes: 300 };
         source.captured(captured);
         source.pending(captured);
-        source.pending(-Size { rows: 4, bytes: 120 });
+        source.pruned(Size { rows: 4, bytes: 120 });
         fixture
     }
 
@@ -70,7 +70,7 @@ impl Fixture {
     fn describe(&self, id: i32, name: &str) {
         let memory = self.memory();
         let row = &memory.tables.rows[memory.tables.claim(Key::new(DATABASE, id)).0];
-        row.describe(&Described {
+        row.described.set(&Described {
             relation: id as u32,
             schema: "public".to_owned(),
             name: name.to_owned(),
@@ -91,9 +91,9 @@ impl Fixture {
             expected: Some(Expected { delta: 1_200, full: 9_000 }),
         };
         row.refreshed(&refresh, NOW);
-        row.shown(2_000, NOW);
-        memory.databases.rows[0].shown(2_000);
-        row.set_behind(Some(NOW - 250_000));
+        row.lag.add(2_000, NOW);
+        memory.databases.rows[0].lag.add(2_000);
+        row.state.behind_since.set(&Some(NOW - 250_000));
     }
 }
 
@@ -181,7 +181,7 @@ fn changes_that_no_scheduler_reads_make_a_table_stale() {
 #[test]
 fn health_says_what_is_missing() {
     let mut fixture = Fixture::new(1);
-    fixture.workers.served = vec![(DATABASE, Service::Missing)];
+    fixture.workers.served = [(DATABASE, false)].into();
     serving(fixture, |address| {
         let ready = get(address, "/readyz", "");
         assert!(ready.starts_with("HTTP/1.1 503"), "{ready}");
