@@ -45,8 +45,6 @@ comment on function pgtrickle.counters() is
   'what is counted of this database in shared memory, as a document; read it through pg_stat_stream_tables';
 comment on function pgtrickle.pg_stat_reset_stream_table(text) is
   'sets what is counted of a stream table to zero';
-comment on function pgtrickle.running_refreshes() is
-  'the refreshes that run in this database; read it through pg_stat_progress_stream_table';
 comment on function pgtrickle.missing_indexes() is
   'statements that create the indexes whose lack makes refreshes slow, by stream table';
 comment on function pgtrickle.forget_dropped_tables() is

@@ -417,13 +417,12 @@ comment on view pgtrickle.pg_stat_stream_tables is
   'what is counted of each stream table since the server started, or pg_stat_reset_stream_table(); times in milliseconds, quantiles of the last 15 minutes';
 grant select on pgtrickle.pg_stat_stream_tables to public;
 
-create function pgtrickle.running_refreshes() returns table (pid integer, relid oid, phase text,
-  started_at timestamp with time zone, rows_done bigint, rows_expected bigint)
-  language c strict as 'MODULE_PATHNAME', 'running_refreshes_wrapper';
 create view pgtrickle.pg_stat_progress_stream_table as
-select r.pid, r.relid, n.nspname as schemaname, c.relname, r.phase, r.started_at, r.rows_done, r.rows_expected
-  from pgtrickle.running_refreshes() r
-  left join pg_class c on c.oid = r.relid
+select r.pid, r.relation as relid, n.nspname as schemaname, c.relname, r.phase, to_timestamp(r.started) as started_at,
+       r.rows as rows_done, nullif(r.expected, 0) as rows_expected
+  from jsonb_to_recordset(pgtrickle.counters() -> 'progress')
+       r(pid integer, relation oid, phase text, started float8, rows bigint, expected bigint)
+  left join pg_class c on c.oid = r.relation
   left join pg_namespace n on n.oid = c.relnamespace;
 comment on view pgtrickle.pg_stat_progress_stream_table is
   'the refreshes that run: phase, and for a long statement the rows that it has done and that the planner expects';
@@ -656,8 +655,6 @@ comment on function pgtrickle.counters() is
   'what is counted of this database in shared memory, as a document; read it through pg_stat_stream_tables';
 comment on function pgtrickle.pg_stat_reset_stream_table(text) is
   'sets what is counted of a stream table to zero';
-comment on function pgtrickle.running_refreshes() is
-  'the refreshes that run in this database; read it through pg_stat_progress_stream_table';
 comment on function pgtrickle.missing_indexes() is
   'statements that create the indexes whose lack makes refreshes slow, by stream table';
 comment on function pgtrickle.forget_dropped_tables() is

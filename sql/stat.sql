@@ -46,9 +46,11 @@ comment on view pgtrickle.pg_stat_stream_tables is
 grant select on pgtrickle.pg_stat_stream_tables to public;
 
 create view pgtrickle.pg_stat_progress_stream_table as
-select r.pid, r.relid, n.nspname as schemaname, c.relname, r.phase, r.started_at, r.rows_done, r.rows_expected
-  from pgtrickle.running_refreshes() r
-  left join pg_class c on c.oid = r.relid
+select r.pid, r.relation as relid, n.nspname as schemaname, c.relname, r.phase, to_timestamp(r.started) as started_at,
+       r.rows as rows_done, nullif(r.expected, 0) as rows_expected
+  from jsonb_to_recordset(pgtrickle.counters() -> 'progress')
+       r(pid integer, relation oid, phase text, started float8, rows bigint, expected bigint)
+  left join pg_class c on c.oid = r.relation
   left join pg_namespace n on n.oid = c.relnamespace;
 comment on view pgtrickle.pg_stat_progress_stream_table is
   'the refreshes that run: phase, and for a long statement the rows that it has done and that the planner expects';

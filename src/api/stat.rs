@@ -1,9 +1,6 @@
 //! What is counted in shared memory, for SQL. `sql/stat.sql` has the views.
 
-use monitor::progress::Shown;
-use pgrx::datum::TimestampWithTimeZone;
 use pgrx::iter::TableIterator;
-use pgrx::pg_sys::Oid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{JsonB, name, pg_extern};
 
@@ -15,14 +12,14 @@ use crate::pg::subxact::subtransaction;
 use crate::pg::{bgworker, counted, counters, guard, progress};
 use crate::refresh::{self, Missing, Ready};
 
-pgrx::extension_sql_file!("../../sql/stat.sql", name = "stat", requires = ["status", counters_json, running_refreshes]);
+pgrx::extension_sql_file!("../../sql/stat.sql", name = "stat", requires = ["status", counters_json]);
 pgrx::extension_sql_file!(
     "../../sql/health.sql",
     name = "health",
     requires = ["stat", is_drained, change_buffer_sizes]
 );
 
-/// What is counted of this database, and the workers of the server. NULL where the library is not preloaded.
+/// What is counted of this database, its refreshes that run, and the workers of the server. NULL where the library is not preloaded.
 #[pg_extern(name = "counters")]
 fn counters_json() -> std::result::Result<Option<JsonB>, ErrorReport> {
     Ok(read()?)
@@ -31,8 +28,11 @@ fn counters_json() -> std::result::Result<Option<JsonB>, ErrorReport> {
 fn read() -> Result<Option<JsonB>> {
     let Some(shared) = shared() else { return Ok(None) };
     let snapshot = counted::snapshot(shared).of_database(my_database().to_u32());
-    let json = serde_json::to_value(&snapshot).map_err(|_| Error::Bug("what is counted is a JSON object"))?;
-    Ok(Some(JsonB(json)))
+    let json = serde_json::to_value(&snapshot).and_then(|mut json| {
+        json["progress"] = serde_json::to_value(progress::all())?;
+        Ok(json)
+    });
+    Ok(Some(JsonB(json.map_err(|_| Error::Bug("what is counted is a JSON object"))?)))
 }
 
 /// Sets what is counted of a stream table to zero.
@@ -45,31 +45,6 @@ fn reset(name: &str) -> Result<()> {
     let (_, id) = resolve_owned(name)?;
     counters::table(id).into_iter().for_each(|row| row.reset());
     Ok(())
-}
-
-/// The refreshes that run in this database: process, relation, phase, start, rows of the running statement.
-#[pg_extern]
-#[allow(clippy::type_complexity)] // The columns are read off the signature.
-fn running_refreshes() -> std::result::Result<
-    TableIterator<
-        'static,
-        (
-            name!(pid, i32),
-            name!(relid, Oid),
-            name!(phase, &'static str),
-            name!(started_at, Option<TimestampWithTimeZone>),
-            name!(rows_done, i64),
-            name!(rows_expected, Option<i64>),
-        ),
-    >,
-    ErrorReport,
-> {
-    let row = |shown: Shown| {
-        let started = TimestampWithTimeZone::try_from(shown.started - bgworker::EPOCH).ok();
-        let expected = Some(shown.expected as i64).filter(|rows| *rows > 0);
-        (shown.pid, Oid::from(shown.relation), shown.phase, started, shown.rows as i64, expected)
-    };
-    Ok(TableIterator::new(progress::all().into_iter().map(row).collect::<Vec<_>>()))
 }
 
 /// A refresh that takes less, for 19 of 20 times, lacks no index that matters.
