@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use ivm::Result;
-use ivm::catalog::{Catalog, ColumnType, FunctionKind, SourceColumn};
+use ivm::catalog::{Catalog, ColumnType, FunctionKind, Ordered, SourceColumn};
 use ivm::sql::ast::Query;
 use ivm::sql::ident::{Ident, QName};
 
@@ -126,11 +126,11 @@ impl Catalog for ServerCatalog<'_> {
         Ok(read().map_err(lower)?.contains(&true))
     }
 
-    fn orders(&self, relation: &QName) -> Result<Vec<Vec<Ident>>> {
-        // As for keys.
+    fn orders(&self, relation: &QName) -> Result<Vec<Vec<Ordered>>> {
+        // As for keys. Bits 0 and 1 of an option are DESC and NULLS FIRST.
         let read = || {
             self.query(
-                "select i.indexrelid, a.attname::text
+                "select i.indexrelid, a.attname::text, i.indoption[k.place] in (1, 2)
                    from pg_catalog.pg_index i
                    join pg_catalog.pg_class c on c.oid = i.indrelid
                    join pg_catalog.pg_class x on x.oid = i.indexrelid
@@ -143,10 +143,13 @@ impl Catalog for ServerCatalog<'_> {
                     and (c.relkind = 'p' or not exists (select from pg_catalog.pg_inherits h where h.inhparent = c.oid))
                   order by i.indexrelid, k.place",
                 &[relation.to_string().into()],
-                |row| Ok((row.require(1)?, row.get::<String>(2).map(Ident::new))),
+                |row| {
+                    let (name, nulls_least) = (row.get::<String>(2).map(Ident::new), row.require(3)?);
+                    Ok((row.require(1)?, name.map(|name| Ordered { name, nulls_least })))
+                },
             )
         };
-        let columns: Vec<(pg_sys::Oid, Option<Ident>)> = read().map_err(lower)?;
+        let columns: Vec<(pg_sys::Oid, Option<Ordered>)> = read().map_err(lower)?;
         let indexes = columns.chunk_by(|(one, _), (other, _)| one == other);
         Ok(indexes.map(|of| of.iter().map_while(|(_, column)| column.clone()).collect()).collect())
     }

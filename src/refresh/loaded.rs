@@ -7,7 +7,7 @@ use std::mem::ManuallyDrop;
 
 use ivm::sql::ident::{Ident, QName};
 use ivm::sql::print;
-use ivm::view::{NodeColumn, View};
+use ivm::view::{Node, NodeColumn, View};
 
 use crate::catalog::definition::{self, DefinitionDigest};
 use crate::catalog::dependency::{self, Dependency};
@@ -85,9 +85,9 @@ pub fn verify(id: i32, known: Option<&Loaded>) -> Result<Verified> {
             Ok(view) => view,
             Err(reason) => return Ok(Verified::Stale(Box::new(table), reason)),
         };
-        // Which groups are read depends on the indexes of sources, too.
-        let same =
-            |known: &View| known.nodes.iter().map(|node| &node.upkeep).eq(view.nodes.iter().map(|node| &node.upkeep));
+        // Which groups and partitions are read depends on the indexes of sources, too.
+        let read = |node: &Node| (node.upkeep.clone(), node.indexed);
+        let same = |known: &View| known.nodes.iter().map(read).eq(view.nodes.iter().map(read));
         let is_known = |known: &Loaded| known.table == table && known.dependencies == dependencies && same(&known.view);
         if known.is_some_and(is_known) {
             return Ok(Verified::Unchanged);

@@ -321,6 +321,20 @@ impl Piece {
         Piece { sql: format!("select {} from ({}) q", select(&items), self.sql), columns }
     }
 
+    /// The rows with the first numbers of each partition.
+    fn first_of_each(self, dice: &mut Dice) -> Piece {
+        let (first, any) = (self.any_column(dice), self.any_column(dice));
+        let number = match dice.below(3) {
+            0 => format!("row_number() over ({} order by {})", self.partition(dice), self.order(first, dice)),
+            1 => format!("rank() over ({} order by q.c{first} desc, q.c{any})", self.partition(dice)),
+            _ => format!("dense_rank() over ({} order by q.c{first})", self.partition(dice)),
+        };
+        let sql = format!("select q.*, {number} as n from ({}) q", self.sql);
+        let items: Vec<String> = (0..self.columns.len()).map(|at| format!("q.c{at}")).collect();
+        let sql = format!("select {} from ({sql}) q where q.n <= {}", select(&items), 1 + dice.below(3));
+        Piece { sql, columns: self.columns }
+    }
+
     fn partition(&self, dice: &mut Dice) -> String {
         let at = self.any_column(dice);
         if dice.percent(20) { String::new() } else { format!("partition by q.c{at}") }
@@ -338,9 +352,11 @@ impl Piece {
 
     fn unplaced(&self, dice: &mut Dice) -> (String, Type) {
         let (any, partition) = (self.any_column(dice), self.partition(dice));
-        match dice.below(3) {
-            0 => (format!("rank() over ({partition} order by q.c{any})"), Type::Big),
-            1 => (format!("max(q.c{any}) over ({partition} order by q.c{any})"), self.columns[any]),
+        let number = self.column(dice, Type::is_number);
+        match (dice.below(4), number) {
+            (0, _) => (format!("rank() over ({partition} order by q.c{any})"), Type::Big),
+            (1, Some(at)) => (format!("sum(q.c{at}::numeric) over ({partition} order by q.c{any})"), Type::Numeric),
+            (2, _) => (format!("max(q.c{any}) over ({partition} order by q.c{any})"), self.columns[any]),
             _ => (format!("count(q.c{any}) over ({partition})"), Type::Big),
         }
     }
@@ -382,6 +398,7 @@ impl Composer<'_> {
             5 => input.union(self.other(dice, depth), dice),
             6 if self.may_join() => input.subquery(self.other(dice, depth), dice),
             7 => input.window(dice),
+            8 if dice.percent(50) => input.first_of_each(dice),
             8 => input.limit(dice),
             9 if self.may_join() => input.lateral(self.other(dice, depth), dice),
             10 => input.ordered(dice),

@@ -130,13 +130,15 @@ pub fn setup(icu: bool, home: &Home) -> String {
         create table items (id int primary key, grp int, cat text, val int, amt numeric, price numeric(12,2), f float8,
                             ts timestamptz, flag bool, mood mood, pos positive);
         create index on items (grp, val);
-        create index on items (grp, amt desc);
+        create index on items (grp, amt desc nulls last);
+        create index on items (grp, id);
         create table docs (id int primary key, tags int[], js jsonb, doc json);
         create table keyless (a int, b text, n numeric);
         create table ref (id int primary key, name text, region text not null);
         create type pair as (x int, y text);
         create table pairs (id int primary key, v pair, g int, near float8, far numeric, whole bigint);
         create table link (item int, ref int, qty int);
+        create index on link (item, qty nulls first);
         create table parts (id int primary key, g text, v int) partition by range (id);
         create table parts_low partition of parts for values from (minvalue) to (20);
         create table parts_high partition of parts for values from (20) to (maxvalue);

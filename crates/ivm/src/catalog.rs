@@ -19,7 +19,7 @@ pub trait Catalog {
 
     /// The columns in whose order indexes have all rows of the relation, ascending or descending: those of btree indexes, each up
     /// to the first that is an expression or is not ordered as in ORDER BY.
-    fn orders(&self, relation: &QName) -> Result<Vec<Vec<Ident>>>;
+    fn orders(&self, relation: &QName) -> Result<Vec<Vec<Ordered>>>;
 
     /// The kind of the function of this name.
     fn function(&self, name: &QName) -> Result<FunctionKind>;
@@ -36,6 +36,14 @@ pub struct SourceColumn {
     pub name: Ident,
     pub ty: ColumnType,
     pub not_null: bool,
+}
+
+/// A column of an index that has rows in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ordered {
+    pub name: Ident,
+    /// NULLs are before other values in ascending order, and after them in descending order.
+    pub nulls_least: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

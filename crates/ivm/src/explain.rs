@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::delta::{self, law};
 use crate::error::{Error, Result};
 use crate::expr::Direction;
-use crate::plan::{AggregateCall, ColId, Column, Expr, Plan, Relation, Scan, TopK};
+use crate::plan::{AggregateCall, ColId, Column, Expr, Plan, Relation, Scan, Ties, TopK};
 use crate::render;
 use crate::sql::ast::{self, bare};
 use crate::sql::ident::{Ident, QName};
@@ -142,6 +142,7 @@ fn head(plan: &Plan, upkeep: &[Upkeep], relations: &dyn Fn(&Relation) -> QName, 
         Plan::Project(project) | Plan::Expand(project) => {
             format!("π{} {}", if matches!(plan, Plan::Expand(_)) { "*" } else { "" }, shown(&project.columns, names)?)
         }
+        Plan::Lateral(_) => "×".to_owned(),
         Plan::Join(join) if join.predicates.is_empty() => "×".to_owned(),
         Plan::Join(join) => format!("⋈ {}", texts(&join.predicates)?.join(" AND ")),
         Plan::Outer(outer) => format!("⟕ {}", text(&outer.on, names)?),
@@ -167,8 +168,13 @@ fn head(plan: &Plan, upkeep: &[Upkeep], relations: &dyn Fn(&Relation) -> QName, 
 /// `first 10 after 5 by a, b descending of each k`.
 fn top_k(top: &TopK, names: &Names) -> Result<String> {
     let mut parts = vec![];
+    let ties = match top.ties {
+        Ties::Split => "",
+        Ties::Follow => " with ties",
+        Ties::Together => " values",
+    };
     if let Some(limit) = &top.limit {
-        parts.push(format!("first {}{}", text(limit, names)?, if top.ties { " with ties" } else { "" }));
+        parts.push(format!("first {}{}", text(limit, names)?, ties));
     }
     if let Some(offset) = &top.offset {
         parts.push(format!("after {}", text(offset, names)?));

@@ -182,6 +182,7 @@ impl Finder<'_> {
             Plan::Join(join) => join.inputs.iter().any(|input| self.is_few(input)),
             Plan::Outer(outer) => self.is_few(&outer.left) || self.is_few(&outer.right),
             Plan::Semi(semi) => self.is_few(&semi.left),
+            Plan::Lateral(lateral) => self.is_few(&lateral.left),
             other => other.inputs().into_iter().all(|input| self.is_few(input)),
         }
     }
@@ -195,6 +196,10 @@ impl Finder<'_> {
 impl<'a> Block<'a> {
     fn flatten(&mut self, plan: &'a Plan) {
         match plan {
+            Plan::Lateral(lateral) => {
+                self.flatten(&lateral.left);
+                self.subqueries.push(lateral.right.clone());
+            }
             Plan::Filter(_) | Plan::Join(_) | Plan::Outer(_) | Plan::Project(_) | Plan::Expand(_) | Plan::Unnest(_) => {
                 plan.inputs().into_iter().for_each(|input| self.flatten(input));
                 self.subqueries.extend(plan.expressions().into_iter().flat_map(|e| e.subqueries()).cloned());

@@ -49,6 +49,8 @@ pub enum Plan {
     /// π*: a projection in which calls of set-returning functions make several rows of one.
     Expand(Box<Project>),
     Unnest(Box<Unnest>),
+    /// In programs alone.
+    Lateral(Box<Lateral>),
     Fixpoint(Box<Fixpoint>),
 }
 
@@ -186,8 +188,8 @@ pub struct Window {
     pub calls: Vec<(Column, Expr)>,
 }
 
-/// τ: of each partition, the rows from `offset` on, at most `limit` of them, in this order; with `ties`,
-/// those too that are equal to the last one in the order. Without a partition all rows are one.
+/// τ: of each partition, the rows from `offset` on, `limit` of them, in this order; `ties` says what counts as one. Without
+/// a partition all rows are one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TopK {
     pub input: Plan,
@@ -195,7 +197,26 @@ pub struct TopK {
     pub order: Vec<Order>,
     pub limit: Option<Expr>,
     pub offset: Option<Expr>,
-    pub ties: bool,
+    pub ties: Ties,
+}
+
+/// How a limit counts rows that are equal in the order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Ties {
+    /// One by one: `row_number() <= limit`.
+    #[default]
+    Split,
+    /// One by one, and those equal to the last one are shown as well: `rank() <= limit`.
+    Follow,
+    /// As one: `dense_rank() <= limit`.
+    Together,
+}
+
+/// Every row of `left` with each row of `right`, a query that reads its columns.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Lateral {
+    pub left: Plan,
+    pub right: Plan,
 }
 
 /// Every row of `input` with each row that a function returns for it; with `outer`, with NULLs when it
@@ -248,7 +269,7 @@ impl Plan {
     pub fn columns(&self) -> Vec<Column> {
         let listed = self.listed().into_iter().cloned();
         match self {
-            Plan::Filter(_) | Plan::Distinct(_) | Plan::TopK(_) | Plan::Join(_) | Plan::Outer(_) => {
+            Plan::Filter(_) | Plan::Distinct(_) | Plan::TopK(_) | Plan::Join(_) | Plan::Outer(_) | Plan::Lateral(_) => {
                 self.inputs().into_iter().flat_map(Plan::columns).collect()
             }
             Plan::Semi(semi) => semi.left.columns(),
@@ -280,7 +301,7 @@ impl Plan {
     /// At most so many rows, whichever.
     pub fn limited(self, limit: Expr) -> Plan {
         let (partition, order, limit) = (vec![], vec![], Some(limit));
-        Plan::TopK(Box::new(TopK { input: self, partition, order, limit, offset: None, ties: false }))
+        Plan::TopK(Box::new(TopK { input: self, partition, order, limit, offset: None, ties: Ties::Split }))
     }
 
     pub fn project(self, columns: Vec<(Column, Expr)>) -> Plan {
@@ -321,6 +342,10 @@ impl Plan {
     /// With the values of window calls over all rows.
     pub fn windowed(self, calls: Vec<(Column, Expr)>) -> Plan {
         Plan::Window(Box::new(Window { input: self, partition: vec![], calls }))
+    }
+
+    pub fn lateral(self, right: Plan) -> Plan {
+        Plan::Lateral(Box::new(Lateral { left: self, right }))
     }
 
     pub fn semi_join(self, right: Plan, on: Expr, anti: bool) -> Plan {

@@ -106,7 +106,7 @@ fn path(plan: &Plan, fixpoint: &Fixpoint) -> Result<()> {
         Plan::Fixpoint(_) => return Err(refuse::recursion_under("another recursive query")),
         Plan::Window(_) => return Err(refuse::recursion_under("a window function")),
         Plan::TopK(_) => return Err(refuse::recursion_under("LIMIT or DISTINCT ON")),
-        Plan::Outer(_) | Plan::Semi(_) => return Err(refuse::recursion_matched()),
+        Plan::Outer(_) | Plan::Semi(_) | Plan::Lateral(_) => return Err(refuse::recursion_matched()),
     }
     match (own.next(), own.next()) {
         (_, Some(_)) => Err(refuse::recursion_twice()),

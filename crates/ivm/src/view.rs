@@ -43,10 +43,16 @@ pub struct Node {
     pub parts: Vec<Part>,
     /// Columns of the plan by which programs look up rows of its table, other than its identity.
     pub lookup: Vec<ColId>,
+    /// For a node with a limited top-k or a running window on top, whether an index of the source has the rows of each
+    /// partition in its order.
+    pub indexed: bool,
+    /// For a node with a window on top of which all calls run from the first row of a partition on, in one order, how each
+    /// goes on; else empty.
+    pub running: Vec<Running>,
 }
 
 impl Node {
-    /// A node without upkeep, parts and lookups.
+    /// A node without upkeep, parts, lookups and indexes.
     pub fn new(table: QName, plan: Plan, columns: Vec<NodeColumn>, identity: Identity) -> Node {
         let mut inputs = BTreeSet::new();
         plan.scans(&mut |scan| {
@@ -54,7 +60,18 @@ impl Node {
                 inputs.insert(scan.relation.clone());
             }
         });
-        Node { table, columns, identity, plan, inputs, upkeep: vec![], parts: vec![], lookup: vec![] }
+        Node {
+            table,
+            columns,
+            identity,
+            plan,
+            inputs,
+            upkeep: vec![],
+            parts: vec![],
+            lookup: vec![],
+            indexed: false,
+            running: vec![],
+        }
     }
 
     /// The names of the columns of `lookup` in its table.
@@ -123,6 +140,19 @@ pub enum Upkeep {
     Max(Successor),
     /// Anything else: recomputed for every touched group.
     Recompute,
+}
+
+/// How the values of a window call go on from the value `v` at the last rows before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Running {
+    /// `v` plus the number of rows since.
+    Count,
+    /// `rank`: as a count, from the last one of the rows that share it.
+    Rank,
+    /// `v` plus the sum since, either of which may be NULL.
+    Sum,
+    Min,
+    Max,
 }
 
 /// How the next extremum is found when one is deleted.

@@ -31,6 +31,12 @@ call costs('select s.id, g.all from s join (select k, string_agg(v::text, $$,$$ 
 -- All rows of touched partitions.
 call costs('select id, rank() over (partition by k order by v) as place from r');
 call costs('select distinct on (k) k, id from r order by k, v');
+-- Rows that an index has in order: the first ones, and those from the first changed one on.
+create index on s (k, v);
+call costs('select id, place from (select id, rank() over (partition by k order by v) as place from s) q where place <= 3');
+call costs('select id, place from (select id, dense_rank() over (partition by k order by v desc) as place from s) q where place <= 3');
+call costs('select distinct on (k) k, id from s order by k, v');
+call costs('select id, k, v, sum(v) over (partition by k order by v) as total from s');
 -- All rows of a table.
 call costs('select id, rank() over (order by v) as place from r');
 call costs('select array_agg(v order by id) as all from r');

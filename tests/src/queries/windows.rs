@@ -48,6 +48,52 @@ pub static WINDOWS: &[Query] = &[
         Values,
         "select id, grp from (select id, grp, row_number() over (partition by grp order by amt desc nulls last, id) as r from items) x where r <= 2",
     ),
+    delta(
+        "w_best",
+        Values,
+        "select * from (select id, grp, val, rank() over (partition by grp order by val desc) as r from items where flag) x where r <= 2 and id > 3",
+    ),
+    delta(
+        "w_values",
+        Values,
+        "select * from (select id, cat, grp, dense_rank() over (partition by grp order by id desc) as r from items) x where r <= 2",
+    ),
+    delta(
+        "w_equal_values",
+        Values,
+        "select item, qty, r from (select item, qty, dense_rank() over (partition by item order by qty nulls first) as r from link) x where r < 3",
+    ),
+    delta(
+        "w_first_values",
+        Values,
+        "select id, r from (select id, dense_rank() over (order by region, name nulls first) as r, id % 2 = 0 as even from ref) x where r <= 2 and even",
+    ),
+    delta(
+        "w_run",
+        Text,
+        "select id, grp, sum(val) over w as s, sum(amt) over w as a, sum(f) over w as f, count(*) filter (where flag) over w as n, min(val) over w as least, max(ts) over w as most from items window w as (partition by grp order by id)",
+    ),
+    delta(
+        "w_run_exact",
+        Text,
+        "select id, grp, sum(val) over w as s, sum(amt) over w as a, count(*) filter (where flag) over w as n, min(val) over w as least, max(ts) over w as most, row_number() over w as nth from items window w as (partition by grp order by id desc)",
+    ),
+    delta(
+        "w_run_peers",
+        Values,
+        "select item, ref, qty, sum(ref) over w as s, max(ref) over w as m, count(*) over w as n, rank() over w as r, dense_rank() over w as d from link where qty is not null window w as (partition by item order by qty desc)",
+    ),
+    delta(
+        "w_run_rows",
+        Values,
+        "select id, cat, sum(val) over (order by id rows unbounded preceding) as s, 2 * count(cat) over (order by id) as n, sum(pos) over (order by id) as p from items where id > 3",
+    ),
+    delta("w_run_text", Values, "select id, cat, sum(price) over (partition by cat order by id) as s from items"),
+    delta(
+        "w_run_several",
+        Values,
+        "select id, region, name, count(*) over (order by region, name nulls first) as n, rank() over (order by region, name nulls first) as r from ref",
+    ),
     delta("w_bag", Values, "select a, b, count(*) over (partition by a, b) as n from keyless"),
     delta(
         "w_join",
@@ -79,7 +125,13 @@ pub static WINDOWS: &[Query] = &[
         Text,
         "select i.id, x.qty from items i cross join lateral (select qty from link l where l.item = i.id order by qty limit 1) x",
     ),
+    delta(
+        "l_lateral_ties",
+        Values,
+        "select r.name, x.id, x.val from ref r left join lateral (select id, val from items i where i.grp = r.id and i.flag order by val desc fetch first 2 rows with ties) x on true",
+    ),
     delta("d_on", Text, "select distinct on (grp) grp, id, val from items order by grp, val desc nulls last, id"),
+    delta("d_on_index", Text, "select distinct on (grp) grp, id, val from items order by grp, id desc"),
     delta("d_on_hidden", Text, "select distinct on (grp, flag) id from items order by grp, flag, id desc"),
     delta("d_on_limit", Text, "select distinct on (cat) cat, id from items order by cat nulls first, id limit 3"),
     delta("w_on_stream", Text, "select grp, rank() over (order by n, grp) as r from a_group"),

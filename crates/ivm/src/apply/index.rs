@@ -13,13 +13,14 @@ pub fn identity(node: &Node) -> Option<Index> {
     (!keys.is_empty()).then(|| Index::new(&node.table, IDENTITY, method, &keys))
 }
 
-/// The index by which programs look up rows, unless the first columns of the key serve.
-/// A value that may be too long for a b-tree is hashed.
+/// The index by which programs look up rows, unless the first columns of the key serve: in any order, or for a running window
+/// in its own. A value that may be too long for a b-tree is hashed.
 pub fn lookup(node: &Node) -> Option<Index> {
     let lookup = node.lookup_names();
-    let columns = named(&node.columns, &lookup);
-    let leads =
-        |key: &[Ident]| key.len() >= columns.len() && key[..columns.len()].iter().all(|name| lookup.contains(name));
+    let columns: Vec<&NodeColumn> =
+        lookup.iter().flat_map(|name| named(&node.columns, std::slice::from_ref(name))).collect();
+    let same = |key: &[Ident]| node.running.is_empty() && key.iter().all(|name| lookup.contains(name)) || key == lookup;
+    let leads = |key: &[Ident]| key.len() >= columns.len() && same(&key[..columns.len()]);
     if matches!(&node.identity, Identity::Key(key) if leads(key)) {
         return None;
     }

@@ -4,7 +4,7 @@ use super::Binder;
 use super::scope::{Context, Place, Scope};
 use crate::error::{Error, Result};
 use crate::expr::{Expr as Generic, Literal, Order};
-use crate::plan::{ColId, Column, Expr, Plan, TopK};
+use crate::plan::{ColId, Column, Expr, Plan, Ties, TopK};
 use crate::refuse;
 use crate::sql::ast::{self, Query};
 
@@ -12,7 +12,7 @@ use crate::sql::ast::{self, Query};
 pub struct Top {
     limit: Option<Expr>,
     offset: Option<Expr>,
-    ties: bool,
+    ties: Ties,
 }
 
 impl Binder<'_> {
@@ -21,7 +21,8 @@ impl Binder<'_> {
         let count = query.limit.as_ref().and_then(|limit| limit.count.as_ref());
         let limit = self.rows(count, context)?;
         let offset = self.rows(query.offset.as_ref(), context)?;
-        let ties = query.limit.as_ref().is_some_and(|limit| limit.with_ties);
+        let with_ties = query.limit.as_ref().is_some_and(|limit| limit.with_ties);
+        let ties = if with_ties { Ties::Follow } else { Ties::Split };
         Ok((limit.is_some() || offset.is_some()).then_some(Top { limit, offset, ties }))
     }
 
@@ -75,5 +76,5 @@ pub fn limited(plan: Plan, order: Vec<Order<ColId, Plan>>, top: Top) -> Plan {
 /// The first row for each value of some columns.
 pub fn first_of_each(plan: Plan, partition: Vec<ColId>, order: Vec<Order<ColId, Plan>>) -> Plan {
     let limit = Some(Expr::number(1));
-    Plan::TopK(Box::new(TopK { input: plan, partition, order, limit, offset: None, ties: false }))
+    Plan::TopK(Box::new(TopK { input: plan, partition, order, limit, offset: None, ties: Ties::Split }))
 }

@@ -19,14 +19,17 @@ pub mod aggregate;
 mod bounds;
 pub mod consolidate;
 mod filter;
+mod head;
 mod join;
 mod one_row;
 mod outer;
 mod partition;
+mod partitioned;
 mod product;
 mod project;
 mod recursive;
 mod restrict;
+mod running;
 mod scan;
 mod semi;
 mod sum;
@@ -44,7 +47,7 @@ use crate::render::unique;
 use crate::sql::ident::Ident;
 use crate::view::{DELTA, Mask, Node, NodeColumn, Program, Step, View};
 
-use partition::Partitioned;
+use partitioned::Partitioned;
 pub use sum::weighted;
 
 /// Steps that `explain` tells apart: rows of touched groups or partitions that are computed anew, the groups of which that
@@ -133,7 +136,7 @@ pub fn law(plan: &Plan) -> &'static str {
         Plan::Expand(_) | Plan::Unnest(_) => "linear",
         Plan::Join(join) if join.roles.contains(&Role::Clock) => "temporal",
         Plan::Join(_) => "bilinear",
-        Plan::Outer(_) | Plan::Semi(_) => "key-local",
+        Plan::Outer(_) | Plan::Semi(_) | Plan::Lateral(_) => "key-local",
         Plan::Aggregate(_) | Plan::Distinct(_) | Plan::Window(_) | Plan::TopK(_) => "key-local",
         Plan::Fixpoint(_) => "fixpoint",
     }
@@ -194,6 +197,7 @@ impl Cx<'_> {
             Plan::Fixpoint(f) => recursive::delta(f, self),
             // The cut leaves windows and top-k on top only, and makes an aggregate of each δ.
             Plan::Distinct(_) | Plan::Window(_) | Plan::TopK(_) => Err(Error::Bug("an operator that was not cut off")),
+            Plan::Lateral(_) => Err(Error::Bug("an operator of programs in a node")),
         }
     }
 

@@ -15,6 +15,9 @@ pub struct Key {
     pub known: NodeColumn,
 }
 
+/// A step of touched keys, and the condition that rows have one of them.
+pub type Meets<'t> = (&'t Plan, fn(&[Key]) -> Vec<Expr>);
+
 /// The rows of a relation whose keys are among those of a step; all of them when there are no keys.
 pub fn restricted(input: &Plan, keys: &[Key], touched: &Plan, conditions: Vec<Expr>) -> Plan {
     match keys.is_empty() {

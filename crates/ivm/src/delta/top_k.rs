@@ -9,10 +9,11 @@
 use crate::error::Result;
 use crate::expr::{Bound, Call, Expr as E, Frame, FrameUnit};
 use crate::keys;
-use crate::plan::{AggregateCall, Column, Expr, Order, Plan, TopK, UnionAll};
+use crate::plan::{AggregateCall, Column, Expr, Order, Plan, Ties, TopK, UnionAll};
 use crate::sql::ident::QName;
 
-use super::partition::{self, Partitioned};
+use super::partition;
+use super::partitioned::Partitioned;
 use super::sum::weighted;
 use super::{Cx, Delta, RECOMPUTED, SHORT, consolidate};
 
@@ -39,7 +40,7 @@ impl<'a> First<'a> {
         let held = |key: &Order| matches!(key.expr, E::Column(id) if shown.iter().any(|column| column.id == id));
         let limit = top.limit.as_ref().and_then(keys::count).filter(|limit| *limit > 0)?;
         let whole = top.partition.is_empty() && top.offset.is_none() && top.order.iter().all(held);
-        whole.then_some(First { operator, top, limit, shown })
+        (whole && top.ties != Ties::Together).then_some(First { operator, top, limit, shown })
     }
 
     fn delta(&self, input: Delta, cx: &mut Cx) -> Result<Delta> {
@@ -117,7 +118,8 @@ impl<'a> First<'a> {
         let limit = || E::number(self.limit).cast("bigint");
         let (before, rows, w) = (cx.ids.column("before"), cx.ids.column("rows"), cx.ids.column("w"));
         let weight = columns.pop().map_or(E::null(), |w| w.expr());
-        let unit = if self.top.ties { FrameUnit::Groups } else { FrameUnit::Rows };
+        let follow = self.top.ties == Ties::Follow;
+        let unit = if follow { FrameUnit::Groups } else { FrameUnit::Rows };
         let end = Some(Bound::Preceding(E::number(1)));
         let frame = Frame { unit, start: Bound::UnboundedPreceding, end };
         let total = Call::new(QName::bare("sum"), vec![weight.clone()]).over(self.top.order.clone(), Some(frame));
@@ -127,7 +129,7 @@ impl<'a> First<'a> {
         let all = cx.ids.column("all");
         let counted =
             near.windowed(vec![(before, total)]).project(with(vec![(all.clone(), weight), (rows.clone(), some)]));
-        let copies = match self.top.ties {
+        let copies = match follow {
             true => all.expr(),
             false => E::call("least", vec![all.expr(), E::binary("-", limit(), rows.expr())]),
         };

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::delta;
 use crate::error::Result;
 use crate::lookup::tables_read;
-use crate::plan::{Plan, Relation};
+use crate::plan::{Plan, Relation, TopK, Window};
 use crate::sql::ident::Ident;
 use crate::view::{Mask, Node, Step, Successor, Upkeep, View};
 
@@ -19,6 +19,8 @@ pub enum Class {
     Delta,
     /// All rows of the groups that changed rows belong to.
     Groups,
+    /// The rows of partitions from the first changed one on.
+    Rest,
     /// All rows of the partitions that changed rows belong to.
     Partition,
     /// All rows of a table.
@@ -30,6 +32,7 @@ impl Class {
         match self {
             Class::Delta => "O(Δ)",
             Class::Groups => "O(touched groups)",
+            Class::Rest => "O(rest of partition)",
             Class::Partition => "O(partition)",
             Class::Table => "O(table)",
         }
@@ -40,6 +43,7 @@ impl Class {
         match self {
             Class::Delta => "delta",
             Class::Groups => "groups",
+            Class::Rest => "rest",
             Class::Partition => "partition",
             Class::Table => "table",
         }
@@ -130,21 +134,45 @@ impl Rare {
 }
 
 fn class(view: &View, index: usize, step: &delta::PlanStep) -> Result<Class> {
-    let operator = match &view.nodes[index].plan {
-        Plan::Project(project) => &project.input,
-        plan => plan,
-    };
-    // The table of a top-k has no more rows than its limit.
-    let is_short = |relation: &Relation| matches!(operator, Plan::TopK(_)) && *relation == Relation::Node(index);
-    if tables_read(view, &step.query)?.whole.iter().any(|relation| !is_short(relation)) {
+    let node = &view.nodes[index];
+    // An index has the rows up to a limit, or of a running window those up to one and from one on.
+    let is_ordered =
+        |relation: &Relation| node.indexed || !node.running.is_empty() && *relation == Relation::Node(index);
+    if tables_read(view, &step.query)?.whole.iter().any(|relation| !is_short(view, relation) && !is_ordered(relation)) {
         return Ok(Class::Table);
     }
-    Ok(match operator {
+    let is_first = |window: &Window, input: &Relation| {
+        limited(view, input).is_some_and(|top| top.partition.iter().all(|id| window.partition.contains(id)))
+    };
+    Ok(match operator(node) {
         _ if !step.name.as_str().starts_with(delta::RECOMPUTED) => Class::Delta,
         Plan::Aggregate(_) => Class::Groups,
+        Plan::TopK(_) if node.indexed => Class::Delta,
+        Plan::Window(_) if node.indexed => Class::Rest,
+        Plan::Window(window) if node.inputs.iter().all(|input| is_first(window, input)) => Class::Delta,
         Plan::Window(_) | Plan::TopK(_) => Class::Partition,
         _ => Class::Delta,
     })
+}
+
+/// The operator that a node maintains.
+fn operator(node: &Node) -> &Plan {
+    if let Plan::Project(project) = &node.plan { &project.input } else { &node.plan }
+}
+
+/// Whether a table has no more rows than a limit.
+fn is_short(view: &View, relation: &Relation) -> bool {
+    let Relation::Node(index) = relation else { return false };
+    match operator(&view.nodes[*index]) {
+        Plan::Window(_) => view.nodes[*index].inputs.iter().all(|input| is_short(view, input)),
+        _ => limited(view, relation).is_some_and(|top| top.partition.is_empty()),
+    }
+}
+
+/// The top-k of a node's table, which has no more rows than its limit, or than that many of each partition.
+fn limited<'v>(view: &'v View, relation: &Relation) -> Option<&'v TopK> {
+    let Relation::Node(index) = relation else { return None };
+    if let Plan::TopK(top) = operator(&view.nodes[*index]) { top.limit.as_ref().map(|_| &**top) } else { None }
 }
 
 #[cfg(test)]
@@ -158,13 +186,14 @@ mod tests {
         QName::qualified("public", name)
     }
 
-    /// The costs of a change of `a`, whose columns `k`, `v` and `n` have no key, and of `b`.
+    /// The costs of a change of `a`, whose columns `k`, `v` and `n` have no key, and of `b`, which has an index on `(v, k)`.
     fn costs(query: &str) -> Vec<String> {
         let columns =
             [("id", "integer", true), ("k", "integer", true), ("v", "integer", true), ("n", "integer", false)];
         let catalog = ["a", "b"].into_iter().fold(MemoryCatalog::default(), |catalog, name| {
             catalog.table(table(name), &columns).key(table(name), &["id"])
         });
+        let catalog = catalog.index(table("b"), &["v", "k"]);
         let state = |number| QName::bare(format!("node{number}"));
         let view = compile::compile(&canon::parse(query).unwrap(), &catalog, &QName::bare("view"), &state).unwrap();
         let shown = |source: &crate::view::Source| {
@@ -215,6 +244,21 @@ mod tests {
         let ranks = |over: &str| format!("SELECT a.id, rank() OVER ({over}ORDER BY a.v) AS r FROM public.a");
         assert_eq!(costs(&ranks("PARTITION BY a.k ")), ["a: partition"]);
         assert_eq!(costs(&ranks("")), ["a: table"]);
+    }
+
+    #[test]
+    fn an_index_has_the_first_rows_and_the_rest_of_partitions() {
+        let first = |by: &str| {
+            format!("SELECT q.id, q.r FROM ( SELECT b.id, rank() OVER ({by}) AS r FROM public.b) q WHERE (q.r <= 3)")
+        };
+        assert_eq!(costs(&first("PARTITION BY b.k ORDER BY b.v")), ["b: partition"]);
+        assert_eq!(costs(&first("PARTITION BY b.v ORDER BY b.k")), ["b: delta"]);
+        assert_eq!(costs(&first("ORDER BY b.id")), ["b: delta"]);
+        let running = |by: &str| format!("SELECT b.id, b.k, b.v, rank() OVER ({by}) AS r FROM public.b");
+        assert_eq!(costs(&running("PARTITION BY b.k ORDER BY b.v")), ["b: partition"]);
+        assert_eq!(costs(&running("PARTITION BY b.v ORDER BY b.k")), ["b: rest"]);
+        assert_eq!(costs(&running("ORDER BY b.id")), ["b: rest"]);
+        assert_eq!(costs("SELECT b.id FROM public.b ORDER BY b.id LIMIT 3"), ["b: delta"]);
     }
 
     #[test]

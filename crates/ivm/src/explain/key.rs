@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{Catalog, ColumnType, FunctionKind, SourceColumn};
+use crate::catalog::{Catalog, ColumnType, FunctionKind, Ordered, SourceColumn};
 use crate::error::Result;
 use crate::plan::{Column, Expr, Ids, Plan, Relation, Scan};
 use crate::render::unique;
@@ -282,7 +282,7 @@ impl Catalog for Assuming<'_> {
         self.search.catalog.leads(relation, column)
     }
 
-    fn orders(&self, relation: &QName) -> Result<Vec<Vec<Ident>>> {
+    fn orders(&self, relation: &QName) -> Result<Vec<Vec<Ordered>>> {
         self.search.catalog.orders(relation)
     }
 

@@ -96,7 +96,7 @@ pub fn facts(plan: &Plan, catalog: &dyn Catalog) -> Result<Facts> {
         Plan::Window(window) => window::windowed(window, facts(&window.input, catalog)?),
         Plan::TopK(top) => window::limited(top, facts(&top.input, catalog)?),
         // One row may become several.
-        Plan::Expand(_) => Facts::default(),
+        Plan::Expand(_) | Plan::Lateral(_) => Facts::default(),
         Plan::Unnest(unnest) => unnested(unnest, facts(&unnest.input, catalog)?),
         Plan::Fixpoint(fixpoint) => fixpoint::found(fixpoint, catalog)?,
     })

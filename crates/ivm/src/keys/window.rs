@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Facts;
 use crate::expr::{Expr as E, Literal};
-use crate::plan::{ColId, Expr, TopK, Window};
+use crate::plan::{ColId, Expr, Ties, TopK, Window};
 
 /// Calls that are never null, whatever their frame.
 const NEVER_NULL: [&str; 6] = ["count", "cume_dist", "dense_rank", "percent_rank", "rank", "row_number"];
@@ -28,7 +28,7 @@ pub fn windowed(window: &Window, mut known: Facts) -> Facts {
 /// Some of the rows; at most one of each partition where the limit is one.
 pub fn limited(top: &TopK, mut known: Facts) -> Facts {
     let one = top.limit.as_ref().and_then(count).is_some_and(|limit| limit <= 1);
-    if one && !top.ties {
+    if one && top.ties == Ties::Split {
         let partition: BTreeSet<ColId> = top.partition.iter().copied().collect();
         known.dependencies.add(partition.clone(), top.input.ids());
         known.add_key(known.dependencies.reduced(partition));

@@ -14,6 +14,7 @@ mod fixpoint;
 mod identity;
 mod ordered;
 mod partitioned;
+pub mod running;
 pub mod scale;
 
 use crate::catalog::{ColumnType, Equality};

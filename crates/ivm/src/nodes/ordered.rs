@@ -2,21 +2,44 @@
 
 use std::collections::BTreeSet;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Ordered};
 use crate::error::Result;
+use crate::expr::{Direction, Order};
 use crate::plan::{ColId, Expr, Plan, Relation};
 use crate::sql::ident::{Ident, QName};
 
 /// Whether an index has the rows of a plan with equal values of `keys` in the order of `value`: it begins with the keys, in any
 /// order, and goes on with the value.
 pub fn finds(plan: &Plan, keys: &[ColId], value: ColId, catalog: &dyn Catalog) -> Result<bool> {
+    has_index((plan, keys, value), |_| true, catalog)
+}
+
+/// Whether an index has the rows of a plan with equal values of `keys` in this order, as far as its first key decides that
+/// is none of them: the server sorts the rows that are equal in it.
+pub fn sorts(plan: &Plan, keys: &[ColId], order: &[Order<ColId, Plan>], catalog: &dyn Catalog) -> Result<bool> {
+    let is_key = |key: &&Order<ColId, Plan>| matches!(key.expr, Expr::Column(id) if keys.contains(&id));
+    let first = order.iter().find(|key| !is_key(key));
+    let Some(Order { expr: Expr::Column(first), direction, nulls_first }) = first else { return Ok(false) };
+    let descending = *direction == Direction::Descending;
+    let nulls_least = nulls_first.unwrap_or(descending) != descending;
+    let alike = |column: &Ordered| !matches!(direction, Direction::Using(_)) && column.nulls_least == nulls_least;
+    has_index((plan, keys, *first), alike, catalog)
+}
+
+/// Whether an index begins with the keys and goes on with the value, as a column that `serves`.
+fn has_index(
+    (plan, keys, value): (&Plan, &[ColId], ColId),
+    serves: impl Fn(&Ordered) -> bool,
+    catalog: &dyn Catalog,
+) -> Result<bool> {
     let Some((source, value)) = origin(plan, value) else { return Ok(false) };
     let Some(keys) = keys.iter().map(|key| Some(origin(plan, *key)?.1)).collect::<Option<BTreeSet<&Ident>>>() else {
         return Ok(false);
     };
-    let finds = |order: Vec<Ident>| {
-        let (first, rest) = order.split_at(keys.len().min(order.len()));
-        first.iter().collect::<BTreeSet<&Ident>>() == keys && rest.first() == Some(value)
+    let finds = |index: Vec<Ordered>| {
+        let (first, rest) = index.split_at(keys.len().min(index.len()));
+        let next = rest.first().filter(|column| column.name == *value);
+        first.iter().map(|column| &column.name).collect::<BTreeSet<&Ident>>() == keys && next.is_some_and(&serves)
     };
     Ok(catalog.orders(source)?.into_iter().any(finds))
 }

@@ -12,6 +12,9 @@ impl Plan {
             own.extend(input.ids());
             free.extend(input.free());
         }
+        if let Plan::Lateral(lateral) = self {
+            lateral.left.ids().iter().for_each(|id| _ = free.remove(id));
+        }
         free.extend(self.expressions().into_iter().flat_map(reads).filter(|id| !own.contains(id)));
         free
     }

@@ -16,6 +16,7 @@ macro_rules! walkers {
                 Plan::Join(x) => x.inputs.$iter().collect(),
                 Plan::Outer(x) => vec![&$($mut)? x.left, &$($mut)? x.right],
                 Plan::Semi(x) => vec![&$($mut)? x.left, &$($mut)? x.right],
+                Plan::Lateral(x) => vec![&$($mut)? x.left, &$($mut)? x.right],
                 Plan::UnionAll(x) => x.inputs.$iter().map(|(input, _)| input).collect(),
                 Plan::Aggregate(x) => vec![&$($mut)? x.input],
                 Plan::Distinct(x) => vec![&$($mut)? x.input],
@@ -29,7 +30,7 @@ macro_rules! walkers {
         /// The expressions of this operator, in reading order, without those of its inputs.
         pub fn $expressions(&$($mut)? self) -> Vec<&$($mut)? Expr> {
             match self {
-                Plan::Scan(_) | Plan::UnionAll(_) | Plan::Distinct(_) | Plan::Fixpoint(_) => vec![],
+                Plan::Scan(_) | Plan::UnionAll(_) | Plan::Distinct(_) | Plan::Fixpoint(_) | Plan::Lateral(_) => vec![],
                 Plan::Values(x) => x.rows.$iter().flatten().collect(),
                 Plan::Filter(x) => vec![&$($mut)? x.predicate],
                 Plan::Project(x) | Plan::Expand(x) => x.columns.$iter().map(|(_, e)| e).collect(),
@@ -63,7 +64,7 @@ macro_rules! walkers {
                 Plan::Unnest(x) => x.columns.$iter().map(|(column, _)| column).collect(),
                 Plan::Fixpoint(x) => x.columns.$iter().collect(),
                 Plan::Filter(_) | Plan::Join(_) | Plan::Outer(_) | Plan::Semi(_) => vec![],
-                Plan::Distinct(_) | Plan::TopK(_) => vec![],
+                Plan::Distinct(_) | Plan::TopK(_) | Plan::Lateral(_) => vec![],
             }
         }
 
@@ -79,6 +80,7 @@ macro_rules! walkers {
                 Plan::Fixpoint(x) => x.base.1.$iter().chain(x.step.1.$iter()).collect(),
                 Plan::Scan(_) | Plan::Values(_) | Plan::Filter(_) | Plan::Project(_) | Plan::Join(_) => vec![],
                 Plan::Outer(_) | Plan::Semi(_) | Plan::Distinct(_) | Plan::Expand(_) | Plan::Unnest(_) => vec![],
+                Plan::Lateral(_) => vec![],
             }
         }
     };

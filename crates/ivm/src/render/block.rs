@@ -7,7 +7,7 @@ use super::{Renderer, item};
 use crate::error::{Error, Result};
 use crate::expr::{Argument, MOST_NODES};
 use crate::plan::{
-    self, Aggregate, AggregateCall, ColId, Column, Join, Outer, Plan, Project, Relation, Scan, Values, Window,
+    self, Aggregate, AggregateCall, ColId, Column, Join, Lateral, Outer, Plan, Project, Relation, Scan, Values, Window,
 };
 use crate::sql::ast::{Call, Distinct, Expr, From, Group, JoinKind, JoinOn, Order, Query, Select, col};
 use crate::sql::ident::Ident;
@@ -81,6 +81,7 @@ impl Renderer<'_> {
                 Ok(block)
             }
             Plan::Unnest(unnest) => self.unnest(unnest),
+            Plan::Lateral(lateral) => self.lateral(lateral),
             Plan::Window(window) => self.window(window),
             Plan::Filter(filter) => {
                 let mut block = match is_windowed(&filter.input) {
@@ -100,6 +101,10 @@ impl Renderer<'_> {
 
     /// The plan as a subquery in FROM.
     pub fn subquery(&mut self, plan: &Plan) -> Result<Block> {
+        self.derived(plan, false)
+    }
+
+    fn derived(&mut self, plan: &Plan, lateral: bool) -> Result<Block> {
         let columns = plan.columns();
         let names = super::names::unique(&columns);
         let (query, listed) = match plan {
@@ -110,13 +115,25 @@ impl Renderer<'_> {
         };
         let name = self.aliases.subquery();
         let alias = crate::sql::ast::Alias { name: name.clone(), columns: listed };
-        let from = From::Derived { query: Box::new(query), alias, lateral: false };
+        let from = From::Derived { query: Box::new(query), alias, lateral };
         let column = |(column, own): (Column, Ident)| (column.id, col(name.as_str(), own.as_str()));
         Ok(Block {
             from: vec![from],
             columns: columns.into_iter().zip(names).map(column).collect(),
             ..Block::default()
         })
+    }
+
+    /// `…, LATERAL (SELECT …) AS t`.
+    fn lateral(&mut self, lateral: &Lateral) -> Result<Block> {
+        let mut block = self.flat(&lateral.left)?;
+        self.outer.push(block.columns.clone());
+        let right = self.derived(&lateral.right, true);
+        self.outer.pop();
+        let Block { from, columns, .. } = right?;
+        block.from.extend(from);
+        block.columns.extend(columns);
+        Ok(block)
     }
 
     /// The plan as a SELECT for these expressions: an aggregate that one of their subqueries refers to would be

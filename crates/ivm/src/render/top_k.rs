@@ -3,7 +3,7 @@
 use super::{Aliases, Renderer, item};
 use crate::error::Result;
 use crate::expr::{Call, Expr as Generic, Over, Window};
-use crate::plan::{ColId, TopK};
+use crate::plan::{ColId, Plan, Ties, TopK};
 use crate::sql::ast::{Distinct, Expr, From, Limit, Query, Select, col};
 use crate::sql::ident::{Ident, QName};
 
@@ -12,7 +12,14 @@ const PLACE: &str = "place";
 
 impl Renderer<'_> {
     pub fn top_k(&mut self, top: &TopK, ids: &[ColId], names: &[Ident]) -> Result<Query> {
-        let block = self.flat(&top.input)?;
+        let is_limit = top.partition.is_empty() && top.ties != Ties::Together;
+        // The DISTINCT of the same SELECT is in its order, be that descending: the server need not read all rows.
+        let by_columns = top.order.iter().all(|key| matches!(key.expr, Generic::Column(_)));
+        let (input, distinct) = match &top.input {
+            Plan::Distinct(distinct) if is_limit && by_columns => (&distinct.input, Distinct::Rows),
+            input => (input, Distinct::No),
+        };
+        let block = self.flat(input)?;
         let columns = block.columns.clone();
         let partition_by: Vec<Expr> = top.partition.iter().filter_map(|id| columns.get(id).cloned()).collect();
         let mut order_by = self.orders(&top.order, &columns)?;
@@ -20,9 +27,9 @@ impl Renderer<'_> {
         order_by.retain(|key| !key.expr.is_constant());
         let limit = top.limit.as_ref().map(|e| self.expr(e, &columns)).transpose()?;
         let offset = top.offset.as_ref().map(|e| self.expr(e, &columns)).transpose()?;
-        if partition_by.is_empty() {
-            let limit = limit.map(|count| Limit { count: Some(count), with_ties: top.ties });
-            return Ok(Query { order_by, limit, offset, ..block.select(ids, names, Distinct::No)? });
+        if is_limit {
+            let limit = limit.map(|count| Limit { count: Some(count), with_ties: top.ties == Ties::Follow });
+            return Ok(Query { order_by, limit, offset, ..block.select(ids, names, distinct)? });
         }
         let alias = self.aliases.subquery();
         let mut taken = Aliases::of(names);
@@ -35,9 +42,14 @@ impl Renderer<'_> {
             places.push(item(Generic::Call(Box::new(call)), &name));
             col(alias.as_str(), name.as_str())
         };
-        let row_number = (offset.is_some() || !top.ties).then(|| place("row_number"));
         // Rows equal to the last one in the order have its rank, or one before.
-        let last = if top.ties && limit.is_some() { Some(place("rank")) } else { row_number.clone() };
+        let rank = match top.ties {
+            Ties::Follow if limit.is_some() => Some(place("rank")),
+            Ties::Together if limit.is_some() => Some(place("dense_rank")),
+            _ => None,
+        };
+        let row_number = (offset.is_some() || rank.is_none()).then(|| place("row_number"));
+        let last = rank.or(row_number.clone());
         let conditions = [
             last.zip(limit).map(|(place, limit)| {
                 let end = offset.clone().map_or(limit.clone(), |offset| Expr::binary("+", offset, limit));

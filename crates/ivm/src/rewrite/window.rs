@@ -1,11 +1,11 @@
-//! σ over ω: the first rows of each partition are a top-k, `σ[row_number ≤ k](ω(R)) = ω(τk(R))`, and `σ[rank ≤ k]` likewise
-//! with those equal to the last one.
+//! σ over ω: the first rows of each partition are a top-k, `σ[row_number ≤ k](ω(R)) = ω(τk(R))`, and likewise for `rank` with
+//! those equal to the last one, and for `dense_rank` with those that have one of the first `k` values.
 //!
 //! The node then holds and recomputes `k` rows of each partition instead of all.
 
 use crate::expr::{Expr as E, Over};
 use crate::keys;
-use crate::plan::{ColId, Expr, Order, Plan, TopK, Window};
+use crate::plan::{ColId, Expr, Order, Plan, Ties, TopK, Window};
 
 /// The numberings, which count earlier rows: leaving off later ones does not change them.
 const NUMBERINGS: [&str; 3] = ["row_number", "rank", "dense_rank"];
@@ -23,7 +23,7 @@ pub fn first_rows(window: &mut Window, mut conditions: Vec<Expr>) -> Vec<Expr> {
 struct First {
     limit: i64,
     order: Vec<Order>,
-    ties: bool,
+    ties: Ties,
 }
 
 impl First {
@@ -34,8 +34,13 @@ impl First {
         let (name, order) = numbering(call)?;
         let alike = |(_, call): &(_, Expr)| numbering(call).is_some_and(|(_, other)| other == order);
         let sorted = !order.is_empty() && order.iter().all(|key| matches!(key.expr, E::Column(_)));
-        let found = || First { limit, order: order.to_vec(), ties: name == "rank" };
-        (name != "dense_rank" && sorted && window.calls.iter().all(alike)).then(found)
+        let ties = match name {
+            "rank" => Ties::Follow,
+            "dense_rank" => Ties::Together,
+            _ => Ties::Split,
+        };
+        let found = || First { limit, order: order.to_vec(), ties };
+        (sorted && window.calls.iter().all(alike)).then(found)
     }
 
     fn of_each(self, input: Plan, partition: Vec<ColId>) -> Plan {

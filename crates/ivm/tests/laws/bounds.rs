@@ -1,7 +1,7 @@
 //! Random moving bounds: inputs of at most one row that others are compared with, as uncorrelated subqueries are.
 
 use ivm::expr::{Expr as E, IsTest};
-use ivm::plan::{AggregateCall, Column, Expr, Order, Plan, TopK};
+use ivm::plan::{AggregateCall, Column, Expr, Order, Plan, Ties, TopK};
 
 use crate::plans::{Generator, Ty};
 
@@ -42,7 +42,7 @@ impl Generator<'_, '_> {
                 let order = vec![Order::ascending(of.expr())];
                 let limit = Some(E::number(1));
                 let input = input.project(vec![of.pass()]);
-                let top = TopK { input, partition: vec![], order, limit, offset: None, ties: false };
+                let top = TopK { input, partition: vec![], order, limit, offset: None, ties: Ties::Split };
                 (Plan::TopK(Box::new(top)), of)
             }
             function => {

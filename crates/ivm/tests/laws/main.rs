@@ -67,6 +67,8 @@ laws! {
     law_distinct: Shape::Distinct;
     law_window: Shape::Window;
     law_top_k: Shape::TopK;
+    law_head: Shape::Head;
+    law_running: Shape::Running;
     law_expand: Shape::Expand;
     law_unnest: Shape::Unnest;
     law_recursive: Shape::Fixpoint;
@@ -99,6 +101,13 @@ fn missing_temporal_deletion_is_detected() {
 fn missing_crossed_rows_are_detected() {
     assert_detected(Shape::Bounds, |step| empty("crossed", step));
     assert_detected(Shape::Bounds, |step| empty("met", step));
+}
+
+/// First rows of partitions, and the values before a change, that are not found.
+#[test]
+fn missing_beginnings_are_detected() {
+    assert_detected(Shape::Head, |step| world::forget_found(&mut step.query));
+    assert_detected(Shape::Running, |step| world::forget_found(&mut step.query));
 }
 
 /// Empties the steps of this name.

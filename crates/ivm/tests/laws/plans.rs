@@ -29,6 +29,10 @@ pub enum Shape {
     Distinct,
     Window,
     TopK,
+    /// The first rows of partitions of one table, of which an index may have them.
+    Head,
+    /// Windows that run over the rows of one table.
+    Running,
     Expand,
     Unnest,
     /// WITH RECURSIVE.
@@ -91,6 +95,8 @@ impl<'a, 'b> Generator<'a, 'b> {
             Shape::Distinct => self.distinct(1),
             Shape::Window => windows::window(&mut self, 1),
             Shape::TopK => windows::top_k(&mut self, 1),
+            Shape::Head => windows::head(&mut self),
+            Shape::Running => windows::running(&mut self),
             Shape::Expand => self.expand(1),
             Shape::Unnest => self.unnest(1),
             Shape::Fixpoint => self.fixpoint(1),
@@ -166,7 +172,7 @@ impl<'a, 'b> Generator<'a, 'b> {
         self.filtered(input)
     }
 
-    fn filtered(&mut self, input: Plan) -> Plan {
+    pub fn filtered(&mut self, input: Plan) -> Plan {
         let condition = self.condition(&input);
         input.filter(condition)
     }
@@ -318,9 +324,14 @@ impl<'a, 'b> Generator<'a, 'b> {
         input.aggregate(keys, calls)
     }
 
-    fn extrema(&mut self) -> Plan {
+    /// The rows of one table, all or some.
+    pub fn rows(&mut self) -> Plan {
         let scan = self.scan();
-        let input = if self.tape.pick(3) == 2 { self.filtered(scan) } else { scan };
+        if self.tape.pick(3) == 2 { self.filtered(scan) } else { scan }
+    }
+
+    fn extrema(&mut self) -> Plan {
+        let input = self.rows();
         let columns = input.columns();
         let keys: Vec<Column> = columns[..1 + self.tape.pick(2)].iter().take(self.tape.pick(3)).cloned().collect();
         let mut calls = vec![];

@@ -1,7 +1,7 @@
 //! Random windows and first rows with deterministic results: where the place of a row matters, the order is total.
 
-use ivm::expr::{Argument, Bound, Call, Direction, Expr as E, Frame, FrameUnit, Over, Window as Spec};
-use ivm::plan::{ColId, Column, Expr, Order, Plan, TopK, Window};
+use ivm::expr::{Argument, Bound, Call, Direction, Expr as E, Frame, FrameUnit, IsTest, Over, Window as Spec};
+use ivm::plan::{ColId, Column, Expr, Order, Plan, Ties, TopK, Window};
 use ivm::sql::ident::QName;
 
 use crate::plans::{Generator, Ty};
@@ -109,11 +109,11 @@ fn frame(g: &mut Generator) -> Option<Frame<ColId, Plan>> {
 pub fn top_k(g: &mut Generator, depth: usize) -> Plan {
     let (input, keys) = sortable(g, depth);
     let partition = if g.tape.flip() { partition(g, &keys) } else { vec![] };
-    let ties = g.tape.pick(3) == 0;
-    let order = order(g, &keys, !ties);
-    let ties = ties && !order.is_empty();
+    let ties = g.tape.of(&[Ties::Follow, Ties::Split, Ties::Split, Ties::Together]);
+    let order = order(g, &keys, ties == Ties::Split);
+    let ties = if order.is_empty() { Ties::Split } else { ties };
     let order = if order.is_empty() { keys.iter().map(|column| key(g, column)).collect() } else { order };
-    let offset = if !ties && g.tape.pick(4) == 0 { Some(E::number(1)) } else { None };
+    let offset = if ties == Ties::Split && g.tape.pick(4) == 0 { Some(E::number(1)) } else { None };
     let limit = if offset.is_some() && g.tape.flip() { None } else { Some(E::number(1 + g.tape.pick(3) as i64)) };
     let top = Plan::TopK(Box::new(TopK { input, partition, order, limit, offset, ties }));
     if g.tape.flip() {
@@ -126,4 +126,76 @@ pub fn top_k(g: &mut Generator, depth: usize) -> Plan {
         kept.pop();
     }
     top.project(kept)
+}
+
+/// The first rows of partitions of a table, by a limit or by a bound on their numbers.
+pub fn head(g: &mut Generator) -> Plan {
+    let input = g.rows();
+    let columns = input.columns();
+    let mut partition = partition(g, &columns);
+    partition.truncate(columns.len() - 1);
+    let others: Vec<Column> = columns.iter().filter(|column| !partition.contains(&column.id)).cloned().collect();
+    let ties = g.tape.of(&[Ties::Split, Ties::Follow, Ties::Together]);
+    let mut by = vec![g.tape.of(&others)];
+    by.extend(others.into_iter().filter(|_| ties == Ties::Split || g.tape.pick(3) == 0));
+    let order: Vec<Order> = by.iter().map(|column| key(g, column)).collect();
+    let limit = E::number(1 + g.tape.pick(3) as i64);
+    if g.tape.flip() {
+        let offset = (ties == Ties::Split && g.tape.pick(4) == 0).then(|| E::number(1));
+        return Plan::TopK(Box::new(TopK { input, partition, order, limit: Some(limit), offset, ties }));
+    }
+    let name = match ties {
+        Ties::Split => "row_number",
+        Ties::Follow => "rank",
+        Ties::Together => "dense_rank",
+    };
+    let mut call = Call::new(QName::bare(name), vec![]);
+    let partition_by = partition.iter().map(|id| E::Column(*id)).collect();
+    call.over = Some(Over::Window(Spec { base: None, partition_by, order_by: order, frame: None }));
+    let place = g.column("place", Ty::Int);
+    let calls = vec![(place.clone(), E::Call(Box::new(call)))];
+    let first = Plan::Window(Box::new(Window { input, partition, calls }));
+    let first = first.filter(E::binary("<=", place.expr(), limit));
+    if g.tape.flip() { g.filtered(first) } else { first }
+}
+
+/// A window whose calls run in one order, in which rows may be equal where that leaves nothing open.
+pub fn running(g: &mut Generator) -> Plan {
+    let input = g.rows();
+    let columns = input.columns();
+    let first = g.tape.of(&columns);
+    let input = if g.tape.pick(4) == 0 { input } else { input.filter(first.expr().is(IsTest::NotNull)) };
+    let others: Vec<Column> = columns.iter().filter(|column| **column != first).cloned().collect();
+    let partition: Vec<ColId> = others.iter().take(g.tape.pick(3)).map(|column| column.id).collect();
+    let total = g.tape.flip();
+    let by: Vec<Column> =
+        [first].into_iter().chain(others.into_iter().filter(|_| total || g.tape.pick(3) == 0)).collect();
+    let order_by: Vec<Order> = by.iter().map(|column| key(g, column)).collect();
+    let ints = g.of_type(&input, Ty::Int);
+    let mut calls = vec![];
+    for _ in 0..1 + g.tape.pick(3) {
+        let int = g.tape.of(&ints).expr();
+        let (name, args) = match g.tape.pick(7) {
+            0 if total => ("row_number", vec![]),
+            1 => ("rank", vec![]),
+            2 => ("dense_rank", vec![]),
+            3 => ("min", vec![int]),
+            4 => ("max", vec![int]),
+            5 => ("sum", vec![int]),
+            _ => ("count", vec![]),
+        };
+        let unit = g.tape.of(&[None, Some(FrameUnit::Range), Some(FrameUnit::Groups), Some(FrameUnit::Rows)]);
+        let unit = unit.filter(|unit| total || *unit != FrameUnit::Rows);
+        let end = if g.tape.flip() { Some(Bound::CurrentRow) } else { None };
+        let mut call = Call::new(QName::bare(name), args);
+        call.star = name == "count";
+        if matches!(name, "count" | "sum" | "max") && g.tape.pick(3) == 0 {
+            call.filter = Some(g.condition(&input));
+        }
+        let frame = unit.map(|unit| Frame { unit, start: Bound::UnboundedPreceding, end });
+        let partition_by = partition.iter().map(|id| E::Column(*id)).collect();
+        call.over = Some(Over::Window(Spec { base: None, partition_by, order_by: order_by.clone(), frame }));
+        calls.push((g.column(name, Ty::Int), E::Call(Box::new(call))));
+    }
+    Plan::Window(Box::new(Window { input, partition, calls }))
 }

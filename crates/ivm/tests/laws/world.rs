@@ -286,6 +286,14 @@ pub fn forget_deletions(plan: &mut Plan) {
         });
 }
 
+/// Finds no row for any of the rows that a subquery reads.
+pub fn forget_found(plan: &mut Plan) {
+    if let Plan::Lateral(lateral) = plan {
+        lateral.right = lateral.right.take().filter(Expr::bool(false));
+    }
+    plan.inputs_mut().into_iter().for_each(forget_found);
+}
+
 /// Drops the last term of every union of three.
 pub fn drop_last_term(plan: &mut Plan) {
     match plan {

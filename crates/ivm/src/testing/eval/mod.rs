@@ -14,7 +14,7 @@ mod window;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Result};
-use crate::plan::{Aggregate, ColId, Expr, Join, Outer, Plan, Relation, Scan, UnionAll};
+use crate::plan::{Aggregate, ColId, Expr, Join, Lateral, Outer, Plan, Relation, Scan, UnionAll};
 use crate::sql::ident::Ident;
 use crate::testing::value::{NULL, Row, Value};
 use crate::testing::zset::Zset;
@@ -94,6 +94,7 @@ fn rows(plan: &Plan, scope: &Scope) -> Result<Rows> {
         Plan::TopK(top) => top_k::eval(top, scope)?,
         Plan::Expand(expand) => set::expand(expand, scope)?,
         Plan::Unnest(unnest) => set::unnest(unnest, scope)?,
+        Plan::Lateral(lateral) => each(lateral, scope)?,
         Plan::Fixpoint(fixpoint) => fixpoint::rows(fixpoint, scope)?,
         Plan::Window(window) => window::eval(window, scope)?,
     };
@@ -152,6 +153,16 @@ fn joined(join: &Join, scope: &Scope) -> Result<Vec<Row>> {
         product = product.keep(&ready, scope)?;
     }
     Ok(product.keep(&pending, scope)?.rows)
+}
+
+fn each(lateral: &Lateral, scope: &Scope) -> Result<Vec<Row>> {
+    let left = rows(&lateral.left, scope)?;
+    let mut result = vec![];
+    for row in left.rows {
+        let right = rows(&lateral.right, &scope.inner(&left.columns, &row))?;
+        result.extend(right.rows.iter().map(|right| [row.as_slice(), right].concat()));
+    }
+    Ok(result)
 }
 
 fn left_joined(outer: &Outer, scope: &Scope) -> Result<Vec<Row>> {

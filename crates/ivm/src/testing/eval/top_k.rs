@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Rows, Scope, aggregate, canonical, expr, rows};
 use crate::error::{Error, Result};
-use crate::plan::{Expr, TopK};
+use crate::plan::{Expr, Ties, TopK};
 use crate::testing::value::{Row, Value};
 
 pub fn eval(top: &TopK, scope: &Scope) -> Result<Vec<Row>> {
@@ -21,15 +21,16 @@ pub fn eval(top: &TopK, scope: &Scope) -> Result<Vec<Row>> {
     let mut result = vec![];
     for mut members in partitions.into_values() {
         members.sort_by(|l, r| aggregate::compare(&top.order, &l.0, &r.0).then_with(|| l.1.cmp(&r.1)));
-        let end = kept.map_or(members.len(), |kept| members.len().min(skipped.saturating_add(kept)));
-        let mut last = end;
-        while top.ties && last > 0 && kept != Some(0) && last < members.len() {
-            if aggregate::compare(&top.order, &members[end - 1].0, &members[last].0).is_ne() {
-                break;
-            }
-            last += 1;
-        }
-        result.extend(members.into_iter().take(last).skip(skipped).map(|(_, row)| row));
+        let differs = |at: usize| aggregate::compare(&top.order, &members[at - 1].0, &members[at].0).is_ne();
+        let values = (0..members.len()).filter(|at| *at == 0 || differs(*at));
+        let ends = |end: usize| match top.ties {
+            Ties::Split => end,
+            Ties::Follow if end == skipped => end,
+            Ties::Follow => (end..members.len()).find(|at| differs(*at)).unwrap_or(members.len()),
+            Ties::Together => values.clone().nth(end).unwrap_or(members.len()),
+        };
+        let end = kept.map_or(members.len(), |kept| ends(members.len().min(skipped.saturating_add(kept))));
+        result.extend(members.into_iter().take(end).skip(skipped).map(|(_, row)| row));
     }
     Ok(result)
 }

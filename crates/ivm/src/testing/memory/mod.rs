@@ -8,7 +8,7 @@ mod infer;
 
 use std::collections::BTreeMap;
 
-use crate::catalog::{Catalog, ColumnType, Equality, FunctionKind, SourceColumn};
+use crate::catalog::{Catalog, ColumnType, Equality, FunctionKind, Ordered, SourceColumn};
 use crate::error::{Error, Result};
 use crate::sql::ast::Query;
 use crate::sql::ident::{Ident, QName};
@@ -84,9 +84,10 @@ impl Catalog for MemoryCatalog {
         Ok(table.keys.iter().chain(&table.indexed).any(|index| index.first() == Some(column)))
     }
 
-    fn orders(&self, relation: &QName) -> Result<Vec<Vec<Ident>>> {
+    fn orders(&self, relation: &QName) -> Result<Vec<Vec<Ordered>>> {
         let table = self.find(relation)?;
-        Ok(table.keys.iter().chain(&table.indexed).cloned().collect())
+        let ordered = |name: &Ident| Ordered { name: name.clone(), nulls_least: false };
+        Ok(table.keys.iter().chain(&table.indexed).map(|index| index.iter().map(ordered).collect()).collect())
     }
 
     fn function(&self, name: &QName) -> Result<FunctionKind> {

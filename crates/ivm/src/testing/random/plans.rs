@@ -10,7 +10,9 @@ use proptest::prelude::*;
 
 use super::{TABLES, source};
 use crate::expr::{Call, Case, Direction, IsTest, Over, Window};
-use crate::plan::{self, AggregateCall, ColId, Column, Distinct, Expr, Ids, Order, Plan, Scan, TopK, UnionAll, Unnest};
+use crate::plan::{
+    self, AggregateCall, ColId, Column, Distinct, Expr, Ids, Order, Plan, Scan, Ties, TopK, UnionAll, Unnest,
+};
 use crate::sql::ident::{Ident, QName};
 
 /// Random plans of at most this many operators on top of each other, over the scans.
@@ -345,7 +347,8 @@ impl Builder {
         let partition = columns.iter().filter(|_| dice.below(4) == 0).map(|column| column.id).collect();
         let limit = (dice.below(4) > 0).then(|| Expr::number(1 + dice.below(3) as i64));
         let offset = (limit.is_none() || dice.below(3) == 0).then(|| Expr::number(1));
-        let ties = limit.is_some() && dice.below(3) == 0;
+        let follow = limit.is_some() && dice.below(3) == 0;
+        let ties = if follow { Ties::Follow } else { Ties::Split };
         Plan::TopK(Box::new(TopK { input, partition, order, limit, offset, ties }))
     }
 
