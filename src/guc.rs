@@ -14,6 +14,7 @@ static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MAX_CONSECUTIVE_ERRORS: GucSetting<i32> = GucSetting::<i32>::new(3);
 static MAX_PARALLEL_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(4);
 static MAX_BUFFER_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1 << 30);
+static PLAN_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(32);
 static REFRESH_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(0);
 static MAX_COUNTED_TABLES: GucSetting<i32> = GucSetting::<i32>::new(2048);
 static LOG_MIN_REFRESH_DURATION: GucSetting<i32> = GucSetting::<i32>::new(-1);
@@ -77,6 +78,16 @@ pub fn init() {
         GucFlags::UNIT_BYTE,
     );
     GucRegistry::define_int_guc(
+        c"pg_trickle.plan_cache_size",
+        c"Sets the memory for plans of stream tables in each process that refreshes them.",
+        c"Beyond that the stream tables that were not refreshed for longest are planned again.",
+        &PLAN_CACHE_SIZE,
+        1,
+        i32::MAX >> 10,
+        GucContext::Sighup,
+        GucFlags::UNIT_MB,
+    );
+    GucRegistry::define_int_guc(
         c"pg_trickle.refresh_timeout",
         c"Cancels the refresh of a stream table that takes longer than this.",
         c"It counts as a failure. A stream table may have a timeout of its own. 0 turns the timeout off.",
@@ -134,6 +145,11 @@ fn define_monitoring() {
 /// Whether the background workers run.
 pub fn enabled() -> bool {
     ENABLED.get()
+}
+
+/// Bytes for the plans of stream tables in one process.
+pub fn plan_cache_size() -> usize {
+    (PLAN_CACHE_SIZE.get().max(1) as usize) << 20
 }
 
 /// How many failures in a row suspend a stream table.

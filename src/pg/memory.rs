@@ -19,3 +19,15 @@ pub fn is_available(size: usize) -> bool {
         !block.is_null()
     }
 }
+
+/// Returns freed memory to the operating system, which the allocator would keep for later.
+pub fn give_back() {
+    #[cfg(target_env = "gnu")]
+    {
+        unsafe extern "C" {
+            fn malloc_trim(pad: usize) -> std::ffi::c_int;
+        }
+        // SAFETY: a function of the C library without conditions.
+        unsafe { malloc_trim(0) };
+    }
+}

@@ -8,6 +8,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ffi::CStr;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
@@ -113,10 +114,22 @@ fn close(pushed: bool) -> Result<()> {
     Ok(())
 }
 
-/// Bytes of the memory in which cached statements are; counted in a walk through all of it.
-pub fn cached_bytes() -> usize {
-    // SAFETY: the context lives as long as the backend.
-    unsafe { pg_sys::MemoryContextMemAllocated(pg_sys::CacheMemoryContext, true) }
+/// Bytes of the memory of the statements that are kept, without what the server itself caches; counted in a walk through all of
+/// it. See `utils/cache/plancache.c`.
+pub fn plan_bytes() -> usize {
+    // SAFETY: the contexts live as long as the backend or as a statement, none of which ends here; their names are constants.
+    unsafe {
+        let mut bytes = 0;
+        let mut context = (*pg_sys::CacheMemoryContext).firstchild;
+        while let Some(it) = context.as_ref() {
+            let name = CStr::from_ptr(it.name).to_bytes();
+            if name.starts_with(b"CachedPlan") || name == b"SPI Plan" {
+                bytes += pg_sys::MemoryContextMemAllocated(context, true);
+            }
+            context = it.nextchild;
+        }
+        bytes
+    }
 }
 
 impl Session<'_> {

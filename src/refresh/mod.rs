@@ -35,7 +35,7 @@ pub use claim::require_free;
 pub use conclude::{conclude, log_duration, record, record_failure};
 pub use cost::estimate::plan_deltas;
 pub use loaded::{Loaded, drop_compiled};
-pub use prepared::{Prepared, Ready, forget, load};
+pub use prepared::{Prepared, Ready, forget, load, retain};
 pub use prune::{bound_buffers, prune};
 pub use reattach::{Reattached, attach, has_detached, reattach, still_restoring};
 pub use recompute::recompute;

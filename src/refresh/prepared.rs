@@ -2,7 +2,7 @@
 //! an invalidation says that something under the definition changed.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
@@ -11,8 +11,9 @@ use pgrx::pg_sys::Oid;
 use crate::catalog::dependency::{self, Dependency};
 use crate::catalog::stream_table::{self, StreamTable};
 use crate::error::{Error, Result};
-use crate::pg::counters;
+use crate::guc;
 use crate::pg::spi::{self, Session};
+use crate::pg::{counters, memory};
 use crate::refresh::cost::model::CostModel;
 use crate::refresh::cost::plans::Plans;
 use crate::refresh::graph;
@@ -34,11 +35,8 @@ pub enum Ready {
     Stale(Box<StreamTable>, String),
 }
 
-/// The memory of all statements from which on the stream tables that were not refreshed for longest are evicted: most of
-/// what a thousand stream tables need, and a bound for a process that lives as long as the server.
-const MAX_BYTES: usize = 512 << 20;
-/// Statements that are prepared between two checks of that memory, which take far less time than these.
-const CHECK_EVERY: u64 = 256;
+/// Statements that are prepared between two checks of their memory, which take far less time than these.
+const CHECK_EVERY: u64 = 32;
 
 thread_local! {
     // Never dropped, as statements are: the server has freed its memory by then.
@@ -115,21 +113,35 @@ fn relations_of(table: Option<&StreamTable>, dependencies: &[Dependency]) -> Vec
     sources.chain(table.map(|table| table.relid)).collect()
 }
 
-/// Evicts the half of the stream tables that was not refreshed for longest, where all of them need too much memory.
+/// Evicts all stream tables but these; whether there were others.
+pub fn retain(ids: &BTreeSet<i32>) -> bool {
+    let has_others = CACHE.with_borrow(|cache| cache.keys().any(|id| !ids.contains(id)));
+    if has_others {
+        CACHE.with_borrow_mut(|cache| cache.retain(|id, _| ids.contains(id)));
+        memory::give_back();
+    }
+    has_others
+}
+
+/// Evicts the stream tables that were not refreshed for longest, a quarter at a time, while the plans of all of them need too much
+/// memory.
 fn evict() {
     let prepared = spi::prepared();
     if prepared - CHECKED.get() < CHECK_EVERY {
         return;
     }
     CHECKED.set(prepared);
-    if spi::cached_bytes() <= MAX_BYTES {
+    if spi::plan_bytes() <= guc::plan_cache_size() {
         return;
     }
     CACHE.with_borrow_mut(|cache| {
-        let mut used: Vec<(u64, i32)> = cache.iter().map(|(id, prepared)| (prepared.used.get(), *id)).collect();
-        used.sort_unstable();
-        used.truncate(used.len().div_ceil(2));
-        used.iter().for_each(|(_, id)| drop(cache.remove(id)));
-        used.iter().for_each(|_| counters::count(|server| &server.plans.evictions));
+        while !cache.is_empty() && spi::plan_bytes() > guc::plan_cache_size() {
+            let mut used: Vec<(u64, i32)> = cache.iter().map(|(id, prepared)| (prepared.used.get(), *id)).collect();
+            used.sort_unstable();
+            used.truncate(used.len().div_ceil(4));
+            used.iter().for_each(|(_, id)| drop(cache.remove(id)));
+            used.iter().for_each(|_| counters::count(|server| &server.plans.evictions));
+        }
     });
+    memory::give_back();
 }

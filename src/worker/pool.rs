@@ -3,6 +3,8 @@
 //!
 //! **Invariant:** a reserved slot has a scheduler that reads its outcomes, or a worker that frees it.
 
+use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::ffi::CString;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -37,12 +39,15 @@ struct Worker {
     slot: &'static WorkerSlot,
     ticket: u32,
     started: Option<Started>,
+    /// The tables that it has refreshed, whose plans it may have.
+    tables: HashSet<i32>,
 }
 
 impl Pool {
     /// Takes over the workers that an earlier scheduler of the database left.
     pub fn new(shared: &'static Shared, slot: &'static Slot) -> Pool {
-        let worker = |slot: &'static WorkerSlot| Worker { slot, ticket: slot.ticket(), started: None };
+        let worker =
+            |slot: &'static WorkerSlot| Worker { slot, ticket: slot.ticket(), started: None, tables: HashSet::new() };
         let workers = shared.workers_of(slot.database()).map(worker).collect();
         Pool { shared, slot, workers, retry_at: 0 }
     }
@@ -81,8 +86,12 @@ impl Pool {
         if ids.len() > MAX_TICK_TABLES {
             return false;
         }
-        match self.workers.iter().find(|worker| worker.slot.assign(worker.ticket, ids)) {
+        // One that has their plans comes first.
+        let known = |worker: &Worker| ids.iter().filter(|id| worker.tables.contains(id)).count();
+        self.workers.sort_by_cached_key(|worker| Reverse(known(worker)));
+        match self.workers.iter_mut().find(|worker| worker.slot.assign(worker.ticket, ids)) {
             Some(worker) => {
+                worker.tables.extend(ids);
                 worker.slot.process.wake();
                 true
             }
@@ -104,7 +113,7 @@ impl Pool {
             self.log_few_workers();
             return false;
         }
-        self.workers.push(Worker { slot, ticket, started });
+        self.workers.push(Worker { slot, ticket, started, tables: ids.iter().copied().collect() });
         true
     }
 

@@ -279,6 +279,7 @@ impl Scheduler {
         self.release_at = Some(bgworker::now());
         self.ticks.log.load(tables.iter().map(|(name, table)| (table.id, name.clone())).collect());
         let tables: Vec<Table> = tables.into_iter().map(|(_, table)| table).collect();
+        self.ticks.retain_plans(&tables.iter().map(|table| table.id).collect());
         self.changes.load(generation, tables.iter().flat_map(|table| table.sources.iter().copied()).collect());
         let first = self.state.is_empty();
         self.events.push(Event::Tables { tables, default: guc::default_schedule() });

@@ -109,7 +109,14 @@ impl Ticks {
     fn measure_plans(&mut self) {
         let prepared = spi::prepared();
         if std::mem::replace(&mut self.measured, prepared) != prepared {
-            bgworker::usage().into_iter().for_each(|usage| usage.plan_bytes.set(&(spi::cached_bytes() as u64)));
+            count_plans();
+        }
+    }
+
+    /// Evicts the plans of all stream tables but these.
+    pub fn retain_plans(&mut self, ids: &BTreeSet<i32>) {
+        if refresh::retain(ids) {
+            count_plans();
         }
     }
 
@@ -213,6 +220,10 @@ impl Ticks {
 pub fn in_transaction<R>(f: impl FnOnce() -> Result<R>) -> Option<R> {
     let done = bgworker::transaction(|| bgworker::with_snapshot(f));
     done.map_err(|error| log::failed(&error)).ok()
+}
+
+fn count_plans() {
+    bgworker::usage().into_iter().for_each(|usage| usage.plan_bytes.set(&(spi::plan_bytes() as u64)));
 }
 
 /// The first refresh of a table.

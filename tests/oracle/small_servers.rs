@@ -109,3 +109,47 @@ async fn settings_of_database_and_role_do_not_hinder_workers() {
     session.run("alter role postgres reset all").await;
     database.close().await;
 }
+
+/// Stream tables whose plans do not all fit into memory are planned again, and are exact; those that were dropped need none.
+#[tokio::test]
+async fn plans_need_no_more_memory_than_configured() {
+    const TABLES: i64 = 24;
+    let settings = ["pg_trickle.plan_cache_size = 1MB", "pg_trickle.max_parallel_workers = 0"];
+    let private = PrivateServer::start(&settings);
+    let database = Database::on(&private.server(), "plans").await;
+    let session = database.connect().await;
+    session.run("create table orders (id int primary key, region int, amount int); create table regions (id int primary key, name text)").await;
+    session.run("insert into orders select i, i % 10, i from generate_series(1, 500) i").await;
+    session.run("insert into regions select i, 'region ' || i from generate_series(0, 9) i").await;
+    for n in 0..TABLES {
+        let query = format!(
+            "select r.name, count(*) as n, max(o.amount) as m from orders o join regions r on r.id = o.region where o.id <> {n} group by r.name"
+        );
+        session.run(&format!("select pgtrickle.create_stream_table('t{n}', '{query}', '0s', 'DIFFERENTIAL')")).await;
+    }
+    let figure = async |column: &str| {
+        session.number(&format!("select plan_cache_{column} from pgtrickle.scheduler_diagnostics()")).await
+    };
+    for round in 0..4 {
+        session
+            .run(&format!(
+                "update orders set amount = amount + {round} where id % 3 = 0; delete from orders where id = {round}"
+            ))
+            .await;
+        session.run("update regions set name = name || 'x' where id = 3").await;
+        exact::wait_fresh(&session).await;
+        for n in 0..TABLES {
+            exact::check(&session, &format!("t{n}"), Equality::Text).await;
+        }
+    }
+    assert!(figure("evictions").await > 0);
+    // Beside the plans of the last stream tables, those that were made since the last check.
+    let bytes = figure("bytes").await;
+    assert!(bytes < 8 << 20, "{bytes}");
+    for n in 0..TABLES {
+        session.run(&format!("select pgtrickle.drop_stream_table('t{n}')")).await;
+    }
+    let is_free = format!("select plan_cache_bytes < {} from pgtrickle.scheduler_diagnostics()", 4 << 20);
+    session.wait_until(&is_free).await;
+    database.close().await;
+}
