@@ -187,6 +187,9 @@ fn analyzed(table: &StreamTable) -> Result<Analysis> {
 /// What a choice was, and why.
 fn reasoned(choice: &Choice) -> (Action, &'static str) {
     match choice.way {
+        Way::Full if choice.delta_ms <= choice.full_ms => {
+            (Action::Full, "the changes were found to be larger than expected")
+        }
         Way::Full => (Action::Full, "recomputing is cheaper"),
         Way::Delta if choice.delta_ms > choice.full_ms => {
             (Action::Differential, "recomputing would save too little to be sure of it")

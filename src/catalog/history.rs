@@ -28,6 +28,8 @@ pub struct Refresh {
     pub snapshot: Micros,
     /// The expected times, where the refresh had a choice.
     pub choice: Option<Choice>,
+    /// The expected time of recomputing, where following the changes took several times as long in a mode without a choice.
+    pub recompute_ms: Option<f64>,
     /// Sources with change rows that the refresh has read: every consumer may have read them now.
     pub consumed: Vec<i32>,
     /// Why the refresh failed; with an action, why the table was computed from the start.
@@ -112,6 +114,7 @@ impl Entry {
         sum.delta_rows += next.delta_rows;
         sum.duration_ms += next.duration_ms;
         sum.choice = next.choice.or(sum.choice);
+        sum.recompute_ms = next.recompute_ms.or(sum.recompute_ms);
     }
 }
 
@@ -204,7 +207,7 @@ pub fn insert(session: &Session, refresh: &Refresh, count: i32, began: Micros) -
             (refresh.duration_ms / f64::from(count)).into(),
             refresh.error.as_ref().map(Error::in_full).into(),
             refresh.choice.map(|choice| choice.delta_ms).into(),
-            refresh.choice.map(|choice| choice.full_ms).into(),
+            refresh.choice.map(|choice| choice.full_ms).or(refresh.recompute_ms).into(),
             refresh.error.as_ref().map(Error::sqlstate).into(),
             count.into(),
         ],

@@ -240,9 +240,9 @@ impl OwnerSession<'_> {
         event::own(|| self.run(&statement, &[]))
     }
 
-    /// Runs a query into a tuplestore; returns the number of rows.
-    pub fn materialise(&self, statement: &Statement, store: &Tuplestore) -> Result<u64> {
-        statement.materialise(self.snapshot, store)
+    /// Runs a query into a tuplestore, up to `most` rows if that is not zero; returns the number of rows.
+    pub fn materialise(&self, statement: &Statement, store: &Tuplestore, most: u64) -> Result<u64> {
+        statement.materialise(self.snapshot, store, most)
     }
 
     /// Makes `store` readable as the relation `name` by statements of this session, its last column under

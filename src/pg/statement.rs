@@ -120,8 +120,8 @@ impl Statement {
         }
     }
 
-    /// Runs a query into a tuplestore; returns the number of rows.
-    pub(super) fn materialise(&self, snapshot: Option<&Snapshot>, store: &Tuplestore) -> Result<u64> {
+    /// Runs a query into a tuplestore, up to `most` rows if that is not zero; returns the number of rows.
+    pub(super) fn materialise(&self, snapshot: Option<&Snapshot>, store: &Tuplestore, most: u64) -> Result<u64> {
         // SAFETY: the receiver writes into `store`, which outlives it; the active snapshot pushed here is popped below, or
         // by abort.
         unsafe {
@@ -133,7 +133,8 @@ impl Statement {
             pg_sys::CommandCounterIncrement();
             pg_sys::PushCopiedSnapshot(snapshot.map_or_else(|| pg_sys::GetLatestSnapshot(), Snapshot::raw));
             pg_sys::UpdateActiveSnapshotCommandId();
-            let options = pg_sys::SPIExecuteOptions { read_only: true, dest: receiver, ..Default::default() };
+            let options =
+                pg_sys::SPIExecuteOptions { read_only: true, tcount: most, dest: receiver, ..Default::default() };
             let code = pg_sys::SPI_execute_plan_extended(self.plan, &options);
             pg_sys::PopActiveSnapshot();
             check(code, "SPI_execute")?;

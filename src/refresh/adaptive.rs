@@ -1,18 +1,22 @@
 //! How a stream table is brought up to date: by applying the changes, or recomputed. In mode AUTO each refresh takes the way
 //! that is expected to be cheaper, by the planner's costs and the times of earlier refreshes (`ivm::choice`).
 //!
-//! Either way the same changes reach the table and its consumers. Mode DIFFERENTIAL never recomputes.
+//! Either way the same changes reach the table and its consumers. Mode DIFFERENTIAL never recomputes, and says when that would
+//! have been much faster.
+//!
+//! The planner knows little of skewed keys and nothing of recursions. A delta that turns out to be larger than expected is
+//! abandoned at the cost of about one recomputation, at most: see [`Work::limit`].
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use ivm::choice::{Choice, Way};
+use ivm::choice::{Choice, Costs, WRITE, Way};
 use ivm::plan::Relation;
 
 use crate::capture::Pending;
 use crate::catalog::history::Action;
 use crate::catalog::stream_table::Mode;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pg::spi::OwnerSession;
 use crate::pg::tuplestore::Tuplestore;
 use crate::refresh::cost::estimate;
@@ -26,6 +30,14 @@ pub type Deltas = BTreeMap<Relation, Pending>;
 /// Rows of a source after which the share of them that concerns a query is known. Reading all of them would be in vain where
 /// the choice is to recompute.
 const SAMPLE: i64 = 10_000;
+/// A delta may take as long as recomputing is expected to take, and at least this: one that waited for the machine is no
+/// reason to start over. The greatest limit, in milliseconds.
+const LEAST_LIMIT: Duration = Duration::from_millis(500);
+const MOST_LIMIT: f64 = 1e9;
+/// A refresh without a choice says so when it took this many times as long as recomputing is expected to take, from so many
+/// milliseconds on.
+const SAID_FROM: f64 = 3.0;
+const LEAST_SAID: f64 = 1000.0;
 
 /// Fills an empty stream table, which gives the first rate of recomputing.
 pub fn fill(session: &OwnerSession, prepared: &Prepared) -> Result<Changes> {
@@ -55,6 +67,16 @@ pub fn enough(loaded: &Loaded) -> i64 {
     }
 }
 
+/// What a refresh did.
+pub struct Done {
+    pub action: Action,
+    pub changes: Changes,
+    /// The expected times, where it had a choice.
+    pub choice: Option<Choice>,
+    /// The expected time of recomputing, where it had none and took several times as long.
+    pub recompute_ms: Option<f64>,
+}
+
 /// Applies the changes or recomputes, whichever is expected to be cheaper where there is a choice. `deltas` holds
 /// [`enough`] rows of each source; `read_rest` reads the others.
 pub fn refresh_by_cheaper_plan(
@@ -62,14 +84,17 @@ pub fn refresh_by_cheaper_plan(
     prepared: &Prepared,
     deltas: Deltas,
     read_rest: impl FnOnce(Deltas) -> Result<Deltas>,
-) -> Result<(Action, Changes, Option<Choice>)> {
+) -> Result<Done> {
+    let done = |action, changes| Done { action, changes, choice: None, recompute_ms: None };
     if prepared.loaded.recomputes() {
-        return Ok((Action::Full, full(session, prepared, false)?, None));
+        return Ok(done(Action::Full, full(session, prepared, false)?));
     }
     estimate::invalidate_on_resize(prepared)?;
     let work = Work::new(session, prepared);
     if prepared.loaded.table.mode != Mode::Auto {
-        return Ok((Action::Differential, program::differential(&work, stores(deltas))?, None));
+        let changes = program::differential(&work, stores(deltas))?;
+        let recompute_ms = much_faster_recomputing(session, prepared, (&work, &changes))?;
+        return Ok(Done { recompute_ms, ..done(Action::Differential, changes) });
     }
     let costs = estimate::costs(session, prepared, &deltas)?;
     let choice = prepared.model.rates.borrow().choose(costs);
@@ -78,12 +103,44 @@ pub fn refresh_by_cheaper_plan(
             let began = Instant::now();
             let deltas = read_rest(deltas)?;
             let reading = began.elapsed();
-            (Action::Differential, program::differential(&work, stores(deltas))?, reading)
+            work.limit(LEAST_LIMIT.max(Duration::from_secs_f64(choice.full_ms.min(MOST_LIMIT) / 1e3)));
+            match program::differential(&work, stores(deltas)) {
+                Err(Error::Abandoned) => return recompute_after_all(prepared, (costs, choice), &work),
+                result => (Action::Differential, result?, reading),
+            }
         }
         Way::Full => (Action::Full, program::full(&work, false)?, Duration::ZERO),
     };
     prepared.model.rates.borrow_mut().measured(costs, choice, reading.as_secs_f64() * 1e3 + work.milliseconds());
-    Ok((action, changes, Some(choice)))
+    Ok(Done { choice: Some(choice), ..done(action, changes) })
+}
+
+/// Recomputes after a delta was abandoned, which has used about the time that recomputing is expected to take, or less. What
+/// both took counts for the delta.
+fn recompute_after_all(prepared: &Prepared, (costs, choice): (Costs, Choice), work: &Work) -> Result<Done> {
+    let (cost, ms) = (work.cost(), work.milliseconds());
+    work.limit(Duration::ZERO);
+    let changes = program::full(work, false)?;
+    let mut rates = prepared.model.rates.borrow_mut();
+    rates.measured(costs, choice, work.milliseconds());
+    rates.measured_full(work.cost() - cost, work.milliseconds() - ms);
+    let choice = Some(Choice { way: Way::Full, ..choice });
+    Ok(Done { action: Action::Full, changes, choice, recompute_ms: None })
+}
+
+/// The expected time of recomputing, where following the changes took several times as long.
+fn much_faster_recomputing(
+    session: &OwnerSession,
+    prepared: &Prepared,
+    (work, changes): (&Work, &Changes),
+) -> Result<Option<f64>> {
+    if work.milliseconds() < LEAST_SAID {
+        return Ok(None);
+    }
+    let rows = changes.inserted + changes.updated + changes.deleted;
+    let cost = estimate::full_cost(session, prepared)? + WRITE * rows as f64;
+    let ms = prepared.model.rates.borrow().full_ms(cost);
+    Ok(Some(ms).filter(|ms| work.milliseconds() > SAID_FROM * ms))
 }
 
 pub fn stores(deltas: Deltas) -> BTreeMap<Relation, Tuplestore> {

@@ -30,7 +30,14 @@ pub fn record(entries: &[Entry]) -> Result<()> {
 }
 
 /// Logs a refresh that took as long as the setting says, with what it did.
-pub fn log_duration(refresh: &Refresh, name: impl FnOnce() -> String) {
+pub fn log_duration(refresh: &Refresh, name: impl Fn() -> String) {
+    if let Some(recompute_ms) = refresh.recompute_ms {
+        pgrx::warning!(
+            "stream table {} followed its changes in {:.0} ms, and recomputing is expected to take {recompute_ms:.0} ms: refresh mode AUTO takes the cheaper way",
+            name(),
+            refresh.duration_ms
+        );
+    }
     if !refresh.is_applied() || guc::log_min_refresh_duration().is_none_or(|least| refresh.duration_ms < least) {
         return;
     }

@@ -12,12 +12,15 @@ use ivm::sql::ast::Statement as Sql;
 use ivm::sql::print;
 use ivm::view::{Mask, Node, View};
 use monitor::progress::Phase;
+use pgrx::PgSqlErrorCode;
 
 use crate::catalog::ddl;
 use crate::error::{Error, Result};
+use crate::pg::limit::{self, Limited};
 use crate::pg::spi::{OwnerSession, Statement};
+use crate::pg::subxact::subtransaction;
 use crate::pg::tuplestore::Tuplestore;
-use crate::pg::{applying, progress, relation};
+use crate::pg::{applying, object, progress, relation};
 use crate::refresh::cost::plans::{Applied, Change, Compiled, SIZE_TOLERANCE, assumed, register_as};
 use crate::refresh::prepared::Prepared;
 use crate::refresh::trace::{self, Ran};
@@ -41,13 +44,28 @@ pub struct Work<'a> {
     cost: Cell<f64>,
     time: Cell<Duration>,
     written: Cell<i64>,
+    /// The time that following the changes may take; zero means no limit.
+    limit: Cell<Duration>,
 }
+
+/// The rows that the two recursions of a delta may have together, as a share of the table: measured, more take longer than
+/// recomputing.
+const AFFECTED: f64 = 0.8;
+/// A table with fewer rows is not worth a limit.
+const LEAST_AFFECTED: f64 = 10_000.0;
 
 impl<'a> Work<'a> {
     pub fn new(session: &'a OwnerSession<'a>, prepared: &'a Prepared) -> Work<'a> {
         let view = &prepared.loaded.view;
         trace::begin(prepared.loaded.table.id);
-        Work { session, prepared, view, cost: Cell::new(0.0), time: Cell::new(Duration::ZERO), written: Cell::new(0) }
+        let (cost, time, written) = (Cell::new(0.0), Cell::new(Duration::ZERO), Cell::new(0));
+        Work { session, prepared, view, cost, time, written, limit: Cell::default() }
+    }
+
+    /// Sets a limit for [`differential`], which ends in [`Error::Abandoned`] where it takes longer. What was written until
+    /// then are the deltas of inner nodes, which are right: [`full`] finds no difference in them.
+    pub fn limit(&self, limit: Duration) {
+        self.limit.set(limit);
     }
 
     pub fn cost(&self) -> f64 {
@@ -217,27 +235,78 @@ fn unchanged(work: &Work) -> Result<Changes> {
 }
 
 /// Runs one program, which reads deltas of these sizes, and applies its delta.
-fn run(work: &Work, node: usize, (compiled, applied): (&Compiled, &Applied), mut sizes: Vec<f64>) -> Result<Changes> {
+fn run(work: &Work, node: usize, (compiled, applied): (&Compiled, &Applied), sizes: Vec<f64>) -> Result<Changes> {
+    let registered = Cell::new(0);
+    let computed = match work.limit.get() {
+        Duration::ZERO => compute(work, node, compiled, sizes, &registered),
+        limit => limited(limit.saturating_sub(work.time.get()), || compute(work, node, compiled, sizes, &registered)),
+    };
+    let steps = &compiled.program.steps;
+    steps[..registered.get()].iter().try_for_each(|step| work.session.unregister(step.name.as_str()))?;
+    apply(work, node, applied, computed?)
+}
+
+/// Computes a delta, which writes nothing, in a subtransaction that is rolled back after this time.
+fn limited(left: Duration, compute: impl FnOnce() -> Result<Tuplestore>) -> Result<Tuplestore> {
+    let left = left.max(Duration::from_millis(1));
+    let result = subtransaction(|| limit::within(Limited::Delta, left, compute));
+    match (result, limit::exceeded(Limited::Delta)) {
+        (Err(error), Some(_))
+            if error.code() == PgSqlErrorCode::ERRCODE_QUERY_CANCELED && !limit::is_over(Limited::Refresh) =>
+        {
+            Err(Error::Abandoned)
+        }
+        (result, _) => result,
+    }
+}
+
+/// The rows that the next recursion of a delta may have, of which there are at most two; zero means no limit.
+fn most_affected(work: &Work, node: usize, before: Option<i64>) -> Result<u64> {
+    if work.limit.get().is_zero() {
+        return Ok(0);
+    }
+    let rows = relation::estimated_rows(object::oid(&work.view.nodes[node].table)?).max(LEAST_AFFECTED);
+    Ok(match before {
+        None => (AFFECTED / 2.0 * rows) as u64,
+        Some(before) => (AFFECTED * rows) as u64 - (before as u64).min((AFFECTED / 2.0 * rows) as u64),
+    })
+}
+
+/// Runs the steps of a program; counts those that it has registered.
+fn compute(
+    work: &Work,
+    node: usize,
+    compiled: &Compiled,
+    mut sizes: Vec<f64>,
+    registered: &Cell<usize>,
+) -> Result<Tuplestore> {
     let steps = &compiled.program.steps;
     let mut stores: Vec<Tuplestore> = vec![];
+    let mut affected = None;
     for (at, step) in steps.iter().enumerate() {
         let statement = compiled.statement(work.session, at, &sizes, SIZE_TOLERANCE)?;
         let store = statement.store()?;
         let needed = step.needs.as_ref().and_then(|name| steps.iter().position(|s| s.name == *name));
         if needed.is_none_or(|earlier| stores[earlier].rows() > 0) {
+            let most = if step.query.is_recursive() { most_affected(work, node, affected)? } else { 0 };
             let what = (step.name.as_str(), Some(step.law.as_str()));
-            work.timed(node, what, &statement, || work.session.materialise(&statement, &store))?;
+            let rows = work.timed(node, what, &statement, || work.session.materialise(&statement, &store, most))?;
+            if most > 0 {
+                if rows >= most {
+                    return Err(Error::Abandoned);
+                }
+                affected = Some(rows as i64);
+            }
         }
         let store = if step.cancels { store.added_up()? } else { store };
         let rows = assumed(store.rows() as f64);
         register_as(work.session, step.name.as_str(), &store, rows)?;
+        registered.set(at + 1);
         sizes.push(rows);
         stores.push(store);
     }
     let delta = stores.pop().ok_or(Error::Bug("a program ends in its delta"))?;
-    let delta = if steps.last().is_some_and(|last| last.repeats) { delta.summed() } else { delta };
-    steps.iter().try_for_each(|step| work.session.unregister(step.name.as_str()))?;
-    apply(work, node, applied, delta)
+    Ok(if steps.last().is_some_and(|last| last.repeats) { delta.summed() } else { delta })
 }
 
 /// The places of the columns in unique indexes of users on a stream table: two rows that swap such values cannot be updated

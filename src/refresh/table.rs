@@ -15,9 +15,10 @@ use crate::catalog::frontier::{self, Seen};
 use crate::catalog::history::{Action, Refresh};
 use crate::error::{Error, Result};
 use crate::guc;
+use crate::pg::limit::{self, Limited};
 use crate::pg::spi::{self, OwnerSession};
-use crate::pg::{bgworker, limit, progress, relation, xact};
-use crate::refresh::adaptive::{self, Deltas};
+use crate::pg::{bgworker, progress, relation, xact};
+use crate::refresh::adaptive::{self, Deltas, Done};
 use crate::refresh::loaded::Loaded;
 use crate::refresh::prepared::{self, Prepared, Ready};
 use crate::refresh::program::Changes;
@@ -56,7 +57,7 @@ pub fn refresh(tick: &mut Tick, id: i32, restart: bool) -> Result<Refresh> {
     let limit = loaded.table.timeout().unwrap_or_else(guc::refresh_timeout);
     let (place, members) = (tick.place, tick.members.len());
     let activity = || format!("refreshing {} ({place} of {members})", loaded.table.display());
-    let refreshed = || limit::within(limit, || refresh_ready(tick, &prepared, &seen, restart));
+    let refreshed = || limit::within(Limited::Refresh, limit, || refresh_ready(tick, &prepared, &seen, restart));
     progress::refreshing(loaded.table.relid, activity, || bgworker::refreshing(loaded.table.relid, refreshed))
 }
 
@@ -95,14 +96,14 @@ fn refresh_ready(tick: &mut Tick, prepared: &Prepared, seen: &Seen, restart: boo
         return Ok(unchanged);
     }
     let read_rest = |deltas| read_rest(tick, loaded, seen_frontier, deltas);
-    let (action, changes, choice) = as_owner(tick, loaded, seen.moment, |session| {
+    let Done { action, changes, choice, recompute_ms } = as_owner(tick, loaded, seen.moment, |session| {
         adaptive::refresh_by_cheaper_plan(session, prepared, input.deltas, read_rest)
     })?;
     if input.rows == 0 && !changes.wrote {
         advance_data_timestamp(tick, loaded, seen.moment)?;
         return Ok(unchanged);
     }
-    finish(tick, prepared, changes, Refresh { action, choice, ..unchanged })
+    finish(tick, prepared, changes, Refresh { action, choice, recompute_ms, ..unchanged })
 }
 
 /// Reads the changes of each source that the frontier has not seen: from memory for stream tables that this tick changed,

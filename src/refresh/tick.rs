@@ -13,10 +13,11 @@ use crate::catalog::history::Refresh;
 use crate::catalog::{dependency, quietly, stream_table};
 use crate::error::{Error, Kind, Result};
 use crate::pg::defer::Defer;
+use crate::pg::limit::{self, Limited};
 use crate::pg::lock::Lock;
 use crate::pg::spi::{self, Session};
 use crate::pg::subxact::subtransaction;
-use crate::pg::{bgworker, database, latch, limit, relation};
+use crate::pg::{bgworker, database, latch, relation};
 use crate::refresh::claim::Claim;
 use crate::refresh::relink::relink;
 use crate::refresh::shared::{Rebuilds, Tick};
@@ -184,7 +185,7 @@ fn recompute_from_now_on(tick: &mut Tick, id: i32, error: Error) -> Result<Refre
 
 /// Runs `f` in a subtransaction; an error of its own where the time limit ended it.
 fn within_limit<R>(f: impl FnOnce() -> Result<R>) -> Result<Result<R>> {
-    match (subtransaction(f), limit::exceeded()) {
+    match (subtransaction(f), limit::exceeded(Limited::Refresh)) {
         (Err(error), Some(limit)) if error.code() == PgSqlErrorCode::ERRCODE_QUERY_CANCELED => Err(too_long(limit)),
         (result, _) => Ok(result),
     }

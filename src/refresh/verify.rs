@@ -183,7 +183,7 @@ impl Compared<'_> {
             let step = program.steps.last().ok_or(Error::Bug("a program ends in its delta"))?;
             let statement = session.prepare(&print::query(&step.query), &[])?;
             let store = statement.store()?;
-            session.materialise(&statement, &store)?;
+            session.materialise(&statement, &store, 0)?;
             let (surplus, missing) = store.weights()?;
             let table_rows = ddl::count(session, &view.nodes[0].table)?;
             let weight = store.row_type().names().pop().unwrap_or_default();

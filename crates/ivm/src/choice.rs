@@ -99,7 +99,7 @@ impl Rates {
 
     /// The expected time of recomputing. A cost beyond those that were measured may be due to dead rows, which the planner
     /// takes for live ones: it counts when it is out of contest, or was measured.
-    fn full_ms(&self, cost: f64) -> f64 {
+    pub fn full_ms(&self, cost: f64) -> f64 {
         let measured = self.measured.filter(|measured| (*measured..CONTEST * measured).contains(&cost));
         measured.unwrap_or(cost) * self.of_full()
     }

@@ -72,7 +72,7 @@ fn is_current(prepared: &Prepared) -> Result<bool> {
 }
 
 /// What computing every node and comparing it with its table costs.
-fn full_cost(session: &OwnerSession, prepared: &Prepared) -> Result<f64> {
+pub fn full_cost(session: &OwnerSession, prepared: &Prepared) -> Result<f64> {
     let mut cost = 0.0;
     for node in 0..prepared.loaded.view.nodes.len() {
         let compiled = prepared.plans.full(&prepared.loaded.view, node)?;
@@ -107,7 +107,8 @@ fn estimate_cost<'a>(
         }
         let Some(compiled) = plans.delta(view, node, mask)? else { continue };
         let sizes = deltas.iter().filter_map(|delta| changed.get(delta)).copied().collect();
-        let (delta, rows) = estimate_steps(session, &compiled, sizes, (&mut stores, &mut cost))?;
+        let table_rows = relation::estimated_rows(object::oid(&view.nodes[node].table)?);
+        let (delta, rows) = estimate_steps(session, (&compiled, table_rows), sizes, (&mut stores, &mut cost))?;
         compiled.program.steps.iter().try_for_each(|step| session.unregister(step.name.as_str()))?;
         writing += apply_cost(session, prepared, node, (&delta, rows))?;
         let relation = Relation::NodeDelta(node);
@@ -119,10 +120,10 @@ fn estimate_cost<'a>(
     Ok((cost, writing))
 }
 
-/// Adds the costs of the steps of one program; its delta, empty, and the rows that are expected of it.
+/// Adds the costs of the steps of one program, which maintains a table of so many rows; its delta, empty, and the rows that are expected of it.
 fn estimate_steps(
     session: &OwnerSession,
-    compiled: &Compiled,
+    (compiled, table_rows): (&Compiled, f64),
     mut sizes: Vec<f64>,
     (stores, cost): (&mut Vec<Tuplestore>, &mut f64),
 ) -> Result<(Tuplestore, f64)> {
@@ -132,6 +133,8 @@ fn estimate_steps(
         let planned = statement.planned(session)?;
         let rows = assumed(match planned {
             _ if unlikely || step.seldom => 0.0,
+            // Of a recursion the planner knows nothing.
+            Planned { rows, .. } if step.query.is_recursive() => rows.min(table_rows),
             Planned { rows, last_term, .. } if step.cancels => rows - last_term,
             Planned { rows, .. } => rows,
         });

@@ -28,6 +28,13 @@ pub struct Query {
     pub offset: Option<Expr>,
 }
 
+impl Query {
+    /// Whether it is `WITH RECURSIVE`.
+    pub fn is_recursive(&self) -> bool {
+        self.with.as_ref().is_some_and(|with| with.recursive)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct With {
     pub recursive: bool,
