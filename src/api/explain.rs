@@ -188,7 +188,7 @@ fn analyzed(table: &StreamTable) -> Result<Analysis> {
 fn reasoned(choice: &Choice) -> (Action, &'static str) {
     match choice.way {
         Way::Full if choice.delta_ms <= choice.full_ms => {
-            (Action::Full, "the changes were found to be larger than expected")
+            (Action::Full, "following the changes took too long, now or the last times")
         }
         Way::Full => (Action::Full, "recomputing is cheaper"),
         Way::Delta if choice.delta_ms > choice.full_ms => {

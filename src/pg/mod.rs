@@ -12,6 +12,7 @@ pub mod database;
 pub mod defer;
 pub mod event;
 pub mod failures;
+pub mod frequent;
 pub mod guard;
 pub mod handed;
 pub mod heap;

@@ -1,5 +1,5 @@
-//! What the planner is given beside its own statistics: how a statement reads tables, and how many different values a column
-//! of a delta has.
+//! What the planner is given beside its own statistics: how a statement reads tables, how many different values a column
+//! of a delta has, and which of them are frequent in the tables with which it is joined.
 //!
 //! Of a relation in memory it knows the number of rows, and asks a hook first: see `examine_simple_variable` in
 //! `utils/adt/selfuncs.c`. Left alone it assumes [`UNKNOWN`] values and takes that for a guess: then it caches no row that
@@ -7,11 +7,13 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use chunk::{Columns, Shape};
 use pgrx::pg_sys::RTEKind;
 use pgrx::{pg_guard, pg_sys};
 
+use crate::pg::frequent::{Found, Frequent, SAMPLE};
 use crate::pg::row;
 use crate::pg::tuplestore::{Handle, Slot, Tuplestore};
 
@@ -30,11 +32,16 @@ const UNKNOWN: usize = 200;
 /// Rows for each value from which on the planner is given their number: with fewer there is little to cache, and a plan that does may get
 /// another order of joins, because the planner takes the columns of a key for independent of each other.
 const REPEATED: usize = 2;
-/// Rows that are counted.
-const SAMPLE: usize = 4096;
+
+/// A relation in memory.
+struct Known {
+    store: Handle,
+    /// Columns, by their places, with values that are frequent in other tables.
+    frequent: Vec<(usize, Rc<Frequent>)>,
+}
 
 thread_local! {
-    static REGISTERED: RefCell<HashMap<String, Handle>> = RefCell::default();
+    static REGISTERED: RefCell<HashMap<String, Known>> = RefCell::default();
 }
 
 static mut PREVIOUS: pg_sys::get_relation_stats_hook_type = None;
@@ -50,7 +57,21 @@ pub fn install() {
 
 /// Lets the planner ask for the values of a relation, as long as it exists.
 pub fn register(name: &str, store: &Tuplestore) {
-    REGISTERED.with_borrow_mut(|registered| registered.insert(name.to_owned(), store.handle()));
+    let known = Known { store: store.handle(), frequent: vec![] };
+    REGISTERED.with_borrow_mut(|registered| registered.insert(name.to_owned(), known));
+}
+
+/// Lets the planner have the values of a registered relation that are frequent elsewhere, by the places of their columns.
+pub fn expect(name: &str, frequent: Vec<(usize, Rc<Frequent>)>) {
+    REGISTERED.with_borrow_mut(|registered| {
+        registered.entry(name.to_owned()).and_modify(|known| known.frequent = frequent);
+    });
+}
+
+/// The pages that the settings say are in memory.
+pub fn cached_pages() -> u64 {
+    // SAFETY: a plain variable of this backend.
+    unsafe { pg_sys::effective_cache_size }.max(0) as u64
 }
 
 pub fn unregister(name: &str) {
@@ -68,15 +89,26 @@ unsafe extern "C-unwind" fn statistics(
     unsafe {
         if (*entry).rtekind == RTEKind::RTE_NAMEDTUPLESTORE && column > 0 {
             let name = std::ffi::CStr::from_ptr((*entry).enrname).to_string_lossy();
-            let store = REGISTERED.with_borrow(|registered| registered.get(&*name).and_then(Handle::get));
-            if let Some(values) = store.and_then(|store| values(&store, column as usize - 1)) {
-                (*answer).statsTuple = tuple(column, values);
+            let described = REGISTERED.with_borrow(|registered| registered.get(&*name)?.described(column as usize - 1));
+            if let Some(found) = described {
+                (*answer).statsTuple = tuple(column, &found);
                 (*answer).freefunc = Some(free);
                 (*answer).acl_ok = true;
                 return true;
             }
         }
         PREVIOUS.is_some_and(|previous| previous(root, entry, column, answer))
+    }
+}
+
+impl Known {
+    /// What the planner is told of a column.
+    fn described(&self, column: usize) -> Option<Found> {
+        let store = self.store.get()?;
+        let frequent = self.frequent.iter().filter(|(place, _)| *place == column);
+        let found =
+            frequent.filter_map(|(_, frequent)| frequent.among(&store, column)).max_by_key(|found| found.values.len());
+        found.or_else(|| Some(Found { values: vec![], distinct: values(&store, column)?, ty: pg_sys::InvalidOid }))
     }
 }
 
@@ -111,20 +143,43 @@ unsafe extern "C-unwind" fn free(tuple: pg_sys::HeapTuple) {
     unsafe { pg_sys::heap_freetuple(tuple) };
 }
 
-/// A row of `pg_statistic` with the number of values and nothing else.
-unsafe fn tuple(column: pg_sys::AttrNumber, values: usize) -> pg_sys::HeapTuple {
+/// A row of `pg_statistic` with the number of values and the frequent ones.
+unsafe fn tuple(column: pg_sys::AttrNumber, found: &Found) -> pg_sys::HeapTuple {
     const COLUMNS: usize = pg_sys::Natts_pg_statistic as usize;
     let mut datums = [pg_sys::Datum::from(0); COLUMNS];
     let mut nulls = [false; COLUMNS];
     datums[pg_sys::Anum_pg_statistic_staattnum as usize - 1] = column.into();
-    datums[pg_sys::Anum_pg_statistic_stadistinct as usize - 1] = (values as f32).to_bits().into();
+    datums[pg_sys::Anum_pg_statistic_stadistinct as usize - 1] = (found.distinct as f32).to_bits().into();
     // The columns of fixed size are followed by arrays of numbers and of values.
     nulls[pg_sys::Anum_pg_statistic_stanumbers1 as usize - 1..].fill(true);
-    // SAFETY: as many values as the catalog has columns, of their types.
+    let mut set = |number: u32, datum: pg_sys::Datum| {
+        datums[number as usize - 1] = datum;
+        nulls[number as usize - 1] = false;
+    };
+    // SAFETY: arrays of values of their types; then as many values as the catalog has columns, of their types.
     unsafe {
+        if !found.values.is_empty() {
+            let mut values: Vec<_> = found.values.iter().map(|(value, _)| value.datum()).collect();
+            let mut shares: Vec<_> = found.values.iter().map(|(_, share)| (*share as f32).to_bits().into()).collect();
+            set(pg_sys::Anum_pg_statistic_stakind1, (pg_sys::STATISTIC_KIND_MCV as i16).into());
+            set(pg_sys::Anum_pg_statistic_stanumbers1, array(&mut shares, pg_sys::FLOAT4OID));
+            set(pg_sys::Anum_pg_statistic_stavalues1, array(&mut values, found.ty));
+        }
         let catalog = pg_sys::relation_open(pg_sys::StatisticRelationId, pg_sys::AccessShareLock as i32);
         let tuple = pg_sys::heap_form_tuple((*catalog).rd_att, datums.as_mut_ptr(), nulls.as_mut_ptr());
         pg_sys::relation_close(catalog, pg_sys::AccessShareLock as i32);
         tuple
+    }
+}
+
+/// # Safety
+/// Values of this type.
+unsafe fn array(values: &mut [pg_sys::Datum], ty: pg_sys::Oid) -> pg_sys::Datum {
+    let (mut len, mut by_value, mut align) = (0, false, 0);
+    // SAFETY: the server writes the three results; the values by contract.
+    unsafe {
+        pg_sys::get_typlenbyvalalign(ty, &raw mut len, &raw mut by_value, &raw mut align);
+        let count = values.len() as i32;
+        pg_sys::construct_array(values.as_mut_ptr(), count, ty, len.into(), by_value, align).into()
     }
 }

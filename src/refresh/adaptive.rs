@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use ivm::choice::{Choice, Costs, WRITE, Way};
+use ivm::choice::{Choice, Costs, Way};
 use ivm::plan::Relation;
 
 use crate::capture::Pending;
@@ -30,6 +30,8 @@ pub type Deltas = BTreeMap<Relation, Pending>;
 /// Rows of a source after which the share of them that concerns a query is known. Reading all of them would be in vain where
 /// the choice is to recompute.
 const SAMPLE: i64 = 10_000;
+/// Milliseconds of a fill from which on recomputing is planned right after it.
+const LONG: f64 = 50.0;
 /// A delta may take as long as recomputing is expected to take, and at least this: one that waited for the machine is no
 /// reason to start over. The greatest limit, in milliseconds.
 const LEAST_LIMIT: Duration = Duration::from_millis(500);
@@ -43,7 +45,10 @@ const LEAST_SAID: f64 = 1000.0;
 pub fn fill(session: &OwnerSession, prepared: &Prepared) -> Result<Changes> {
     let work = Work::new(session, prepared);
     let changes = program::fill(&work)?;
-    prepared.model.rates.borrow_mut().measured_full(work.cost(), work.milliseconds());
+    // Computing the rows again and comparing them takes about as long as writing them did.
+    let chooses = !prepared.loaded.recomputes() && work.milliseconds() > LONG;
+    let cost = if chooses { estimate::full_cost(session, prepared)? } else { work.cost() };
+    prepared.model.rates.borrow_mut().measured_full(cost, work.milliseconds());
     Ok(changes)
 }
 
@@ -93,7 +98,7 @@ pub fn refresh_by_cheaper_plan(
     let work = Work::new(session, prepared);
     if prepared.loaded.table.mode != Mode::Auto {
         let changes = program::differential(&work, stores(deltas))?;
-        let recompute_ms = much_faster_recomputing(session, prepared, (&work, &changes))?;
+        let recompute_ms = much_faster_recomputing(session, prepared, &work)?;
         return Ok(Done { recompute_ms, ..done(Action::Differential, changes) });
     }
     let costs = estimate::costs(session, prepared, &deltas)?;
@@ -115,31 +120,26 @@ pub fn refresh_by_cheaper_plan(
     Ok(Done { choice: Some(choice), ..done(action, changes) })
 }
 
-/// Recomputes after a delta was abandoned, which has used about the time that recomputing is expected to take, or less. What
-/// both took counts for the delta.
+/// Recomputes after a delta was abandoned, which has used about the time that recomputing is expected to take, or less.
 fn recompute_after_all(prepared: &Prepared, (costs, choice): (Costs, Choice), work: &Work) -> Result<Done> {
     let (cost, ms) = (work.cost(), work.milliseconds());
     work.limit(Duration::ZERO);
     let changes = program::full(work, false)?;
     let mut rates = prepared.model.rates.borrow_mut();
-    rates.measured(costs, choice, work.milliseconds());
+    rates.abandoned(costs);
     rates.measured_full(work.cost() - cost, work.milliseconds() - ms);
     let choice = Some(Choice { way: Way::Full, ..choice });
     Ok(Done { action: Action::Full, changes, choice, recompute_ms: None })
 }
 
 /// The expected time of recomputing, where following the changes took several times as long.
-fn much_faster_recomputing(
-    session: &OwnerSession,
-    prepared: &Prepared,
-    (work, changes): (&Work, &Changes),
-) -> Result<Option<f64>> {
+fn much_faster_recomputing(session: &OwnerSession, prepared: &Prepared, work: &Work) -> Result<Option<f64>> {
     if work.milliseconds() < LEAST_SAID {
         return Ok(None);
     }
-    let rows = changes.inserted + changes.updated + changes.deleted;
-    let cost = estimate::full_cost(session, prepared)? + WRITE * rows as f64;
-    let ms = prepared.model.rates.borrow().full_ms(cost);
+    // The differences are the same, whatever computes them.
+    let cost = estimate::full_cost(session, prepared)?;
+    let ms = prepared.model.rates.borrow().full_ms(cost) + work.writing_milliseconds();
     Ok(Some(ms).filter(|ms| work.milliseconds() > SAID_FROM * ms))
 }
 

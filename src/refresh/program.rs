@@ -10,7 +10,7 @@ use ivm::choice::{STATEMENT, WRITE};
 use ivm::plan::Relation;
 use ivm::sql::ast::Statement as Sql;
 use ivm::sql::print;
-use ivm::view::{Mask, Node, View};
+use ivm::view::{Node, View, delta_of};
 use monitor::progress::Phase;
 use pgrx::PgSqlErrorCode;
 
@@ -22,6 +22,7 @@ use crate::pg::subxact::subtransaction;
 use crate::pg::tuplestore::Tuplestore;
 use crate::pg::{applying, object, progress, relation};
 use crate::refresh::cost::plans::{Applied, Change, Compiled, SIZE_TOLERANCE, assumed, register_as};
+use crate::refresh::cost::{keys, skew};
 use crate::refresh::prepared::Prepared;
 use crate::refresh::trace::{self, Ran};
 
@@ -43,6 +44,8 @@ pub struct Work<'a> {
     view: &'a View,
     cost: Cell<f64>,
     time: Cell<Duration>,
+    /// The part of it in which tables were written.
+    writing: Cell<Duration>,
     written: Cell<i64>,
     /// The time that following the changes may take; zero means no limit.
     limit: Cell<Duration>,
@@ -58,8 +61,16 @@ impl<'a> Work<'a> {
     pub fn new(session: &'a OwnerSession<'a>, prepared: &'a Prepared) -> Work<'a> {
         let view = &prepared.loaded.view;
         trace::begin(prepared.loaded.table.id);
-        let (cost, time, written) = (Cell::new(0.0), Cell::new(Duration::ZERO), Cell::new(0));
-        Work { session, prepared, view, cost, time, written, limit: Cell::default() }
+        Work {
+            session,
+            prepared,
+            view,
+            cost: Cell::default(),
+            time: Cell::default(),
+            writing: Cell::default(),
+            written: Cell::default(),
+            limit: Cell::default(),
+        }
     }
 
     /// Sets a limit for [`differential`], which ends in [`Error::Abandoned`] where it takes longer. What was written until
@@ -74,6 +85,11 @@ impl<'a> Work<'a> {
 
     pub fn milliseconds(&self) -> f64 {
         self.time.get().as_secs_f64() * 1e3
+    }
+
+    /// The part of them in which tables were written.
+    pub fn writing_milliseconds(&self) -> f64 {
+        self.writing.get().as_secs_f64() * 1e3
     }
 
     /// Runs a statement for a node's table, which returns the number of its rows. `what` it is: a step with its law, or what
@@ -104,7 +120,9 @@ impl<'a> Work<'a> {
 
     /// Runs a statement that writes a node's table; the number of rows. Within [`applying::as_one`].
     fn write(&self, node: usize, what: &str, statement: &Statement) -> Result<i64> {
+        let before = self.time.get();
         let rows = self.timed(node, (what, None), statement, || self.session.apply(statement))?;
+        self.writing.set(self.writing.get() + self.time.get() - before);
         self.cost.set(self.cost.get() + WRITE * rows as f64);
         self.written.set(self.written.get() + rows as i64);
         Ok(rows as i64)
@@ -134,6 +152,9 @@ pub fn differential(work: &Work, mut changed: BTreeMap<Relation, Tuplestore>) ->
     for (relation, store) in &changed {
         work.register_delta(relation, store)?;
     }
+    let keys = keys::of(work.prepared, &changed.keys().collect::<Vec<_>>())?;
+    let class = skew::class(&keys, |delta| changed.get(delta));
+    skew::announce(work.view, &keys, class);
     let nodes = &work.view.nodes;
     let last = nodes.len() - 1;
     // One-row nodes that did not change, with their empty deltas.
@@ -147,12 +168,12 @@ pub fn differential(work: &Work, mut changed: BTreeMap<Relation, Tuplestore>) ->
                 changed.extend(same.remove_entry(&delta));
             }
         }
-        let (mask, deltas) = mask_of(work.view, node, |delta| changed.contains_key(delta));
+        let (mask, deltas) = work.view.mask_of(node, |delta| changed.contains_key(delta));
         if mask.is_empty() {
             continue;
         }
-        let sizes =
-            deltas.iter().filter_map(|delta| changed.get(delta)).map(|store| assumed(store.rows() as f64)).collect();
+        let stores = deltas.iter().filter_map(|delta| changed.get(delta));
+        let sizes = stores.map(|store| assumed(store.rows() as f64)).chain([class]).collect();
         let Some(compiled) = work.prepared.plans.delta(work.view, node, mask)? else { continue };
         let applied = work.prepared.plans.apply(work.view, node)?;
         let changes = run(work, node, (&compiled, &applied), sizes)?;
@@ -167,24 +188,6 @@ pub fn differential(work: &Work, mut changed: BTreeMap<Relation, Tuplestore>) ->
         }
     }
     unchanged(work)
-}
-
-/// The inputs of node `node` that changed, and the deltas of those that have one, in the same order: time always
-/// passes.
-pub fn mask_of(view: &View, node: usize, changed: impl Fn(&Relation) -> bool) -> (Mask, Vec<Relation>) {
-    let inputs = &view.nodes[node].inputs;
-    let pairs = inputs.iter().filter_map(|input| Some((input.clone(), delta_of(input).filter(&changed)?)));
-    let (mut mask, deltas): (Mask, Vec<Relation>) = pairs.unzip();
-    mask.extend(inputs.get(&Relation::Clock).cloned());
-    (mask, deltas)
-}
-
-fn delta_of(input: &Relation) -> Option<Relation> {
-    match input {
-        Relation::Source(name) => Some(Relation::SourceDelta(name.clone())),
-        Relation::Node(index) => Some(Relation::NodeDelta(*index)),
-        _ => None,
-    }
 }
 
 fn is_one_row(nodes: &[Node], input: &Relation) -> bool {

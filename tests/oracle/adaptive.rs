@@ -20,7 +20,7 @@ const ONE: &str = "update t set v = v + 1 where id = 7";
 /// What the last refresh of a table did, and which figures it left.
 async fn last(session: &Session, table: &str) -> String {
     let history = format!(
-        "select concat_ws(' ', action, case when delta_ms is null and full_ms is null then 'no choice'
+        "select concat_ws(' ', action, case when delta_ms is null then 'no choice'
                                             when delta_ms <= full_ms then 'delta cheaper'
                                             when delta_ms > full_ms then 'full cheaper' end)
            from pgtrickle.get_refresh_history('{table}', 1)"
@@ -167,5 +167,123 @@ async fn plans_are_invalidated_when_sizes_change() {
     assert!(session.number(SCANS).await < 100, "the table was read from end to end");
     session.run("commit").await;
     exact::check(&session, "ab", exact::Equality::Text).await;
+    database.close().await;
+}
+
+/// One hub has half of the spokes. What a change of it costs is known before, and forgotten with the next one.
+#[tokio::test]
+async fn frequent_keys_are_expected_to_cost_more() {
+    let database = Database::fresh("adaptive_hot").await;
+    let session = database.connect().await;
+    session
+        .run(
+            "create table hub (id int primary key, name text not null unique);
+             create table spoke (id int primary key, hub int not null, hub_name text not null, v int not null);
+             insert into hub select n, 'hub ' || n from generate_series(1, 2000) n;
+             insert into spoke
+               select n, h, 'hub ' || h, n from generate_series(1, 200000) n, lateral (select case when n % 2 = 0 then 1 else 1 + n % 1999 end) k (h);
+             create index on spoke (hub);
+             create index on spoke (hub_name);
+             analyze hub, spoke;
+             select pgtrickle.create_stream_table('by_id',
+               'select h.name, sum(s.v) as v from hub h join spoke s on s.hub = h.id group by h.name', '1d');
+             select pgtrickle.create_stream_table('by_name',
+               'select h.name, sum(s.v) as v from hub h join spoke s on s.hub_name = h.name group by h.name', '1d');",
+        )
+        .await;
+    for table in ["by_id", "by_name"] {
+        let expected = async |hub: u32| {
+            session.run(&format!("delete from hub where id = {hub}")).await;
+            exact::refresh_and_check(&session, table).await;
+            session.run(&format!("insert into hub values ({hub}, 'hub {hub}')")).await;
+            exact::refresh_and_check(&session, table).await;
+            let query = format!("select (1000 * delta_ms)::int from pgtrickle.get_refresh_history('{table}', 1)");
+            session.number(&query).await
+        };
+        let (few, many, few_again) = (expected(7).await, expected(1).await, expected(8).await);
+        assert!(5 * few < many && 5 * few_again < many, "{table}: {few}, {many}, {few_again}");
+    }
+    database.close().await;
+}
+
+/// Of a recursion the planner expects the same for a leaf and for the root. What is found to be too much is recomputed.
+#[tokio::test]
+async fn recursions_are_abandoned_where_much_is_affected() {
+    const LEAF: &str = "update nodes set parent = 7 - parent where id = 29999";
+    const ROOT: &str = "update nodes set name = name || '.' where id = 1";
+    let database = Database::fresh("adaptive_tree").await;
+    let session = database.connect().await;
+    session
+        .run(
+            "create table nodes (id int primary key, parent int, name text not null);
+             insert into nodes select n, case when n > 1 then (n + 8) / 10 end, 'node ' || n from generate_series(1, 29998) n;
+             insert into nodes values (29999, 3, 'leaf');
+             create index on nodes (parent);
+             analyze nodes;
+             select pgtrickle.create_stream_table('tree',
+               'with recursive tree (id, path) as (
+                  select id, name from nodes where parent is null
+                  union all
+                  select n.id, t.path || n.name from tree t join nodes n on n.parent = t.id)
+                select id, path from tree', '1d');
+             select pgtrickle.create_stream_table('paths', 'select length(path) as l, count(*) as n from tree group by length(path)', '1d');",
+        )
+        .await;
+    for (change, how) in [
+        (LEAF, "DIFFERENTIAL delta cheaper"),
+        (ROOT, "FULL delta cheaper"),
+        (LEAF, "DIFFERENTIAL delta cheaper"),
+        (ROOT, "FULL delta cheaper"),
+    ] {
+        session.run(change).await;
+        exact::refresh_and_check(&session, "paths").await;
+        exact::check(&session, "tree", exact::Equality::Text).await;
+        assert_eq!(last(&session, "tree").await, how, "{change}");
+    }
+    let line = "select line from pgtrickle.explain_stream_table('tree') line where line like 'last choice%'";
+    assert!(session.value(line).await.starts_with("last choice: FULL: following the changes took too long"));
+    database.close().await;
+}
+
+/// A function takes its time for some values, which leave: only the delta evaluates it for them.
+const SLOW: &str = "
+    create function slow(v int) returns int immutable language plpgsql as
+      $$begin perform pg_sleep(case when v > 0 then 0.3 else 0 end); return v; end$$;
+    create table t (id int primary key, v int not null);
+    insert into t select n, 0 from generate_series(1, 100) n;
+    analyze t;
+    select pgtrickle.create_stream_table('s', 'select id, slow(v) as v from t', '1d', 'MODE');
+    update t set v = 1 where id <= 5;
+    select pgtrickle.refresh_stream_table('s', recompute => true);
+    update pgtrickle.pgt_frontiers set rates = '{0.001}';
+    update t set v = 0;";
+
+#[tokio::test]
+async fn deltas_that_take_too_long_are_abandoned() {
+    let database = Database::fresh("adaptive_slow").await;
+    database.connect().await.run(&SLOW.replace("MODE", "auto")).await;
+    let session = database.connect().await;
+    session.run("set statement_timeout = '200ms'").await;
+    let cancelled = session.refuse("select pgtrickle.refresh_stream_table('s')").await;
+    assert_eq!(cancelled.code, "57014", "a cancel is no reason to recompute");
+    session.run("reset statement_timeout").await;
+    exact::refresh_and_check(&session, "s").await;
+    assert_eq!(last(&session, "s").await, "FULL delta cheaper");
+    database.close().await;
+}
+
+/// Mode DIFFERENTIAL has no choice, and says what it costs.
+#[tokio::test]
+async fn deltas_without_a_choice_tell_what_recomputing_takes() {
+    const TOLD: &str = "select delta_ms is null and full_ms < duration_ms from pgtrickle.get_refresh_history('s', 1)";
+    let database = Database::fresh("adaptive_told").await;
+    database.connect().await.run(&SLOW.replace("MODE", "differential")).await;
+    let session = database.connect().await;
+    exact::refresh_and_check(&session, "s").await;
+    assert_eq!(last(&session, "s").await, "DIFFERENTIAL no choice");
+    assert!(session.holds(TOLD).await);
+    session.run("update t set v = -1 where id = 1").await;
+    exact::refresh_and_check(&session, "s").await;
+    assert!(session.holds("select full_ms is null from pgtrickle.get_refresh_history('s', 1)").await);
     database.close().await;
 }

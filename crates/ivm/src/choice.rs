@@ -39,7 +39,22 @@ pub struct Rates {
     measured: Option<f64>,
     /// The last refresh applied the changes and took longer than recomputing was expected to take.
     exceeded: bool,
+    /// Deltas that were abandoned since the last one that was not.
+    abandoned: Option<Abandoned>,
 }
+
+/// A try costs no more than recomputing, and what it may save has no bound: after each failure in a row twice as many refreshes
+/// recompute before the next try, but none after the first one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Abandoned {
+    magnitude: usize,
+    count: u32,
+    /// Refreshes that recompute.
+    pause: u32,
+}
+
+/// The longest pause is `2^MAX_DOUBLINGS` refreshes.
+const MAX_DOUBLINGS: u32 = 6;
 
 /// Magnitudes of a delta's cost, a factor of eight each; the last one is open.
 const MAGNITUDES: usize = 8;
@@ -61,7 +76,9 @@ const STORE_FACTOR: f64 = 1.2;
 impl Rates {
     pub fn choose(&self, costs: Costs) -> Choice {
         let (delta_ms, full_ms) = (costs.delta * self.of_delta(costs.delta), self.full_ms(costs.full));
-        let way = if delta_ms > full_ms + LEAST_SAVING * self.of_full() { Way::Full } else { Way::Delta };
+        let pauses = self.abandoned.is_some_and(|of| of.pause > 0 && of.magnitude == magnitude(costs.delta));
+        let is_dearer = delta_ms > full_ms + LEAST_SAVING * self.of_full();
+        let way = if pauses || is_dearer { Way::Full } else { Way::Delta };
         Choice { way, delta_ms, full_ms }
     }
 
@@ -72,6 +89,7 @@ impl Rates {
         let (at, delta) = (magnitude(costs.delta), self.of_delta(costs.delta));
         match choice.way {
             Way::Delta => {
+                self.abandoned = None;
                 let (seen, exceeded) = (ms / costs.delta, ms > choice.full_ms);
                 // Twice in a row is no accident: then it counts in full, up to where the delta is still measured again.
                 let most = CONTEST * FADING * choice.full_ms / costs.delta;
@@ -81,12 +99,23 @@ impl Rates {
                 self.full = self.full.map(|full| if contested { full * FADING } else { full });
             }
             Way::Full => {
+                if let Some(of) = &mut self.abandoned {
+                    of.pause = of.pause.saturating_sub(1);
+                }
                 self.measured_full(costs.full, ms);
                 if contested {
                     self.delta[at] = Some(delta * FADING);
                 }
             }
         }
+    }
+
+    /// Notes that the delta was abandoned. The rates stay: they are those of deltas that are what they were taken for.
+    pub fn abandoned(&mut self, costs: Costs) {
+        let magnitude = magnitude(costs.delta);
+        let before = self.abandoned.filter(|of| of.magnitude == magnitude).map_or(0, |of| of.count);
+        let pause = if before == 0 { 0 } else { 1 << (before - 1).min(MAX_DOUBLINGS) };
+        self.abandoned = Some(Abandoned { magnitude, count: before + 1, pause });
     }
 
     /// Corrects the rate of recomputing. A time between the expected one and that of the cost alone counts in full.
@@ -251,6 +280,33 @@ mod tests {
         assert_eq!(ways, [Way::Delta, Way::Delta, Way::Full]);
         let ways = simulate(&mut rates, SMALL, (1.0, 4_000.0), 500);
         assert_eq!((ways[0], ways[499]), (Way::Full, Way::Delta), "it is measured again");
+    }
+
+    #[test]
+    fn deltas_that_are_abandoned_are_tried_less_and_less() {
+        let mut rates = Rates::of(&[Some(0.2)]);
+        let mut tries = vec![];
+        for round in 0..100 {
+            let choice = rates.choose(SMALL);
+            match choice.way {
+                Way::Delta => {
+                    rates.abandoned(SMALL);
+                    tries.push(round);
+                }
+                Way::Full => rates.measured(SMALL, choice, 4_000.0),
+            }
+        }
+        assert_eq!(tries, [0, 1, 3, 6, 11, 20, 37, 70]);
+        assert_eq!(rates.choose(CLOSE).way, Way::Full, "by its costs");
+    }
+
+    #[test]
+    fn one_abandoned_delta_leaves_the_choice_as_it_was() {
+        let mut rates = Rates::of(&[Some(0.2)]);
+        for _ in 0..10 {
+            rates.abandoned(SMALL);
+            assert_eq!(simulate(&mut rates, SMALL, (0.3, 4_000.0), 1), [Way::Delta]);
+        }
     }
 
     #[test]

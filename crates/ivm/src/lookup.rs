@@ -12,14 +12,24 @@ use crate::expr::Expr as E;
 use crate::plan::{ColId, Column, Expr, Plan, Relation, Scan, reads};
 use crate::rewrite::{fits, substitute};
 use crate::sql::ast::{self, bare};
+use crate::sql::ident::Ident;
 use crate::sql::print;
-use crate::view::{Mask, View};
+use crate::view::{Mask, Program, View};
 
 /// A table and the expressions over its columns, as SQL, by which a step looks up its rows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lookup {
     pub relation: Relation,
     pub keys: BTreeSet<String>,
+}
+
+/// A column of a source's delta that must equal a column of a table.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Joined {
+    pub delta: Relation,
+    pub key: Ident,
+    pub table: Relation,
+    pub column: Ident,
 }
 
 type Ids = BTreeSet<ColId>;
@@ -43,12 +53,27 @@ pub fn lookups(view: &View, index: usize, mask: &Mask) -> Result<BTreeSet<Lookup
     Ok(found)
 }
 
+/// The program by which a node follows a change mask, with the columns of deltas by which it finds rows of tables.
+///
+/// # Errors
+/// As for [`lookups`].
+pub fn program(view: &View, index: usize, mask: &Mask) -> Result<Option<(Program, BTreeSet<Joined>)>> {
+    let Some(steps) = delta::steps(view, index, mask)? else { return Ok(None) };
+    let mut joined = BTreeSet::new();
+    for step in &steps {
+        joined.extend(tables_read(view, &step.query)?.joined);
+    }
+    Ok(Some((delta::rendered(view, index, steps)?, joined)))
+}
+
 /// What a step reads of tables.
 #[derive(Default)]
 pub struct TablesRead {
     pub lookups: BTreeSet<Lookup>,
     /// Tables of which it reads every row; those of one row are left out.
     pub whole: BTreeSet<Relation>,
+    /// Columns of deltas that it compares with columns of tables.
+    pub joined: BTreeSet<Joined>,
 }
 
 /// What the query of one step reads of tables.
@@ -96,6 +121,7 @@ impl Finder<'_> {
     fn block(&mut self, plan: &Plan, given: &Ids, keys: &[Expr]) -> Result<()> {
         let mut block = Block::default();
         block.flatten(plan);
+        self.found.joined.extend(block.joined());
         let keys: Vec<Expr> = keys.iter().filter_map(|key| block.resolved(key)).collect();
         let (few, mut rest): (Vec<&Input>, Vec<&Input>) =
             block.inputs.iter().partition(|input| self.is_few(input.plan));
@@ -254,6 +280,28 @@ impl<'a> Block<'a> {
         (closed && fits(e, &self.computed)).then(|| substitute(e, &self.computed))
     }
 
+    /// The equalities of a column of a delta with a column of a table.
+    fn joined(&self) -> Vec<Joined> {
+        let scans =
+            || self.inputs.iter().filter_map(|input| if let Plan::Scan(scan) = input.plan { Some(scan) } else { None });
+        let origin = |e: &Expr| {
+            let E::Column(id) = e else { return None };
+            let of_scan = |scan: &'_ Scan| {
+                let (_, name) = scan.columns.iter().find(|(column, _)| column.id == *id)?;
+                Some((scan.relation.clone(), name.clone()))
+            };
+            scans().find_map(of_scan)
+        };
+        let pair = |l: &Expr, r: &Expr| match (origin(l)?, origin(r)?) {
+            ((delta @ Relation::SourceDelta(_), key), (table @ (Relation::Source(_) | Relation::Node(_)), column)) => {
+                Some(Joined { delta, key, table, column })
+            }
+            _ => None,
+        };
+        let equalities = self.comparisons.iter().filter(|comparison| comparison.holds && comparison.is_equality);
+        equalities.flat_map(|Comparison { sides: [(l, _), (r, _)], .. }| [pair(l, r), pair(r, l)]).flatten().collect()
+    }
+
     /// The expressions over the columns `own` that equal something known.
     fn equal(&self, own: &Ids, keys: &[Expr], known: &Ids) -> Vec<Expr> {
         let given = keys.iter().filter(|key| reads(key).is_subset(own)).cloned();
@@ -306,15 +354,19 @@ mod tests {
         QName::qualified("public", name)
     }
 
-    /// The lookups of all nodes after a change of `source`, as `table (keys)`.
-    fn found(query: &str, source: &str) -> Vec<String> {
+    fn view(query: &str) -> View {
         let columns = [("id", "integer", true), ("k", "integer", true), ("v", "integer", true)];
         let catalog = ["a", "b", "c"].into_iter().fold(MemoryCatalog::default(), |catalog, name| {
             catalog.table(table(name), &columns).key(table(name), &["id"])
         });
         let state = |number| QName::bare(format!("node{number}"));
         let query = canon::parse(query).unwrap();
-        let view = compile::compile(&query, &catalog, &QName::bare("view"), &state).unwrap();
+        compile::compile(&query, &catalog, &QName::bare("view"), &state).unwrap()
+    }
+
+    /// The lookups of all nodes after a change of `source`, as `table (keys)`.
+    fn found(query: &str, source: &str) -> Vec<String> {
+        let view = view(query);
         let mut changed: BTreeSet<Relation> = [Relation::Source(table(source))].into();
         let mut lines = vec![];
         for (index, node) in view.nodes.iter().enumerate() {
@@ -336,6 +388,18 @@ mod tests {
         let query = "SELECT a.id, c.v FROM public.a, public.b, public.c WHERE ((a.k = b.id) AND (b.k = (c.k + 1)) AND (c.v = 3))";
         assert_eq!(found(query, "a"), ["public.b (id)", "public.c ((k + 1))"]);
         assert_eq!(found(query, "c"), ["public.a (k)", "public.b (k)"]);
+    }
+
+    #[test]
+    fn keys_of_deltas_are_compared_with_columns() {
+        let query = "SELECT a.id, c.v FROM public.a, public.b, public.c WHERE ((a.k = b.id) AND (b.k = (c.k + 1)) AND (c.id = a.v))";
+        let view = view(query);
+        let mask = [Relation::Source(table("a"))].into();
+        let (_, joined) = program(&view, 0, &mask).unwrap().unwrap();
+        let pairs = joined.iter().map(|pair| {
+            format!("{} = {}.{}", pair.key.as_str(), view.relation_name(&pair.table), pair.column.as_str())
+        });
+        assert_eq!(pairs.collect::<Vec<_>>(), ["k = public.b.id", "v = public.c.id"]);
     }
 
     #[test]

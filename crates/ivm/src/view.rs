@@ -178,6 +178,15 @@ pub enum Scale {
 /// The inputs of a node that changed.
 pub type Mask = BTreeSet<Relation>;
 
+/// The delta of an input that has one.
+pub fn delta_of(input: &Relation) -> Option<Relation> {
+    match input {
+        Relation::Source(name) => Some(Relation::SourceDelta(name.clone())),
+        Relation::Node(index) => Some(Relation::NodeDelta(*index)),
+        _ => None,
+    }
+}
+
 /// How one node is maintained under one change mask.
 ///
 /// Steps run in order. Each is materialised under its name. Later steps can read it, and `apply` and the node's
@@ -268,6 +277,16 @@ impl View {
             Relation::Node(index) | Relation::NodeDelta(index) => self.nodes[*index].weight(),
             Relation::Step(_) | Relation::Recursion(_) | Relation::Clock => weight_name([]),
         }
+    }
+
+    /// The inputs of node `node` that changed, and the deltas of those that have one, in the same order: time always
+    /// passes.
+    pub fn mask_of(&self, node: usize, changed: impl Fn(&Relation) -> bool) -> (Mask, Vec<Relation>) {
+        let inputs = &self.nodes[node].inputs;
+        let pairs = inputs.iter().filter_map(|input| Some((input.clone(), delta_of(input).filter(&changed)?)));
+        let (mut mask, deltas): (Mask, Vec<Relation>) = pairs.unzip();
+        mask.extend(inputs.get(&Relation::Clock).cloned());
+        (mask, deltas)
     }
 
     /// The name that a relation of this view has in SQL: tables by their qualified names, deltas and

@@ -19,10 +19,16 @@ use crate::pg::spi::{self, OwnerSession};
 use crate::pg::tuplestore::Tuplestore;
 use crate::pg::{counters, object, relation};
 use crate::refresh::clock;
+use crate::refresh::cost::keys;
 use crate::refresh::cost::model::{Estimate, tolerance};
 use crate::refresh::cost::plans::{Compiled, SIZE_TOLERANCE, assumed, register_as};
+use crate::refresh::cost::skew::{self, Key};
 use crate::refresh::prepared::Prepared;
-use crate::refresh::program::{mask_of, register_delta};
+use crate::refresh::program::register_delta;
+
+/// Rows of a recursion that follow from a changed row. The planner knows nothing of that; where they are many more, the refresh
+/// finds out.
+const AFFECTED: f64 = 10.0;
 
 /// Drops all plans and estimates when a table has another size than they were made for. The server plans again when a table
 /// was analyzed, which may be long after it was filled.
@@ -37,7 +43,7 @@ pub fn invalidate_on_resize(prepared: &Prepared) -> Result<()> {
     for node in &loaded.view.nodes {
         tables.insert(object::oid(&node.table)?);
     }
-    prepared.model.watch_sizes(tables);
+    prepared.plans.in_memory.set(prepared.model.watch_sizes(tables));
     Ok(())
 }
 
@@ -47,14 +53,17 @@ pub fn costs(session: &OwnerSession, prepared: &Prepared, changed: &BTreeMap<Rel
         prepared.model.drop_estimates();
     }
     let relations: Vec<&Relation> = changed.keys().collect();
-    let rows: Vec<f64> = changed.values().map(|pending| assumed(pending.expected())).collect();
+    let keys = keys::of(prepared, &relations)?;
+    let class = skew::class(&keys, |delta| Some(&changed.get(delta)?.store));
+    let sizes = changed.values().map(|pending| assumed(pending.expected()));
+    let rows: Vec<f64> = sizes.chain([class]).collect();
     if let Some(found) = prepared.model.find(&relations, &rows) {
         counters::count(|server| &server.costs.hits);
         return Ok(found);
     }
     counters::count(|server| &server.costs.misses);
     let deltas = changed.iter().zip(&rows).map(|((relation, pending), rows)| (relation, &pending.store, *rows));
-    let (cost, writing) = estimate_cost(session, prepared, deltas)?;
+    let (cost, writing) = estimate_cost(session, prepared, deltas, (&keys, class))?;
     let costs = Costs { delta: cost + writing, full: full_cost(session, prepared)? + writing };
     let relations = relations.into_iter().cloned().collect();
     prepared.model.keep(Estimate { relations, rows, costs });
@@ -90,6 +99,7 @@ fn estimate_cost<'a>(
     session: &OwnerSession,
     prepared: &Prepared,
     deltas: impl IntoIterator<Item = (&'a Relation, &'a Tuplestore, f64)>,
+    (keys, class): (&[Key], f64),
 ) -> Result<(f64, f64)> {
     let (view, plans) = (&prepared.loaded.view, &prepared.plans);
     let mut changed: BTreeMap<Relation, f64> = BTreeMap::new();
@@ -97,16 +107,17 @@ fn estimate_cost<'a>(
         register_delta(session, view, relation, store, rows)?;
         changed.insert(relation.clone(), rows);
     }
+    skew::announce(view, keys, class);
     // Registered relations point to them.
     let mut stores = vec![];
     let (mut cost, mut writing) = (0.0, 0.0);
     for node in 0..view.nodes.len() {
-        let (mask, deltas) = mask_of(view, node, |delta| changed.contains_key(delta));
+        let (mask, deltas) = view.mask_of(node, |delta| changed.contains_key(delta));
         if mask.is_empty() {
             continue;
         }
         let Some(compiled) = plans.delta(view, node, mask)? else { continue };
-        let sizes = deltas.iter().filter_map(|delta| changed.get(delta)).copied().collect();
+        let sizes = deltas.iter().filter_map(|delta| changed.get(delta)).copied().chain([class]).collect();
         let table_rows = relation::estimated_rows(object::oid(&view.nodes[node].table)?);
         let (delta, rows) = estimate_steps(session, (&compiled, table_rows), sizes, (&mut stores, &mut cost))?;
         compiled.program.steps.iter().try_for_each(|step| session.unregister(step.name.as_str()))?;
@@ -127,14 +138,15 @@ fn estimate_steps(
     mut sizes: Vec<f64>,
     (stores, cost): (&mut Vec<Tuplestore>, &mut f64),
 ) -> Result<(Tuplestore, f64)> {
+    let affected = (AFFECTED * sizes.iter().sum::<f64>()).min(table_rows);
     for (at, step) in compiled.program.steps.iter().enumerate() {
         let statement = compiled.statement(session, at, &sizes, tolerance(&sizes))?;
         let unlikely = is_unlikely(&compiled.program, step);
         let planned = statement.planned(session)?;
+        let share = if step.query.is_recursive() { (affected / planned.rows).min(1.0) } else { 1.0 };
+        let planned = Planned { cost: share * planned.cost, rows: share * planned.rows, ..planned };
         let rows = assumed(match planned {
             _ if unlikely || step.seldom => 0.0,
-            // Of a recursion the planner knows nothing.
-            Planned { rows, .. } if step.query.is_recursive() => rows.min(table_rows),
             Planned { rows, last_term, .. } if step.cancels => rows - last_term,
             Planned { rows, .. } => rows,
         });
@@ -200,7 +212,7 @@ pub fn plan_deltas(prepared: &Prepared) -> Result<()> {
         for dependency in &loaded.dependencies {
             let delta = Relation::SourceDelta(loaded.names[&dependency.source].clone());
             let store = capture::empty(dependency.source, &dependency.columns)?;
-            estimate_cost(session, prepared, [(&delta, &store, assumed(1.0))])?;
+            estimate_cost(session, prepared, [(&delta, &store, assumed(1.0))], (&[], 1.0))?;
         }
         Ok(())
     })?;

@@ -2,6 +2,7 @@
 //! plans and estimates rest on.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use ivm::choice::{Costs, Rates};
 use ivm::plan::Relation;
@@ -9,9 +10,10 @@ use pgrx::pg_sys::Oid;
 
 use crate::catalog::frontier;
 use crate::error::Result;
-use crate::pg::relation;
 use crate::pg::spi::Session;
+use crate::pg::{planner, relation};
 use crate::refresh::cost::plans::{SIZE_TOLERANCE, distance};
+use crate::refresh::cost::skew::Key;
 
 pub struct CostModel {
     /// How fast refreshes were, corrected by each.
@@ -22,11 +24,17 @@ pub struct CostModel {
     estimates: RefCell<Vec<Estimate>>,
     /// The largest tables, and the pages that they had when plans were made.
     pages: RefCell<Vec<(Oid, u32)>>,
+    /// Keys with frequent values, by the deltas that are not empty.
+    keys: RefCell<Vec<KnownKeys>>,
 }
+
+/// The keys of deltas where these are not empty.
+type KnownKeys = (Vec<Relation>, Rc<Vec<Key>>);
 
 /// What deltas of these sizes cost.
 pub struct Estimate {
     pub relations: Vec<Relation>,
+    /// Those of each delta, then the class of its skew.
     pub rows: Vec<f64>,
     pub costs: Costs,
 }
@@ -56,6 +64,7 @@ impl CostModel {
             rates: RefCell::new(rates),
             estimates: RefCell::default(),
             pages: RefCell::default(),
+            keys: RefCell::default(),
         })
     }
 
@@ -88,6 +97,21 @@ impl CostModel {
 
     pub fn drop_estimates(&self) {
         self.estimates.borrow_mut().clear();
+        self.keys.borrow_mut().clear();
+    }
+
+    pub fn keys(&self, changed: &[&Relation]) -> Option<Rc<Vec<Key>>> {
+        let known = self.keys.borrow();
+        let (_, keys) = known.iter().find(|(relations, _)| relations.iter().eq(changed.iter().copied()))?;
+        Some(Rc::clone(keys))
+    }
+
+    pub fn keep_keys(&self, changed: &[&Relation], keys: Vec<Key>) -> Rc<Vec<Key>> {
+        let (relations, keys) = (changed.iter().copied().cloned().collect(), Rc::new(keys));
+        let mut known = self.keys.borrow_mut();
+        known.insert(0, (relations, Rc::clone(&keys)));
+        known.truncate(MAX_ESTIMATES);
+        keys
     }
 
     /// Whether a table has another size than plans and estimates were made for, or no sizes are known.
@@ -100,11 +124,13 @@ impl CostModel {
         pages.is_empty() || pages.iter().any(resized)
     }
 
-    /// Notes the sizes of the largest of these tables.
-    pub fn watch_sizes(&self, tables: impl IntoIterator<Item = Oid>) {
+    /// Notes the sizes of the largest of these tables; whether all of them fit into memory.
+    pub fn watch_sizes(&self, tables: impl IntoIterator<Item = Oid>) -> bool {
         let mut pages: Vec<(Oid, u32)> = tables.into_iter().map(|oid| (oid, relation::pages(oid))).collect();
         pages.sort_by_key(|(_, pages)| std::cmp::Reverse(*pages));
         pages.truncate(MAX_WATCHED);
+        let sum: u64 = pages.iter().map(|(_, pages)| u64::from(*pages)).sum();
         self.pages.replace(pages);
+        sum <= planner::cached_pages()
     }
 }

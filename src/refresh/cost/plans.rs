@@ -3,11 +3,12 @@
 //! A plan made for a handful of rows is wrong for a hundred thousand. The planner is given the number of rows of each
 //! delta; a plan is used again where every delta has about as many.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::rc::Rc;
 
+use ivm::lookup::{self, Joined};
 use ivm::sql::ast::Statement as Sql;
 use ivm::sql::ident::Ident;
 use ivm::sql::print;
@@ -92,18 +93,22 @@ impl Variants {
 /// A program and the statements of its steps.
 pub struct Compiled {
     pub program: Program,
+    /// The columns of deltas by which it finds rows of tables.
+    pub joined: BTreeSet<Joined>,
     /// It reads deltas; the other kind recomputes.
     reads_deltas: bool,
+    /// The tables fit into memory.
+    in_memory: bool,
     steps: Vec<Variants>,
 }
 
 impl Compiled {
-    fn new(program: Program, reads_deltas: bool) -> Rc<Compiled> {
+    fn new((program, joined): (Program, BTreeSet<Joined>), (reads_deltas, in_memory): (bool, bool)) -> Rc<Compiled> {
         let steps = program.steps.iter().map(|_| Variants::default()).collect();
-        Rc::new(Compiled { program, reads_deltas, steps })
+        Rc::new(Compiled { program, joined, reads_deltas, in_memory, steps })
     }
 
-    /// The statement of a step that reads deltas of these sizes, or of sizes within the factor `tolerance` of them.
+    /// The statement of a step that reads deltas of these sizes and this class of skew, or within the factor `tolerance` of them.
     pub fn statement(
         &self,
         session: &OwnerSession,
@@ -111,7 +116,8 @@ impl Compiled {
         sizes: &[f64],
         tolerance: f64,
     ) -> Result<Rc<Statement>> {
-        let reads = Reads { hot: self.reads_deltas && sizes.iter().all(|rows| *rows <= HOT), in_order: false };
+        let is_hot = self.in_memory || sizes.iter().all(|rows| *rows <= HOT);
+        let reads = Reads { hot: self.reads_deltas && is_hot, in_order: false };
         let sql = || print::query(&self.program.steps[step].query);
         let prepare = || Ok(session.prepare(&sql(), &[])?.that_reads(reads));
         match self.reads_deltas {
@@ -143,6 +149,7 @@ pub struct Applied {
 /// The statement that writes one part of a delta.
 pub struct Change {
     part: &'static str,
+    in_memory: bool,
     sql: Sql,
     variants: Variants,
 }
@@ -150,12 +157,12 @@ pub struct Change {
 impl Applied {
     /// For a table that may hold the rows of another definition.
     pub fn replacing(node: &Node) -> Applied {
-        Applied::new(node, ivm::apply::replacing(node))
+        Applied::new(node, ivm::apply::replacing(node), false)
     }
 
-    fn new(node: &Node, apply: Apply) -> Applied {
+    fn new(node: &Node, apply: Apply, in_memory: bool) -> Applied {
         let Apply { update, delete, insert, .. } = apply;
-        let change = |part, sql| Change { part, sql, variants: Variants::default() };
+        let change = |part, sql| Change { part, in_memory, sql, variants: Variants::default() };
         let place = |name: &Ident| node.columns.iter().position(|column| column.name == *name);
         let key = match &node.identity {
             Identity::Key(names) | Identity::HashedKey(names) => names.iter().map(place).collect(),
@@ -180,7 +187,7 @@ impl Change {
         f: impl FnOnce(&Statement) -> Result<R>,
     ) -> Result<R> {
         register_as(session, self.part, part, rows)?;
-        let reads = Reads { hot: rows <= HOT, in_order: true };
+        let reads = Reads { hot: self.in_memory || rows <= HOT, in_order: true };
         let prepare = || Ok(session.prepare(&print::statement(&self.sql), &[])?.that_reads(reads));
         let result = f(&*self.variants.planned(session, (&[rows], tolerance), prepare)?)?;
         session.unregister(self.part)?;
@@ -197,25 +204,29 @@ pub struct Plans {
     deltas: Memo<(usize, Mask), Option<Rc<Compiled>>>,
     full: Memo<usize, Rc<Compiled>>,
     apply: Memo<usize, Rc<Applied>>,
+    /// The tables fit into memory.
+    pub in_memory: Cell<bool>,
 }
 
 impl Plans {
     /// The program by which a node follows a change mask; `None` where the node does not change.
     pub fn delta(&self, view: &View, node: usize, mask: Mask) -> Result<Option<Rc<Compiled>>> {
         memoized(&self.deltas, (node, mask), |(node, mask)| {
-            Ok(ivm::delta::program(view, *node, mask)?.map(|program| Compiled::new(program, true)))
+            Ok(lookup::program(view, *node, mask)?.map(|program| Compiled::new(program, (true, self.in_memory.get()))))
         })
     }
 
     /// The program that recomputes a node.
     pub fn full(&self, view: &View, node: usize) -> Result<Rc<Compiled>> {
-        memoized(&self.full, node, |node| Ok(Compiled::new(ivm::compile::full_program(view, *node)?, false)))
+        memoized(&self.full, node, |node| {
+            Ok(Compiled::new((ivm::compile::full_program(view, *node)?, BTreeSet::new()), (false, false)))
+        })
     }
 
     pub fn apply(&self, view: &View, node: usize) -> Result<Rc<Applied>> {
         memoized(&self.apply, node, |node| {
             let node = &view.nodes[*node];
-            Ok(Rc::new(Applied::new(node, ivm::apply::plan(node))))
+            Ok(Rc::new(Applied::new(node, ivm::apply::plan(node), self.in_memory.get())))
         })
     }
 
