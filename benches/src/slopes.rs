@@ -5,6 +5,7 @@
 mod backlog;
 mod groups;
 mod matches;
+mod skew;
 mod slope;
 mod values;
 
@@ -19,10 +20,11 @@ enum Section {
     Backlog,
     Matches,
     Groups,
+    Skew,
 }
 
 impl Section {
-    const ALL: [Section; 4] = [Section::Values, Section::Backlog, Section::Matches, Section::Groups];
+    const ALL: [Section; 5] = [Section::Values, Section::Backlog, Section::Matches, Section::Groups, Section::Skew];
 
     fn name(self) -> &'static str {
         match self {
@@ -30,6 +32,7 @@ impl Section {
             Section::Backlog => "backlog",
             Section::Matches => "matches",
             Section::Groups => "groups",
+            Section::Skew => "skew",
         }
     }
 }
@@ -47,6 +50,7 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
             Section::Backlog => backlog::run(server, options, report).await,
             Section::Matches => matches::run(server, report).await,
             Section::Groups => groups::run(server, options, report).await,
+            Section::Skew => skew::run(server, options, report).await,
         }?;
     }
     Ok(())
