@@ -38,6 +38,8 @@ pub fn publish(published: &Published) {
     let me = my_database().to_u32();
     memory.tables.release(me, claims.0, |id| tables.contains_key(&id));
     memory.sources.release(me, claims.1, |id| sources.contains_key(&id));
+    // First: a table or source is shown with the name of its database.
+    counters::database().into_iter().for_each(|row| row.name.set(database));
     let mut uncounted = 0;
     for (id, described) in tables {
         match counters::own_table(*id) {
@@ -48,10 +50,7 @@ pub fn publish(published: &Published) {
     for (id, described) in sources {
         counters::own_source(*id).into_iter().for_each(|row| row.described.set(described));
     }
-    if let Some(row) = counters::database() {
-        row.name.set(database);
-        row.counted.uncounted.set(&uncounted);
-    }
+    counters::database().into_iter().for_each(|row| row.counted.uncounted.set(&uncounted));
 }
 
 /// Releases the rows of a database.
