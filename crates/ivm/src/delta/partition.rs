@@ -6,12 +6,12 @@
 //! one reads the consolidated delta of the first. The old output is the node's own table, which holds the partition columns
 //! whatever else it shows. Without a partition K is everything, if anything changed.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::expr::Expr as E;
-use crate::plan::{ColId, Plan};
+use crate::plan::Plan;
 
 use super::head;
-use super::partitioned::Partitioned;
+use super::partitioned::{Partitioned, held, of_table, touched_null};
 use super::restrict::{self, Key, Meets};
 use super::sum::weighted;
 use super::{Cx, Delta, RECOMPUTED, running};
@@ -35,10 +35,7 @@ pub fn replaced(operator: &Partitioned, input: Delta, cx: &mut Cx) -> Result<Del
         None => whole(operator, &keys, (&touched, restrict::equal))?,
     };
     let mut rows = exchanged(operator, rows, &keys, (&touched, restrict::equal), cx)?;
-    if let Some(null) = restrict::null(&keys) {
-        let law = "key-local: partitions touched that have a NULL in their key";
-        let touched = cx.step_if("touched_null", law, touched.clone().filter(null), &touched);
-        cx.seldom();
+    if let Some(touched) = touched_null(&keys, &touched, cx) {
         let whole = whole(operator, &keys, (&touched, restrict::with_nulls))?;
         rows.extend(exchanged(operator, whole, &keys, (&touched, restrict::with_nulls), cx)?);
     }
@@ -74,15 +71,10 @@ fn exchanged(
     cx: &mut Cx,
 ) -> Result<Vec<Plan>> {
     let (state, old) = cx.old_state();
-    let old_of = |id: ColId| old.get(&id).cloned().ok_or(Error::Bug("a column that the table lacks"));
-    let mut held = vec![];
-    for key in keys {
-        let (touched, known) = (key.touched.clone(), key.known.clone());
-        held.push(Key { input: old_of(key.input.id)?, touched, known });
-    }
     let shown = operator.columns();
-    let columns = shown.iter().map(|column| old_of(column.id)).collect::<Result<Vec<_>>>()?;
-    let deleted = weighted(Plan::join(vec![touched.clone(), state], meet(&held)), &columns, -1, &mut cx.ids);
+    let columns = shown.iter().map(|column| of_table(&old, column.id)).collect::<Result<Vec<_>>>()?;
+    let held = Plan::join(vec![touched.clone(), state], meet(&held(keys, &old)?));
+    let deleted = weighted(held, &columns, -1, &mut cx.ids);
     let inserted = cx.step_if(RECOMPUTED, "key-local: touched partitions, recomputed", rows, touched);
     Ok(vec![deleted, weighted(inserted, &shown, 1, &mut cx.ids)])
 }

@@ -1,11 +1,13 @@
 //! Operators over partitions as the tables of their nodes show them.
 
+use std::collections::BTreeMap;
+
 use crate::error::{Error, Result};
 use crate::plan::{ColId, Column, Expr, Plan, Project, TopK};
 use crate::rewrite::substitute;
 
 use super::Cx;
-use super::restrict::Key;
+use super::restrict::{self, Key};
 
 /// A window or a top-k, and the columns that its node's table shows of it.
 pub struct Partitioned<'a> {
@@ -80,4 +82,27 @@ impl<'a> Partitioned<'a> {
         };
         self.operator.named_columns().iter().map(key).collect()
     }
+}
+
+/// The touched partitions that have a NULL in their key, as a step of their own; `None` where no key can have one.
+pub fn touched_null(keys: &[Key], touched: &Plan, cx: &mut Cx) -> Option<Plan> {
+    let null = restrict::null(keys)?;
+    let law = "key-local: partitions touched that have a NULL in their key";
+    let touched = cx.step_if("touched_null", law, touched.clone().filter(null), touched);
+    cx.seldom();
+    Some(touched)
+}
+
+/// The keys as columns of the table.
+pub fn held(keys: &[Key], old: &BTreeMap<ColId, Column>) -> Result<Vec<Key>> {
+    let held = |key: &Key| {
+        let (touched, known) = (key.touched.clone(), key.known.clone());
+        Ok(Key { input: of_table(old, key.input.id)?, touched, known })
+    };
+    keys.iter().map(held).collect()
+}
+
+/// The column of the table that shows a column of the operator.
+pub fn of_table(old: &BTreeMap<ColId, Column>, id: ColId) -> Result<Column> {
+    old.get(&id).cloned().ok_or(Error::Bug("a column that the table lacks"))
 }

@@ -4,15 +4,13 @@
 //! the values that the table shows for the last one before. First is what the first key of the order says: rows that are
 //! equal in it belong to K, so that peers are never parted.
 
-use std::collections::BTreeMap;
-
 use crate::error::{Error, Result};
 use crate::expr::{Direction, Expr as E};
 use crate::nodes::{companion, running};
 use crate::plan::{AggregateCall, ColId, Column, Expr, Order, Plan, Ties, TopK, Window};
 use crate::view::Running;
 
-use super::partitioned::Partitioned;
+use super::partitioned::{Partitioned, held, of_table, touched_null};
 use super::restrict::{self, Key, Meets};
 use super::sum::weighted;
 use super::{Cx, Delta, RECOMPUTED};
@@ -40,10 +38,7 @@ pub fn replaced(
     let suffix = Suffix { operator, window, calls, keys, first, key };
     let touched = suffix.touched(input, cx);
     let mut rows = suffix.exchanged((&touched, restrict::equal), cx)?;
-    if let Some(null) = restrict::null(&suffix.keys) {
-        let law = "key-local: partitions touched that have a NULL in their key";
-        let touched = cx.step_if("touched_null", law, touched.clone().filter(null), &touched);
-        cx.seldom();
+    if let Some(touched) = touched_null(&suffix.keys, &touched, cx) {
         rows.extend(suffix.exchanged((&touched, restrict::with_nulls), cx)?);
     }
     Ok(Delta::sum(operator.columns(), rows, &mut cx.ids))
@@ -66,8 +61,8 @@ impl Suffix<'_> {
         let (before, starts) = self.before((touched, meet), cx)?;
         let (state, old) = cx.old_state();
         let shown = self.operator.columns();
-        let columns = shown.iter().map(|column| known(&old, column.id)).collect::<Result<Vec<_>>>()?;
-        let held = self.rest((touched.clone(), state), meet(&self.held(&old)?), |id| known(&old, id))?;
+        let columns = shown.iter().map(|column| of_table(&old, column.id)).collect::<Result<Vec<_>>>()?;
+        let held = self.rest((touched.clone(), state), meet(&held(&self.keys, &old)?), |id| of_table(&old, id))?;
         let deleted = weighted(held, &columns, -1, &mut cx.ids);
         let input = self.operator.input()?;
         let of_input = |id| Ok(Column { id, name: self.first.name.clone() });
@@ -82,14 +77,14 @@ impl Suffix<'_> {
     /// The touched partitions with the values of the calls at the last row before the first change, NULL for none.
     fn before(&self, (touched, meet): Meets, cx: &mut Cx) -> Result<(Plan, Vec<Column>)> {
         let (state, old) = cx.old_state();
-        let mut conditions = meet(&self.held(&old)?);
-        conditions.push(self.compared("<", ">", known(&old, self.own()?)?.expr()));
+        let mut conditions = meet(&held(&self.keys, &old)?);
+        conditions.push(self.compared("<", ">", of_table(&old, self.own()?)?.expr()));
         let reversed = running::order(self.window).iter().map(|key| {
             let ascending = key.direction == Direction::Ascending;
             let direction = if ascending { Direction::Descending } else { Direction::Ascending };
             let id = running::column(&key.expr).ok_or(Error::Bug("a running window in the order of an expression"))?;
             let nulls_first = key.nulls_first.map(|first| !first);
-            Ok(Order { expr: known(&old, id)?.expr(), direction, nulls_first })
+            Ok(Order { expr: of_table(&old, id)?.expr(), direction, nulls_first })
         });
         let order = reversed.collect::<Result<_>>()?;
         let (input, limit) = (state.filter_all(conditions), Some(E::number(1)));
@@ -100,7 +95,7 @@ impl Suffix<'_> {
         for ((column, _), running) in self.window.calls.iter().zip(self.calls) {
             // Peers share a value, but for their number: the last one has the greatest.
             let value = cx.ids.column(column.name.as_str());
-            calls.push(AggregateCall::new(value.clone(), "max", vec![known(&old, column.id)?.id]));
+            calls.push(AggregateCall::new(value.clone(), "max", vec![of_table(&old, column.id)?.id]));
             let start = cx.ids.column(companion(&column.name, "before"));
             let others = || E::binary("-", count.expr(), E::number(1));
             let e = if *running == Running::Rank { E::binary("+", value.expr(), others()) } else { value.expr() };
@@ -152,17 +147,4 @@ impl Suffix<'_> {
     fn own(&self) -> Result<ColId> {
         running::column(&self.key.expr).ok_or(Error::Bug("a running window in the order of an expression"))
     }
-
-    /// The keys as columns of the table.
-    fn held(&self, old: &BTreeMap<ColId, Column>) -> Result<Vec<Key>> {
-        let held = |key: &Key| {
-            let (touched, known_as) = (key.touched.clone(), key.known.clone());
-            Ok(Key { input: known(old, key.input.id)?, touched, known: known_as })
-        };
-        self.keys.iter().map(held).collect()
-    }
-}
-
-fn known(old: &BTreeMap<ColId, Column>, id: ColId) -> Result<Column> {
-    old.get(&id).cloned().ok_or(Error::Bug("a column that the table lacks"))
 }
