@@ -149,7 +149,7 @@ pub fn enabled() -> bool {
 
 /// Bytes for the plans of stream tables in one process.
 pub fn plan_cache_size() -> usize {
-    (PLAN_CACHE_SIZE.get().max(1) as usize) << 20
+    (PLAN_CACHE_SIZE.get() as usize) << 20
 }
 
 /// How many failures in a row suspend a stream table.

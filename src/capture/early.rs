@@ -55,8 +55,8 @@ impl Request {
     }
 
     /// Starts the capture of each source in a transaction of its own. Where that fails the session finds the error itself.
-    /// `lock_timeout` bounds how long new writers wait behind the lock that waits for running ones: then the next attempt is
-    /// made after a pause.
+    /// New writers queue behind the lock that waits for running ones: `lock_timeout` ends the attempt, and the next one is made
+    /// after a pause.
     pub fn serve(&self) {
         let until = bgworker::now() + PATIENCE;
         for (relation, columns, touch) in &self.sources {
@@ -79,15 +79,19 @@ impl Request {
 /// not help: the sources are small, this transaction has itself locked one against the worker, or its snapshot would not see
 /// what the worker commits.
 pub fn start(sources: &[Wanted]) -> Result<()> {
-    let pages: u64 = sources.iter().map(|source| relation::pages_of_tree(source.relid)).sum();
-    if pages < LARGE || !guc::enabled() || bgworker::usage().is_some() || xact::keeps_its_snapshot() {
+    if !guc::enabled() || bgworker::usage().is_some() || xact::keeps_its_snapshot() {
+        return Ok(());
+    }
+    let trees: Vec<Vec<Oid>> = sources.iter().map(|source| relation::lock_for_reading(source.relid)).collect();
+    let pages: u64 = trees.iter().flatten().map(|table| u64::from(relation::pages(*table))).sum();
+    if pages < LARGE {
         return Ok(());
     }
     let mut wanted = vec![];
-    for Wanted { relid, columns, touch } in sources {
+    for (Wanted { relid, columns, touch }, tree) in sources.iter().zip(trees) {
         // Only refreshes write to a stream table.
         let has_writers = !read_catalog(|session| source::is_stream_table(session, *relid))?;
-        let waits_for_me = relation::is_locked_by_me(*relid, RowExclusiveLock);
+        let waits_for_me = tree.into_iter().any(|table| relation::is_locked_by_me(table, RowExclusiveLock));
         if has_writers && !waits_for_me && tracked(*relid, columns, *touch)?.is_none() {
             wanted.push((relid.to_u32(), columns.clone(), *touch));
         }

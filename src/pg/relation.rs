@@ -257,20 +257,10 @@ fn try_lock(oid: Oid, mode: u32) -> bool {
     unsafe { pg_sys::ConditionalLockRelationOid(oid, mode as i32) }
 }
 
-/// Whether this transaction has locked a relation, or one of its children, in this mode or a stronger one.
+/// Whether this transaction has locked a relation in this mode or a stronger one.
 pub fn is_locked_by_me(oid: Oid, mode: u32) -> bool {
     // SAFETY: looks up the locks of this process.
-    let locked = |oid| unsafe { pg_sys::CheckRelationOidLockedByMe(oid, mode as i32, true) };
-    locked(oid) || Open::new(oid).is_some() && tree(oid, pg_sys::NoLock).into_iter().any(locked)
-}
-
-/// The pages of a table and its children.
-pub fn pages_of_tree(oid: Oid) -> u64 {
-    if Open::new(oid).is_none() {
-        0
-    } else {
-        tree(oid, pg_sys::NoLock).into_iter().map(|oid| u64::from(pages(oid))).sum()
-    }
+    unsafe { pg_sys::CheckRelationOidLockedByMe(oid, mode as i32, true) }
 }
 
 /// Invalidates the relation in every backend when this transaction commits.
