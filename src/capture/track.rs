@@ -70,8 +70,9 @@ fn start_over(source: &Source, reason: &str) -> Result<()> {
     with_pending(|pending| pending.write_loss(info.destination(UNRECORDED, 1)))
 }
 
-/// Ends the capture of a source that has no consumers any more; false where it has one, or where another transaction uses
-/// one of its tables: one that is about to read its changes does, and to wait for another would make its writers wait.
+/// Ends the capture of a source that has no consumers any more. Returns false where it has one after all, and where another
+/// transaction has locked one of its tables, as a transaction does that is about to become a consumer. To wait for that lock
+/// would make others queue behind this one.
 pub fn release(id: i32) -> Result<bool> {
     let Some(source) = cache::read_catalog(|session| source::get(session, id))? else { return Ok(true) };
     let (triggers, tables): (Vec<Oid>, Vec<Oid>) =

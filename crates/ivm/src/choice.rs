@@ -43,8 +43,8 @@ pub struct Rates {
     abandoned: Option<Abandoned>,
 }
 
-/// A try costs no more than recomputing, and what it may save has no bound: after each failure in a row twice as many refreshes
-/// recompute before the next try, but none after the first one.
+/// An attempt costs no more than recomputing, and may save more than that: after each failure in a row twice as many refreshes
+/// recompute before the next attempt, but none after the first failure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Abandoned {
     magnitude: usize,
