@@ -23,8 +23,8 @@ const POLL: Duration = Duration::from_millis(1);
 const PACE: Duration = Duration::from_millis(10);
 
 /// The order book with the watched stream table, and a region of it that only the probe changes: one order in each of its
-/// groups, raised in turn. The next group to change is read by its key alone, so that a read meets few versions of rows: the
-/// server is slow to read rows that were changed often, while an old snapshot retains their versions.
+/// groups, raised in turn. The next group to change is read by its key, for which the table has an index: without it the server
+/// scans the table, with all versions of rows that an old snapshot retains.
 pub struct Probe {
     pub owner: Session,
     pub table: Table,
@@ -44,6 +44,7 @@ impl Probe {
         let counters = watch::counters(&owner, "orders where id < 0").await?;
         let table = watch::table("0s");
         owner.create(&table).await?;
+        owner.batch("create index on watched (region, category)").await?;
         let writer = Writer::over(server.session(dataset.schema).await?, Commit::Async).await?;
         let reader = Reader::over(server.session(dataset.schema).await?).await?;
         server.outside.batch_execute("checkpoint").await?;
