@@ -1,11 +1,13 @@
 //! What the planner made of a statement: its cost, and the rows that it expects. See `nodes/plannodes.h` and
 //! `utils/cache/plancache.c`.
 
+use std::ptr::null_mut;
+
 use pgrx::pg_sys::{self, NodeTag};
 
 use crate::error::{Error, Result};
 use crate::pg::guard;
-use crate::pg::node::pointers;
+use crate::pg::node::{self, pointers};
 use crate::pg::planner::Reads;
 use crate::pg::spi::{OwnerSession, Statement};
 
@@ -68,6 +70,7 @@ impl Statement {
                 if plan.is_null() {
                     return Err(Error::Bug("a statement could not be planned"));
                 }
+                pointers((*plan).stmt_list).for_each(|statement| self.find_latest_first(statement));
                 pg_sys::ReleaseCachedPlan(plan, pg_sys::CurrentResourceOwner);
             }
             let plan = (*self.source()?).gplan;
@@ -82,33 +85,101 @@ impl Statement {
     }
 }
 
+impl Statement {
+    /// Lets nested loops read an index from its end: entries of one key are in the order of the rows' places, and the version of a
+    /// row that was written last has the last place as long as the table grows. So the number of its older versions does not
+    /// matter, all of which a long transaction retains. The server knows of unique indexes that there is nothing to find after
+    /// the first row, and is told so of [hashed keys](Statement::with_hashed_keys): it compares the values after the hashes.
+    ///
+    /// # Safety
+    /// A plan of this statement, which is not running.
+    unsafe fn find_latest_first(&self, statement: *mut pg_sys::PlannedStmt) {
+        // SAFETY: by contract; the tag says what each node is. Which of its equal entries a nested loop finds first is left open
+        // by the server, and only its outer input decides the order of its rows.
+        unsafe {
+            let table = |scan: &pg_sys::Scan| {
+                let entry = pg_sys::list_nth((*statement).rtable, scan.scanrelid as i32 - 1);
+                (*entry.cast::<pg_sys::RangeTblEntry>()).relid
+            };
+            let mut each = |plan: Plan| {
+                let inner = (*plan).righttree;
+                if (*plan).type_ != NodeTag::T_NestLoop || (*inner).type_ != NodeTag::T_IndexScan {
+                    return;
+                }
+                let scan = inner.cast::<pg_sys::IndexScan>();
+                (*scan).indexorderdir = pg_sys::ScanDirection::BackwardScanDirection;
+                if self.hashed_keys.contains(&table(&(*scan).scan)) && compares_hashes((*scan).indexqualorig) {
+                    (*plan.cast::<pg_sys::NestLoop>()).join.inner_unique = true;
+                }
+            };
+            pointers((*statement).subplans).chain([(*statement).planTree]).for_each(|plan| walk(plan, &mut each));
+        }
+    }
+}
+
+/// Whether an expression calls the function by which rows are hashed.
+///
+/// # Safety
+/// A list of expressions.
+unsafe fn compares_hashes(conditions: *mut pg_sys::List) -> bool {
+    let mut found = false;
+    // SAFETY: by contract; the tag says what the node is.
+    unsafe {
+        node::walk(conditions.cast(), |node| {
+            found |= (*node).type_ == NodeTag::T_FuncExpr
+                && (*node.cast::<pg_sys::FuncExpr>()).funcid.to_u32() == pg_sys::F_HASH_RECORD_EXTENDED;
+        });
+    }
+    found
+}
+
+/// The inputs of a node.
+///
+/// # Safety
+/// A valid plan.
+unsafe fn inputs(plan: Plan) -> impl Iterator<Item = Plan> {
+    // SAFETY: by contract; the tag says what the node is.
+    unsafe {
+        let (one, many) = match (*plan).type_ {
+            NodeTag::T_Append => (null_mut(), (*plan.cast::<pg_sys::Append>()).appendplans),
+            NodeTag::T_MergeAppend => (null_mut(), (*plan.cast::<pg_sys::MergeAppend>()).mergeplans),
+            NodeTag::T_SubqueryScan => ((*plan.cast::<pg_sys::SubqueryScan>()).subplan, null_mut()),
+            _ => (null_mut(), null_mut()),
+        };
+        let inputs = [(*plan).lefttree, (*plan).righttree, one].into_iter().chain(pointers(many));
+        inputs.filter(|input| !input.is_null())
+    }
+}
+
+/// Calls `f` for a node and every one below it.
+///
+/// # Safety
+/// A valid plan.
+unsafe fn walk(plan: Plan, f: &mut impl FnMut(Plan)) {
+    f(plan);
+    // SAFETY: by contract.
+    unsafe { inputs(plan).for_each(|input| walk(input, f)) };
+}
+
 /// What nested loops cost beyond the planner's estimate. It takes the rows that a look-up finds for those of an average key, and
 /// knows better how many rows the join has: the frequent values of both sides are compared for that.
 ///
 /// # Safety
-/// A valid plan, or null.
+/// A valid plan.
 unsafe fn omitted(plan: Plan) -> f64 {
-    if plan.is_null() {
-        return 0.0;
-    }
     // SAFETY: by contract; the tag says what each node is.
     unsafe {
-        let (outer, inner) = ((*plan).lefttree, (*plan).righttree);
         let own = match (*plan).type_ {
             NodeTag::T_NestLoop => {
+                let (outer, inner) = ((*plan).lefttree, (*plan).righttree);
                 let surplus = (*plan).plan_rows - (*outer).plan_rows * (*inner).plan_rows;
                 if surplus > LEAST_SURPLUS { surplus * ROW * pg_sys::cpu_tuple_cost } else { 0.0 }
             }
-            NodeTag::T_Append => {
-                let terms = pointers((*plan.cast::<pg_sys::Append>()).appendplans);
-                terms.map(|term: Plan| omitted(term)).sum()
-            }
             // Of a recursion the planner knows nothing.
             NodeTag::T_RecursiveUnion => return 0.0,
-            NodeTag::T_SubqueryScan => omitted((*plan.cast::<pg_sys::SubqueryScan>()).subplan),
             _ => 0.0,
         };
-        own + omitted(outer) + omitted(inner)
+        own + inputs(plan).map(|input| omitted(input)).sum::<f64>()
     }
 }
 

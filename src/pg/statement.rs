@@ -21,6 +21,7 @@ pub type Arg<'a> = DatumWithOid<'a>;
 pub struct Statement {
     pub(super) plan: pg_sys::SPIPlanPtr,
     pub(super) reads: Reads,
+    pub(super) hashed_keys: Vec<pg_sys::Oid>,
 }
 
 /// One row of a result, valid inside the closure that receives it.
@@ -71,7 +72,7 @@ impl Statement {
             }
             check(pg_sys::SPI_keepplan(plan), "SPI_keepplan")?;
             PREPARED.set(PREPARED.get() + 1);
-            Ok(Statement { plan, reads: Reads::default() })
+            Ok(Statement { plan, reads: Reads::default(), hashed_keys: vec![] })
         }
     }
 
@@ -145,6 +146,12 @@ impl Statement {
     /// The same statement, planned for what it reads.
     pub fn that_reads(mut self, reads: Reads) -> Statement {
         self.reads = reads;
+        self
+    }
+
+    /// The same statement, which finds at most one row of each of these tables wherever it finds rows by a hash.
+    pub fn with_hashed_keys(mut self, tables: Vec<pg_sys::Oid>) -> Statement {
+        self.hashed_keys = tables;
         self
     }
 

@@ -10,11 +10,12 @@ use std::rc::Rc;
 
 use ivm::lookup::{self, Joined};
 use ivm::sql::ast::Statement as Sql;
-use ivm::sql::ident::Ident;
+use ivm::sql::ident::{Ident, QName};
 use ivm::sql::print;
 use ivm::view::{Apply, DELETES, INSERTS, Identity, Mask, Node, Program, UPDATES, View};
 
 use crate::error::{Error, Result};
+use crate::pg::object;
 use crate::pg::planner::Reads;
 use crate::pg::spi::{OwnerSession, Statement};
 use crate::pg::subxact::subtransaction;
@@ -99,13 +100,29 @@ pub struct Compiled {
     reads_deltas: bool,
     /// The tables fit into memory.
     in_memory: bool,
+    hashed_keys: Vec<QName>,
     steps: Vec<Variants>,
 }
 
+/// The tables of nodes whose rows are found by the hash of a key.
+fn hashed_keys(nodes: &[Node]) -> Vec<QName> {
+    let hashed = nodes.iter().filter(|node| matches!(node.identity, Identity::HashedKey(_)));
+    hashed.map(|node| node.table.clone()).collect()
+}
+
+fn prepare(session: &OwnerSession, sql: &str, reads: Reads, hashed_keys: &[QName]) -> Result<Statement> {
+    let tables = hashed_keys.iter().map(object::oid).collect::<Result<_>>()?;
+    Ok(session.prepare(sql, &[])?.that_reads(reads).with_hashed_keys(tables))
+}
+
 impl Compiled {
-    fn new((program, joined): (Program, BTreeSet<Joined>), (reads_deltas, in_memory): (bool, bool)) -> Rc<Compiled> {
+    fn new(
+        view: &View,
+        (program, joined): (Program, BTreeSet<Joined>),
+        (reads_deltas, in_memory): (bool, bool),
+    ) -> Rc<Compiled> {
         let steps = program.steps.iter().map(|_| Variants::default()).collect();
-        Rc::new(Compiled { program, joined, reads_deltas, in_memory, steps })
+        Rc::new(Compiled { program, joined, reads_deltas, in_memory, hashed_keys: hashed_keys(&view.nodes), steps })
     }
 
     /// The statement of a step that reads deltas of these sizes and this class of skew, or within the factor `tolerance` of them.
@@ -119,7 +136,7 @@ impl Compiled {
         let is_hot = self.in_memory || sizes.iter().all(|rows| *rows <= HOT);
         let reads = Reads { hot: self.reads_deltas && is_hot, in_order: false };
         let sql = || print::query(&self.program.steps[step].query);
-        let prepare = || Ok(session.prepare(&sql(), &[])?.that_reads(reads));
+        let prepare = || prepare(session, &sql(), reads, &self.hashed_keys);
         match self.reads_deltas {
             true => self.steps[step].planned(session, (sizes, tolerance), prepare),
             false => self.steps[step].get(sizes, tolerance, prepare),
@@ -150,6 +167,7 @@ pub struct Applied {
 pub struct Change {
     part: &'static str,
     in_memory: bool,
+    hashed_keys: Vec<QName>,
     sql: Sql,
     variants: Variants,
 }
@@ -162,7 +180,14 @@ impl Applied {
 
     fn new(node: &Node, apply: Apply, in_memory: bool) -> Applied {
         let Apply { update, delete, insert, .. } = apply;
-        let change = |part, sql| Change { part, in_memory, sql, variants: Variants::default() };
+        let hashed_keys = hashed_keys(std::slice::from_ref(node));
+        let change = |part, sql| Change {
+            part,
+            in_memory,
+            hashed_keys: hashed_keys.clone(),
+            sql,
+            variants: Variants::default(),
+        };
         let place = |name: &Ident| node.columns.iter().position(|column| column.name == *name);
         let key = match &node.identity {
             Identity::Key(names) | Identity::HashedKey(names) => names.iter().map(place).collect(),
@@ -188,7 +213,7 @@ impl Change {
     ) -> Result<R> {
         register_as(session, self.part, part, rows)?;
         let reads = Reads { hot: self.in_memory || rows <= HOT, in_order: true };
-        let prepare = || Ok(session.prepare(&print::statement(&self.sql), &[])?.that_reads(reads));
+        let prepare = || prepare(session, &print::statement(&self.sql), reads, &self.hashed_keys);
         let result = f(&*self.variants.planned(session, (&[rows], tolerance), prepare)?)?;
         session.unregister(self.part)?;
         Ok(result)
@@ -212,14 +237,15 @@ impl Plans {
     /// The program by which a node follows a change mask; `None` where the node does not change.
     pub fn delta(&self, view: &View, node: usize, mask: Mask) -> Result<Option<Rc<Compiled>>> {
         memoized(&self.deltas, (node, mask), |(node, mask)| {
-            Ok(lookup::program(view, *node, mask)?.map(|program| Compiled::new(program, (true, self.in_memory.get()))))
+            Ok(lookup::program(view, *node, mask)?
+                .map(|program| Compiled::new(view, program, (true, self.in_memory.get()))))
         })
     }
 
     /// The program that recomputes a node.
     pub fn full(&self, view: &View, node: usize) -> Result<Rc<Compiled>> {
         memoized(&self.full, node, |node| {
-            Ok(Compiled::new((ivm::compile::full_program(view, *node)?, BTreeSet::new()), (false, false)))
+            Ok(Compiled::new(view, (ivm::compile::full_program(view, *node)?, BTreeSet::new()), (false, false)))
         })
     }
 
