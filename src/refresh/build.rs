@@ -211,11 +211,10 @@ fn read_columns(view: &View, name: &QName) -> Vec<String> {
 /// Makes the table of an internal node with its indexes. The stream table itself exists already: it may hold the rows of
 /// another definition, so that its indexes are made after it was filled ([`index_table`]).
 fn make_node(session: &Session, table: &StreamTable, node: &Node) -> Result<()> {
-    let indexes = ivm::apply::plan(node).indexes;
-    let internal = node.table.schema.as_ref().is_some_and(|schema| schema.as_str() == "pgtrickle_state");
-    if !internal {
-        return ddl::drop_other_indexes(session, &node.table, &indexes);
+    if node.table.schema.as_ref().is_none_or(|schema| schema.as_str() != "pgtrickle_state") {
+        return Ok(());
     }
+    let indexes = ivm::apply::plan(node).indexes;
     ddl::create_node(session, &node.table, &node.columns, table.owner)?;
     object::depend_internally(object::oid(&node.table)?, table.relid);
     session.as_owner(table.owner, &table.evaluation(), |owner| ddl::settle_indexes(owner, &node.table, &indexes))
@@ -228,19 +227,29 @@ pub fn index_table(loaded: &Loaded) -> Result<()> {
     spi::connect_as(table.owner, &table.evaluation(), None, |owner| ddl::settle_indexes(owner, &node.table, &indexes))
 }
 
+/// Drops the indexes of a node's table that belong to another definition of it: the rows may have no such key any more. Readers
+/// of the table wait from here to the end of the transaction.
+pub fn drop_old_indexes(session: &Session, node: &Node) -> Result<()> {
+    ddl::drop_other_indexes(session, &node.table, &ivm::apply::plan(node).indexes)
+}
+
 /// Compiles the definition again after it, or an object under it, changed; the next refresh recomputes.
 pub fn rebuild(table: &StreamTable, reason: &str) -> Result<()> {
     rebuild_as(table, reason, None)
 }
 
 /// Rebuilds a stream table whose definition or capture has changed, unless another transaction holds its lock; in a transaction
-/// of its own, so that the writers of its sources wait no longer than that takes.
+/// of its own, so that the writers of its sources and the readers of its table wait no longer than that takes.
 pub fn repair(id: i32) -> Result<()> {
     quietly(|| {
         if Lock::StreamTable(id).try_acquire()
             && let Ready::Stale(table, reason) = prepared::load(id)?
         {
             rebuild(&table, &reason)?;
+            if let Ready::Yes(prepared) = prepared::load(id)? {
+                let node = prepared.loaded.view.nodes.last();
+                node.map_or(Ok(()), |node| spi::connect(None, |session| drop_old_indexes(session, node)))?;
+            }
         }
         Ok(())
     })

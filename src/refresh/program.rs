@@ -21,6 +21,7 @@ use crate::pg::spi::{OwnerSession, Statement};
 use crate::pg::subxact::subtransaction;
 use crate::pg::tuplestore::Tuplestore;
 use crate::pg::{applying, object, progress, relation};
+use crate::refresh::build;
 use crate::refresh::cost::plans::{Applied, Change, Compiled, SIZE_TOLERANCE, assumed, register_as};
 use crate::refresh::cost::{keys, skew};
 use crate::refresh::prepared::Prepared;
@@ -337,6 +338,9 @@ fn apply(work: &Work, node: usize, applied: &Applied, delta: Tuplestore) -> Resu
         Some(parts) => (Some(&parts.updates), &parts.deletes, &parts.inserts),
         None => (None, &delta, &delta),
     };
+    if applied.replaces {
+        work.session.catalog(|session| build::drop_old_indexes(session, &work.view.nodes[node]))?;
+    }
     let write = |what: &str, change: &Change, part: &Tuplestore| {
         if part.rows() == 0 {
             return Ok(0);

@@ -73,6 +73,10 @@ async fn writers_and_readers_do_not_wait_for_a_fill() {
         "insert into big values (-1, 1);
          select count(*) from pgtrickle.explain_stream_table('made', \"analyze\" => true)",
         "insert into big values (-2, 1); select pgtrickle.refresh_stream_table('made')",
+        "select pgtrickle.alter_stream_table('made', query => 'select id, public.gate(v) + 1 as g from big where id < 12000')",
+        // Another key.
+        "select pgtrickle.alter_stream_table('made', query => 'select max(id) as id, public.gate(v) as g from big group by v')",
+        "select pgtrickle.alter_stream_table('made', refresh_mode => 'FULL', query => 'select id, public.gate(v) as g from big')",
     ];
     for (statement, id) in statements.into_iter().zip((100..).step_by(100)) {
         let read_and_write = async |others: &Session| {

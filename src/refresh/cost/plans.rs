@@ -158,6 +158,8 @@ impl Compiled {
 pub struct Applied {
     /// The places of the columns by which a changed row is found; `None` where no row is updated.
     pub key: Option<Vec<usize>>,
+    /// The table may hold the rows of another definition.
+    pub replaces: bool,
     pub update: Option<Change>,
     pub delete: Change,
     pub insert: Change,
@@ -175,7 +177,7 @@ pub struct Change {
 impl Applied {
     /// For a table that may hold the rows of another definition.
     pub fn replacing(node: &Node) -> Applied {
-        Applied::new(node, ivm::apply::replacing(node), false)
+        Applied { replaces: true, ..Applied::new(node, ivm::apply::replacing(node), false) }
     }
 
     fn new(node: &Node, apply: Apply, in_memory: bool) -> Applied {
@@ -195,6 +197,7 @@ impl Applied {
         };
         Applied {
             key: key.filter(|_| update.is_some()),
+            replaces: false,
             update: update.map(|update| change(UPDATES, update)),
             delete: change(DELETES, delete),
             insert: change(INSERTS, insert),
