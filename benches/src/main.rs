@@ -29,6 +29,7 @@ mod sample;
 mod scrape;
 mod server;
 mod session;
+mod shop;
 mod sizes;
 mod slopes;
 mod steady;
@@ -36,6 +37,8 @@ mod timing;
 mod tpch;
 mod traffic;
 mod tree;
+mod wal;
+mod wal_records;
 mod watch;
 mod wide;
 
@@ -89,6 +92,7 @@ async fn run(options: &Options) -> Result<()> {
             Bench::Wide => wide::run(&server, options, &mut report).await,
             Bench::Tpch => tpch::run(&server, options, &mut report).await,
             Bench::Nexmark => nexmark::run(&server, options, &mut report).await,
+            Bench::Wal => wal::run(&server, options, &mut report).await,
             Bench::Slopes => slopes::run(&server, options, &mut report).await,
         }?;
         if options.report {

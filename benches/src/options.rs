@@ -22,11 +22,12 @@ pub enum Bench {
     Wide,
     Tpch,
     Nexmark,
+    Wal,
     Slopes,
 }
 
 impl Bench {
-    const ALL: [Bench; 18] = [
+    const ALL: [Bench; 19] = [
         Bench::OneRow,
         Bench::Operators,
         Bench::Latency,
@@ -44,6 +45,7 @@ impl Bench {
         Bench::Wide,
         Bench::Tpch,
         Bench::Nexmark,
+        Bench::Wal,
         Bench::Slopes,
     ];
 
@@ -67,6 +69,7 @@ impl Bench {
             Bench::Wide => "wide",
             Bench::Tpch => "tpch",
             Bench::Nexmark => "nexmark",
+            Bench::Wal => "wal",
             Bench::Slopes => "slopes",
         }
     }
@@ -116,6 +119,7 @@ pub const USAGE: &str =
   tpch        22 queries at scale S (0.1), 1000 changed rows: refresh against recomputation, N rounds (9);
               --growth: S/10 and S take turns
   nexmark     10 queries over N events (500000): the same, N rounds (10); then live for N seconds (20)
+  wal         what is written to the log for a commit, N rounds (3) of N seconds (10) with and without stream tables
   slopes      how costs grow with sizes on which they should not depend, N rounds (100); --only: one section of it
   all         all of them
 Runs against the server that PG_TRICKLE_URL names, in a database of its own, which it replaces.
