@@ -122,7 +122,9 @@ impl Compiled {
         (reads_deltas, in_memory): (bool, bool),
     ) -> Rc<Compiled> {
         let steps = program.steps.iter().map(|_| Variants::default()).collect();
-        Rc::new(Compiled { program, joined, reads_deltas, in_memory, hashed_keys: hashed_keys(&view.nodes), steps })
+        // A table that is recomputed may hold the rows of another definition, which need not be unique.
+        let hashed_keys = if reads_deltas { hashed_keys(&view.nodes) } else { vec![] };
+        Rc::new(Compiled { program, joined, reads_deltas, in_memory, hashed_keys, steps })
     }
 
     /// The statement of a step that reads deltas of these sizes and this class of skew, or within the factor `tolerance` of them.
@@ -177,16 +179,16 @@ pub struct Change {
 impl Applied {
     /// For a table that may hold the rows of another definition.
     pub fn replacing(node: &Node) -> Applied {
-        Applied { replaces: true, ..Applied::new(node, ivm::apply::replacing(node), false) }
+        // Rows of another definition need not be unique.
+        Applied { replaces: true, ..Applied::new(node, ivm::apply::replacing(node), false, &[]) }
     }
 
-    fn new(node: &Node, apply: Apply, in_memory: bool) -> Applied {
+    fn new(node: &Node, apply: Apply, in_memory: bool, hashed_keys: &[QName]) -> Applied {
         let Apply { update, delete, insert, .. } = apply;
-        let hashed_keys = hashed_keys(std::slice::from_ref(node));
         let change = |part, sql| Change {
             part,
             in_memory,
-            hashed_keys: hashed_keys.clone(),
+            hashed_keys: hashed_keys.to_vec(),
             sql,
             variants: Variants::default(),
         };
@@ -255,7 +257,8 @@ impl Plans {
     pub fn apply(&self, view: &View, node: usize) -> Result<Rc<Applied>> {
         memoized(&self.apply, node, |node| {
             let node = &view.nodes[*node];
-            Ok(Rc::new(Applied::new(node, ivm::apply::plan(node), self.in_memory.get())))
+            let hashed_keys = hashed_keys(std::slice::from_ref(node));
+            Ok(Rc::new(Applied::new(node, ivm::apply::plan(node), self.in_memory.get(), &hashed_keys)))
         })
     }
 

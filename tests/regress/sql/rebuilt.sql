@@ -62,6 +62,19 @@ insert into child select n from generate_series(1, 5) n;
 call redefined('kept', 'select id, max(v) as v from k where id < 5 group by id');
 table child order by id;
 
+-- Copies become one row: the index of the old rows serves the new ones.
+create table repeated (id int primary key, g text);
+insert into repeated select n, 'g ' || n % 3 from generate_series(1, 12) n;
+set enable_hashjoin = off;
+set enable_mergejoin = off;
+set enable_seqscan = off;
+call follow('single', 'select g from repeated');
+call redefined('single', 'select distinct g from repeated');
+call redefined('single', 'select g from repeated');
+reset enable_hashjoin;
+reset enable_mergejoin;
+reset enable_seqscan;
+
 -- A first fill by hand creates the indexes. No worker fills it meanwhile.
 select pgtrickle.drain();
 select pgtrickle.create_stream_table('later', 'select id, v from k', '1d', initialize => false);
