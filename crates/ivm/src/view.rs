@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::catalog::ColumnType;
+use crate::catalog::{ColumnType, Equality};
 use crate::clock::CLOCK;
 use crate::plan::{ColId, Ids, Plan, Relation};
 use crate::recursion::RECURSION;
@@ -265,6 +265,16 @@ impl View {
     /// Whether its rows change as time passes.
     pub fn reads_clock(&self) -> bool {
         self.nodes.iter().any(|node| node.inputs.contains(&Relation::Clock))
+    }
+
+    /// Whether it groups by values that may be equal and look different, one of which the query shows: SQL leaves open which.
+    pub fn chooses_looks(&self) -> bool {
+        self.nodes.iter().any(|node| match &node.plan {
+            Plan::Aggregate(aggregate) => {
+                node.columns.iter().take(aggregate.keys.len()).any(|key| key.ty.equality != Equality::Image)
+            }
+            _ => false,
+        })
     }
 
     /// The name of the weight in the delta of a source or a node, by [`weight_name`].
