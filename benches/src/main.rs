@@ -32,11 +32,13 @@ mod session;
 mod shop;
 mod sizes;
 mod slopes;
+mod soak;
 mod steady;
 mod timing;
 mod tpch;
 mod traffic;
 mod tree;
+mod waits;
 mod wal;
 mod wal_records;
 mod watch;
@@ -92,6 +94,8 @@ async fn run(options: &Options) -> Result<()> {
             Bench::Wide => wide::run(&server, options, &mut report).await,
             Bench::Tpch => tpch::run(&server, options, &mut report).await,
             Bench::Nexmark => nexmark::run(&server, options, &mut report).await,
+            Bench::Soak => soak::run(&server, options, &mut report).await,
+            Bench::Waits => waits::run(&server, options, &mut report).await,
             Bench::Wal => wal::run(&server, options, &mut report).await,
             Bench::Slopes => slopes::run(&server, options, &mut report).await,
         }?;

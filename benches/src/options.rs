@@ -22,12 +22,14 @@ pub enum Bench {
     Wide,
     Tpch,
     Nexmark,
+    Soak,
+    Waits,
     Wal,
     Slopes,
 }
 
 impl Bench {
-    const ALL: [Bench; 19] = [
+    const ALL: [Bench; 21] = [
         Bench::OneRow,
         Bench::Operators,
         Bench::Latency,
@@ -45,6 +47,8 @@ impl Bench {
         Bench::Wide,
         Bench::Tpch,
         Bench::Nexmark,
+        Bench::Soak,
+        Bench::Waits,
         Bench::Wal,
         Bench::Slopes,
     ];
@@ -69,6 +73,8 @@ impl Bench {
             Bench::Wide => "wide",
             Bench::Tpch => "tpch",
             Bench::Nexmark => "nexmark",
+            Bench::Soak => "soak",
+            Bench::Waits => "waits",
             Bench::Wal => "wal",
             Bench::Slopes => "slopes",
         }
@@ -119,6 +125,8 @@ pub const USAGE: &str =
   tpch        22 queries at scale S (0.1), 1000 changed rows: refresh against recomputation, N rounds (9);
               --growth: S/10 and S take turns
   nexmark     10 queries over N events (500000): the same, N rounds (10); then live for N seconds (20)
+  soak        700 commits a second for N seconds (600), twelve stream tables of mixed schedules: is everything level?
+  waits       each function, and DDL, over N rows (1000000), N rounds (3): how long do writers and readers wait for it?
   wal         what is written to the log for a commit, N rounds (3) of N seconds (10) with and without stream tables
   slopes      how costs grow with sizes on which they should not depend, N rounds (100); --only: one section of it
   all         all of them

@@ -20,6 +20,13 @@ pub fn voluntary_switches(pid: i32) -> Option<u64> {
     line.trim().parse().ok()
 }
 
+/// Bytes of a process that it shares with no other.
+pub fn own_memory(pid: i32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
+}
+
 /// A process and its title.
 pub struct Process {
     pub pid: i32,

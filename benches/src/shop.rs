@@ -58,16 +58,16 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// With the stream tables, if they have a schedule.
-    pub async fn open(server: &Server, schema: &str, schedule: Option<&str>) -> Result<Shop> {
+    /// With the stream tables, which have these schedules in turns; without them if there is none.
+    pub async fn open(server: &Server, schema: &str, schedules: &[&str]) -> Result<Shop> {
         let session = server.session(schema).await?;
         session.batch(&format!("create schema {schema}")).await?;
         session.batch(include_str!("../sql/shop.sql")).await?;
         for table in ["customers", "products", "orders", "payments"] {
             session.batch(&format!("vacuum analyze {table}")).await?;
         }
-        for (name, query) in schedule.iter().flat_map(|_| TABLES) {
-            session.create_as(name, query, schedule.unwrap_or_default(), "DIFFERENTIAL").await?;
+        for ((name, query), schedule) in TABLES.iter().zip(schedules.iter().cycle()) {
+            session.create_as(name, query, schedule, "DIFFERENTIAL").await?;
         }
         let mut clients = vec![];
         for lane in 0..CLIENTS {

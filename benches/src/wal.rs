@@ -40,8 +40,8 @@ struct Measured {
 }
 
 impl Measured {
-    async fn open(server: &Server, name: &'static str, schedule: Option<&str>) -> Result<Measured> {
-        let shop = Shop::open(server, name, schedule).await?;
+    async fn open(server: &Server, name: &'static str, schedules: &[&str]) -> Result<Measured> {
+        let shop = Shop::open(server, name, schedules).await?;
         Ok(Measured { name, shop, commits: 0, seconds: 0.0, records: Records::default() })
     }
 
@@ -104,9 +104,9 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
 
 async fn measure(server: &Server, options: &Options, report: &mut Report) -> Result<()> {
     let mut shops = [
-        Measured::open(server, "untracked", None).await?,
-        Measured::open(server, "captured", Some(BY_HAND)).await?,
-        Measured::open(server, "live", Some("0s")).await?,
+        Measured::open(server, "untracked", &[]).await?,
+        Measured::open(server, "captured", &[BY_HAND]).await?,
+        Measured::open(server, "live", &["0s"]).await?,
     ];
     let log = Log::of(server).await?;
     server.outside.batch_execute("checkpoint").await?;
