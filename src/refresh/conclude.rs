@@ -10,7 +10,7 @@ use crate::catalog::history::{self, Entry, Refresh, Unwritten};
 use crate::catalog::{frontier, stream_table};
 use crate::error::{Error, Kind, Result};
 use crate::guc;
-use crate::pg::{bgworker, spi};
+use crate::pg::{bgworker, counters, spi};
 use crate::refresh::{bound_buffers, prune};
 
 /// Writes what is due to the history, and removes the change rows that these refreshes were the last to need.
@@ -29,14 +29,20 @@ pub fn record(entries: &[Entry]) -> Result<()> {
     }
 }
 
-/// Logs a refresh that took as long as the setting says, with what it did.
+/// Logs a refresh that took as long as the setting says, with what it did. One that recomputing would have beaten by far is said
+/// once an hour for each stream table.
 pub fn log_duration(refresh: &Refresh, name: impl Fn() -> String) {
     if let Some(recompute_ms) = refresh.recompute_ms {
-        pgrx::warning!(
+        let text = format!(
             "stream table {} followed its changes in {:.0} ms, and recomputing is expected to take {recompute_ms:.0} ms: refresh mode AUTO takes the cheaper way",
             name(),
             refresh.duration_ms
         );
+        let text = match counters::table(refresh.id) {
+            Some(row) => row.slow.log_about(&refresh.id.to_string(), &text, bgworker::now()),
+            None => Some(text),
+        };
+        text.into_iter().for_each(|text| pgrx::warning!("{text}"));
     }
     if !refresh.is_applied() || guc::log_min_refresh_duration().is_none_or(|least| refresh.duration_ms < least) {
         return;

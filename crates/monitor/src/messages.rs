@@ -27,8 +27,13 @@ pub struct Messages {
 impl Messages {
     /// Takes a message at `now`, and returns it if it is to be logged, with the number of those that were not.
     pub fn log(&self, text: &str, now: Micros) -> Option<String> {
+        self.log_about(text, text, now)
+    }
+
+    /// As [`Messages::log`], of a message whose figures differ each time: it repeats another about the same subject.
+    pub fn log_about(&self, subject: &str, text: &str, now: Micros) -> Option<String> {
         let mut hasher = DefaultHasher::new();
-        text.hash(&mut hasher);
+        subject.hash(&mut hasher);
         let hash = hasher.finish().max(1);
         let is_known = self.known.iter().any(|known| known.load(SeqCst) == hash);
         if is_known && (0..REMINDER).contains(&(now - self.at.load(SeqCst))) {
@@ -80,6 +85,14 @@ mod tests {
         assert_eq!(end().as_deref(), Some("well (1 repeated message was not logged)"));
         assert_eq!(end(), None);
         assert_eq!(log("b", 4 + REMINDER).as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn a_message_repeats_by_its_subject() {
+        let messages = Messages::default();
+        let log = |text, now| messages.log_about("slow", text, SECOND + now);
+        assert_eq!((log("5 ms", 0).as_deref(), log("6 ms", 1)), (Some("5 ms"), None));
+        assert_eq!(log("7 ms", REMINDER).as_deref(), Some("7 ms (1 repeated message was not logged)"));
     }
 
     #[test]

@@ -225,6 +225,8 @@ pub struct TableRow {
     pub duration: Recent,
     /// About its failures.
     pub messages: Messages,
+    /// About refreshes that follow changes where recomputing would be much faster.
+    pub slow: Messages,
 }
 
 impl Row for TableRow {
@@ -232,7 +234,7 @@ impl Row for TableRow {
         self.described.clear();
         self.state.clear();
         self.reset();
-        _ = self.messages.end(String::new);
+        [&self.messages, &self.slow].into_iter().for_each(|messages| _ = messages.end(String::new));
     }
 }
 
