@@ -215,7 +215,10 @@ fn advise(table: &StreamTable) -> Result<()> {
     refresh::plan_deltas(&prepared)?;
     for missing in refresh::missing_indexes(&prepared.loaded)?.indexes {
         let message = format!("stream table {} needs an index on {missing}", table.display());
-        let detail = "Without it a refresh reads the whole table for a few changed rows.";
+        let detail = match missing.order {
+            Some(_) => "Without it a refresh reads all rows of a group for a changed one.",
+            None => "Without it a refresh reads the whole table for a few changed rows.",
+        };
         notice(message, detail, Some(&format!("{};", missing.statement())));
     }
     Ok(())

@@ -59,17 +59,20 @@ fn missing(loaded: &Loaded, count: impl Fn(&Relation, Oid) -> bool) -> Result<Mi
         }
         let mut missing: BTreeSet<Index> = BTreeSet::new();
         let mut of_sources = BTreeSet::new();
-        for (Lookup { relation, keys }, sources) in all_lookups(loaded)? {
-            for table in tables.get(&relation).into_iter().flatten() {
-                if let Some(index) = absent(session, loaded, *table, &keys)? {
+        for (lookup, sources) in all_lookups(loaded)? {
+            for table in tables.get(&lookup.relation).into_iter().flatten() {
+                if let Some(index) = absent(session, loaded, *table, &lookup)? {
+                    if index.order.is_none() {
+                        of_sources.extend(sources.iter().cloned());
+                    }
                     missing.insert(index);
-                    of_sources.extend(sources.iter().cloned());
                 }
             }
         }
-        // An index on some of the columns serves as well.
-        let serves =
-            |one: &Index, other: &Index| one != other && one.table == other.table && one.keys.is_subset(&other.keys);
+        // An index on some of the columns serves as well, but has the rows in no order.
+        let serves = |one: &Index, other: &Index| {
+            one != other && other.order.is_none() && one.table == other.table && one.keys.is_subset(&other.keys)
+        };
         let indexes = missing.iter().filter(|other| !missing.iter().any(|one| serves(one, other))).cloned();
         Ok(Missing { indexes: indexes.collect(), sources: of_sources })
     })
@@ -116,12 +119,24 @@ fn all_lookups(loaded: &Loaded) -> Result<BTreeMap<Lookup, BTreeSet<QName>>> {
     Ok(found)
 }
 
-/// The index on these keys where no index begins with one of them.
-fn absent(session: &Session, loaded: &Loaded, table: Oid, keys: &BTreeSet<String>) -> Result<Option<Index>> {
-    let expressions = keys.iter().map(|key| format!("({key})")).collect();
-    let wanted = Index { table: object::name(table), keys: expressions }.statement();
-    let owner = |owner: &OwnerSession| server_index::keys(owner, table, &wanted);
-    let Some(keys) = session.as_owner(loaded.table.owner, &[guard::catalog_path()], owner)? else { return Ok(None) };
-    let exists = index::exists(session, table, &keys)?;
-    Ok((!exists).then(|| Index { table: object::name(table), keys }))
+/// The index for a lookup where no index begins with one of its keys, or where one does and leads to many rows that are wanted in
+/// an order: an index in that order was not there when the program was compiled.
+fn absent(session: &Session, loaded: &Loaded, table: Oid, lookup: &Lookup) -> Result<Option<Index>> {
+    let wanted = |keys, order| Index { table: object::name(table), keys, order };
+    let printed = |keys: &mut dyn Iterator<Item = &String>| {
+        let statement = wanted(keys.map(|key| format!("({key})")).collect(), None).statement();
+        let owner = |owner: &OwnerSession| server_index::keys(owner, table, &statement);
+        session.as_owner(loaded.table.owner, &[guard::catalog_path()], owner)
+    };
+    // Without keys all rows are wanted in an order: the first of them are found by its column.
+    let (keys, order) = match lookup.keys.is_empty() {
+        true => (printed(&mut lookup.order.iter())?, None),
+        false => (printed(&mut lookup.keys.iter())?, lookup.order.as_ref()),
+    };
+    let Some(keys) = keys else { return Ok(None) };
+    let leads = index::exists(session, table, &keys)?;
+    let Some(order) = order else { return Ok((!leads).then(|| wanted(keys, None))) };
+    let order = printed(&mut [order].into_iter())?.and_then(|keys| keys.into_iter().next());
+    let suffices = order.is_none() || leads && index::rows_each(session, table, &keys)? <= TINY;
+    Ok((!suffices).then(|| wanted(keys, order)))
 }

@@ -63,7 +63,7 @@ pub fn image<C, Q>(ty: &ColumnType, value: Expr<C, Q>) -> Expr<C, Q> {
 }
 
 /// The hash of some values; `None` for none.
-fn hash<C, Q>(values: Vec<Expr<C, Q>>) -> Option<Expr<C, Q>> {
+pub fn hash<C, Q>(values: Vec<Expr<C, Q>>) -> Option<Expr<C, Q>> {
     let hash = |row| Expr::call("hash_record_extended", vec![Expr::Row(row), Expr::number(0)]);
     (!values.is_empty()).then(|| hash(values))
 }

@@ -16,11 +16,15 @@ use crate::sql::ident::Ident;
 use crate::sql::print;
 use crate::view::{Mask, Program, View};
 
+mod unordered;
+
 /// A table and the expressions over its columns, as SQL, by which a step looks up its rows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lookup {
     pub relation: Relation,
     pub keys: BTreeSet<String>,
+    /// The column in whose order the rows are wanted, where an index would spare the step most of those with equal keys.
+    pub order: Option<String>,
 }
 
 /// A column of a source's delta that must equal a column of a table.
@@ -50,6 +54,7 @@ pub fn lookups(view: &View, index: usize, mask: &Mask) -> Result<BTreeSet<Lookup
             seldom.insert(step.name);
         }
     }
+    found.extend(unordered::of(&view.nodes[index]));
     Ok(found)
 }
 
@@ -165,7 +170,7 @@ impl Finder<'_> {
                     |e: &Expr| matches!(e, E::Call(call) if call.name.name.as_str() == "hash_record_extended");
                 if matches!(scan.relation, Relation::Source(_) | Relation::Node(_)) && !keys.iter().any(is_hash) {
                     let keys = keys.into_iter().map(|key| text(key, &scan.columns)).collect::<Result<_>>()?;
-                    self.found.lookups.insert(Lookup { relation: scan.relation.clone(), keys });
+                    self.found.lookups.insert(Lookup { relation: scan.relation.clone(), keys, order: None });
                 }
                 Ok(())
             }
@@ -374,8 +379,8 @@ mod tests {
             if !mask.is_empty() {
                 changed.insert(Relation::Node(index));
             }
-            let line = |Lookup { relation, keys }| {
-                let keys: Vec<String> = keys.into_iter().collect();
+            let line = |Lookup { relation, keys, order }| {
+                let keys: Vec<String> = keys.into_iter().chain(order).collect();
                 format!("{} ({})", view.relation_name(&relation), keys.join(", "))
             };
             lines.extend(lookups(&view, index, &mask).unwrap().into_iter().map(line));
@@ -417,7 +422,17 @@ mod tests {
     #[test]
     fn stale_groups_are_looked_up_by_their_keys() {
         let query = "SELECT a.k, max(a.v) AS max FROM public.a GROUP BY a.k";
-        assert!(found(query, "a").contains(&"public.a (k)".to_owned()));
+        assert_eq!(found(query, "a"), ["public.a (k)", "public.a (k, v)"]);
+    }
+
+    #[test]
+    fn partitions_are_wanted_in_order() {
+        let partition = "OVER (PARTITION BY a.k ORDER BY a.v, a.id)";
+        let first = format!("SELECT a.id, row_number() {partition} AS n FROM public.a");
+        let running = format!("SELECT a.id, a.k, a.v, sum(a.v) {partition} AS s FROM public.a");
+        for query in [running, format!("SELECT q.id FROM ( {first}) q WHERE (q.n <= 3)")] {
+            assert!(found(&query, "a").contains(&"public.a (k, v)".to_owned()), "{query}");
+        }
     }
 
     #[test]

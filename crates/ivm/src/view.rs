@@ -46,8 +46,8 @@ pub struct Node {
     /// For a node with a limited top-k or a running window on top, whether an index of the source has the rows of each
     /// partition in its order.
     pub indexed: bool,
-    /// For a node with a window on top of which all calls run from the first row of a partition on, in one order, how each
-    /// goes on; else empty.
+    /// For a node with a window on top of which all calls, in one order, run from the first row of a partition on or read only
+    /// rows nearby, how each is followed; else empty.
     pub running: Vec<Running>,
 }
 
@@ -142,7 +142,7 @@ pub enum Upkeep {
     Recompute,
 }
 
-/// How the values of a window call go on from the value `v` at the last rows before.
+/// How the values of a window call are followed: most go on from the value `v` at the last rows before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Running {
     /// `v` plus the number of rows since.
@@ -153,6 +153,21 @@ pub enum Running {
     Sum,
     Min,
     Max,
+    /// `first_value`: `v`, if there is a row before.
+    First,
+    /// Over exact numbers: by the sum and the number of the values before, which are read.
+    Avg,
+    /// A value depends on so many rows `before` its own in the order, and `after` it.
+    Near {
+        before: i64,
+        after: i64,
+    },
+}
+
+impl Running {
+    pub fn is_near(self) -> bool {
+        matches!(self, Running::Near { .. })
+    }
 }
 
 /// How the next extremum is found when one is deleted.

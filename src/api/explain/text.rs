@@ -64,7 +64,10 @@ fn planned(plan: &Planned, verbose: bool) -> Result<Vec<String>> {
         lines.push(format!("  {:width$}  {what}", name(of)));
     }
     for missing in &plan.missing {
-        let why = "is read as a whole for a few changed rows";
+        let why = match missing.order {
+            Some(_) => "would have the rows of a group in order, of which all are read for a changed one",
+            None => "is read as a whole for a few changed rows",
+        };
         lines.push(format!("missing index: {missing} {why}: {};", missing.statement()));
     }
     if verbose && plan.operators.is_some() {

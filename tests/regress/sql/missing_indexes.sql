@@ -49,6 +49,17 @@ select missing('lower');
 call follow('other', $$select o.id, c.region from orders o join customers c on c.id = o.customer
   where not (o.product between 3 and 5 or c.region like 'x%') and o.total is not null and o.product in (1, 2)$$);
 select missing('other');
+-- The rows of large groups and partitions are wanted in order.
+create table readings (id int primary key, sensor int not null, "At" int not null);
+insert into readings select n, n % 4, n from generate_series(1, 20000) n;
+create index on readings (sensor);
+analyze readings;
+call follow('latest', 'select sensor, max("At") as latest from readings group by sensor');
+call follow('steps', 'select id, sensor, "At", lag("At") over (partition by sensor order by "At", id) as before from readings');
+call follow('firsts', 'select * from (select id, row_number() over (partition by sensor order by "At" desc) as n from readings) q where n < 3');
+select missing('firsts');
+create index on readings (sensor, "At");
+select name, missing(name) from unnest(array['latest', 'steps', 'firsts']) name;
 -- Partitions share an index of the partitioned table.
 create table events (id int, kind int not null, at int not null, primary key (at, id)) partition by range (at);
 create table events_1 partition of events for values from (0) to (10000);

@@ -94,6 +94,31 @@ pub static WINDOWS: &[Query] = &[
         Values,
         "select id, region, name, count(*) over (order by region, name nulls first) as n, rank() over (order by region, name nulls first) as r from ref",
     ),
+    delta(
+        "w_run_more",
+        Text,
+        "select id, grp, avg(val) over w as a, avg(amt) over w as b, avg(price) filter (where flag) over w as c, first_value(cat) over w as first, lag(cat) over w as before, count(*) over w as n from items window w as (partition by grp order by id desc)",
+    ),
+    delta(
+        "w_near",
+        Text,
+        "select id, grp, val - coalesce(lag(val) over w, 0) as step, lead(cat, 2, 'none') over w as after, avg(amt) over (w rows 2 preceding) as a, sum(f) over (w rows between 1 preceding and 1 following) as f, array_agg(val) over (w rows between 2 following and 3 following) as next, nth_value(cat, 2) over (w rows between 1 preceding and current row) as second from items window w as (partition by grp order by id)",
+    ),
+    delta(
+        "w_near_all",
+        Text,
+        "select id, lag(amt, 3) over (order by id desc) as before, last_value(cat) over (order by id desc rows between current row and 2 following) as last from items where flag",
+    ),
+    delta(
+        "w_near_text",
+        Text,
+        "select id, cat, lag(val) over w as before, count(val) over w as n from items window w as (partition by cat, flag order by id)",
+    ),
+    delta(
+        "w_near_name",
+        Text,
+        "select region, id, lead(name) over (order by region desc, id) as after, lag(id, 2) over (order by region desc, id) as before from ref",
+    ),
     delta("w_bag", Values, "select a, b, count(*) over (partition by a, b) as n from keyless"),
     delta(
         "w_join",

@@ -1,7 +1,8 @@
 //! The indexes by which the rows of a table are found.
 
-use crate::identity::{keys, named, plain};
+use crate::identity::{hash, keys, named, plain};
 use crate::nodes::width;
+use crate::sql::ast::Expr as SqlExpr;
 use crate::sql::ident::Ident;
 use crate::sql::index::{IDENTITY, Index, LOOKUP, Method};
 use crate::view::{Identity, Node, NodeColumn};
@@ -14,7 +15,7 @@ pub fn identity(node: &Node) -> Option<Index> {
 }
 
 /// The index by which programs look up rows, unless the first columns of the key serve: in any order, or for a running window
-/// in its own. A value that may be too long for a b-tree is hashed.
+/// in its own. A value that may be too long for a b-tree is hashed: for a running window together with others, before the order.
 pub fn lookup(node: &Node) -> Option<Index> {
     let lookup = node.lookup_names();
     let columns: Vec<&NodeColumn> =
@@ -26,6 +27,11 @@ pub fn lookup(node: &Node) -> Option<Index> {
     }
     let (short, long): (Vec<&NodeColumn>, Vec<&NodeColumn>) =
         columns.into_iter().partition(|column| width(&column.ty.name).is_some());
+    if !node.running.is_empty() && long.iter().all(|column| column.ty.hashable) {
+        let hash = hash(long.into_iter().map(plain).collect());
+        let keys: Vec<SqlExpr> = hash.into_iter().chain(short.into_iter().map(plain)).collect();
+        return (!keys.is_empty()).then(|| Index::new(&node.table, LOOKUP, Method::Ordered, &keys));
+    }
     let long = long.into_iter().find(|column| column.ty.hashable);
     let (method, keys) = match (short.is_empty(), long) {
         (false, _) => (Method::Ordered, short.into_iter().map(plain).collect()),

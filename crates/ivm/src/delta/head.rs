@@ -24,11 +24,7 @@ pub fn rows(operator: &Partitioned, top: &TopK, (keys, touched): (&[Key], &Plan)
 fn counted(top: &TopK, keys: &[Key], touched: &Plan, cx: &mut Cx) -> Plan {
     let (input, copies) = top.input.copied(&mut cx.ids);
     let copy = |column: &Column| Column { id: copies.get(&column.id).copied().unwrap_or(column.id), ..column.clone() };
-    let copied = keys.iter().map(|key| {
-        let (touched, known) = (key.touched.clone(), key.known.clone());
-        Key { input: copy(&key.input), touched, known }
-    });
-    let of_partition = restrict::equal(&copied.collect::<Vec<Key>>());
+    let of_partition = restrict::equal(&keys.iter().map(|key| key.copied(&copies)).collect::<Vec<Key>>());
     let sorted: BTreeSet<ColId> = top.order.iter().flat_map(|key| reads(&key.expr)).collect();
     let own: Vec<Column> = top.input.columns().into_iter().filter(|column| sorted.contains(&column.id)).collect();
     let values = own.iter().map(|column| copy(column).pass()).collect();

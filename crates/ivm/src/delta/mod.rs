@@ -32,6 +32,7 @@ mod restrict;
 mod running;
 mod scan;
 mod semi;
+mod stretch;
 mod sum;
 mod top_k;
 mod union;

@@ -20,7 +20,7 @@ pub fn delta(operator: &Partitioned, cx: &mut Cx) -> Result<Option<Delta>> {
     let Some(input) = cx.delta(operator.input()?)? else { return Ok(None) };
     match (operator.operator, cx.node().running.clone()) {
         (Plan::Window(window), calls) if !calls.is_empty() => {
-            running::replaced(operator, (window, &calls), input, cx).map(Some)
+            running::followed(operator, (window, &calls), input, cx).map(Some)
         }
         _ => replaced(operator, input, cx).map(Some),
     }

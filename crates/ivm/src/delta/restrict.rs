@@ -3,9 +3,11 @@
 //! The restriction is an equality on the relation's own key columns, so that PostgreSQL can use their index.
 //! Keys with a NULL equal nothing; they are joined in a step of their own, which is skipped when there are none.
 
+use std::collections::BTreeMap;
+
 use crate::expr::Expr as E;
 use crate::identity;
-use crate::plan::{Column, Expr, Plan};
+use crate::plan::{ColId, Column, Expr, Plan};
 use crate::view::NodeColumn;
 
 /// A key: the relation's column, and the one among the touched keys.
@@ -15,8 +17,20 @@ pub struct Key {
     pub known: NodeColumn,
 }
 
+impl Key {
+    /// The same of a copy of the relation, with other ids.
+    pub fn copied(&self, copies: &BTreeMap<ColId, ColId>) -> Key {
+        let id = copies.get(&self.input.id).copied().unwrap_or(self.input.id);
+        let input = Column { id, ..self.input.clone() };
+        Key { input, touched: self.touched.clone(), known: self.known.clone() }
+    }
+}
+
+/// The condition that rows have one of the touched keys.
+pub type Meet = fn(&[Key]) -> Vec<Expr>;
+
 /// A step of touched keys, and the condition that rows have one of them.
-pub type Meets<'t> = (&'t Plan, fn(&[Key]) -> Vec<Expr>);
+pub type Meets<'t> = (&'t Plan, Meet);
 
 /// The rows of a relation whose keys are among those of a step; all of them when there are no keys.
 pub fn restricted(input: &Plan, keys: &[Key], touched: &Plan, conditions: Vec<Expr>) -> Plan {

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::lookup::tables_read;
 use crate::plan::{Plan, Relation, TopK, Window};
 use crate::sql::ident::Ident;
-use crate::view::{Mask, Node, Step, Successor, Upkeep, View};
+use crate::view::{Mask, Node, Running, Step, Successor, Upkeep, View};
 
 /// The rows that a program reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,7 +148,8 @@ fn class(view: &View, index: usize, step: &delta::PlanStep) -> Result<Class> {
         _ if !step.name.as_str().starts_with(delta::RECOMPUTED) => Class::Delta,
         Plan::Aggregate(_) => Class::Groups,
         Plan::TopK(_) if node.indexed => Class::Delta,
-        Plan::Window(_) if node.indexed => Class::Rest,
+        Plan::Window(_) if node.indexed && node.running.iter().all(|call| call.is_near()) => Class::Delta,
+        Plan::Window(_) if node.indexed && !node.running.contains(&Running::Avg) => Class::Rest,
         Plan::Window(window) if node.inputs.iter().all(|input| is_first(window, input)) => Class::Delta,
         Plan::Window(_) | Plan::TopK(_) => Class::Partition,
         _ => Class::Delta,

@@ -12,7 +12,7 @@
 mod counters;
 mod fixpoint;
 mod identity;
-mod ordered;
+pub mod ordered;
 mod partitioned;
 pub mod running;
 pub mod scale;

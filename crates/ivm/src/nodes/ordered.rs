@@ -26,16 +26,36 @@ pub fn sorts(plan: &Plan, keys: &[ColId], order: &[Order<ColId, Plan>], catalog:
     has_index((plan, keys, *first), alike, catalog)
 }
 
+/// The source that a plan reads alone, and of that the columns of the keys and of a value.
+pub fn origins<'p>(
+    plan: &'p Plan,
+    keys: &[ColId],
+    value: ColId,
+) -> Option<(&'p QName, BTreeSet<&'p Ident>, &'p Ident)> {
+    let (source, value) = origin(plan, value)?;
+    let keys = keys.iter().map(|key| Some(origin(plan, *key)?.1)).collect::<Option<_>>()?;
+    Some((source, keys, value))
+}
+
+/// The column that comes first in an order besides the keys, if an ordinary index has rows in its order: one without NULLS FIRST
+/// and the like.
+pub fn leading(keys: &[ColId], order: &[Order<ColId, Plan>]) -> Option<ColId> {
+    let is_key = |key: &&Order<ColId, Plan>| matches!(key.expr, Expr::Column(id) if keys.contains(&id));
+    let Order { expr: Expr::Column(first), direction, nulls_first } = order.iter().find(|key| !is_key(key))? else {
+        return None;
+    };
+    let descending = *direction == Direction::Descending;
+    let is_plain = !matches!(direction, Direction::Using(_)) && nulls_first.unwrap_or(descending) == descending;
+    is_plain.then_some(*first)
+}
+
 /// Whether an index begins with the keys and goes on with the value, as a column that `serves`.
 fn has_index(
     (plan, keys, value): (&Plan, &[ColId], ColId),
     serves: impl Fn(&Ordered) -> bool,
     catalog: &dyn Catalog,
 ) -> Result<bool> {
-    let Some((source, value)) = origin(plan, value) else { return Ok(false) };
-    let Some(keys) = keys.iter().map(|key| Some(origin(plan, *key)?.1)).collect::<Option<BTreeSet<&Ident>>>() else {
-        return Ok(false);
-    };
+    let Some((source, keys, value)) = origins(plan, keys, value) else { return Ok(false) };
     let finds = |index: Vec<Ordered>| {
         let (first, rest) = index.split_at(keys.len().min(index.len()));
         let next = rest.first().filter(|column| column.name == *value);

@@ -39,14 +39,16 @@ impl Cutter<'_> {
             _ => vec![],
         };
         let indexed = self.is_indexed(&operator, &facts, !running.is_empty())?;
-        // A key that is looked up by its hash alone has no order.
-        let is_short = |id: &ColId| Ok(width(&self.types.get(*id)?.name).is_some());
-        let short = lookup.iter().map(is_short).collect::<Result<Vec<bool>>>()?;
         if let Plan::Window(window) = &operator
             && !running.is_empty()
-            && !short.contains(&false)
         {
-            lookup.extend(running::order(window).iter().filter_map(|key| column(&key.expr)));
+            // Of a value that may be too long for an index it has the hash, which has no order.
+            let order = running::order(window)
+                .iter()
+                .filter_map(|key| column(&key.expr))
+                .map(|id| Ok((id, width(&self.types.get(id)?.name).is_some())));
+            let order = order.collect::<Result<Vec<(ColId, bool)>>>()?;
+            lookup.extend(order.into_iter().take_while(|(_, short)| *short).map(|(id, _)| id));
         }
         let whole = projected(operator.clone(), stored.clone());
         let (columns, identity) = self.described(&whole)?;

@@ -159,7 +159,7 @@ pub fn head(g: &mut Generator) -> Plan {
     if g.tape.flip() { g.filtered(first) } else { first }
 }
 
-/// A window whose calls run in one order, in which rows may be equal where that leaves nothing open.
+/// A window whose calls run or read rows nearby, in one order, in which rows may be equal where that leaves nothing open.
 pub fn running(g: &mut Generator) -> Plan {
     let input = g.rows();
     let columns = input.columns();
@@ -175,27 +175,41 @@ pub fn running(g: &mut Generator) -> Plan {
     let mut calls = vec![];
     for _ in 0..1 + g.tape.pick(3) {
         let int = g.tape.of(&ints).expr();
-        let (name, args) = match g.tape.pick(7) {
+        let near = |g: &mut Generator| E::number(g.tape.pick(3) as i64);
+        let (name, args) = match g.tape.pick(if total { 13 } else { 7 }) {
             0 if total => ("row_number", vec![]),
             1 => ("rank", vec![]),
             2 => ("dense_rank", vec![]),
             3 => ("min", vec![int]),
             4 => ("max", vec![int]),
             5 => ("sum", vec![int]),
+            7 => ("lag", vec![int, near(g)]),
+            8 => ("lead", vec![int, near(g), E::number(7)]),
+            9 => ("first_value", vec![int]),
+            10 => ("last_value", vec![int]),
+            11 => ("avg", vec![int]),
             _ => ("count", vec![]),
         };
         let unit = g.tape.of(&[None, Some(FrameUnit::Range), Some(FrameUnit::Groups), Some(FrameUnit::Rows)]);
         let unit = unit.filter(|unit| total || *unit != FrameUnit::Rows);
         let end = if g.tape.flip() { Some(Bound::CurrentRow) } else { None };
+        let frame = match unit {
+            Some(FrameUnit::Rows) if g.tape.flip() => {
+                let start = [Bound::Preceding(near(g)), Bound::CurrentRow][g.tape.pick(2)].clone();
+                let end = [Some(Bound::Following(near(g))), end][g.tape.pick(2)].clone();
+                Some(Frame { unit: FrameUnit::Rows, start, end })
+            }
+            _ => unit.map(|unit| Frame { unit, start: Bound::UnboundedPreceding, end }),
+        };
         let mut call = Call::new(QName::bare(name), args);
         call.star = name == "count";
-        if matches!(name, "count" | "sum" | "max") && g.tape.pick(3) == 0 {
+        if matches!(name, "count" | "sum" | "avg" | "max") && g.tape.pick(3) == 0 {
             call.filter = Some(g.condition(&input));
         }
-        let frame = unit.map(|unit| Frame { unit, start: Bound::UnboundedPreceding, end });
         let partition_by = partition.iter().map(|id| E::Column(*id)).collect();
         call.over = Some(Over::Window(Spec { base: None, partition_by, order_by: order_by.clone(), frame }));
-        calls.push((g.column(name, Ty::Int), E::Call(Box::new(call))));
+        let ty = if name == "avg" { Ty::Numeric } else { Ty::Int };
+        calls.push((g.column(name, ty), E::Call(Box::new(call))));
     }
     Plan::Window(Box::new(Window { input, partition, calls }))
 }
