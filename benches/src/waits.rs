@@ -107,7 +107,8 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
         for _ in 0..options.rounds.unwrap_or(ROUNDS) {
             for ((_, statement), worst) in CALLS.iter().zip(&mut worst) {
                 sleep(MARGIN).await;
-                (written.0.set(0.0), read.0.set(0.0));
+                written.0.set(0.0);
+                read.0.set(0.0);
                 let began = Instant::now();
                 let named =
                     (0..3).fold(statement.to_string(), |text, n| text.replace(&format!("query({n})"), &query(n)));
@@ -122,7 +123,9 @@ pub async fn run(server: &Server, options: &Options, report: &mut Report) -> Res
     };
     let [first, second, reader] = &sessions[..] else { return Err("there are three sessions".into()) };
     let (worst, first, second, reader) = tokio::join!(call(), write(first, 0), write(second, 1), watch(reader));
-    (first?, second?, reader?);
+    first?;
+    second?;
+    reader?;
     for ((name, _), (took, written, read)) in CALLS.iter().zip(worst?) {
         report.add(json!({
             "rows": dataset.rows,
