@@ -422,7 +422,7 @@ mod tests {
     #[test]
     fn stale_groups_are_looked_up_by_their_keys() {
         let query = "SELECT a.k, max(a.v) AS max FROM public.a GROUP BY a.k";
-        assert_eq!(found(query, "a"), ["public.a (k)", "public.a (k, v)"]);
+        assert!(["public.a (k)", "public.a (k, v)"].iter().all(|it| found(query, "a").contains(&(*it).to_owned())));
     }
 
     #[test]
