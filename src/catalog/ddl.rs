@@ -48,7 +48,7 @@ pub fn prepare_empty_delta(owner: &OwnerSession, name: &QName, weight: &Ident) -
 
 /// A stream table: the columns of its definition, their types and collations, and nothing else.
 pub fn create_stream_table(owner: &OwnerSession, name: &QName, definition: &QName) -> Result<()> {
-    owner.execute_once(&format!("create table {name} with (fillfactor = 90) as table {definition} with no data"))?;
+    owner.execute_once(&format!("create table {name} with (fillfactor = 80) as table {definition} with no data"))?;
     owner.catalog(|session| publishable(session, name))
 }
 
@@ -86,6 +86,17 @@ pub fn make_publishable(session: &Session, relid: Oid) -> Result<()> {
     let lacks_identity = "select true from pg_class c where c.oid = $1 and c.relreplident = 'd'
                              and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)";
     if session.exists(lacks_identity, &[relid.into()])? { publishable(session, &object::name(relid)) } else { Ok(()) }
+}
+
+/// Lets later rows fill more of the pages of a table that was just filled, unless a user has decided on that. The server prunes
+/// the dead rows of a page at each visit from when less of it is free than rows have to leave free: so a table that is filled up
+/// to that has a page pruned, and logged, for almost every row that is updated, and one with some room for ten together.
+pub fn fill_up(session: &Session, table: &QName) -> Result<()> {
+    let as_created = "select from pg_class where oid = $1 and reloptions = '{fillfactor=80}'";
+    if session.exists(as_created, &[object::oid(table)?.into()])? {
+        session.define("alter table {} set (fillfactor = 90)", &[Hole::Name(table)])?;
+    }
+    Ok(())
 }
 
 /// The table of an internal node, with room to update rows in place.

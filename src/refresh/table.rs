@@ -10,6 +10,7 @@ use pgrx::PgSqlErrorCode;
 use pgrx::datum::TimestampWithTimeZone;
 
 use crate::capture::{self, Pending};
+use crate::catalog::ddl;
 use crate::catalog::dependency::Dependency;
 use crate::catalog::frontier::{self, Seen};
 use crate::catalog::history::{Action, Refresh};
@@ -72,6 +73,7 @@ fn refresh_ready(tick: &mut Tick, prepared: &Prepared, seen: &Seen, restart: boo
         })?;
         progress::enter(Phase::BuildingIndexes);
         build::index_table(loaded)?;
+        fill_up(loaded)?;
         advice::index_nodes(loaded)?;
         return finish(tick, prepared, changes, Refresh { action, ..unchanged });
     };
@@ -88,6 +90,7 @@ fn refresh_ready(tick: &mut Tick, prepared: &Prepared, seen: &Seen, restart: boo
         if seen.replaces {
             build::index_table(loaded)?;
         }
+        fill_up(loaded)?;
         advice::index_nodes(loaded)?;
         let refresh = Refresh { action: Action::Reinitialize, error: input.oversize, ..unchanged };
         return finish(tick, prepared, changes, refresh);
@@ -104,6 +107,11 @@ fn refresh_ready(tick: &mut Tick, prepared: &Prepared, seen: &Seen, restart: boo
         return Ok(unchanged);
     }
     finish(tick, prepared, changes, Refresh { action, choice, recompute_ms, ..unchanged })
+}
+
+/// Its tables were filled.
+fn fill_up(loaded: &Loaded) -> Result<()> {
+    spi::connect(None, |session| loaded.view.nodes.iter().try_for_each(|node| ddl::fill_up(session, &node.table)))
 }
 
 /// Reads the changes of each source that the frontier has not seen: from memory for stream tables that this tick changed,
