@@ -51,10 +51,12 @@ comment on function pgtrickle.forget_dropped_tables() is
   'deletes dropped stream tables from the catalog; only for the event trigger';
 
 comment on view pgtrickle.stream_table_status is 'one row per stream table: how fresh it is, and how its refreshes go';
+comment on view pgtrickle.pgt_seen is 'the frontier of each stream table: what it has seen of its sources, and when';
 comment on view pgtrickle.refresh_history is 'the refreshes of all stream tables';
 
 comment on table pgtrickle.pgt_stream_tables is 'the definition of each stream table';
-comment on table pgtrickle.pgt_frontiers is 'what each stream table has seen of its sources, and its last error';
+comment on table pgtrickle.pgt_frontiers is 'what each stream table has seen of its sources, and its last error; read frontiers through pgt_seen';
+comment on table pgtrickle.pgt_ticks is 'what stream tables have seen that are refreshed together';
 comment on table pgtrickle.pgt_sources is 'tables that stream tables read, each with one change buffer';
 comment on table pgtrickle.pgt_source_members is 'the tables whose rows are rows of a source, with their capture triggers';
 comment on table pgtrickle.pgt_layouts is 'the columns in the chunks of change buffers';

@@ -36,11 +36,11 @@ with recursive state as materialized (
 ), stale(pgt_id, since) as (
   select b.pgt_id, case when count(b.since) = count(*) then greatest(min(b.since), min(f.data_timestamp))
                         else min(f.data_timestamp) end
-    from behind b join pgtrickle.pgt_frontiers f using (pgt_id)
+    from behind b join pgtrickle.pgt_seen f using (pgt_id)
    group by b.pgt_id
 ), timed(pgt_id, moment) as (  -- no fresher than its last refresh, although no change is pending
   select s.pgt_id, f.data_timestamp
-    from pgtrickle.pgt_stream_tables s join pgtrickle.pgt_frontiers f using (pgt_id)
+    from pgtrickle.pgt_stream_tables s join pgtrickle.pgt_seen f using (pgt_id)
    where s.temporal or s.polled <> '{}'
   union
   select r.pgt_id, t.moment from timed t join reads r on r.upstream = t.pgt_id
@@ -48,7 +48,7 @@ with recursive state as materialized (
 select s.pgt_id, n.name, case when f.pgt_id is null then 'DETACHED' else s.status end as status, s.refresh_mode, s.schedule,
        f.frontier is not null as is_populated,
        coalesce(f.consecutive_errors, 0) + coalesce(x.failures, 0) as consecutive_errors,
-       case when l.pgt_id is not null then f.data_timestamp else coalesce(t.moment, x.checked_at) end as data_timestamp,
+       case when l.pgt_id is not null then v.data_timestamp else coalesce(t.moment, x.checked_at) end as data_timestamp,
        clock_timestamp() - least(l.since, coalesce(t.moment, x.checked_at)) as staleness,
        x.target, f.missed, f.rows_changed, f.refreshes, h.action as last_action, h.duration_ms as last_duration_ms,
        case when f.pgt_id is null then 'it was restored, and is attached when the restore has ended, or by pgtrickle.reattach()'
@@ -57,6 +57,7 @@ select s.pgt_id, n.name, case when f.pgt_id is null then 'DETACHED' else s.statu
        s.full_reason
   from pgtrickle.pgt_stream_tables s
   left join pgtrickle.pgt_frontiers f using (pgt_id)  -- none: it is not attached
+  left join pgtrickle.pgt_seen v using (pgt_id)
   left join state x using (pgt_id)
   left join stale l using (pgt_id)
  cross join lateral (select min(moment) as moment from timed where timed.pgt_id = s.pgt_id) t

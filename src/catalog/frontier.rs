@@ -1,21 +1,19 @@
-//! `pgt_frontiers`: what each stream table has seen, and how its refreshes go.
-//!
-//! Every refresh writes a new version of a row, and a long transaction retains all of them. A search by key reads each
-//! version, so a backend caches the place (`ctid`) of each row and follows the updates from there. Under a snapshot that is the
-//! row that a search would find; rows that are not found there are searched by key.
+//! `pgt_frontiers`: what each stream table has seen, and how its refreshes go. What those have seen that are refreshed together
+//! is in one row of [`ticks`].
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use ivm::frontier::Frontier;
-use ivm::sql::ident::QName;
 use pgrx::datum::TimestampWithTimeZone;
-use pgrx::pg_sys::{ItemPointerData, Oid};
+use pgrx::pg_sys::Oid;
 
 use crate::catalog::dependency;
+use crate::catalog::places::{self, Places, Twice};
+use crate::catalog::ticks::{self, Next, Tick};
 use crate::error::{Error, Result};
+use crate::pg::failures;
 use crate::pg::spi::{self, Row, Session};
-use crate::pg::{failures, guard, object, relation};
 
 /// One row.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +26,12 @@ pub struct Seen {
     pub reinitialize: Option<String>,
     /// The rows of the table are those of an earlier definition.
     pub replaces: bool,
+    /// The number of the frontier.
+    number: i64,
+    /// A refresh changes nothing but the frontier: the row has no error and no reason to recompute.
+    is_settled: bool,
+    /// The rows of `pgt_ticks` that are about the table.
+    pub ticks: Vec<Rc<Tick>>,
 }
 
 pub fn insert(session: &Session, id: i32) -> Result<()> {
@@ -35,65 +39,52 @@ pub fn insert(session: &Session, id: i32) -> Result<()> {
 }
 
 thread_local! {
-    /// Where each row was last found.
-    static PLACES: RefCell<BTreeMap<i32, ItemPointerData>> = const { RefCell::new(BTreeMap::new()) };
-}
-
-/// The cached places of the rows of these stream tables.
-fn places(ids: &[i32]) -> Vec<ItemPointerData> {
-    PLACES.with_borrow(|places| ids.iter().filter_map(|id| places.get(id)).copied().collect())
-}
-
-/// The id in this column; caches the place in the next one.
-fn cache_place(row: &Row, column: i32) -> Result<i32> {
-    let (id, place) = (row.require(column)?, row.require(column + 1)?);
-    PLACES.with_borrow_mut(|places| places.insert(id, place));
-    Ok(id)
-}
-
-/// Runs `f`, whose statements read cached places. A generic plan from when the table was small might scan it.
-fn by_place<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
-    guard::with_settings(&[("enable_seqscan", "off")], f)
+    static PLACES: Places = const { Places::of("pgt_frontiers") };
 }
 
 macro_rules! seen {
     ($condition:literal) => {
         concat!(
-            "select frontier::text, own_xid::text, own_seq, reinitialize, data_timestamp, pgt_id, ctid, replaces
+            "select pgt_id, ctid, frontier::text, own_xid::text, own_seq, data_timestamp, reinitialize, replaces, number, ticks,
+                    frontier is not null and reinitialize is null and not replaces and consecutive_errors = 0
+                      and last_error is null and last_sqlstate is null
                from pgtrickle.pgt_frontiers where ",
             $condition
         )
     };
 }
+const GET: Twice = Twice { by_place: seen!("ctid = any ($1)"), by_id: seen!("pgt_id = any ($1)") };
 
-/// The rows of these stream tables.
+/// The rows of these stream tables. The session has a snapshot.
 pub fn get(session: &Session, ids: &[i32]) -> Result<BTreeMap<i32, Seen>> {
-    let mut places = places(ids);
-    let mut seen = BTreeMap::new();
-    if !places.is_empty() {
-        // Other processes may have updated the rows; and new versions are to find room on these pages.
-        let table = object::oid(&QName::qualified("pgtrickle", "pgt_frontiers"))?;
-        session.with_snapshot(|snapshot| relation::follow_updates(table, &mut places, snapshot));
-        seen.extend(by_place(|| session.query(seen!("ctid = any ($1)"), &[places.into()], read))?);
-    }
-    // A cached place may hold another row by now.
-    let wanted: BTreeSet<i32> = ids.iter().copied().collect();
-    seen.retain(|id, _| wanted.contains(id));
-    let rest: Vec<i32> = wanted.into_iter().filter(|id| !seen.contains_key(id)).collect();
-    if !rest.is_empty() {
-        seen.extend(session.query(seen!("pgt_id = any ($1)"), &[rest.into()], read)?);
-    }
-    Ok(seen)
+    let found = places::get(&PLACES, session, &GET, ids, read)?;
+    let named: BTreeSet<i32> = found.values().flat_map(|(_, ticks)| ticks.iter().copied()).collect();
+    let ticks = ticks::get(session, &named.into_iter().collect::<Vec<_>>())?;
+    let latest = |(id, (mut seen, named)): (i32, (Seen, Vec<i32>))| {
+        for name in named {
+            let tick = ticks.get(&name).ok_or(Error::Bug("a tick that a stream table names is there"))?;
+            let Next { number, frontier, moment } = &tick.next;
+            if *number > seen.number {
+                (seen.number, seen.frontier, seen.moment) = (*number, Some(frontier.clone()), Some(*moment));
+            }
+            seen.ticks.push(Rc::clone(tick));
+        }
+        Ok((id, seen))
+    };
+    found.into_iter().map(latest).collect()
 }
 
-fn read(row: &Row) -> Result<(i32, Seen)> {
-    let own = row.get::<String>(2).and_then(|xid| xid.parse().ok()).zip(row.get::<i32>(3));
-    let frontier = row.get::<String>(1).map(|text| Frontier::parse(&text)).transpose()?;
-    let frontier = frontier.map(|frontier| frontier.with_own(own));
-    Ok((
-        cache_place(row, 6)?,
-        Seen { frontier, moment: row.get(5), reinitialize: row.get(4), replaces: row.require(8)? },
-    ))
+fn read(row: &Row) -> Result<(Seen, Vec<i32>)> {
+    let seen = Seen {
+        frontier: ticks::read_frontier(row, 3)?,
+        moment: row.get(6),
+        reinitialize: row.get(7),
+        replaces: row.require(8)?,
+        number: row.require(9)?,
+        is_settled: row.require(11)?,
+        ticks: vec![],
+    };
+    Ok((seen, row.require(10)?))
 }
 
 /// A stream table that reads some source.
@@ -123,51 +114,59 @@ macro_rules! advance {
     ($condition:literal) => {
         concat!(
             "update pgtrickle.pgt_frontiers
-                set frontier = $3::pg_snapshot, own_xid = $4::xid8, own_seq = $5,
-                    data_timestamp = $6, reinitialize = null, replaces = false, consecutive_errors = 0,
-                    last_error = null, last_sqlstate = null, refreshes = refreshes + 1,
-                    rows_changed = rows_changed + ($2::bigint[])[array_position($1, pgt_id)]
+                set number = $2, frontier = $3::pg_snapshot, own_xid = $4::xid8, own_seq = $5, data_timestamp = $6,
+                    reinitialize = null, replaces = false, consecutive_errors = 0, last_error = null, last_sqlstate = null
               where ",
             $condition,
             " returning pgt_id, ctid"
         )
     };
 }
+/// Not by `pgt_id = any` too: the planner would use its index instead of the place.
+const ADVANCE: Twice = Twice {
+    by_place: advance!("ctid = any ($7) and array_position($1, pgt_id) is not null"),
+    by_id: advance!("pgt_id = any ($1)"),
+};
 
-/// Advances the frontier of refreshed stream tables, given with the numbers of their changed rows. `taken` becomes the data
-/// timestamp: a time before the snapshot was taken.
+/// Advances the frontier of these stream tables, which were refreshed together, except that the rows of those `alone` depend on
+/// the time. `moment` becomes the data timestamp: a time before the snapshot was taken.
 pub fn advance(
     session: &Session,
-    changed: &BTreeMap<i32, i64>,
-    (frontier, taken): (&Frontier, TimestampWithTimeZone),
+    seen: &BTreeMap<i32, Seen>,
+    (refreshed, alone): (&BTreeSet<i32>, &BTreeSet<i32>),
+    (frontier, moment): (Frontier, TimestampWithTimeZone),
 ) -> Result<()> {
-    let (own_xid, own_seq) = frontier.own().unzip();
-    let (text, own_xid) = (frontier.to_string(), own_xid.map(|xid: u64| xid.to_string()));
-    let move_all = |statement, changed: &BTreeMap<i32, i64>, places: Option<Vec<ItemPointerData>>| {
-        let (ids, rows): (Vec<i32>, Vec<i64>) = changed.iter().unzip();
-        let mut arguments = vec![
-            ids.into(),
-            rows.into(),
-            text.as_str().into(),
-            own_xid.as_deref().into(),
-            own_seq.into(),
-            taken.into(),
-        ];
-        arguments.extend(places.map(Into::into));
-        session.query(statement, &arguments, |row| cache_place(row, 1))
-    };
-    let mut rest = changed.clone();
-    let places = places(&changed.keys().copied().collect::<Vec<_>>());
-    if !places.is_empty() {
-        // Not by `pgt_id = any`: the planner would use its index instead of the place.
-        let known = advance!("ctid = any ($7) and array_position($1, pgt_id) is not null");
-        let moved = by_place(|| move_all(known, changed, Some(places)))?;
-        moved.iter().for_each(|id| _ = rest.remove(id));
-    }
-    if !rest.is_empty() {
-        move_all(advance!("pgt_id = any ($1)"), &rest, None)?;
+    let of = |id: &i32| seen.get(id);
+    let number = 1 + refreshed.iter().filter_map(of).map(|seen| seen.number).max().unwrap_or(0);
+    let next = Next { number, frontier, moment };
+    let shares = |id: &i32| !alone.contains(id) && of(id).is_some_and(|seen| seen.is_settled);
+    let (together, each): (Vec<i32>, Vec<i32>) = refreshed.iter().copied().partition(shares);
+    let named = together.iter().filter_map(|id| Some((*id, &of(id)?.ticks[..]))).collect();
+    ticks::advance(session, &named, &next)?;
+    if !each.is_empty() {
+        places::update(&PLACES, session, &ADVANCE, &each, || next.values())?;
     }
     Ok(())
+}
+
+macro_rules! count {
+    ($condition:literal) => {
+        concat!(
+            "update pgtrickle.pgt_frontiers set refreshes = refreshes + $2, rows_changed = rows_changed + $3
+              where ",
+            $condition,
+            " returning pgt_id, ctid"
+        )
+    };
+}
+const COUNT: Twice = Twice {
+    by_place: count!("ctid = any ($4) and array_position($1, pgt_id) is not null"),
+    by_id: count!("pgt_id = any ($1)"),
+};
+
+/// Counts refreshes of a stream table, and the rows that they changed.
+pub fn count(session: &Session, id: i32, refreshes: i32, rows: i64) -> Result<()> {
+    places::update(&PLACES, session, &COUNT, &[id], || vec![i64::from(refreshes).into(), rows.into()]).map(drop)
 }
 
 /// Records the milliseconds per unit of the planner's cost.

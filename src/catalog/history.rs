@@ -1,6 +1,7 @@
 //! `pgt_refresh_history`: one row per refresh that did work or failed, or for those of a second.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use ivm::choice::{Choice, Way};
@@ -8,6 +9,7 @@ use monitor::Micros;
 pub use monitor::tables::Action;
 use monitor::tables::{Ended, Expected, Refreshed};
 
+use crate::catalog::frontier;
 use crate::error::{Error, Result};
 use crate::pg::spi::Session;
 use crate::pg::{bgworker, counters};
@@ -102,6 +104,7 @@ impl Entry {
     }
 
     pub fn insert(&self, session: &Session) -> Result<()> {
+        frontier::count(session, self.refresh.id, self.count, self.refresh.changed())?;
         insert(session, &self.refresh, self.count, self.began)
     }
 
@@ -129,7 +132,11 @@ const INTERVAL: Micros = 1_000_000;
 /// Refreshes that have no row in the history yet. One that follows changes waits where the row of such a one was written less than
 /// [`INTERVAL`] ago: all that end within that time get one row together. So the log grows with time and not with the refreshes.
 #[derive(Debug, Default)]
-pub struct Unwritten(BTreeMap<i32, Last>);
+pub struct Unwritten {
+    last: BTreeMap<i32, Last>,
+    /// Other processes refresh the same tables: they take turns to write.
+    takes_turns: bool,
+}
 
 /// When the last row of a stream table was written, if the next one may wait, and what waits.
 #[derive(Debug, Default)]
@@ -138,44 +145,71 @@ struct Last {
     next: Option<Entry>,
 }
 
+impl Last {
+    /// Whether a row was written less than the interval ago, by this process or by another with which it takes turns.
+    fn is_recent(&mut self, id: i32, now: Micros, takes_turns: bool) -> bool {
+        if takes_turns && let Some(row) = counters::own_table(id) {
+            self.written = row.recorded.load(Relaxed);
+        }
+        (0..INTERVAL).contains(&(now - self.written))
+    }
+
+    fn set_written(&mut self, id: i32, at: Micros, takes_turns: bool) {
+        self.written = at;
+        if takes_turns && let Some(row) = counters::own_table(id) {
+            row.recorded.store(at, Relaxed);
+        }
+    }
+}
+
 impl Unwritten {
+    /// Of one of several processes.
+    pub fn in_turns() -> Unwritten {
+        Unwritten { takes_turns: true, ..Unwritten::default() }
+    }
+
     /// Takes refreshes that have ended at `now`, and returns what is to be written then.
     pub fn take(&mut self, refreshes: Vec<Refresh>, now: Micros) -> Vec<Entry> {
         let mut due = vec![];
         for refresh in refreshes.into_iter().filter(Refresh::is_applied) {
-            let last = self.0.entry(refresh.id).or_default();
+            let (id, takes_turns) = (refresh.id, self.takes_turns);
+            let last = self.last.entry(id).or_default();
             let may_wait = refresh.action == Action::Differential && refresh.error.is_none();
+            let waits = may_wait && last.is_recent(id, now, takes_turns);
             match &mut last.next {
                 Some(next) if may_wait => next.add(refresh),
-                None if may_wait && (0..INTERVAL).contains(&(now - last.written)) => {
+                None if waits => {
                     last.next = Some(Entry::new(refresh, now));
                 }
                 _ => {
                     due.extend(last.next.take());
                     due.push(Entry::new(refresh, now));
                     // After another action the next one is not to wait: the status shows the last one.
-                    last.written = if may_wait { now } else { 0 };
+                    last.set_written(id, if may_wait { now } else { 0 }, takes_turns);
                 }
             }
         }
         // The clock may have been set back.
-        self.0.retain(|_, last| {
-            (0..INTERVAL).contains(&(now - last.written)) || {
-                last.written = now;
-                last.next.take().map(|next| due.push(next)).is_some()
-            }
+        let takes_turns = self.takes_turns;
+        self.last.retain(|id, last| {
+            last.is_recent(*id, now, takes_turns)
+                || last.next.take().is_some_and(|next| {
+                    last.set_written(*id, now, takes_turns);
+                    due.push(next);
+                    true
+                })
         });
         due
     }
 
     /// When something has to be written.
     pub fn due(&self) -> Option<Micros> {
-        self.0.values().filter(|last| last.next.is_some()).map(|last| last.written + INTERVAL).min()
+        self.last.values().filter(|last| last.next.is_some()).map(|last| last.written + INTERVAL).min()
     }
 
     /// Everything, whenever it is due.
     pub fn all(&mut self) -> Vec<Entry> {
-        std::mem::take(&mut self.0).into_values().filter_map(|last| last.next).collect()
+        std::mem::take(&mut self.last).into_values().filter_map(|last| last.next).collect()
     }
 }
 

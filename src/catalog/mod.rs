@@ -16,10 +16,12 @@ pub mod frontier;
 pub mod history;
 pub mod index;
 pub mod layout;
+pub mod places;
 pub mod restored;
 pub mod shape;
 pub mod source;
 pub mod stream_table;
+pub mod ticks;
 
 use crate::error::Result;
 use crate::pg::guard;

@@ -10,6 +10,7 @@ use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INVALID_PARAME
 use pgrx::pg_sys::Oid;
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::ticks;
 use crate::error::{Error, Result};
 use crate::guc;
 use crate::pg::spi::{self, Session};
@@ -233,6 +234,7 @@ pub fn dropped(session: &Session) -> Result<Vec<i32>> {
 pub fn delete(session: &Session, id: i32) -> Result<()> {
     session.run("delete from pgtrickle.pgt_refresh_history where pgt_id = $1", &[id.into()])?;
     session.run("delete from pgtrickle.pgt_stream_tables where pgt_id = $1", &[id.into()])?;
+    ticks::delete_unnamed(session)?;
     failures::forget(id);
     Ok(())
 }
@@ -267,9 +269,10 @@ pub fn schedulable() -> Result<Vec<(String, Table)>> {
                     s.temporal, s.polled <> '{}' or s.temporal and s.full_reason is not null,
                     (select h.duration_ms from pgtrickle.pgt_refresh_history h
                       where h.pgt_id = s.pgt_id and h.error is null order by h.refresh_id desc limit 1),
-                    case when f.reinitialize is not null then extract(epoch from f.data_timestamp) * 1e6 end::bigint
+                    case when f.reinitialize is not null then extract(epoch from v.data_timestamp) * 1e6 end::bigint
                from pgtrickle.pgt_stream_tables s
                join pgtrickle.pgt_frontiers f using (pgt_id)
+               join pgtrickle.pgt_seen v using (pgt_id)
                join pg_catalog.pg_class c on c.oid = s.pgt_relid::oid
                left join reads r using (pgt_id)
               order by s.pgt_id",

@@ -7,7 +7,7 @@ use pgrx::datum::{TimestampWithTimeZone, clock_timestamp};
 
 use crate::capture;
 use crate::catalog::frontier::{self, Seen};
-use crate::catalog::history::Refresh;
+use crate::catalog::history::{Action, Refresh};
 use crate::error::Result;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi;
@@ -41,6 +41,8 @@ pub struct Tick {
     pub rates: BTreeMap<i32, Vec<Option<f64>>>,
     /// The time that `now()` was in the queries of these, where that is not `taken`.
     pub moments: BTreeMap<i32, TimestampWithTimeZone>,
+    /// Those whose rows, or whose time, depend on more than the snapshot.
+    pub alone: BTreeSet<i32>,
     /// Stream tables that need a later snapshot: those that were rebuilt, or whose sources were altered since this one.
     pub again: Vec<i32>,
 }
@@ -58,6 +60,7 @@ impl Tick {
             written: BTreeSet::new(),
             rates: BTreeMap::new(),
             moments: BTreeMap::new(),
+            alone: BTreeSet::new(),
             again: vec![],
         }
     }
@@ -73,16 +76,20 @@ impl Tick {
     /// they were written, or has read them in memory.
     pub fn advance(&self, refreshes: &[Refresh]) -> Result<()> {
         let applied = refreshes.iter().filter(|refresh| refresh.is_applied());
-        let changed: BTreeMap<i32, i64> = applied.map(|refresh| (refresh.id, refresh.changed())).collect();
-        if changed.is_empty() {
+        let applied: BTreeMap<i32, Action> = applied.map(|refresh| (refresh.id, refresh.action)).collect();
+        if applied.is_empty() {
             return Ok(());
         }
+        let ids = applied.keys().copied().collect();
+        // What was recomputed may have been marked so within this tick.
+        let recomputed = applied.iter().filter(|(_, action)| **action == Action::Reinitialize).map(|(id, _)| *id);
+        let alone = self.alone.iter().copied().chain(recomputed).collect();
         let frontier = self.snapshot.frontier().with_own(capture::position());
         spi::connect(Some(&self.snapshot), |session| {
-            frontier::advance(session, &changed, (&frontier, self.taken))?;
-            let moments = self.moments.iter().filter(|(id, _)| changed.contains_key(id));
+            frontier::advance(session, &self.seen, (&ids, &alone), (frontier, self.taken))?;
+            let moments = self.moments.iter().filter(|(id, _)| applied.contains_key(id));
             moments.into_iter().try_for_each(|(id, moment)| frontier::advance_data_timestamp(session, *id, *moment))?;
-            let rates = self.rates.iter().filter(|(id, _)| changed.contains_key(id));
+            let rates = self.rates.iter().filter(|(id, _)| applied.contains_key(id));
             rates.into_iter().try_for_each(|(id, rates)| frontier::set_rates(session, *id, rates.clone()))
         })
     }

@@ -213,6 +213,8 @@ fn finish(tick: &mut Tick, prepared: &Prepared, changes: Changes, refresh: Refre
     let id = prepared.loaded.table.id;
     prepared.loaded.sources().try_for_each(|source| capture::require_same_members(source, &tick.snapshot))?;
     tick.moments.extend(own_clock(&prepared.loaded).map(|moment| (id, moment)));
+    let timed = prepared.loaded.table.temporal || prepared.loaded.view.reads_clock() || prepared.loaded.table.polls();
+    tick.alone.extend(timed.then_some(id));
     tick.rates.extend(prepared.model.rates_to_store().map(|rates| (id, rates)));
     let edges = graph::edges()?;
     if let Some(readers) = edges.readers.get(&id).filter(|_| changes.delta.rows() > 0) {

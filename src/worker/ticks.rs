@@ -62,7 +62,7 @@ impl Ticks {
             slot,
             log: Log::default(),
             refreshed: vec![],
-            unwritten: Unwritten::default(),
+            unwritten: Unwritten::in_turns(),
             flush_at: None,
             measured: 0,
         }

@@ -263,7 +263,8 @@ async fn frontier_scans(sessions: [&Session; 2]) -> i64 {
     }
     // Flushed when it ends, which its next answer shows.
     other.run("select").await;
-    let scans = "select seq_scan + idx_scan from pg_stat_all_tables where relid = 'pgtrickle.pgt_frontiers'::regclass";
+    let scans = "select sum(seq_scan + idx_scan)::bigint from pg_stat_all_tables
+                  where relid in ('pgtrickle.pgt_frontiers'::regclass, 'pgtrickle.pgt_ticks'::regclass)";
     session.number(scans).await
 }
 

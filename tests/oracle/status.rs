@@ -146,7 +146,7 @@ async fn unfollowed_clock_is_recomputed_on_schedule() {
     session.wait_until(&format!("select age > '{first}'::interval + '2s' from reads")).await;
     // All rows show one time, its `data_timestamp`.
     let exact = "select a.age = f.data_timestamp - t.at
-                   from ages a join t using (id), pgtrickle.pgt_frontiers f join pgtrickle.pgt_stream_tables s using (pgt_id)
+                   from ages a join t using (id), pgtrickle.pgt_seen f join pgtrickle.pgt_stream_tables s using (pgt_id)
                   where s.pgt_relid = 'ages'::regclass";
     assert!(session.holds(exact).await);
     database.close().await;
@@ -213,12 +213,13 @@ async fn unrecordable_failures_are_reported() {
         session
             .run(&format!(
                 "create trigger deny before update on pgtrickle.pgt_frontiers for each row execute function deny('{code}');
+                 create trigger deny before insert or update on pgtrickle.pgt_ticks for each row execute function deny('{code}');
                  insert into t select count(*) + 1, 1 from t"
             ))
             .await;
         session.wait_until(&told("s", "no space left")).await;
         session.wait_until(&told("sums", "no space left")).await;
-        session.run("drop trigger deny on pgtrickle.pgt_frontiers").await;
+        session.run("drop trigger deny on pgtrickle.pgt_frontiers; drop trigger deny on pgtrickle.pgt_ticks").await;
         settle(&session, "s").await;
         settle(&session, "sums").await;
         session.wait_until(quiet).await;

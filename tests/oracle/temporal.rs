@@ -113,7 +113,7 @@ async fn check_at_its_time(session: &Session, table: &str) {
     session.run("begin isolation level repeatable read").await;
     let catalog = format!(
         "select t.canonical, f.data_timestamp
-           from pgtrickle.pgt_stream_tables t join pgtrickle.pgt_frontiers f using (pgt_id)
+           from pgtrickle.pgt_stream_tables t join pgtrickle.pgt_seen f using (pgt_id)
           where t.pgt_relid = '{table}'::regclass"
     );
     let row = session.rows(&catalog).await.remove(0);

@@ -50,11 +50,11 @@ pub async fn facts(session: &Session, dag: &Dag) -> Vec<Fact> {
 /// The query for the query that says whether a stream table has no pending changes.
 fn condition(name: &str) -> String {
     format!(
-        "select 'select f.frontier is not null and f.reinitialize is null'
+        "select 'select f.frontier is not null and r.reinitialize is null'
              || string_agg(format(' and (not exists (select from pgtrickle_changes.changes_%s)%s)', s.source_id,
-                  format(' or exists (select from pgtrickle.pgt_frontiers u where u.pgt_id = %s and u.frontier::text = f.frontier::text)',
+                  format(' or exists (select from pgtrickle.pgt_seen u where u.pgt_id = %s and u.frontier::text = f.frontier::text)',
                          coalesce(u.pgt_id, 0))), '')
-             || format(' from pgtrickle.pgt_frontiers f where f.pgt_id = %s', t.pgt_id)
+             || format(' from pgtrickle.pgt_seen f join pgtrickle.pgt_frontiers r using (pgt_id) where f.pgt_id = %s', t.pgt_id)
            from pgtrickle.pgt_stream_tables t
            join pgtrickle.pgt_dependencies d using (pgt_id)
            join pgtrickle.pgt_sources s using (source_id)

@@ -227,10 +227,13 @@ pub struct TableRow {
     pub messages: Messages,
     /// About refreshes that follow changes where recomputing would be much faster.
     pub slow: Messages,
+    /// When a process last wrote a row of its history for others to follow at a distance.
+    pub recorded: AtomicI64,
 }
 
 impl Row for TableRow {
     fn clear(&self) {
+        self.recorded.store(0, Relaxed);
         self.described.clear();
         self.state.clear();
         self.reset();

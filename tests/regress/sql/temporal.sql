@@ -10,7 +10,7 @@ begin
                          'CURRENT_DATE', quote_literal(f.data_timestamp) || '::timestamptz::date'),
                  'LOCALTIMESTAMP', quote_literal(f.data_timestamp) || '::timestamptz::timestamp')
     into strict query
-    from pgtrickle.pgt_stream_tables t join pgtrickle.pgt_frontiers f using (pgt_id)
+    from pgtrickle.pgt_stream_tables t join pgtrickle.pgt_seen f using (pgt_id)
    where t.pgt_relid = name::regclass;
   return check_against(name, rtrim(query, '; '));
 end $$;
