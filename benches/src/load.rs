@@ -1,5 +1,5 @@
-//! Many commits: the throughput of writers that saturate the machine, with and without a stream table with schedule `'0s'`;
-//! the rate that they reach of 2,000 commits a second, and how soon these become visible.
+//! Many commits: the throughput of writers that saturate the machine, without a stream table, with one with schedule `'0s'`, and
+//! with its capture alone; the rate that they reach of 2,000 commits a second, and how soon these become visible.
 //!
 //! The order book is there twice: one is read by a join-and-aggregate stream table, the other by none. Clients change
 //! single rows of the one and the other by turns in one run.
@@ -85,18 +85,27 @@ async fn throughput(
 ) -> Result<()> {
     let (mut tracked, mut untracked) = books.fleets(clients, commit).await?;
     let (mut with, mut without, mut busy) = (Sample::default(), Sample::default(), Sample::default());
+    // Writers that are captured while no worker refreshes.
+    let mut captured = Sample::default();
     tracked.rush(PAUSE).await?;
     untracked.rush(PAUSE).await?;
     for round in 0..rounds {
-        for turn in 0..2 {
+        for turn in 0..3 {
             sleep(PAUSE).await;
-            if (round + turn) % 2 == 0 {
-                let before = Meter::read(books.server, &books.probe.owner).await?;
-                with.push(tracked.rush(SLICE).await?);
-                let after = Meter::read(books.server, &books.probe.owner).await?;
-                busy.push(after.since(&before).cpu / SLICE.as_secs_f64() / 1000.0);
-            } else {
-                without.push(untracked.rush(SLICE).await?);
+            match (round + turn) % 3 {
+                0 => {
+                    let before = Meter::read(books.server, &books.probe.owner).await?;
+                    with.push(tracked.rush(SLICE).await?);
+                    let after = Meter::read(books.server, &books.probe.owner).await?;
+                    busy.push(after.since(&before).cpu / SLICE.as_secs_f64() / 1000.0);
+                }
+                1 => {
+                    books.probe.owner.one("select pgtrickle.drain()").await?;
+                    captured.push(tracked.rush(SLICE).await?);
+                    books.probe.owner.one("select pgtrickle.undrain()").await?;
+                    books.probe.verify().await?;
+                }
+                _ => without.push(untracked.rush(SLICE).await?),
             }
         }
     }
@@ -109,6 +118,7 @@ async fn throughput(
         "tracked_per_second": rounded(with.median()),
         "untracked_per_second": rounded(without.median()),
         "kept": rounded(kept),
+        "kept_without_refreshes": rounded(ratio(&captured, &without)),
         "workers_cpus": rounded(busy.median()),
         "rounds": rounds,
     }));
