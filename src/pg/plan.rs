@@ -83,13 +83,11 @@ impl Statement {
             Ok(Planned { cost: (*plan).total_cost + omitted(plan), rows: (*read).plan_rows, last_term })
         }
     }
-}
 
-impl Statement {
     /// Lets nested loops read an index from its end: entries of one key are in the order of the rows' places, and the version of a
     /// row that was written last has the last place as long as the table grows. So the number of its older versions does not
     /// matter, all of which a long transaction retains. The server knows of unique indexes that there is nothing to find after
-    /// the first row, and is told so of [hashed keys](Statement::with_hashed_keys): it compares the values after the hashes.
+    /// the first row, and is told so of [hashed keys](Statement::with_hashed_key): it compares the values after the hashes.
     ///
     /// # Safety
     /// A plan of this statement, which is not running.
@@ -108,7 +106,7 @@ impl Statement {
                 }
                 let scan = inner.cast::<pg_sys::IndexScan>();
                 (*scan).indexorderdir = pg_sys::ScanDirection::BackwardScanDirection;
-                if self.hashed_keys.contains(&table(&(*scan).scan)) && compares_hashes((*scan).indexqualorig) {
+                if self.hashed_key == Some(table(&(*scan).scan)) && compares_hashes((*scan).indexqualorig) {
                     (*plan.cast::<pg_sys::NestLoop>()).join.inner_unique = true;
                 }
             };

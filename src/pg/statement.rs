@@ -21,7 +21,7 @@ pub type Arg<'a> = DatumWithOid<'a>;
 pub struct Statement {
     pub(super) plan: pg_sys::SPIPlanPtr,
     pub(super) reads: Reads,
-    pub(super) hashed_keys: Vec<pg_sys::Oid>,
+    pub(super) hashed_key: Option<pg_sys::Oid>,
 }
 
 /// One row of a result, valid inside the closure that receives it.
@@ -72,7 +72,7 @@ impl Statement {
             }
             check(pg_sys::SPI_keepplan(plan), "SPI_keepplan")?;
             PREPARED.set(PREPARED.get() + 1);
-            Ok(Statement { plan, reads: Reads::default(), hashed_keys: vec![] })
+            Ok(Statement { plan, reads: Reads::default(), hashed_key: None })
         }
     }
 
@@ -149,9 +149,9 @@ impl Statement {
         self
     }
 
-    /// The same statement, which finds at most one row of each of these tables wherever it finds rows by a hash.
-    pub fn with_hashed_keys(mut self, tables: Vec<pg_sys::Oid>) -> Statement {
-        self.hashed_keys = tables;
+    /// The same statement, which finds rows of this table by a hash only where at most one qualifies.
+    pub fn with_hashed_key(mut self, table: Option<pg_sys::Oid>) -> Statement {
+        self.hashed_key = table;
         self
     }
 

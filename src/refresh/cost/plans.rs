@@ -100,31 +100,34 @@ pub struct Compiled {
     reads_deltas: bool,
     /// The tables fit into memory.
     in_memory: bool,
-    hashed_keys: Vec<QName>,
+    hashed_key: Option<QName>,
     steps: Vec<Variants>,
 }
 
-/// The tables of nodes whose rows are found by the hash of a key.
-fn hashed_keys(nodes: &[Node]) -> Vec<QName> {
-    let hashed = nodes.iter().filter(|node| matches!(node.identity, Identity::HashedKey(_)));
-    hashed.map(|node| node.table.clone()).collect()
+/// The table of a node, where it has at most one row of each hashed key.
+fn hashed_key(node: &Node) -> Option<QName> {
+    matches!(node.identity, Identity::HashedKey(_)).then(|| node.table.clone())
 }
 
-fn prepare(session: &OwnerSession, sql: &str, reads: Reads, hashed_keys: &[QName]) -> Result<Statement> {
-    let tables = hashed_keys.iter().map(object::oid).collect::<Result<_>>()?;
-    Ok(session.prepare(sql, &[])?.that_reads(reads).with_hashed_keys(tables))
+/// The same for a program that reads deltas: that of groups finds its own rows by their key alone, every other one finds rows by
+/// other hashes, too, of which many rows may have the same one.
+fn hashed_key_of_groups(node: &Node) -> Option<QName> {
+    hashed_key(node).filter(|_| !node.upkeep.is_empty())
+}
+
+fn prepare(session: &OwnerSession, sql: &str, reads: Reads, hashed_key: Option<&QName>) -> Result<Statement> {
+    let table = hashed_key.map(object::oid).transpose()?;
+    Ok(session.prepare(sql, &[])?.that_reads(reads).with_hashed_key(table))
 }
 
 impl Compiled {
     fn new(
-        view: &View,
         (program, joined): (Program, BTreeSet<Joined>),
         (reads_deltas, in_memory): (bool, bool),
+        hashed_key: Option<QName>,
     ) -> Rc<Compiled> {
         let steps = program.steps.iter().map(|_| Variants::default()).collect();
-        // A table that is recomputed may hold the rows of another definition, which need not be unique.
-        let hashed_keys = if reads_deltas { hashed_keys(&view.nodes) } else { vec![] };
-        Rc::new(Compiled { program, joined, reads_deltas, in_memory, hashed_keys, steps })
+        Rc::new(Compiled { program, joined, reads_deltas, in_memory, hashed_key, steps })
     }
 
     /// The statement of a step that reads deltas of these sizes and this class of skew, or within the factor `tolerance` of them.
@@ -138,7 +141,7 @@ impl Compiled {
         let is_hot = self.in_memory || sizes.iter().all(|rows| *rows <= HOT);
         let reads = Reads { hot: self.reads_deltas && is_hot, in_order: false };
         let sql = || print::query(&self.program.steps[step].query);
-        let prepare = || prepare(session, &sql(), reads, &self.hashed_keys);
+        let prepare = || prepare(session, &sql(), reads, self.hashed_key.as_ref());
         match self.reads_deltas {
             true => self.steps[step].planned(session, (sizes, tolerance), prepare),
             false => self.steps[step].get(sizes, tolerance, prepare),
@@ -171,7 +174,7 @@ pub struct Applied {
 pub struct Change {
     part: &'static str,
     in_memory: bool,
-    hashed_keys: Vec<QName>,
+    hashed_key: Option<QName>,
     sql: Sql,
     variants: Variants,
 }
@@ -179,19 +182,15 @@ pub struct Change {
 impl Applied {
     /// For a table that may hold the rows of another definition.
     pub fn replacing(node: &Node) -> Applied {
-        // Rows of another definition need not be unique.
-        Applied { replaces: true, ..Applied::new(node, ivm::apply::replacing(node), false, &[]) }
+        Applied::new(node, ivm::apply::replacing(node), false, true)
     }
 
-    fn new(node: &Node, apply: Apply, in_memory: bool, hashed_keys: &[QName]) -> Applied {
+    fn new(node: &Node, apply: Apply, in_memory: bool, replaces: bool) -> Applied {
         let Apply { update, delete, insert, .. } = apply;
-        let change = |part, sql| Change {
-            part,
-            in_memory,
-            hashed_keys: hashed_keys.to_vec(),
-            sql,
-            variants: Variants::default(),
-        };
+        // Rows of another definition need not be unique.
+        let hashed_key = hashed_key(node).filter(|_| !replaces);
+        let change =
+            |part, sql| Change { part, in_memory, hashed_key: hashed_key.clone(), sql, variants: Variants::default() };
         let place = |name: &Ident| node.columns.iter().position(|column| column.name == *name);
         let key = match &node.identity {
             Identity::Key(names) | Identity::HashedKey(names) => names.iter().map(place).collect(),
@@ -199,7 +198,7 @@ impl Applied {
         };
         Applied {
             key: key.filter(|_| update.is_some()),
-            replaces: false,
+            replaces,
             update: update.map(|update| change(UPDATES, update)),
             delete: change(DELETES, delete),
             insert: change(INSERTS, insert),
@@ -218,7 +217,7 @@ impl Change {
     ) -> Result<R> {
         register_as(session, self.part, part, rows)?;
         let reads = Reads { hot: self.in_memory || rows <= HOT, in_order: true };
-        let prepare = || prepare(session, &print::statement(&self.sql), reads, &self.hashed_keys);
+        let prepare = || prepare(session, &print::statement(&self.sql), reads, self.hashed_key.as_ref());
         let result = f(&*self.variants.planned(session, (&[rows], tolerance), prepare)?)?;
         session.unregister(self.part)?;
         Ok(result)
@@ -242,23 +241,24 @@ impl Plans {
     /// The program by which a node follows a change mask; `None` where the node does not change.
     pub fn delta(&self, view: &View, node: usize, mask: Mask) -> Result<Option<Rc<Compiled>>> {
         memoized(&self.deltas, (node, mask), |(node, mask)| {
-            Ok(lookup::program(view, *node, mask)?
-                .map(|program| Compiled::new(view, program, (true, self.in_memory.get()))))
+            Ok(lookup::program(view, *node, mask)?.map(|program| {
+                Compiled::new(program, (true, self.in_memory.get()), hashed_key_of_groups(&view.nodes[*node]))
+            }))
         })
     }
 
     /// The program that recomputes a node.
     pub fn full(&self, view: &View, node: usize) -> Result<Rc<Compiled>> {
         memoized(&self.full, node, |node| {
-            Ok(Compiled::new(view, (ivm::compile::full_program(view, *node)?, BTreeSet::new()), (false, false)))
+            // A table that is recomputed may hold the rows of another definition, which need not be unique.
+            Ok(Compiled::new((ivm::compile::full_program(view, *node)?, BTreeSet::new()), (false, false), None))
         })
     }
 
     pub fn apply(&self, view: &View, node: usize) -> Result<Rc<Applied>> {
         memoized(&self.apply, node, |node| {
             let node = &view.nodes[*node];
-            let hashed_keys = hashed_keys(std::slice::from_ref(node));
-            Ok(Rc::new(Applied::new(node, ivm::apply::plan(node), self.in_memory.get(), &hashed_keys)))
+            Ok(Rc::new(Applied::new(node, ivm::apply::plan(node), self.in_memory.get(), false)))
         })
     }
 

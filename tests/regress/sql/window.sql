@@ -39,6 +39,15 @@ truncate scores;
 select refreshed_how('ranks'), refreshed_how('overall'), refreshed_how('teams');
 select count(*) from ranks;
 
+-- The rows of a partition share the hash by which an index finds them.
+create table entries (id int primary key, team text not null, day int not null);
+insert into entries select i, 'team ' || i % 5, i % 200 from generate_series(1, 4000) i;
+call follow('running', 'select team, day, n, sum(n) over (partition by team order by day) as total from (select team, day, count(*) as n from entries group by team, day) q', 'DIFFERENTIAL');
+set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off; set enable_mergejoin = off;
+insert into entries values (4001, 'team 1', 50), (4002, 'team 2', 201), (4003, 'team 3', 103);
+select refreshed_how('running');
+reset enable_seqscan; reset enable_bitmapscan; reset enable_hashjoin; reset enable_mergejoin;
+
 -- Partitions of several grouping sets are no longer those of one table.
 -- expect-error
 call follow('sets', 'select team, rank() over (order by sum(points)) as place from scores group by rollup (team)', 'DIFFERENTIAL');

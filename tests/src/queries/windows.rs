@@ -159,6 +159,12 @@ pub static WINDOWS: &[Query] = &[
     delta("d_on_index", Text, "select distinct on (grp) grp, id, val from items order by grp, id desc"),
     delta("d_on_hidden", Text, "select distinct on (grp, flag) id from items order by grp, flag, id desc"),
     delta("d_on_limit", Text, "select distinct on (cat) cat, id from items order by cat nulls first, id limit 3"),
+    delta(
+        "w_on_groups",
+        Text,
+        "select cat, grp, n, sum(n) over (partition by cat order by grp) as s, lag(n) over (partition by cat order by grp) as l
+           from (select cat, grp, count(*) as n from items where grp is not null group by cat, grp) q",
+    ),
     delta("w_on_stream", Text, "select grp, rank() over (order by n, grp) as r from a_group"),
     delta("w_below", Text, "select r, count(*) as n from w_number group by r"),
 ];
