@@ -192,7 +192,7 @@ fn reasoned(choice: &Choice) -> (Action, &'static str) {
         }
         Way::Full => (Action::Full, "recomputing is cheaper"),
         Way::Delta if choice.delta_ms > choice.full_ms => {
-            (Action::Differential, "recomputing would save too little to be sure of it")
+            (Action::Differential, "the expected times are too unsure to recompute")
         }
         Way::Delta => (Action::Differential, "the delta is cheaper"),
     }

@@ -266,7 +266,7 @@ pub fn last_choice(session: &Session, id: i32) -> Result<Option<Choice>> {
         &[id.into()],
         |row| {
             let way = if row.require::<String>(1)? == Action::Full.as_str() { Way::Full } else { Way::Delta };
-            Ok(Choice { way, delta_ms: row.require(2)?, full_ms: row.require(3)? })
+            Ok(Choice { way, delta_ms: row.require(2)?, full_ms: row.require(3)?, tries: false })
         },
     )
 }

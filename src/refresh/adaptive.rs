@@ -33,8 +33,9 @@ const SAMPLE: i64 = 10_000;
 /// Milliseconds of a fill from which on recomputing is planned right after it.
 const LONG: f64 = 50.0;
 /// A delta may take as long as recomputing is expected to take, and at least this: one that waited for the machine is no
-/// reason to start over. The greatest limit, in milliseconds.
+/// reason to start over; but one that is only tried is. The greatest limit, in milliseconds.
 const LEAST_LIMIT: Duration = Duration::from_millis(500);
+const LEAST_LIMIT_OF_TRIAL: Duration = Duration::from_millis(5);
 const MOST_LIMIT: f64 = 1e9;
 /// A refresh without a choice says so when it took this many times as long as recomputing is expected to take, from so many
 /// milliseconds on.
@@ -103,12 +104,16 @@ pub fn refresh_by_cheaper_plan(
     }
     let costs = estimate::costs(session, prepared, &deltas)?;
     let choice = prepared.model.rates.borrow().choose(costs);
+    // Reading many changes takes long by itself.
+    let tries = choice.tries && deltas.values().all(Pending::is_whole);
+    let choice = if choice.tries && !tries { Choice { way: Way::Full, ..choice } } else { choice };
     let (action, changes, reading) = match choice.way {
         Way::Delta => {
             let began = Instant::now();
             let deltas = read_rest(deltas)?;
             let reading = began.elapsed();
-            work.limit(LEAST_LIMIT.max(Duration::from_secs_f64(choice.full_ms.min(MOST_LIMIT) / 1e3)));
+            let least = if tries { LEAST_LIMIT_OF_TRIAL } else { LEAST_LIMIT };
+            work.limit(least.max(Duration::from_secs_f64(choice.full_ms.min(MOST_LIMIT) / 1e3)));
             match program::differential(&work, stores(deltas)) {
                 Err(Error::Abandoned) => return recompute_after_all(prepared, (costs, choice), &work),
                 result => (Action::Differential, result?, reading),

@@ -28,6 +28,8 @@ pub struct Choice {
     pub way: Way,
     pub delta_ms: f64,
     pub full_ms: f64,
+    /// The delta is expected to be dearer, but no delta of its magnitude was ever measured.
+    pub tries: bool,
 }
 
 /// Measured times of refreshes of one stream table, in milliseconds per unit of cost.
@@ -39,16 +41,18 @@ pub struct Rates {
     measured: Option<f64>,
     /// The last refresh applied the changes and took longer than recomputing was expected to take.
     exceeded: bool,
-    /// Deltas that were abandoned since the last one that was not.
-    abandoned: Option<Abandoned>,
+    /// Deltas that were abandoned since the last one that was not, or a delta that is to be tried.
+    attempts: Option<Attempts>,
 }
 
 /// An attempt costs no more than recomputing, and may save more than that: after each failure in a row twice as many refreshes
-/// recompute before the next attempt, but none after the first failure.
+/// recompute before the next attempt, but none after the first failure. A delta that is expected to be much dearer is attempted,
+/// too, once recomputing was measured, until it was measured itself: the planner may know nothing of its keys. After a failure
+/// the longest pause follows.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Abandoned {
+struct Attempts {
     magnitude: usize,
-    count: u32,
+    failed: u32,
     /// Refreshes that recompute.
     pause: u32,
 }
@@ -76,10 +80,13 @@ const STORE_FACTOR: f64 = 1.2;
 impl Rates {
     pub fn choose(&self, costs: Costs) -> Choice {
         let (delta_ms, full_ms) = (costs.delta * self.of_delta(costs.delta), self.full_ms(costs.full));
-        let pauses = self.abandoned.is_some_and(|of| of.pause > 0 && of.magnitude == magnitude(costs.delta));
+        let at = magnitude(costs.delta);
+        let attempts = self.attempts.filter(|of| of.magnitude == at);
         let is_dearer = delta_ms > full_ms + LEAST_SAVING * self.of_full();
-        let way = if pauses || is_dearer { Way::Full } else { Way::Delta };
-        Choice { way, delta_ms, full_ms }
+        let tries = is_dearer && attempts.is_some_and(|of| of.pause == 0) && self.is_unknown(at, delta_ms / full_ms);
+        let pauses = attempts.is_some_and(|of| of.pause > 0);
+        let way = if pauses || is_dearer && !tries { Way::Full } else { Way::Delta };
+        Choice { way, delta_ms, full_ms, tries }
     }
 
     /// Corrects the rates by a refresh that took `ms` on the chosen way.
@@ -89,18 +96,25 @@ impl Rates {
         let (at, delta) = (magnitude(costs.delta), self.of_delta(costs.delta));
         match choice.way {
             Way::Delta => {
-                self.abandoned = None;
+                self.attempts = None;
                 let (seen, exceeded) = (ms / costs.delta, ms > choice.full_ms);
                 // Twice in a row is no accident: then it counts in full, up to where the delta is still measured again.
                 let most = CONTEST * FADING * choice.full_ms / costs.delta;
                 let twice = exceeded && self.exceeded;
                 self.exceeded = exceeded;
-                self.delta[at] = Some(if twice { seen.min(most) } else { corrected(delta, seen) });
+                self.delta[at] = Some(match twice {
+                    true => seen.min(most),
+                    // No delta is faster by accident.
+                    false if choice.tries => corrected(delta, seen).min(seen),
+                    false => corrected(delta, seen),
+                });
                 self.full = self.full.map(|full| if contested { full * FADING } else { full });
             }
             Way::Full => {
-                if let Some(of) = &mut self.abandoned {
-                    of.pause = of.pause.saturating_sub(1);
+                if let Some(of) = self.attempts.as_mut().filter(|of| of.pause > 0) {
+                    of.pause -= 1;
+                } else if self.is_unknown(at, ratio) {
+                    self.attempts = Some(Attempts { magnitude: at, failed: MAX_DOUBLINGS + 1, pause: 0 });
                 }
                 self.measured_full(costs.full, ms);
                 if contested {
@@ -110,12 +124,17 @@ impl Rates {
         }
     }
 
+    /// Whether a delta is out of contest and nothing but the planner says so.
+    fn is_unknown(&self, magnitude: usize, ratio: f64) -> bool {
+        ratio > CONTEST && self.delta[magnitude].is_none()
+    }
+
     /// Notes that the delta was abandoned. The rates stay: they are those of deltas that are what they were taken for.
     pub fn abandoned(&mut self, costs: Costs) {
         let magnitude = magnitude(costs.delta);
-        let before = self.abandoned.filter(|of| of.magnitude == magnitude).map_or(0, |of| of.count);
+        let before = self.attempts.filter(|of| of.magnitude == magnitude).map_or(0, |of| of.failed);
         let pause = if before == 0 { 0 } else { 1 << (before - 1).min(MAX_DOUBLINGS) };
-        self.abandoned = Some(Abandoned { magnitude, count: before + 1, pause });
+        self.attempts = Some(Attempts { magnitude, failed: before + 1, pause });
     }
 
     /// Corrects the rate of recomputing. A time between the expected one and that of the cost alone counts in full.
@@ -285,19 +304,36 @@ mod tests {
     #[test]
     fn deltas_that_are_abandoned_are_tried_less_and_less() {
         let mut rates = Rates::of(&[Some(0.2)]);
+        assert_eq!(attempts(&mut rates, SMALL, 4_000.0, 100), [0, 1, 3, 6, 11, 20, 37, 70]);
+        assert_eq!(rates.choose(CLOSE).way, Way::Full, "by its costs");
+    }
+
+    /// Simulates refreshes of the same costs whose delta is abandoned; the rounds in which it was attempted.
+    fn attempts(rates: &mut Rates, costs: Costs, full_ms: f64, rounds: usize) -> Vec<usize> {
         let mut tries = vec![];
-        for round in 0..100 {
-            let choice = rates.choose(SMALL);
+        for round in 0..rounds {
+            let choice = rates.choose(costs);
             match choice.way {
                 Way::Delta => {
-                    rates.abandoned(SMALL);
+                    rates.abandoned(costs);
                     tries.push(round);
                 }
-                Way::Full => rates.measured(SMALL, choice, 4_000.0),
+                Way::Full => rates.measured(costs, choice, full_ms),
             }
         }
-        assert_eq!(tries, [0, 1, 3, 6, 11, 20, 37, 70]);
-        assert_eq!(rates.choose(CLOSE).way, Way::Full, "by its costs");
+        tries
+    }
+
+    #[test]
+    fn a_delta_out_of_contest_is_tried_before_it_is_believed_to_be() {
+        let costs = Costs { delta: 1_600_000.0, full: 72_000.0 };
+        let mut rates = Rates::of(&[Some(0.005)]);
+        let ways = simulate(&mut rates, costs, (33.0, 360.0), 20);
+        assert_eq!((ways[0], share(&ways[1..], Way::Delta)), (Way::Full, 1.0), "{ways:?}");
+        let mut rates = Rates::of(&[Some(0.005)]);
+        assert_eq!(attempts(&mut rates, costs, 360.0, 200), [1, 66, 131, 196]);
+        let ways = simulate(&mut rates, costs, (2_000.0, 360.0), 300);
+        assert_eq!(share(&ways[70..], Way::Full), 1.0, "once it was measured it is known");
     }
 
     #[test]
