@@ -41,8 +41,8 @@ pub struct Rates {
     measured: Option<f64>,
     /// The last refresh applied the changes and took longer than recomputing was expected to take.
     exceeded: bool,
-    /// Deltas that were abandoned since the last one that was not, or a delta that is to be tried.
-    attempts: Option<Attempts>,
+    /// By magnitude: deltas that were abandoned since the last one that was not, or one that is to be tried.
+    attempts: [Option<Attempts>; MAGNITUDES],
 }
 
 /// An attempt costs no more than recomputing, and may save more than that: after each failure in a row twice as many refreshes
@@ -51,7 +51,6 @@ pub struct Rates {
 /// the longest pause follows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Attempts {
-    magnitude: usize,
     failed: u32,
     /// Refreshes that recompute.
     pause: u32,
@@ -81,7 +80,7 @@ impl Rates {
     pub fn choose(&self, costs: Costs) -> Choice {
         let (delta_ms, full_ms) = (costs.delta * self.of_delta(costs.delta), self.full_ms(costs.full));
         let at = magnitude(costs.delta);
-        let attempts = self.attempts.filter(|of| of.magnitude == at);
+        let attempts = self.attempts[at];
         let is_dearer = delta_ms > full_ms + LEAST_SAVING * self.of_full();
         let tries = is_dearer && attempts.is_some_and(|of| of.pause == 0) && self.is_unknown(at, delta_ms / full_ms);
         let pauses = attempts.is_some_and(|of| of.pause > 0);
@@ -96,7 +95,7 @@ impl Rates {
         let (at, delta) = (magnitude(costs.delta), self.of_delta(costs.delta));
         match choice.way {
             Way::Delta => {
-                self.attempts = None;
+                self.attempts[at] = None;
                 let (seen, exceeded) = (ms / costs.delta, ms > choice.full_ms);
                 // Twice in a row is no accident: then it counts in full, up to where the delta is still measured again.
                 let most = CONTEST * FADING * choice.full_ms / costs.delta;
@@ -111,10 +110,10 @@ impl Rates {
                 self.full = self.full.map(|full| if contested { full * FADING } else { full });
             }
             Way::Full => {
-                if let Some(of) = self.attempts.as_mut().filter(|of| of.pause > 0) {
+                if let Some(of) = self.attempts[at].as_mut().filter(|of| of.pause > 0) {
                     of.pause -= 1;
                 } else if self.is_unknown(at, ratio) {
-                    self.attempts = Some(Attempts { magnitude: at, failed: MAX_DOUBLINGS + 1, pause: 0 });
+                    self.attempts[at] = Some(Attempts { failed: MAX_DOUBLINGS + 1, pause: 0 });
                 }
                 self.measured_full(costs.full, ms);
                 if contested {
@@ -131,10 +130,10 @@ impl Rates {
 
     /// Notes that the delta was abandoned. The rates stay: they are those of deltas that are what they were taken for.
     pub fn abandoned(&mut self, costs: Costs) {
-        let magnitude = magnitude(costs.delta);
-        let before = self.attempts.filter(|of| of.magnitude == magnitude).map_or(0, |of| of.failed);
+        let attempts = &mut self.attempts[magnitude(costs.delta)];
+        let before = attempts.map_or(0, |of| of.failed);
         let pause = if before == 0 { 0 } else { 1 << (before - 1).min(MAX_DOUBLINGS) };
-        self.attempts = Some(Attempts { magnitude, failed: before + 1, pause });
+        *attempts = Some(Attempts { failed: before + 1, pause });
     }
 
     /// Corrects the rate of recomputing. A time between the expected one and that of the cost alone counts in full.
