@@ -43,7 +43,8 @@ create table pgtrickle.pgt_stream_tables (
   polled             regclass[] not null default '{}', -- sources whose changes cannot be captured
   created_at         timestamptz not null default now(),
   definition_digest  text not null,               -- of the functions, types, collations… that the query depends on
-  refresh_timeout    integer check (refresh_timeout >= 0) -- milliseconds, 0 for none; null: pg_trickle.refresh_timeout
+  refresh_timeout    integer check (refresh_timeout >= 0), -- milliseconds, 0 for none; null: pg_trickle.refresh_timeout
+  refresh_group      text                         -- stream tables of one group show one moment
 );
 
 -- What each stream table has seen. Narrow and updated in place, as refreshes with changes update it. No unique index: its check

@@ -19,6 +19,10 @@ comment on function pgtrickle.explain_stream_table(text, boolean, boolean, text)
   'operators, identity, costs and missing indexes of a stream table; verbose adds SQL, analyze a refresh that is rolled back';
 comment on function pgtrickle.wait_for_stream_table(text, interval) is
   'waits until a stream table shows what was committed before the call; false when the timeout ends first';
+comment on function pgtrickle.create_refresh_group(text, text[]) is
+  'makes stream tables show one moment: they are refreshed together, or not at all';
+comment on function pgtrickle.drop_refresh_group(text) is
+  'ends a refresh group; its stream tables stay as they are';
 comment on function pgtrickle.cancel_refresh(text) is
   'cancels the background refresh of a stream table; whether there was one';
 comment on function pgtrickle.resume_stream_table(text) is

@@ -20,7 +20,7 @@ lock table pgtrickle.pgt_source_members in access exclusive mode;
 alter table pgtrickle.pgt_stream_tables
   alter fingerprint type text,
   add definition_digest text,
-  add refresh_timeout integer check (refresh_timeout >= 0);
+  add refresh_timeout integer check (refresh_timeout >= 0), add refresh_group text;
 alter table pgtrickle.pgt_frontiers
   add replaces boolean not null default false,
   add last_sqlstate text,
@@ -135,6 +135,7 @@ drop function pgtrickle.alter_stream_table(text, text, text, text, text);
 drop function pgtrickle.refresh_stream_table(text);
 drop function pgtrickle.get_refresh_history(text, integer);
 drop function pgtrickle.explain_stream_table(text);
+drop function pgtrickle.pgt_status();
 create function pgtrickle.alter_stream_table(name text, query text default null, schedule text default null,
   refresh_mode text default null, status text default null, refresh_timeout text default null) returns void
   language c as 'MODULE_PATHNAME', 'alter_or_limit_wrapper';
@@ -143,6 +144,11 @@ create function pgtrickle.refresh_stream_table(name text, recompute boolean defa
 create function pgtrickle.explain_stream_table(name text, verbose boolean default false, "analyze" boolean default false,
   format text default 'text') returns setof text
   language c as 'MODULE_PATHNAME', 'explain_or_analyze_wrapper';
+
+create function pgtrickle.create_refresh_group(name text, tables text[]) returns void
+  language c as 'MODULE_PATHNAME', 'create_refresh_group_wrapper';
+create function pgtrickle.drop_refresh_group(name text) returns void
+  language c as 'MODULE_PATHNAME', 'drop_refresh_group_wrapper';
 
 -- Functions in which NULL stands for a default.
 create or replace function pgtrickle.create_stream_table(name text, query text, schedule text default 'calculated',
@@ -182,7 +188,7 @@ create function pgtrickle.stream_table_id(name text) returns integer
   language c as 'MODULE_PATHNAME', 'stream_table_id_wrapper';
 create function pgtrickle.stream_table_state() returns table (pgt_id integer, checked_at timestamp with time zone,
   is_behind boolean, behind_since timestamp with time zone, target interval, failures integer, sqlstate text,
-  message text)
+  message text, waits_for text, together_ms double precision)
   language c strict as 'MODULE_PATHNAME', 'stream_table_state_wrapper';
 
 -- Status, history and graph, which were functions of the library.
@@ -247,7 +253,7 @@ select s.pgt_id, n.name, case when f.pgt_id is null then 'DETACHED' else s.statu
        case when f.pgt_id is null then 'it was restored, and is attached when the restore has ended, or by pgtrickle.reattach()'
             else pgtrickle.error_message(s.pgt_relid, coalesce(x.sqlstate, f.last_sqlstate),
                                          coalesce(x.message, f.last_error)) end as last_error,
-       s.full_reason
+       s.full_reason, s.refresh_group, x.waits_for, x.together_ms
   from pgtrickle.pgt_stream_tables s
   left join pgtrickle.pgt_frontiers f using (pgt_id)  -- none: it is not attached
   left join pgtrickle.pgt_seen v using (pgt_id)
@@ -261,18 +267,28 @@ select s.pgt_id, n.name, case when f.pgt_id is null then 'DETACHED' else s.statu
 
 -- A table with nothing pending is as fresh as the moment of the call, unless its rows, or those of a table that it reads,
 -- change as time passes. Staleness is the age of the oldest change that it does not show, target the greatest age by its
--- schedule; missed counts the background refreshes that showed a change clearly later than that.
-create or replace function pgtrickle.pgt_status()
+-- schedule; missed counts the background refreshes that showed a change clearly later than that. Waits_for is the stream table that
+-- is paused, suspended or fails, and without which this one is not refreshed: it reads it, or shows one moment with it. Together_ms is
+-- how long the last refreshes took of all that are refreshed with it.
+create function pgtrickle.pgt_status()
   returns table (name text, status text, refresh_mode text, schedule text, is_populated boolean, consecutive_errors integer,
                  data_timestamp timestamptz, staleness interval, target interval, missed bigint, rows_changed bigint,
-                 refreshes bigint, last_action text, last_duration_ms double precision, last_error text, full_reason text)
+                 refreshes bigint, last_action text, last_duration_ms double precision, last_error text, full_reason text,
+                 refresh_group text, waits_for text, together_ms double precision)
   language sql
 begin atomic
   select s.name, s.status, s.refresh_mode, s.schedule, s.is_populated, s.consecutive_errors, s.data_timestamp, s.staleness,
-         s.target, s.missed, s.rows_changed, s.refreshes, s.last_action, s.last_duration_ms, s.last_error, s.full_reason
+         s.target, s.missed, s.rows_changed, s.refreshes, s.last_action, s.last_duration_ms, s.last_error, s.full_reason,
+         s.refresh_group, s.waits_for, s.together_ms
     from pgtrickle.stream_table_status s order by s.pgt_id;
 end;
 comment on function pgtrickle.pgt_status() is 'one row per stream table: how fresh it is, and how its refreshes go';
+
+create function pgtrickle.create_refresh_group(name text, "table" text, variadic others text[]) returns void language sql
+begin atomic
+  select pgtrickle.create_refresh_group($1, $2 || $3);
+end;
+comment on function pgtrickle.create_refresh_group(text, text, text[]) is 'the same, with the stream tables one by one';
 
 create view pgtrickle.refresh_history as
 select h.pgt_id, h.refresh_id, h.started_at, h.action, h.rows_inserted, h.rows_updated, h.rows_deleted, h.delta_rows,
@@ -655,6 +671,10 @@ comment on function pgtrickle.explain_stream_table(text, boolean, boolean, text)
   'operators, identity, costs and missing indexes of a stream table; verbose adds SQL, analyze a refresh that is rolled back';
 comment on function pgtrickle.wait_for_stream_table(text, interval) is
   'waits until a stream table shows what was committed before the call; false when the timeout ends first';
+comment on function pgtrickle.create_refresh_group(text, text[]) is
+  'makes stream tables show one moment: they are refreshed together, or not at all';
+comment on function pgtrickle.drop_refresh_group(text) is
+  'ends a refresh group; its stream tables stay as they are';
 comment on function pgtrickle.cancel_refresh(text) is
   'cancels the background refresh of a stream table; whether there was one';
 comment on function pgtrickle.resume_stream_table(text) is

@@ -54,7 +54,7 @@ select s.pgt_id, n.name, case when f.pgt_id is null then 'DETACHED' else s.statu
        case when f.pgt_id is null then 'it was restored, and is attached when the restore has ended, or by pgtrickle.reattach()'
             else pgtrickle.error_message(s.pgt_relid, coalesce(x.sqlstate, f.last_sqlstate),
                                          coalesce(x.message, f.last_error)) end as last_error,
-       s.full_reason
+       s.full_reason, s.refresh_group, x.waits_for, x.together_ms
   from pgtrickle.pgt_stream_tables s
   left join pgtrickle.pgt_frontiers f using (pgt_id)  -- none: it is not attached
   left join pgtrickle.pgt_seen v using (pgt_id)
@@ -68,18 +68,28 @@ select s.pgt_id, n.name, case when f.pgt_id is null then 'DETACHED' else s.statu
 
 -- A table with nothing pending is as fresh as the moment of the call, unless its rows, or those of a table that it reads,
 -- change as time passes. Staleness is the age of the oldest change that it does not show, target the greatest age by its
--- schedule; missed counts the background refreshes that showed a change clearly later than that.
+-- schedule; missed counts the background refreshes that showed a change clearly later than that. Waits_for is the stream table that
+-- is paused, suspended or fails, and without which this one is not refreshed: it reads it, or shows one moment with it. Together_ms is
+-- how long the last refreshes took of all that are refreshed with it.
 create function pgtrickle.pgt_status()
   returns table (name text, status text, refresh_mode text, schedule text, is_populated boolean, consecutive_errors integer,
                  data_timestamp timestamptz, staleness interval, target interval, missed bigint, rows_changed bigint,
-                 refreshes bigint, last_action text, last_duration_ms double precision, last_error text, full_reason text)
+                 refreshes bigint, last_action text, last_duration_ms double precision, last_error text, full_reason text,
+                 refresh_group text, waits_for text, together_ms double precision)
   language sql
 begin atomic
   select s.name, s.status, s.refresh_mode, s.schedule, s.is_populated, s.consecutive_errors, s.data_timestamp, s.staleness,
-         s.target, s.missed, s.rows_changed, s.refreshes, s.last_action, s.last_duration_ms, s.last_error, s.full_reason
+         s.target, s.missed, s.rows_changed, s.refreshes, s.last_action, s.last_duration_ms, s.last_error, s.full_reason,
+         s.refresh_group, s.waits_for, s.together_ms
     from pgtrickle.stream_table_status s order by s.pgt_id;
 end;
 comment on function pgtrickle.pgt_status() is 'one row per stream table: how fresh it is, and how its refreshes go';
+
+create function pgtrickle.create_refresh_group(name text, "table" text, variadic others text[]) returns void language sql
+begin atomic
+  select pgtrickle.create_refresh_group($1, $2 || $3);
+end;
+comment on function pgtrickle.create_refresh_group(text, text, text[]) is 'the same, with the stream tables one by one';
 
 create view pgtrickle.refresh_history as
 select h.pgt_id, h.refresh_id, h.started_at, h.action, h.rows_inserted, h.rows_updated, h.rows_deleted, h.delta_rows,

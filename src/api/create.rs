@@ -25,6 +25,8 @@ struct Request<'a> {
     query: &'a str,
     schedule: Option<&'a str>,
     mode: Option<Mode>,
+    /// The refresh group of a stream table that this one replaces.
+    group: Option<&'a str>,
     initialize: bool,
 }
 
@@ -39,7 +41,7 @@ impl<'a> Request<'a> {
         require_writable("create_stream_table")?;
         schedule.map(Schedule::parse).transpose()?;
         let mode = mode.map(Mode::parse).transpose()?;
-        Ok(Request { name, query, schedule, mode, initialize: initialize.unwrap_or(true) })
+        Ok(Request { name, query, schedule, mode, group: None, initialize: initialize.unwrap_or(true) })
     }
 }
 
@@ -96,7 +98,12 @@ fn replace(request: &Request) -> Result<()> {
     }
     drop::drop_table(&table, false)?;
     let schedule = request.schedule.or(Some(&table.schedule));
-    create(&Request { schedule, mode: request.mode.or(Some(table.mode)), ..*request })
+    create(&Request {
+        schedule,
+        mode: request.mode.or(Some(table.mode)),
+        group: table.refresh_group.as_deref(),
+        ..*request
+    })
 }
 
 /// The name in full: without a schema, in the first schema of the search path.
@@ -166,6 +173,7 @@ fn new_table(request: &Request, name: &QName, (id, relid, definition): (i32, Oid
         defining_query: request.query.to_owned(),
         schedule: request.schedule.unwrap_or(SCHEDULE).to_owned(),
         mode: request.mode.unwrap_or_default(),
+        refresh_group: request.group.map(str::to_owned),
         settings: guard::evaluation_settings()?,
         schema: name.schema.as_ref().map(|schema| schema.as_str().to_owned()).unwrap_or_default(),
         name: name.name.as_str().to_owned(),

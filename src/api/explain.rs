@@ -17,6 +17,7 @@ use pgrx::iter::SetOfIterator;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
+use crate::api::moment::{self, Moment};
 use crate::api::refresh::succeeded;
 use crate::api::{given, named, owned, require_writable, rights, shows_messages, without_message};
 use crate::catalog::constraint;
@@ -59,6 +60,7 @@ fn formatter(format: &str) -> Result<Formatter> {
 /// Everything that is shown of a stream table.
 struct Report {
     table: StreamTable,
+    moment: Moment,
     open_schemas: Vec<String>,
     /// The choice of the last refresh that had one.
     choice: Option<Choice>,
@@ -109,10 +111,12 @@ fn report(name: &str, analyze: bool) -> Result<Report> {
 }
 
 fn explained(table: StreamTable) -> Result<Report> {
+    let tables = stream_table::schedulable()?.into_iter().map(|(name, it)| (it.id, (name, it))).collect();
+    let moment = moment::of(table.id, &tables)?;
     let prepared = match refresh::load(table.id)? {
         Ready::Yes(prepared) => prepared,
         Ready::Stale(_, reason) => {
-            return Ok(Report { table, open_schemas: vec![], choice: None, plan: Err(reason), analysis: None });
+            return Ok(Report { table, moment, open_schemas: vec![], choice: None, plan: Err(reason), analysis: None });
         }
     };
     let open_schemas = rights::open_schemas(&table)?;
@@ -120,7 +124,7 @@ fn explained(table: StreamTable) -> Result<Report> {
         Some(_) => None,
         None => spi::connect(None, |session| history::last_choice(session, table.id))?,
     };
-    Ok(Report { table, open_schemas, choice, plan: Ok(planned(prepared)?), analysis: None })
+    Ok(Report { table, moment, open_schemas, choice, plan: Ok(planned(prepared)?), analysis: None })
 }
 
 fn planned(prepared: Rc<Prepared>) -> Result<Planned> {

@@ -12,6 +12,8 @@ mod drain;
 mod drop;
 mod explain;
 mod former;
+mod group;
+mod moment;
 mod reattach;
 mod refresh;
 mod rights;

@@ -8,9 +8,9 @@ use crate::catalog::history::{Refresh, Unwritten};
 use crate::catalog::stream_table;
 use crate::error::Result;
 use crate::pg::{counters, database, failures, spi};
-use crate::refresh::{self, Locks, Rebuilds};
+use crate::refresh::{self, Extent, Locks, Rebuilds};
 
-/// Refreshes a stream table and everything it reads. With `recompute` it and all that read it are computed anew, even if
+/// Refreshes a stream table, everything it reads and what shows the same moment. With `recompute` it and all that read it are computed anew, even if
 /// their tables were tampered with.
 #[pg_extern(name = "refresh_stream_table")]
 fn refresh_or_recompute(
@@ -38,7 +38,7 @@ fn run(name: &str, recompute: bool) -> Result<()> {
 /// Refreshes in the caller's transaction, which fails with the first refresh that does. The caller may not own every table
 /// that is refreshed, and then does not see the message.
 pub fn refresh_now(ids: &[i32]) -> Result<()> {
-    let refreshes = succeeded(refresh::tick(ids, Locks::Wait, Rebuilds::Within)?)?;
+    let refreshes = succeeded(refresh::tick(ids, Extent::Moments, Locks::Wait, Rebuilds::Within)?)?;
     for refresh in &refreshes {
         failures::forget(refresh.id);
         counters::refreshed_at_commit(refresh.id, refresh.counted());

@@ -12,6 +12,7 @@ use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{name, pg_extern};
 
+use crate::api::moment::{self, Tables};
 use crate::api::{given, resolve};
 use crate::capture;
 use crate::catalog::{frontier, source, stream_table};
@@ -22,7 +23,7 @@ use crate::refresh;
 pgrx::extension_sql_file!(
     "../../sql/status.sql",
     name = "status",
-    requires = ["capture", stream_table_state, stream_table_id]
+    requires = ["capture", create_refresh_group, stream_table_state, stream_table_id]
 );
 
 /// The id of a stream table in the catalog.
@@ -40,10 +41,13 @@ type State = (
     i32,
     Option<String>,
     Option<String>,
+    Option<String>,
+    Option<f64>,
 );
 
 /// The state of each stream table that is not in the catalog: whether its sources have changes that it has not seen, and
-/// since when; the greatest age of its data by its schedule; failures that were not written to the catalog.
+/// since when; the greatest age of its data by its schedule; failures that were not written to the catalog; the stream table that
+/// keeps it from being refreshed, and how long all take that are refreshed with it.
 #[pg_extern]
 fn stream_table_state() -> std::result::Result<
     TableIterator<
@@ -57,6 +61,8 @@ fn stream_table_state() -> std::result::Result<
             name!(failures, i32),
             name!(sqlstate, Option<String>),
             name!(message, Option<String>),
+            name!(waits_for, Option<String>),
+            name!(together_ms, Option<f64>),
         ),
     >,
     ErrorReport,
@@ -75,7 +81,10 @@ fn state() -> Result<Vec<State>> {
         *oldest = oldest.zip(since).map(|(a, b)| a.min(b));
     }
     let mut failed: BTreeMap<i32, _> = failures::all().into_iter().map(|failed| (failed.table, failed)).collect();
-    let state = tables.into_iter().map(|(_, table)| {
+    let tables: Tables = tables.into_iter().map(|(name, table)| (table.id, (name, table))).collect();
+    let state = tables.values().map(|(_, table)| {
+        let moment = moment::of(table.id, &tables)?;
+        let together_ms = table.took.map(|_| moment.together_ms);
         let target = targets.get(&table.id).copied().map(interval).transpose()?;
         let (failures, sqlstate, message) = match failed.remove(&table.id) {
             None => (0, None, None),
@@ -85,7 +94,8 @@ fn state() -> Result<Vec<State>> {
             }
         };
         let since = behind.get(&table.id).copied();
-        Ok((table.id, checked_at, since.is_some(), since.flatten(), target, failures, sqlstate, message))
+        let (is_behind, since) = (since.is_some(), since.flatten());
+        Ok((table.id, checked_at, is_behind, since, target, failures, sqlstate, message, moment.waits_for, together_ms))
     });
     state.collect()
 }

@@ -1,9 +1,11 @@
 //! `pgt_dependencies`: which stream table reads which source.
 
+use ivm::sql::ident::QName;
 use pgrx::pg_sys::Oid;
 
 use crate::error::Result;
 use crate::pg::spi::Session;
+use crate::pg::{object, relation};
 
 /// A source that a stream table reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,28 +46,29 @@ pub fn of(session: &Session, id: i32) -> Result<Vec<Dependency>> {
     )
 }
 
+/// Tells every backend, at commit, that the graph of stream tables changed, or which of them show one moment.
+pub fn announce() -> Result<()> {
+    relation::invalidate(object::oid(&QName::qualified("pgtrickle", "pgt_dependencies"))?);
+    Ok(())
+}
+
 /// A stream table that reads another.
 pub struct Edge {
     pub reader: i32,
     pub read: i32,
     /// The id of the read table as a source.
     pub source: i32,
-    /// See [`StreamTable::polls`](crate::catalog::stream_table::StreamTable::polls).
-    pub polls: bool,
 }
 
 /// Every edge of the graph.
 pub fn edges(session: &Session) -> Result<Vec<Edge>> {
     session.query(
-        "select d.pgt_id, t.pgt_id, d.source_id, t.polled <> '{}' or t.temporal and t.full_reason is not null
+        "select d.pgt_id, t.pgt_id, d.source_id
            from pgtrickle.pgt_dependencies d
            join pgtrickle.pgt_sources s on s.source_id = d.source_id
            join pgtrickle.pgt_stream_tables t on t.pgt_relid::oid = s.relid::oid",
         &[],
-        |row| {
-            let (reader, read, source, polls) = (row.require(1)?, row.require(2)?, row.require(3)?, row.require(4)?);
-            Ok(Edge { reader, read, source, polls })
-        },
+        |row| Ok(Edge { reader: row.require(1)?, read: row.require(2)?, source: row.require(3)? }),
     )
 }
 

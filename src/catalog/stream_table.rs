@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ivm::moment::Moving;
 use ivm::schedule::{Micros, Schedule, Table};
 use ivm::target::{self, Scheduled};
 use pgrx::JsonB;
@@ -10,7 +11,7 @@ use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INVALID_PARAME
 use pgrx::pg_sys::Oid;
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::ticks;
+use crate::catalog::{dependency, ticks};
 use crate::error::{Error, Result};
 use crate::guc;
 use crate::pg::spi::{self, Session};
@@ -49,6 +50,8 @@ pub struct StreamTable {
     pub polled: Vec<Oid>,
     /// Limit for a refresh in milliseconds, 0 for none; `None` for that of the setting.
     pub refresh_timeout: Option<u32>,
+    /// The stream tables of one group show one moment.
+    pub refresh_group: Option<String>,
     pub schema: String,
     pub name: String,
     pub owner: Oid,
@@ -202,15 +205,16 @@ macro_rules! definition_columns {
     };
 }
 
-/// Inserts a new stream table, or updates the definition of an existing one without its status and timeout.
+/// Inserts a new stream table, or updates the definition of an existing one without its status, timeout and group.
 pub fn put(session: &Session, table: &StreamTable) -> Result<()> {
     let row = serde_json::to_value(table).map_err(|_| Error::Bug("a stream table is a JSON object"))?;
     let put = |sql| event::own(|| session.run(sql, &[JsonB(row).into()]));
+    dependency::announce()?;
     put(concat!(
         "with new as (select * from jsonb_populate_record(null::pgtrickle.pgt_stream_tables, $1))
-             insert into pgtrickle.pgt_stream_tables (pgt_id, status, refresh_timeout, ",
+             insert into pgtrickle.pgt_stream_tables (pgt_id, status, refresh_timeout, refresh_group, ",
         definition_columns!(),
-        ") select pgt_id, status, refresh_timeout, ",
+        ") select pgt_id, status, refresh_timeout, refresh_group, ",
         definition_columns!(),
         " from new on conflict (pgt_id) do update set (",
         definition_columns!(),
@@ -240,6 +244,7 @@ pub fn delete(session: &Session, id: i32) -> Result<()> {
 }
 
 pub fn set_status(session: &Session, id: i32, status: Status) -> Result<()> {
+    dependency::announce()?;
     let update = "update pgtrickle.pgt_stream_tables set status = $2 where pgt_id = $1";
     session.run(update, &[id.into(), status.as_str().into()])
 }
@@ -251,11 +256,55 @@ pub fn set_timeout(session: &Session, id: i32, limit: Option<Duration>) -> Resul
     session.run(update, &[id.into(), limit.into()])
 }
 
+/// The stream tables of a refresh group.
+pub fn of_group(session: &Session, group: &str) -> Result<Vec<StreamTable>> {
+    let query = "select pgt_id from pgtrickle.pgt_stream_tables where refresh_group = $1 order by pgt_id";
+    let ids: Vec<i32> = session.query(query, &[group.into()], |row| row.require(1))?;
+    ids.into_iter().map(|id| get(session, id)).collect()
+}
+
+/// Puts stream tables into a refresh group, or into none.
+pub fn set_group(session: &Session, ids: &[i32], group: Option<&str>) -> Result<()> {
+    dependency::announce()?;
+    let update = "update pgtrickle.pgt_stream_tables set refresh_group = $2 where pgt_id = any ($1)";
+    session.run(update, &[ids.to_vec().into(), group.into()])
+}
+
+/// The schedule that this text says. It was checked when it was set, so only in a damaged catalog it says none.
+fn parse_schedule(id: i32, text: &str) -> Schedule {
+    Schedule::parse(text).unwrap_or_else(|error| {
+        let text = format!("stream table {id} is refreshed by the schedule \"calculated\": {error}");
+        counters::log(counters::database().map(|row| &row.messages), &text);
+        Schedule::Calculated
+    })
+}
+
+macro_rules! polls {
+    () => {
+        "s.polled <> '{}' or s.temporal and s.full_reason is not null"
+    };
+}
+
+/// Every stream table, as far as the moment that it shows is concerned.
+pub fn moving(session: &Session) -> Result<BTreeMap<i32, Moving>> {
+    let query = concat!(
+        "select s.pgt_id, s.schedule, s.status = 'ACTIVE', ",
+        polls!(),
+        ", s.refresh_group from pgtrickle.pgt_stream_tables s"
+    );
+    let rows = session.query(query, &[], |row| {
+        let id = row.require(1)?;
+        let schedule = parse_schedule(id, row.require(2)?);
+        Ok((id, Moving { schedule, active: row.require(3)?, polls: row.require(4)?, group: row.get(5) }))
+    })?;
+    Ok(rows.into_iter().collect())
+}
+
 /// Every stream table with its name, for the scheduler.
 pub fn schedulable() -> Result<Vec<(String, Table)>> {
     spi::connect(None, |session| {
         session.query(
-            "with reads(pgt_id, ids) as (
+            concat!("with reads(pgt_id, ids) as (
                select d.pgt_id, array_agg(u.pgt_id order by u.pgt_id)
                  from pgtrickle.pgt_stream_tables u
                  join pgtrickle.pgt_sources b on b.relid = u.pgt_relid
@@ -266,28 +315,22 @@ pub fn schedulable() -> Result<Vec<(String, Table)>> {
                     f.consecutive_errors,
                     array(select d.source_id from pgtrickle.pgt_dependencies d where d.pgt_id = s.pgt_id),
                     coalesce(r.ids, '{}'),
-                    s.temporal, s.polled <> '{}' or s.temporal and s.full_reason is not null,
+                    s.temporal, ", polls!(), ",
                     (select h.duration_ms from pgtrickle.pgt_refresh_history h
                       where h.pgt_id = s.pgt_id and h.error is null order by h.refresh_id desc limit 1),
-                    case when f.reinitialize is not null then extract(epoch from v.data_timestamp) * 1e6 end::bigint
+                    case when f.reinitialize is not null then extract(epoch from v.data_timestamp) * 1e6 end::bigint, s.refresh_group
                from pgtrickle.pgt_stream_tables s
                join pgtrickle.pgt_frontiers f using (pgt_id)
                join pgtrickle.pgt_seen v using (pgt_id)
                join pg_catalog.pg_class c on c.oid = s.pgt_relid::oid
                left join reads r using (pgt_id)
-              order by s.pgt_id",
+              order by s.pgt_id"),
             &[],
             |row| {
                 let id = row.require(1)?;
-                // It was checked when it was set, so only a damaged catalog gets here.
-                let schedule = Schedule::parse(row.require(3)?).unwrap_or_else(|error| {
-                    let text = format!("stream table {id} is refreshed by the schedule \"calculated\": {error}");
-                    counters::log(counters::database().map(|row| &row.messages), &text);
-                    Schedule::Calculated
-                });
                 let table = Table {
                     id,
-                    schedule,
+                    schedule: parse_schedule(id, row.require(3)?),
                     active: row.require(4)?,
                     populated: row.require(5)?,
                     errors: row.require(6)?,
@@ -297,6 +340,7 @@ pub fn schedulable() -> Result<Vec<(String, Table)>> {
                     polls: row.require(10)?,
                     took: row.get(11).map(|ms: f64| (ms * 1e3) as Micros),
                     outdated_since: row.get(12),
+                    group: row.get(13),
                 };
                 Ok((row.require(2)?, table))
             },

@@ -18,6 +18,8 @@ pub enum Lock {
     Members(i32),
     /// The catalog of this database: shared by sessions that restore it, exclusive to attach what they have restored.
     Restore,
+    /// The refresh groups of this database.
+    Groups,
 }
 
 impl Lock {
@@ -27,6 +29,7 @@ impl Lock {
             Lock::Changes(id) => (1, id),
             Lock::Restore => (2, 0),
             Lock::Members(id) => (3, id),
+            Lock::Groups => (4, 0),
         };
         pg_sys::LOCKTAG {
             locktag_field1: my_database().to_u32(),

@@ -1,29 +1,34 @@
-//! The graph of stream tables: which reads which.
+//! The graph of stream tables: which reads which, and which show one moment.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use ivm::dag::Dag;
+use ivm::moment::{Moments, Moving};
+use ivm::schedule::Schedule;
 use ivm::sql::ident::QName;
 use pgrx::pg_sys::Oid;
 
 use crate::catalog::dependency::{self, Edge};
+use crate::catalog::stream_table;
 use crate::error::Result;
+use crate::guc;
 use crate::pg::invalidation::{self, Invalidation};
 use crate::pg::snapshot::Snapshot;
-use crate::pg::{object, relation, spi};
+use crate::pg::spi::{self, Session};
+use crate::pg::{object, relation};
 
 /// The graph. Stream tables that read no other and are read by none are not in it.
-#[derive(Default)]
 pub struct Edges {
     graph: Dag<i32>,
+    moments: Moments,
+    /// The schedule of `'calculated'` tables that no other reads, on which moments depend.
+    default: Schedule,
     /// The place of each in an order in which all come after what they read.
     places: HashMap<i32, usize>,
     /// The readers of those that have any.
     pub readers: BTreeMap<i32, Readers>,
-    /// Those among them that poll: a refresh of a reader does not refresh them.
-    pub polling: BTreeSet<i32>,
 }
 
 /// The stream tables that read one.
@@ -67,8 +72,7 @@ pub fn catalog() -> Result<Oid> {
 /// Tells every backend, at commit, that a stream table or the graph changed.
 pub fn announce(table: Option<Oid>) -> Result<()> {
     table.into_iter().for_each(relation::invalidate);
-    relation::invalidate(object::oid(&QName::qualified("pgtrickle", "pgt_dependencies"))?);
-    Ok(())
+    dependency::announce()
 }
 
 /// The graph as it is now, whatever the caller's snapshot. It does not change for a stream table while its lock is held: a
@@ -76,12 +80,14 @@ pub fn announce(table: Option<Oid>) -> Result<()> {
 pub fn edges() -> Result<Rc<Edges>> {
     loop {
         catalog()?;
-        if let Some(edges) = EDGES.with_borrow(Clone::clone) {
+        let default = guc::default_schedule();
+        if let Some(edges) = EDGES.with_borrow(Clone::clone).filter(|edges| edges.default == default) {
             return Ok(edges);
         }
         let now = Snapshot::latest();
-        let list = spi::connect(Some(&now), dependency::edges)?;
-        let edges = Rc::new(Edges::new(list)?);
+        let read = |session: &Session| Ok((dependency::edges(session)?, stream_table::moving(session)?));
+        let (list, moving) = spi::connect(Some(&now), read)?;
+        let edges = Rc::new(Edges::new(list, &moving, default)?);
         // A graph that changed as it was read is read again.
         if CATALOG.get().is_some() {
             EDGES.with_borrow_mut(|cached| *cached = Some(Rc::clone(&edges)));
@@ -90,42 +96,58 @@ pub fn edges() -> Result<Rc<Edges>> {
 }
 
 impl Edges {
-    fn new(list: Vec<Edge>) -> Result<Edges> {
-        let mut edges = Edges::default();
+    fn new(list: Vec<Edge>, moving: &BTreeMap<i32, Moving>, default: Schedule) -> Result<Edges> {
+        let (mut graph, mut readers) = (Dag::default(), BTreeMap::new());
         let mut reads: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
-        for Edge { reader, read, source, polls } in list {
+        for Edge { reader, read, source } in list {
             reads.entry(reader).or_default().push(read);
-            edges.polling.extend(polls.then_some(read));
-            let readers = edges.readers.entry(read).or_insert(Readers { source, ids: vec![] });
-            readers.ids.push(reader);
+            readers.entry(read).or_insert(Readers { source, ids: vec![] }).ids.push(reader);
         }
-        reads.iter().try_for_each(|(reader, reads)| edges.graph.put(reader, reads))?;
-        edges.places = edges.graph.all().into_iter().zip(1..).collect();
-        Ok(edges)
+        reads.iter().try_for_each(|(reader, reads)| graph.put(reader, reads))?;
+        let moments = Moments::new(&graph, moving, &default);
+        let places = graph.all().into_iter().zip(1..).collect();
+        Ok(Edges { graph, moments, default, places, readers })
     }
 
     /// The given stream tables and all that they read, each after what it reads.
     pub fn in_order(&self, ids: &[i32]) -> Vec<i32> {
-        let mut found: Vec<i32> = self.graph.upstream(&ids.iter().copied().collect()).into_iter().collect();
-        found.sort_by_key(|id| self.places.get(id));
-        found
+        self.ordered(self.graph.upstream(&ids.iter().copied().collect()))
+    }
+
+    /// Everything that a refresh of these stream tables refreshes, each after what it reads.
+    pub fn refreshed_with(&self, ids: &[i32]) -> Vec<i32> {
+        self.ordered(self.moments.closed(&self.graph, &ids.iter().copied().collect()))
+    }
+
+    fn ordered(&self, ids: BTreeSet<i32>) -> Vec<i32> {
+        let mut ids: Vec<i32> = ids.into_iter().collect();
+        ids.sort_by_key(|id| self.places.get(id));
+        ids
     }
 
     /// A stream table and its direct and indirect readers, each after what it reads.
     pub fn with_readers(&self, id: i32) -> Vec<i32> {
-        let mut found: Vec<i32> = self.graph.downstream(&[id].into()).into_iter().chain([id]).collect();
-        found.sort_by_key(|id| self.places.get(id));
-        found.dedup();
-        found
+        self.ordered(self.graph.downstream(&[id].into()))
     }
 
-    /// Those of the given stream tables that are connected with some of them by edges among them, in any direction.
+    /// Those of the given stream tables that must be refreshed with some of them: connected by edges among them, in any
+    /// direction, or by a common moment.
     pub fn connected(&self, ids: &[i32], from: &BTreeSet<i32>) -> BTreeSet<i32> {
         if from.is_empty() {
             return BTreeSet::new();
         }
-        let groups = self.graph.components(&ids.iter().copied().collect());
+        let groups = self.moments.groups(&self.graph, &ids.iter().copied().collect());
         groups.into_iter().filter(|group| !group.is_disjoint(from)).flatten().collect()
+    }
+
+    /// The stream tables that show one moment with this one.
+    pub fn of_one_moment(&self, id: i32) -> impl Iterator<Item = i32> {
+        self.moments.of(id)
+    }
+
+    /// Those of the given stream tables that must not be refreshed where these failed.
+    pub fn held(&self, ids: &[i32], failed: &BTreeSet<i32>) -> BTreeSet<i32> {
+        self.moments.held(&self.graph, &ids.iter().copied().collect(), failed)
     }
 
     /// The graph as it would be if `id` read these.

@@ -40,7 +40,10 @@ pub use prune::{bound_buffers, prune};
 pub use reattach::{Reattached, attach, has_detached, reattach, still_restoring};
 pub use recompute::recompute;
 pub use shared::Rebuilds;
-pub use tick::{Locks, end_background, lock_ending_refresh, lock_with_upstream, tick, with_upstream};
+pub use tick::{
+    Extent, Locks, end_background, held, held_back, lock_ending_refresh, lock_with_upstream, of_one_moment,
+    refreshed_with, tick, torn, with_upstream,
+};
 pub use trace::Ran;
 pub use verify::verify;
 

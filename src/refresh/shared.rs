@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi;
 use crate::pg::tuplestore::Tuplestore;
+use crate::refresh::graph;
 
 /// Where stream tables are rebuilt whose definition or capture has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,20 @@ impl Tick {
         Ok(())
     }
 
+    /// Stream tables that did not change but show one moment with some that were refreshed.
+    fn unchanged_with(&self, refreshes: &[Refresh], applied: &BTreeSet<i32>) -> Result<BTreeSet<i32>> {
+        let edges = graph::edges()?;
+        let mut moved = BTreeSet::new();
+        for id in applied {
+            if !moved.contains(id) {
+                moved.extend(edges.of_one_moment(*id));
+            }
+        }
+        let is_filled = |id: &i32| self.seen.get(id).is_some_and(|seen| seen.frontier.is_some());
+        let unchanged = refreshes.iter().filter(|it| !it.is_applied() && it.error.is_none()).map(|it| it.id);
+        Ok(unchanged.filter(|id| moved.contains(id) && is_filled(id) && !self.again.contains(id)).collect())
+    }
+
     /// Advances the frontiers. Rows that this transaction wrote to change buffers count as seen: a consumer is refreshed after
     /// they were written, or has read them in memory.
     pub fn advance(&self, refreshes: &[Refresh]) -> Result<()> {
@@ -80,7 +95,8 @@ impl Tick {
         if applied.is_empty() {
             return Ok(());
         }
-        let ids = applied.keys().copied().collect();
+        let mut ids: BTreeSet<i32> = applied.keys().copied().collect();
+        ids.extend(self.unchanged_with(refreshes, &ids)?);
         // What was recomputed may have been marked so within this tick.
         let recomputed = applied.iter().filter(|(_, action)| **action == Action::Reinitialize).map(|(id, _)| *id);
         let alone = self.alone.iter().copied().chain(recomputed).collect();

@@ -1,4 +1,5 @@
-//! The tick: the stream tables that are due and everything that they read, in topological order, under one snapshot.
+//! The tick: the stream tables that are due, everything that they read and what shows one moment with these, in topological
+//! order, under one snapshot.
 
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
@@ -57,28 +58,65 @@ impl Locks {
     }
 }
 
-/// Refreshes the given stream tables and everything that they read, except tables that poll. Each is a subtransaction of its
-/// own: one that fails leaves its consumers unchanged. [`conclude`](super::conclude) must follow, in this transaction or a
-/// later one.
-pub fn tick(ids: &[i32], locks: Locks, rebuilds: Rebuilds) -> Result<Vec<Refresh>> {
+/// What a tick refreshes beside the stream tables that it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Everything that they read, except tables that poll, and all that show one moment with these.
+    Moments,
+    /// Only what they read: for a tick that is rolled back.
+    Upstream,
+}
+
+/// Refreshes the given stream tables and others with them. Each is a subtransaction of its own: one that fails leaves its consumers unchanged. Where [`torn`] finds something, the
+/// transaction must be rolled back; else [`conclude`](super::conclude) must follow, in this transaction or a later one.
+pub fn tick(ids: &[i32], extent: Extent, locks: Locks, rebuilds: Rebuilds) -> Result<Vec<Refresh>> {
     // Except for the queries of users, which run as their owners, everything reads and writes the catalog: role and path
     // are set once for all of it.
     let _compiled = Defer(loaded::drop_compiled);
-    bgworker::in_tick(|| quietly(|| passes(ids, locks, rebuilds)))
+    bgworker::in_tick(|| quietly(|| passes((ids, extent), locks, rebuilds)))
+}
+
+/// The stream tables that must not be refreshed because some of these refreshes failed, if any of them was: they would show
+/// another moment than those.
+pub fn torn(refreshes: &[Refresh]) -> Result<BTreeSet<i32>> {
+    let failed: BTreeSet<i32> = refreshes.iter().filter(|it| it.is_failed()).map(|it| it.id).collect();
+    if failed.is_empty() {
+        return Ok(failed);
+    }
+    let ids: Vec<i32> = refreshes.iter().map(|refresh| refresh.id).collect();
+    let held = held(&ids, &failed)?;
+    let is_torn = refreshes.iter().any(|refresh| held.contains(&refresh.id) && refresh.is_applied());
+    Ok(if is_torn { held } else { BTreeSet::new() })
+}
+
+/// Those of the given stream tables that must not be refreshed where these fail.
+pub fn held(ids: &[i32], failed: &BTreeSet<i32>) -> Result<BTreeSet<i32>> {
+    Ok(graph::edges()?.held(ids, failed))
+}
+
+/// The refresh of a stream table that was not made because another one failed.
+pub fn held_back(id: i32, failed: Option<&str>) -> Refresh {
+    let what = match failed {
+        Some(name) => format!("stream table {name}, which shows the same moment, could not be refreshed"),
+        None => "a stream table that shows the same moment could not be refreshed".to_owned(),
+    };
+    let error = Error::new(PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, what);
+    let error = error.detail("It keeps its last consistent state.");
+    Refresh { skipped: true, ..Refresh::failed(id, error, Duration::ZERO) }
 }
 
 /// How often a tick takes a later snapshot for tables that need one.
 const MOST_PASSES: usize = 5;
 
-fn passes(ids: &[i32], locks: Locks, rebuilds: Rebuilds) -> Result<Vec<Refresh>> {
+fn passes(what: (&[i32], Extent), locks: Locks, rebuilds: Rebuilds) -> Result<Vec<Refresh>> {
     relink()?;
-    let (mut refreshes, mut again) = pass(ids, locks, rebuilds)?;
+    let (mut refreshes, mut again) = pass(what, locks, rebuilds)?;
     for _ in 1..MOST_PASSES {
         if again.is_empty() {
             break;
         }
         // All of them once more: such a table and its readers are to show one snapshot.
-        let (later, rest) = pass(ids, locks, rebuilds)?;
+        let (later, rest) = pass(what, locks, rebuilds)?;
         later.into_iter().for_each(|refresh| merge(&mut refreshes, refresh));
         again = rest;
     }
@@ -105,9 +143,9 @@ fn merge(refreshes: &mut Vec<Refresh>, later: Refresh) {
     }
 }
 
-fn pass(ids: &[i32], locks: Locks, rebuilds: Rebuilds) -> Result<(Vec<Refresh>, Vec<i32>)> {
+fn pass(what: (&[i32], Extent), locks: Locks, rebuilds: Rebuilds) -> Result<(Vec<Refresh>, Vec<i32>)> {
     capture::flush()?;
-    let (order, locked) = spi::connect(None, |session| plan(session, ids, locks))?;
+    let (order, locked) = spi::connect(None, |session| plan(session, what, locks))?;
     let _claim = Claim::on(&order)?;
     let mut tick = Tick::new(order.iter().copied().collect(), rebuilds);
     let snapshot = Rc::clone(&tick.snapshot);
@@ -239,10 +277,12 @@ fn write_for(tick: &mut Tick, failed: &BTreeSet<i32>) -> Result<()> {
 
 /// Takes every lock of the tick, before the snapshot: one per stream table, which serialises its refreshes, and a reader's
 /// lock on all they read, which keeps TRUNCATE and rewrites away. The tables in order, and those that were not locked.
-fn plan(session: &Session, ids: &[i32], locks: Locks) -> Result<(Vec<i32>, BTreeSet<i32>)> {
+fn plan(session: &Session, (ids, extent): (&[i32], Extent), locks: Locks) -> Result<(Vec<i32>, BTreeSet<i32>)> {
     let edges = graph::edges()?;
-    let mut order = edges.in_order(ids);
-    order.retain(|id| ids.contains(id) || !edges.polling.contains(id));
+    let order = match extent {
+        Extent::Moments => edges.refreshed_with(ids),
+        Extent::Upstream => edges.in_order(ids),
+    };
     let mut sorted = order.clone();
     sorted.sort_unstable();
     let busy: BTreeSet<i32> = sorted.into_iter().filter(|id| !locks.take(*id)).collect();
@@ -284,10 +324,10 @@ pub fn lock_ending_refresh(id: i32, relation: Oid) {
     lock(id);
 }
 
-/// Locks these stream tables and all that they read, in the order of refreshes. A session that locked one table first and
-/// refreshed then could deadlock with a refresh.
+/// Locks these stream tables and all that a refresh of them refreshes, in the order of refreshes. A session that locked one table
+/// first and refreshed then could deadlock with a refresh.
 pub fn lock_with_upstream(ids: &[i32]) -> Result<()> {
-    let mut sorted = graph::edges()?.in_order(ids);
+    let mut sorted = graph::edges()?.refreshed_with(ids);
     sorted.sort_unstable();
     sorted.into_iter().for_each(lock);
     Ok(())
@@ -296,6 +336,16 @@ pub fn lock_with_upstream(ids: &[i32]) -> Result<()> {
 /// A stream table and all that it reads, directly or through others, each after what it reads.
 pub fn with_upstream(id: i32) -> Result<Vec<i32>> {
     Ok(graph::edges()?.in_order(&[id]))
+}
+
+/// A stream table and all that are refreshed with it.
+pub fn refreshed_with(id: i32) -> Result<Vec<i32>> {
+    Ok(graph::edges()?.refreshed_with(&[id]))
+}
+
+/// The stream tables that show one moment with this one, itself among them if there is another.
+pub fn of_one_moment(id: i32) -> Result<Vec<i32>> {
+    Ok(graph::edges()?.of_one_moment(id).collect())
 }
 
 /// Why a stream table is skipped: another transaction has locked it, or a source was not refreshed.

@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::pg::shmem::Slot;
 use crate::pg::spi;
 use crate::pg::{bgworker, counters, failures, setting};
-use crate::refresh::{self, Locks, Rebuilds};
+use crate::refresh::{self, Extent, Locks, Rebuilds};
 use crate::worker::log::{self, Log};
 
 /// What a refresh must not depend on.
@@ -138,44 +138,22 @@ impl Ticks {
         }
     }
 
-    /// The refreshes of one tick. Where the tick fails as a whole with an error that is not transient, each table is
-    /// refreshed alone to find the one that fails.
+    /// The refreshes of one tick. Where one of them fails, none is made that would show another moment than the failed one.
     fn tick(&mut self, ids: &[i32]) -> Vec<Refresh> {
         counters::database().into_iter().for_each(|row| row.counted.ticks.add(1));
-        let mut ticked = bgworker::transaction(|| refresh::tick(ids, Locks::Skip, Rebuilds::Apart));
-        let mut repaired = BTreeSet::new();
-        while let Err(Error::Stale(id)) = ticked {
-            // Where that does not help, the tick itself reports why.
-            let repairs = repaired.insert(id)
-                && bgworker::transaction(|| bgworker::with_snapshot(|| refresh::repair(id))).is_ok();
-            let rebuilds = if repairs { Rebuilds::Apart } else { Rebuilds::Within };
-            ticked = bgworker::transaction(|| refresh::tick(ids, Locks::Skip, rebuilds));
-        }
-        match (ticked, ids) {
-            (Ok(refreshes), _) => refreshes,
-            (Err(error), [id]) => vec![Refresh::failed(*id, error, Duration::ZERO)],
-            (Err(error), _) if error.kind() == Kind::Transient => {
-                log::failed(&error);
-                ids.iter().for_each(|id| failures::note(*id, &error));
-                vec![]
+        let (mut left, mut ended) = (ids.to_vec(), vec![]);
+        loop {
+            let Ran { refreshes, torn } = attempt(&left);
+            if torn.is_empty() {
+                ended.extend(refreshes);
+                return ended;
             }
-            (Err(_), _) => self.one_by_one(ids),
+            left.retain(|id| !torn.contains(id));
+            let failed =
+                refreshes.iter().find(|it| it.is_failed() && !it.skipped).map(|it| self.log.name(it.id).to_owned());
+            let torn = refreshes.into_iter().filter(|refresh| torn.contains(&refresh.id));
+            ended.extend(torn.map(|it| if it.is_failed() { it } else { refresh::held_back(it.id, failed.as_deref()) }));
         }
-    }
-
-    fn one_by_one(&mut self, ids: &[i32]) -> Vec<Refresh> {
-        let mut refreshes: Vec<Refresh> = vec![];
-        let mut failed = BTreeSet::new();
-        for id in ids {
-            let reads = bgworker::transaction(|| refresh::with_upstream(*id));
-            if reads.is_ok_and(|reads| reads.iter().all(|read| !failed.contains(read))) {
-                refreshes.extend(self.tick(&[*id]));
-            }
-            if find(*id, &refreshes).is_none_or(Refresh::is_failed) {
-                failed.insert(*id);
-            }
-        }
-        refreshes
     }
 
     /// How the refresh of a table ended. One that was not attempted is tried again.
@@ -214,6 +192,82 @@ impl Ticks {
             Some(false) | None => Outcome::Failed,
         }
     }
+}
+
+/// What a tick came to.
+#[derive(Default)]
+struct Ran {
+    refreshes: Vec<Refresh>,
+    /// It was rolled back, and must be made without these.
+    torn: BTreeSet<i32>,
+}
+
+/// Runs a tick. Where it fails as a whole with an error that is not transient, the tables are found that cause it.
+fn attempt(ids: &[i32]) -> Ran {
+    let mut ran = run(ids, Rebuilds::Apart);
+    let mut repaired = BTreeSet::new();
+    while let Err(Error::Stale(id)) = ran {
+        // Where that does not help, the tick itself reports why.
+        let repairs =
+            repaired.insert(id) && bgworker::transaction(|| bgworker::with_snapshot(|| refresh::repair(id))).is_ok();
+        ran = run(ids, if repairs { Rebuilds::Apart } else { Rebuilds::Within });
+    }
+    match (ran, ids) {
+        (Ok(ran), _) => ran,
+        (Err(error), [id]) => Ran { refreshes: vec![Refresh::failed(*id, error, Duration::ZERO)], ..Ran::default() },
+        (Err(error), _) if error.kind() == Kind::Transient => failed_together(ids, &error),
+        (Err(error), _) => match failing(ids) {
+            ran if ran.torn.is_empty() => failed_together(ids, &error),
+            ran => ran,
+        },
+    }
+}
+
+/// Runs a tick in a transaction, which is rolled back where some of its tables would show other moments than others.
+fn run(ids: &[i32], rebuilds: Rebuilds) -> Result<Ran> {
+    let mut torn = None;
+    let refreshes = bgworker::transaction(|| {
+        let refreshes = refresh::tick(ids, Extent::Moments, Locks::Skip, rebuilds)?;
+        let held = refresh::torn(&refreshes)?;
+        if held.is_empty() {
+            return Ok(refreshes);
+        }
+        torn = Some(Ran { refreshes, torn: held });
+        Err(Error::Abandoned)
+    });
+    torn.map_or_else(|| Ok(Ran { refreshes: refreshes?, ..Ran::default() }), Ok)
+}
+
+/// An error of a tick that none of its tables has alone: all of them are retried.
+fn failed_together(ids: &[i32], error: &Error) -> Ran {
+    log::failed(error);
+    ids.iter().for_each(|id| failures::note(*id, error));
+    Ran::default()
+}
+
+/// Refreshes each table alone, and rolls that back, to find those with which a tick fails.
+fn failing(ids: &[i32]) -> Ran {
+    let (mut refreshes, mut failed) = (vec![], BTreeSet::new());
+    for id in ids {
+        let reads = bgworker::transaction(|| refresh::with_upstream(*id));
+        if reads.is_ok_and(|reads| reads.iter().any(|read| failed.contains(read))) {
+            continue;
+        }
+        let alone = || refresh::tick(&[*id], Extent::Upstream, Locks::Skip, Rebuilds::Within);
+        let mut result = None;
+        _ = bgworker::transaction(|| -> Result<()> {
+            result = Some(alone());
+            Err(Error::Abandoned)
+        });
+        if let Some(Err(error)) = result {
+            refreshes.push(Refresh::failed(*id, error, Duration::ZERO));
+            failed.insert(*id);
+        }
+    }
+    let torn = bgworker::transaction(|| refresh::held(ids, &failed)).unwrap_or_else(|_| failed.clone());
+    let untouched = torn.iter().filter(|id| !failed.contains(id)).map(|id| Refresh::unchanged(*id));
+    refreshes.extend(untouched.collect::<Vec<_>>());
+    Ran { refreshes, torn }
 }
 
 /// Runs `f` outside of a tick, in a transaction of its own. An error is logged and rolls it back.

@@ -55,10 +55,12 @@ begin
   return verdict || ' after ' || done_since(before, name, '%s');
 end $$;
 
--- A stream table that only the test refreshes.
+-- A stream table that only the test refreshes. Its schedule is that of no other, so that it shows a moment of its own.
 create procedure follow(name text, query text, mode text default 'AUTO') language plpgsql as $$
+declare
+  own text := (select 1 + coalesce(max(pgt_id), 0) from pgtrickle.pgt_stream_tables) || 'd';
 begin
-  perform pgtrickle.create_stream_table(name, query, schedule => '1d', refresh_mode => mode);
+  perform pgtrickle.create_stream_table(name, query, schedule => own, refresh_mode => mode);
 end $$;
 
 -- Refreshes each of the table `queries`, which must follow its changes.

@@ -19,6 +19,7 @@ pub mod frontier;
 pub mod identity;
 pub mod keys;
 pub mod lookup;
+pub mod moment;
 pub mod nodes;
 mod operands;
 pub mod plan;

@@ -16,6 +16,12 @@ pub fn document(report: &Report, verbose: bool) -> Result<Value> {
         "name": table.display(),
         "refresh_mode": table.mode.as_str(),
         "schedule": table.schedule,
+        "refresh_group": table.refresh_group,
+        "moment": {
+            "with": report.moment.with, "together_ms": report.moment.together_ms,
+            "slowest": report.moment.slowest.as_ref().map(|(name, ms)| json!({ "name": name, "ms": ms })),
+            "waits_for": report.moment.waits_for,
+        },
         "rebuild_reason": report.plan.as_ref().err(),
         "full_reason": table.full_reason,
         "full_rewrite": table.full_hint,

@@ -22,6 +22,7 @@ pub fn lines(report: &Report, verbose: bool) -> Result<Vec<String>> {
         table.mode.as_str(),
         table.schedule
     )];
+    lines.extend(moment(report));
     for schema in &report.open_schemas {
         let schema = Ident::new(schema.as_str());
         lines.push(format!("evaluated under schema {schema}, in which other roles may create: {}", rights::CAPTURED));
@@ -43,6 +44,30 @@ pub fn lines(report: &Report, verbose: bool) -> Result<Vec<String>> {
     }
     lines.extend(report.analysis.iter().flat_map(analyzed));
     Ok(lines)
+}
+
+/// Of the stream tables that show one moment, at most so many are named.
+const NAMED: usize = 8;
+
+fn moment(Report { table, moment, .. }: &Report) -> Vec<String> {
+    let mut lines = vec![];
+    if !moment.with.is_empty() {
+        let more = moment.with.len().saturating_sub(NAMED);
+        let named = moment.with.iter().take(NAMED).cloned().chain((more > 0).then(|| format!("{more} more")));
+        let group = table.refresh_group.as_ref().map(|group| format!(" (refresh group \"{group}\")"));
+        let slowest = moment.slowest.as_ref().map(|(name, ms)| format!(", of which {name} took {ms:.3} ms"));
+        lines.push(format!(
+            "shows one moment with {}{}: their last refresh took {:.3} ms{}",
+            named.collect::<Vec<_>>().join(", "),
+            group.unwrap_or_default(),
+            moment.together_ms,
+            slowest.unwrap_or_default()
+        ));
+    }
+    lines.extend(
+        moment.waits_for.iter().map(|name| format!("waits for {name}, which is not refreshed: see its status")),
+    );
+    lines
 }
 
 fn planned(plan: &Planned, verbose: bool) -> Result<Vec<String>> {

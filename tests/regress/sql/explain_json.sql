@@ -45,7 +45,7 @@ select s ->> 'table' as table, s ->> 'statement' as statement, s ->> 'law' as la
   from explained('joined', false, true) d, jsonb_array_elements(d #> '{analyze,statements}') s;
 -- What is not known is null.
 call follow('ranked', 'select id, count(*) over (order by total rows unbounded preceding exclude ties) as place from orders');
-select d - 'name' - 'schedule' - 'refresh_mode' as others from explained('ranked') d;
+select d - 'name' - 'schedule' - 'refresh_mode' - 'moment' as others from explained('ranked') d;
 call follow('aged', 'select id, customer from orders');
 alter table orders alter customer drop not null;
 select d -> 'rebuild_reason' as rebuild_reason, d -> 'operators' as operators, d -> 'cost' as cost from explained('aged') d;

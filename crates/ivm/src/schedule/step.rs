@@ -14,7 +14,9 @@
 //! **Slow refreshes leave a worker:** refreshes that take long, or have run for long, occupy at most all but one of the
 //! workers, where there are several, so that runpooled refreshes do not starve the rest of the database.
 //!
-//! **Small groups do not wait for large ones:** tables that are due form groups without an edge between them. The scheduler
+//! **One moment:** tables that [show one moment](crate::moment) are due together, and in one tick.
+//!
+//! **Small groups do not wait for large ones:** tables that are due form groups that can be refreshed independently. The scheduler
 //! itself refreshes groups of negligible cost, in one tick; other groups go to the pool, the longest waiting first, and
 //! wait there for a free worker.
 
@@ -23,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::table::{Attempt, Entry, Outcome, Table};
 use super::{MILLISECOND, Micros, SECOND, Schedule, Zone};
 use crate::dag::Dag;
+use crate::moment::Moments;
 use crate::target;
 
 /// What the scheduler refreshes itself takes no longer than this in all, and so does what a worker is given at a time,
@@ -75,6 +78,9 @@ pub struct State {
     entries: BTreeMap<i32, Entry>,
     /// The edges between the tables.
     graph: Dag<i32>,
+    moments: Moments,
+    /// The schedule of `'calculated'` tables that no other reads.
+    default: Option<Schedule>,
     workers: Workers,
     /// How many ticks were started.
     ticks: u64,
@@ -139,7 +145,7 @@ impl State {
     /// that it reads is inactive or fails.
     pub fn retained(&self, sources: &[i32]) -> BTreeSet<i32> {
         let waits = |id: &i32| self.entries.get(id).is_some_and(|it| !it.table.active || it.failures > 0);
-        let late = |(id, entry): &(&i32, &Entry)| entry.is_rare() || entry.ancestors.iter().chain([*id]).any(waits);
+        let late = |(id, entry): &(&i32, &Entry)| entry.is_rare() || entry.company.iter().chain([*id]).any(waits);
         let read = self.entries.iter().filter(late).flat_map(|(_, entry)| entry.table.sources.iter().copied());
         let read: BTreeSet<i32> = read.collect();
         sources.iter().copied().filter(|source| read.contains(source)).collect()
@@ -158,7 +164,7 @@ impl State {
 
     fn apply(&mut self, event: Event) {
         match event {
-            Event::Tables { tables, default } => self.replace(tables, &default),
+            Event::Tables { tables, default } => self.replace(tables, default),
             Event::Changed { since, sources } => {
                 let concerned = |entry: &&mut Entry| sources.iter().any(|source| entry.reads.contains(source));
                 self.entries.values_mut().filter(concerned).for_each(|entry| entry.mark_dirty(since));
@@ -176,13 +182,16 @@ impl State {
                     self.missed.extend(shown.missed.then_some(id));
                     self.shown.extend(shown.lag.map(|lag| (id, lag)));
                 }
+                if outcome == Outcome::Suspended {
+                    self.link();
+                }
             }
             Event::Workers(workers) => self.workers = workers,
         }
     }
 
     /// Takes the tables over from the catalog. A table that is new or was resumed may have missed changes: it is dirty.
-    fn replace(&mut self, tables: Vec<Table>, default: &Schedule) {
+    fn replace(&mut self, tables: Vec<Table>, default: Schedule) {
         let mut known = std::mem::take(&mut self.entries);
         for table in tables {
             let id = table.id;
@@ -195,11 +204,13 @@ impl State {
             };
             self.entries.insert(id, entry);
         }
-        self.link(default);
+        self.default = Some(default);
+        self.link();
     }
 
-    /// Follows the edges: the ancestors of each table, the sources of all of them, its schedules.
-    fn link(&mut self, default: &Schedule) {
+    /// Follows the edges: the ancestors of each table, the sources of all of them, its schedules, and what shares its moment.
+    fn link(&mut self) {
+        let Some(default) = &self.default else { return };
         self.graph = Dag::default();
         for (id, entry) in &self.entries {
             let known = entry.table.upstream.iter().copied().filter(|up| self.entries.contains_key(up));
@@ -211,16 +222,20 @@ impl State {
         }
         let own = self.entries.iter().map(|(id, entry)| (*id, &entry.table.schedule)).collect();
         let mut schedules = target::schedules(&self.graph, &own, default);
+        let moving = self.entries.iter().map(|(id, entry)| (*id, entry.table.moving())).collect();
+        self.moments = Moments::new(&self.graph, &moving, default);
         for id in self.entries.keys().copied().collect::<Vec<_>>() {
             let mut ancestors = self.graph.upstream(&[id].into());
             let with_itself = || ancestors.iter().filter_map(|id| self.entries.get(id));
             let reads = with_itself().flat_map(|entry| entry.table.sources.iter().copied()).collect();
             let temporal = with_itself().any(|entry| entry.table.temporal);
+            let mut company = self.moments.closed(&self.graph, &[id].into());
             let Some(entry) = self.entries.get_mut(&id) else { continue };
             ancestors.remove(&id);
+            company.remove(&id);
             entry.polled = (temporal || entry.table.polls).then(|| entry.polled.unwrap_or(self.now));
             entry.schedules = schedules.remove(&id).unwrap_or_default();
-            (entry.ancestors, entry.reads) = (ancestors, reads);
+            (entry.ancestors, entry.company, entry.reads) = (ancestors, company, reads);
         }
     }
 
@@ -232,21 +247,16 @@ impl State {
             for (id, start) in &starts {
                 if let Some(entry) = self.entries.get(id).filter(|entry| *start <= self.now + entry.gather()) {
                     due.insert(*id);
-                    due.extend(entry.ancestors.iter().filter(|id| !self.polls(id)));
+                    due.extend(&entry.company);
                 }
             }
         }
         let wake = starts.iter().filter(|(id, _)| !due.contains(id)).map(|(_, start)| *start).min();
         let missed = std::mem::take(&mut self.missed);
-        let groups = self.graph.components(&due).into_iter().map(|group| self.group(group, &starts));
+        let groups = self.moments.groups(&self.graph, &due).into_iter().map(|group| self.group(group, &starts));
         let (placed, queued) = self.place(groups.collect());
         self.queued = queued;
         Actions { wake, missed, ..placed }
-    }
-
-    /// Whether a table is refreshed by its own schedule alone: to recompute it for its consumers would cost what they save.
-    fn polls(&self, id: &i32) -> bool {
-        self.entries.get(id).is_some_and(|entry| entry.table.polls)
     }
 
     fn group(&self, ids: BTreeSet<i32>, starts: &BTreeMap<i32, Micros>) -> Group {
@@ -312,15 +322,16 @@ impl State {
 
     /// When a tick with this table should start; `None` where it has no reason, or cannot.
     fn start(&self, entry: &Entry, zone: &dyn Zone) -> Option<Micros> {
-        let ancestors = || entry.ancestors.iter().filter_map(|id| self.entries.get(id));
-        let needed = || ancestors().chain([entry]).map(|it| it.took).sum();
+        let entries = |ids: &BTreeSet<i32>| ids.iter().filter_map(|id| self.entries.get(id)).collect::<Vec<&Entry>>();
+        let needed = || entries(&entry.company).into_iter().chain([entry]).map(|it| it.took).sum();
         let wanted = match (entry.table.populated, entry.due(needed, zone), entry.next_poll(zone)) {
             (false, _, _) => Some(self.now),
             (true, Some(due), Some(tick)) => Some(due.min(tick)),
             (true, due, tick) => due.or(tick),
         }?;
-        let blocked = std::iter::once(entry).chain(ancestors()).any(|it| !it.table.active || it.running.is_some());
-        let pauses = std::iter::once(entry).chain(ancestors()).filter_map(|it| it.retry);
+        let all = [vec![entry], entries(&entry.company), entries(&entry.ancestors)].concat();
+        let blocked = all.iter().any(|it| !it.table.active || it.running.is_some());
+        let pauses = all.iter().filter_map(|it| it.retry);
         let start = pauses.chain(entry.idle_until()).fold(wanted, Micros::max);
         (!blocked).then_some(start)
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{MILLISECOND, Micros, SECOND, Schedule, Zone};
+use crate::moment::Moving;
 
 /// A refresh starts this much before its deadline, even if it takes no time.
 const MARGIN: Micros = 50 * MILLISECOND;
@@ -45,10 +46,19 @@ pub struct Table {
     pub temporal: bool,
     /// It reads a source whose changes are not captured, and is refreshed whenever its schedule says.
     pub polls: bool,
+    /// The refresh group that it belongs to.
+    pub group: Option<String>,
     /// How long its last refresh took; `None` before the first.
     pub took: Option<Micros>,
     /// It has to be recomputed, and shows no change later than this.
     pub outdated_since: Option<Micros>,
+}
+
+impl Table {
+    pub fn moving(&self) -> Moving {
+        let (schedule, group) = (self.schedule.clone(), self.group.clone());
+        Moving { schedule, active: self.active, polls: self.polls, group }
+    }
 }
 
 /// How the refresh of a table in a tick ended.
@@ -75,6 +85,8 @@ pub struct Entry {
     pub schedules: Vec<Schedule>,
     /// Stream tables that it reads, directly or not.
     pub ancestors: BTreeSet<i32>,
+    /// What is refreshed with it: its ancestors, and the tables that show one moment with it or with one of these.
+    pub company: BTreeSet<i32>,
     /// Sources of it and of its ancestors.
     pub reads: BTreeSet<i32>,
     /// The time of the oldest change that it may not show.
@@ -121,6 +133,7 @@ impl Entry {
             table,
             schedules: vec![],
             ancestors: BTreeSet::new(),
+            company: BTreeSet::new(),
             reads: BTreeSet::new(),
             dirty: since.map_or(Some(now), |since| Some(since.min(now))),
             polled: None,

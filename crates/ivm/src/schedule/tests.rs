@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::Outcome::{Failed, Postponed, Refreshed, Skipped, Suspended, Unchanged};
 use super::*;
 
+mod moments;
 mod outdated;
 mod pool;
 
@@ -27,6 +28,7 @@ fn table(id: i32, schedule: &str, sources: &[i32], upstream: &[i32]) -> Table {
         upstream: upstream.to_vec(),
         temporal: false,
         polls: false,
+        group: None,
         took: None,
         outdated_since: None,
     }
@@ -414,6 +416,7 @@ impl Simulation<'_> {
     }
 
     fn tick(&mut self, ids: Vec<i32>) {
+        moments::check(&self.run.tables, &ids);
         let began = self.now;
         self.events.push(Event::Started { at: began, ids: ids.clone() });
         self.busy_since = began;

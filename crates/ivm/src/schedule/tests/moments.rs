@@ -1,0 +1,59 @@
+//! Tables that show one moment are in one tick.
+
+use super::*;
+
+/// Connected tables of one pace are in one tick, whatever failed before.
+pub fn check(tables: &[Table], tick: &[i32]) {
+    for id in tick {
+        let connected = connected(tables, *id);
+        let mut mates = connected.into_iter().filter(|mate| tightest(tables, *mate) == tightest(tables, *id));
+        assert!(mates.all(|mate| tick.contains(&mate)), "{id} without others in {tick:?} of {tables:?}");
+    }
+}
+
+fn connected(tables: &[Table], id: i32) -> BTreeSet<i32> {
+    let mut found = BTreeSet::from([id]);
+    loop {
+        let is_near = |table: &&Table| {
+            found.contains(&table.id) && !table.upstream.iter().all(|up| found.contains(up))
+                || !found.contains(&table.id) && table.upstream.iter().any(|up| found.contains(up))
+        };
+        let Some(near) = tables.iter().find(is_near) else { return found };
+        found.extend(near.upstream.iter().chain([&near.id]));
+    }
+}
+
+#[test]
+fn a_sibling_without_a_change_is_in_the_tick() {
+    let list = [table(1, "0s", &[10], &[]), table(2, "0s", &[11], &[1]), table(3, "0s", &[12], &[1])];
+    let mut state = settled(&list);
+    assert_eq!(state.step(S, vec![changed(S, 12)], &()).tick, [1, 2, 3]);
+}
+
+#[test]
+fn a_group_is_due_with_its_first_and_stands_still_with_one_that_is_inactive() {
+    let grouped = |id, schedule| Table { group: Some("g".to_owned()), ..table(id, schedule, &[id], &[]) };
+    let list = [grouped(1, "0s"), grouped(2, "1h"), table(3, "0s", &[1], &[])];
+    let mut state = settled(&list);
+    assert_eq!(state.step(S, vec![changed(S, 1)], &()).tick, [1, 2, 3]);
+    let paused = [list[0].clone(), Table { active: false, ..list[1].clone() }, list[2].clone()];
+    assert_eq!(state.step(2 * S, vec![tables(&paused), changed(2 * S, 1)], &()).tick, [3]);
+}
+
+/// A table that fails holds those that show its moment until it is suspended.
+#[test]
+fn a_failure_pauses_the_others_too() {
+    let list = [table(1, "0s", &[10], &[]), table(2, "0s", &[], &[1])];
+    let mut state = settled(&list);
+    assert_eq!(state.step(S, vec![changed(S, 10)], &()).tick, [1, 2]);
+    let ended = |at, outcome| {
+        vec![Event::Started { at, ids: vec![1, 2] }, finished(at, 1, Skipped, 0), finished(at, 2, outcome, 0)]
+    };
+    assert_eq!(state.step(S, ended(S, Failed), &()), actions(&[], 2 * S));
+    assert_eq!(state.step(2 * S, vec![], &()).tick, [1, 2]);
+    assert_eq!(
+        state.step(2 * S, ended(2 * S, Suspended), &()),
+        actions(&[], 2 * S + 200 * MS),
+        "alone, after its own pause"
+    );
+}
