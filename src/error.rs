@@ -22,6 +22,9 @@ pub enum Error {
     /// This stream table must be rebuilt before it is refreshed.
     #[error("a stream table was not rebuilt")]
     Stale(i32),
+    /// A stream table that was left out of a tick has changed.
+    #[error("a stream table that shows the same moment has changed")]
+    Incomplete,
     /// A delta used more than its caller allowed.
     #[error("following the changes takes longer than recomputing")]
     Abandoned,
@@ -122,7 +125,9 @@ impl Error {
             }
             Error::Query(ivm::Error::Schedule { .. }) => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             Error::Query(ivm::Error::Cycle(_)) => PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
-            Error::Altered(_) | Error::Stale(_) | Error::Abandoned => PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+            Error::Altered(_) | Error::Stale(_) | Error::Incomplete | Error::Abandoned => {
+                PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE
+            }
             Error::Query(_) | Error::Bug(_) | Error::Broken(..) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
             Error::Report(report) => report.code,
         }

@@ -14,7 +14,7 @@ use monitor::sources::Size;
 
 use crate::error::{Error, Result};
 use crate::pg::heap::Table;
-use crate::pg::{memory, xact};
+use crate::pg::{memory, wake, xact};
 
 /// A chunk starts with room for the length word of a `bytea`, placed so that entries are aligned.
 const PREFIX: usize = 8;
@@ -347,6 +347,7 @@ fn write(seq: &mut i32, touched: &mut Vec<i32>, chunk: &mut Chunk) -> Result<Opt
         *chunk = Chunk { written_by: chunk.written_by, ..Chunk::oversize(&chunk.to) };
     }
     *seq += 1;
+    wake::source_changes(chunk.to.source);
     let stamp = Stamp { xid: xact::top_xid(), seq: *seq, layout: chunk.to.layout, entries: chunk.entries };
     let bytes = append(&buffer, &stamp, &mut chunk.bytes)?;
     if !touched.contains(&chunk.to.source) {

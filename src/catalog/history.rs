@@ -26,8 +26,9 @@ pub struct Refresh {
     /// Change rows read.
     pub delta_rows: i64,
     pub duration_ms: f64,
-    /// The time of its snapshot.
+    /// The time of its snapshot, which sees all transactions below `seen`.
     pub snapshot: Micros,
+    pub seen: u64,
     /// The expected times, where the refresh had a choice.
     pub choice: Option<Choice>,
     /// The expected time of recomputing, where following the changes took several times as long in a mode without a choice.

@@ -19,10 +19,12 @@ use pgrx::{pg_guard, pg_sys};
 mod database;
 mod process;
 mod worker;
+mod writers;
 
 pub use database::{MARKS, Marks, Phase, Slot, mark};
 pub use process::Process;
 pub use worker::{MAX_TICK_TABLES, Stage, WorkerSlot};
+use writers::Writers;
 
 /// Databases that can have a scheduler, or be known to need none, at the same time.
 pub const SLOTS: usize = DATABASES;
@@ -65,6 +67,7 @@ pub struct Shared {
     pub workers: [WorkerSlot; WORKERS],
     /// Inserts into pages of change buffers, by a hash of the page.
     pub page_inserts: [AtomicU64; PAGE_INSERT_COUNTERS],
+    pub writers: Writers,
     pub segment_inserts: [AtomicU64; SEGMENT_INSERT_COUNTERS],
     /// When transactions that changed a source committed.
     pub moments: Moments,

@@ -51,6 +51,13 @@ fn my_slot() -> Option<&'static Slot> {
     slot
 }
 
+/// Announces that this transaction is about to write changes of a source.
+pub fn source_changes(source: i32) {
+    if let Some(shared) = shared() {
+        shared.writers.raise(my_database(), source, xact::top_xid());
+    }
+}
+
 /// Publishes that rows of these sources have been committed. For `XACT_EVENT_COMMIT`: raises no error and allocates
 /// nothing. A scheduler whose marks are set already is not woken again.
 pub fn sources_changed(sources: &[i32]) {
@@ -81,6 +88,11 @@ pub fn catalog_changed() {
 
 /// Publishes a change of this transaction once it has committed.
 pub fn at_commit(change: Change) {
+    // Only a transaction with an id changes anything.
+    if let (Some(shared), Some(xid), Change::Catalog | Change::Everything) = (shared(), xact::top_xid_if_any(), change)
+    {
+        shared.writers.raise_all(xid);
+    }
     let is_served = || my_slot().is_some_and(|slot| slot.has_scheduler() || slot.phase() == Phase::Dormant);
     if shared().is_some() && (matches!(change, Change::Databases | Change::Catalog) || is_served()) {
         follow_transactions();

@@ -51,6 +51,12 @@ pub fn top_xid_if_any() -> Option<u64> {
     Some(unsafe { pg_sys::GetTopFullTransactionIdIfAny().value }).filter(|xid| *xid != 0)
 }
 
+/// The id that the next transaction will have.
+pub fn next_xid() -> u64 {
+    // SAFETY: reads shared memory of the server.
+    unsafe { pg_sys::ReadNextFullTransactionId().value }
+}
+
 /// Whether all statements of this transaction see one snapshot: REPEATABLE READ and SERIALIZABLE.
 pub fn keeps_its_snapshot() -> bool {
     // SAFETY: a plain variable of this backend.

@@ -140,9 +140,9 @@ impl Edges {
         groups.into_iter().filter(|group| !group.is_disjoint(from)).flatten().collect()
     }
 
-    /// The stream tables that show one moment with this one.
-    pub fn of_one_moment(&self, id: i32) -> impl Iterator<Item = i32> {
-        self.moments.of(id)
+    /// The stream tables that show one moment with one of these.
+    pub fn of_one_moment(&self, ids: &BTreeSet<i32>) -> BTreeSet<i32> {
+        self.moments.mates(ids).collect()
     }
 
     /// Those of the given stream tables that must not be refreshed where these failed.

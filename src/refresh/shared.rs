@@ -75,13 +75,7 @@ impl Tick {
 
     /// Stream tables that did not change but show one moment with some that were refreshed.
     fn unchanged_with(&self, refreshes: &[Refresh], applied: &BTreeSet<i32>) -> Result<BTreeSet<i32>> {
-        let edges = graph::edges()?;
-        let mut moved = BTreeSet::new();
-        for id in applied {
-            if !moved.contains(id) {
-                moved.extend(edges.of_one_moment(*id));
-            }
-        }
+        let moved = graph::edges()?.of_one_moment(applied);
         let is_filled = |id: &i32| self.seen.get(id).is_some_and(|seen| seen.frontier.is_some());
         let unchanged = refreshes.iter().filter(|it| !it.is_applied() && it.error.is_none()).map(|it| it.id);
         Ok(unchanged.filter(|id| moved.contains(id) && is_filled(id) && !self.again.contains(id)).collect())

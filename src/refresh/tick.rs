@@ -58,18 +58,27 @@ impl Locks {
     }
 }
 
+/// Stream tables that nothing has changed.
+pub struct Unchanged<'a> {
+    pub ids: &'a BTreeSet<i32>,
+    /// Whether that is so for every snapshot that was taken before this is asked.
+    pub still: &'a dyn Fn() -> bool,
+}
+
 /// What a tick refreshes beside the stream tables that it is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
+#[derive(Clone, Copy)]
+pub enum Extent<'a> {
     /// Everything that they read, except tables that poll, and all that show one moment with these.
     Moments,
+    /// The same, but for tables that are unchanged.
+    Changed(&'a Unchanged<'a>),
     /// Only what they read: for a tick that is rolled back.
     Upstream,
 }
 
 /// Refreshes the given stream tables and others with them. Each is a subtransaction of its own: one that fails leaves its consumers unchanged. Where [`torn`] finds something, the
 /// transaction must be rolled back; else [`conclude`](super::conclude) must follow, in this transaction or a later one.
-pub fn tick(ids: &[i32], extent: Extent, locks: Locks, rebuilds: Rebuilds) -> Result<Vec<Refresh>> {
+pub fn tick(ids: &[i32], extent: Extent<'_>, locks: Locks, rebuilds: Rebuilds) -> Result<Vec<Refresh>> {
     // Except for the queries of users, which run as their owners, everything reads and writes the catalog: role and path
     // are set once for all of it.
     let _compiled = Defer(loaded::drop_compiled);
@@ -108,7 +117,7 @@ pub fn held_back(id: i32, failed: Option<&str>) -> Refresh {
 /// How often a tick takes a later snapshot for tables that need one.
 const MOST_PASSES: usize = 5;
 
-fn passes(what: (&[i32], Extent), locks: Locks, rebuilds: Rebuilds) -> Result<Vec<Refresh>> {
+fn passes(what: (&[i32], Extent<'_>), locks: Locks, rebuilds: Rebuilds) -> Result<Vec<Refresh>> {
     relink()?;
     let (mut refreshes, mut again) = pass(what, locks, rebuilds)?;
     for _ in 1..MOST_PASSES {
@@ -143,11 +152,16 @@ fn merge(refreshes: &mut Vec<Refresh>, later: Refresh) {
     }
 }
 
-fn pass(what: (&[i32], Extent), locks: Locks, rebuilds: Rebuilds) -> Result<(Vec<Refresh>, Vec<i32>)> {
+fn pass(what: (&[i32], Extent<'_>), locks: Locks, rebuilds: Rebuilds) -> Result<(Vec<Refresh>, Vec<i32>)> {
     capture::flush()?;
     let (order, locked) = spi::connect(None, |session| plan(session, what, locks))?;
     let _claim = Claim::on(&order)?;
     let mut tick = Tick::new(order.iter().copied().collect(), rebuilds);
+    if let Extent::Changed(but) = what.1
+        && !(but.still)()
+    {
+        return Err(Error::Incomplete);
+    }
     let snapshot = Rc::clone(&tick.snapshot);
     snapshot.active(|| {
         tick.seen = spi::connect(Some(&snapshot), |session| frontier::get(session, &order))?;
@@ -161,6 +175,7 @@ fn pass(what: (&[i32], Extent), locks: Locks, rebuilds: Rebuilds) -> Result<(Vec
 fn run(tick: &mut Tick, order: Vec<i32>, locked: BTreeSet<i32>) -> Result<Vec<Refresh>> {
     let mut failed = locked;
     let mut refreshes = vec![];
+    let seen = tick.snapshot.frontier().xmin();
     // An earlier request concerned another tick.
     bgworker::take_yield_request();
     let mut yields = false;
@@ -176,7 +191,7 @@ fn run(tick: &mut Tick, order: Vec<i32>, locked: BTreeSet<i32>) -> Result<Vec<Re
         refreshes.push(match result {
             Ok(refresh) => {
                 let snapshot = i64::from(tick.taken) + bgworker::EPOCH;
-                Refresh { duration_ms: took.as_secs_f64() * 1e3, snapshot, ..refresh }
+                Refresh { duration_ms: took.as_secs_f64() * 1e3, snapshot, seen, ..refresh }
             }
             Err(error @ Error::Stale(_)) => return Err(error),
             Err(error) => {
@@ -277,10 +292,14 @@ fn write_for(tick: &mut Tick, failed: &BTreeSet<i32>) -> Result<()> {
 
 /// Takes every lock of the tick, before the snapshot: one per stream table, which serialises its refreshes, and a reader's
 /// lock on all they read, which keeps TRUNCATE and rewrites away. The tables in order, and those that were not locked.
-fn plan(session: &Session, (ids, extent): (&[i32], Extent), locks: Locks) -> Result<(Vec<i32>, BTreeSet<i32>)> {
+fn plan(session: &Session, (ids, extent): (&[i32], Extent<'_>), locks: Locks) -> Result<(Vec<i32>, BTreeSet<i32>)> {
     let edges = graph::edges()?;
     let order = match extent {
         Extent::Moments => edges.refreshed_with(ids),
+        Extent::Changed(but) => {
+            let all = edges.refreshed_with(ids).into_iter();
+            all.filter(|id| ids.contains(id) || !but.ids.contains(id)).collect()
+        }
         Extent::Upstream => edges.in_order(ids),
     };
     let mut sorted = order.clone();
@@ -345,7 +364,7 @@ pub fn refreshed_with(id: i32) -> Result<Vec<i32>> {
 
 /// The stream tables that show one moment with this one, itself among them if there is another.
 pub fn of_one_moment(id: i32) -> Result<Vec<i32>> {
-    Ok(graph::edges()?.of_one_moment(id).collect())
+    Ok(graph::edges()?.of_one_moment(&[id].into()).into_iter().collect())
 }
 
 /// Why a stream table is skipped: another transaction has locked it, or a source was not refreshed.

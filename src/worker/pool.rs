@@ -160,7 +160,8 @@ impl Worker {
         if self.slot.stage() == Stage::Done || (ended && self.is_busy()) {
             let outcomes = self.slot.outcomes();
             self.slot.transition(self.ticket, Stage::Done, Stage::Idle);
-            events.extend(outcomes.into_iter().map(|(id, outcome, took)| Event::Finished { at, id, outcome, took }));
+            let event = |(id, outcome, took)| Event::Finished { at, id, outcome, took, seen: 0 };
+            events.extend(outcomes.into_iter().map(event));
             if ended {
                 self.slot.free();
             }
@@ -214,7 +215,8 @@ fn serve(shared: &Shared, slot: &'static Slot, worker: &WorkerSlot) -> ! {
         if worker.stage() == Stage::Assigned {
             let (ids, generation) = (worker.ids(), slot.generation());
             ticks.load_names(&ids);
-            let outcomes = ticks.run(&ids, generation, || {});
+            let outcomes = ticks.run(&ids, None, generation, || {}).unwrap_or_default();
+            let outcomes: Vec<_> = outcomes.iter().map(|it| (it.id, it.outcome, it.took)).collect();
             ticks.conclude(true);
             worker.set_outcomes(&outcomes);
             worker.transition(ticket, Stage::Assigned, Stage::Done);

@@ -13,13 +13,13 @@ use crate::catalog::{frontier, stream_table};
 use crate::error::Error;
 use crate::pg::bgworker::{self, ServerZone};
 use crate::pg::shmem::{Phase, Shared, Slot, shared};
-use crate::pg::{counters, database, latch, spi, wake};
-use crate::refresh::Reattached;
+use crate::pg::{counters, database, latch, spi, wake, xact};
+use crate::refresh::{Reattached, Unchanged};
 use crate::worker::changes::Changes;
 use crate::worker::log;
 use crate::worker::pool::Pool;
 use crate::worker::published::{self, Published};
-use crate::worker::ticks::{Ticks, in_transaction};
+use crate::worker::ticks::{Ended, Ticks, in_transaction};
 use crate::{guc, refresh};
 
 /// Where other databases wait for a worker process, a scheduler yields its own once it is idle and this old …
@@ -41,6 +41,8 @@ struct Scheduler {
     state: State,
     pool: Pool,
     ticks: Ticks,
+    /// Of the time at which this process started: older transactions may have written changes that are not counted.
+    first_xid: u64,
     /// Happened since the last decision.
     events: Vec<Event>,
     /// Sources that changed since `bounded_at` and whose changes are retained for tables that are refreshed rarely or not at all.
@@ -98,6 +100,7 @@ impl Scheduler {
             state: State::default(),
             pool: Pool::new(shared, slot),
             ticks: Ticks::new(slot),
+            first_xid: xact::next_xid(),
             events: vec![],
             retained: BTreeSet::new(),
             bounded_at: 0,
@@ -319,22 +322,45 @@ impl Scheduler {
         }
     }
 
-    /// Refreshes these tables in one tick.
+    /// Refreshes these tables in one tick. Those that nothing has changed show the tick's moment as they are.
     fn tick(&mut self, ids: &[i32]) {
+        let unchanged = self.unchanged(ids);
+        let changed: Vec<i32> = ids.iter().copied().filter(|id| !unchanged.contains(id)).collect();
+        if unchanged.is_empty() || !self.run_tick(&changed, &unchanged) {
+            self.run_tick(ids, &BTreeSet::new());
+        }
+    }
+
+    fn unchanged(&self, ids: &[i32]) -> BTreeSet<i32> {
+        self.state.unchanged(ids, |source| self.shared.writers.newest(self.slot.database(), source).max(self.first_xid))
+    }
+
+    /// Refreshes these tables, and those with which they show one moment; false where one of the others has changed.
+    fn run_tick(&mut self, ids: &[i32], unchanged: &BTreeSet<i32>) -> bool {
         if ids.is_empty() {
-            return;
+            return true;
         }
         self.clear(ids);
-        self.events.push(Event::Started { at: bgworker::now(), ids: ids.to_vec() });
+        let started = Event::Started { at: bgworker::now(), ids: ids.to_vec() };
         let generation = self.changes.generation();
+        let (state, writers, database, first_xid) =
+            (&self.state, &self.shared.writers, self.slot.database(), self.first_xid);
+        let all: Vec<i32> = unchanged.iter().copied().collect();
+        let still =
+            || state.unchanged(&all, |source| writers.newest(database, source).max(first_xid)).len() == unchanged.len();
+        let left_out = Unchanged { ids: unchanged, still: &still };
         let (changes, mut at, mut meanwhile) = (&mut self.changes, 0, vec![]);
-        let outcomes = self.ticks.run(ids, generation, || {
+        let ended = self.ticks.run(ids, Some(&left_out).filter(|_| !unchanged.is_empty()), generation, || {
             at = bgworker::now();
             // Polled at the tick's end: a change made in response to what the tick shows comes later.
             meanwhile = changes.poll(at);
         });
+        self.events.extend(ended.is_some().then_some(started));
         self.events.extend(meanwhile);
-        self.events.extend(outcomes.into_iter().map(|(id, outcome, took)| Event::Finished { at, id, outcome, took }));
+        let Some(ended) = ended else { return false };
+        let finished = |Ended { id, outcome, took, seen }| Event::Finished { at, id, outcome, took, seen };
+        self.events.extend(ended.into_iter().map(finished));
+        true
     }
 
     /// Clears the marks of the sources that a tick is about to read.

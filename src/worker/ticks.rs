@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::pg::shmem::Slot;
 use crate::pg::spi;
 use crate::pg::{bgworker, counters, failures, setting};
-use crate::refresh::{self, Extent, Locks, Rebuilds};
+use crate::refresh::{self, Extent, Locks, Rebuilds, Unchanged};
 use crate::worker::log::{self, Log};
 
 /// What a refresh must not depend on.
@@ -68,11 +68,21 @@ impl Ticks {
         }
     }
 
-    /// Refreshes these tables in one tick, each after those that it reads, and calls `at_end` right after it. `generation` is
-    /// that of the catalog from which they were loaded. Returns how each ended and how long its own refresh took.
-    pub fn run(&mut self, ids: &[i32], generation: u64, at_end: impl FnOnce()) -> Vec<(i32, Outcome, Micros)> {
+    /// Refreshes these tables in one tick, each after those that it reads, and calls `at_end` right after it. Tables that show one
+    /// moment with them are refreshed, too, but for those that are `unchanged`. `generation` is that of the catalog from which they
+    /// were loaded. Returns how each ended; `None` where one that was left out has changed: then nothing was refreshed.
+    pub fn run(
+        &mut self,
+        ids: &[i32],
+        unchanged: Option<&Unchanged>,
+        generation: u64,
+        at_end: impl FnOnce(),
+    ) -> Option<Vec<Ended>> {
         bgworker::report(Some(&self.log.activity(ids)));
-        let refreshes = self.tick(ids);
+        let Some(refreshes) = self.tick(ids, unchanged) else {
+            bgworker::report(None);
+            return None;
+        };
         at_end();
         for refresh in &refreshes {
             counters::refreshed(refresh.id, &refresh.counted());
@@ -83,7 +93,7 @@ impl Ticks {
         bgworker::report(None);
         let pause = bgworker::flush_statistics(false);
         self.flush_at = pause.map(|pause| bgworker::now() + pause.as_micros() as Micros);
-        ended
+        Some(ended)
     }
 
     /// Concludes refreshes while the process is idle, or once there are many.
@@ -139,14 +149,15 @@ impl Ticks {
     }
 
     /// The refreshes of one tick. Where one of them fails, none is made that would show another moment than the failed one.
-    fn tick(&mut self, ids: &[i32]) -> Vec<Refresh> {
+    fn tick(&mut self, ids: &[i32], unchanged: Option<&Unchanged>) -> Option<Vec<Refresh>> {
         counters::database().into_iter().for_each(|row| row.counted.ticks.add(1));
+        let extent = unchanged.map_or(Extent::Moments, Extent::Changed);
         let (mut left, mut ended) = (ids.to_vec(), vec![]);
         loop {
-            let Ran { refreshes, torn } = attempt(&left);
+            let Ran { refreshes, torn } = attempt(&left, extent)?;
             if torn.is_empty() {
                 ended.extend(refreshes);
-                return ended;
+                return Some(ended);
             }
             left.retain(|id| !torn.contains(id));
             let failed =
@@ -157,8 +168,10 @@ impl Ticks {
     }
 
     /// How the refresh of a table ended. One that was not attempted is tried again.
-    fn classify(&mut self, id: i32, refreshes: &[Refresh], generation: u64) -> (i32, Outcome, Micros) {
-        let Some(refresh) = find(id, refreshes) else { return (id, Outcome::Skipped, 0) };
+    fn classify(&mut self, id: i32, refreshes: &[Refresh], generation: u64) -> Ended {
+        let Some(refresh) = find(id, refreshes) else {
+            return Ended { id, outcome: Outcome::Skipped, took: 0, seen: 0 };
+        };
         let outcome = match &refresh.error {
             Some(_) if refresh.skipped => Outcome::Skipped,
             Some(error) if refresh.is_failed() => self.classify_failure(refresh, error, generation),
@@ -168,7 +181,7 @@ impl Ticks {
                 if refresh.is_applied() { Outcome::Refreshed } else { Outcome::Unchanged }
             }
         };
-        (id, outcome, (refresh.duration_ms * 1e3) as Micros)
+        Ended { id, outcome, took: (refresh.duration_ms * 1e3) as Micros, seen: refresh.seen }
     }
 
     /// Records a failure in a transaction of its own, except where the catalog changed during the tick, which may have
@@ -194,6 +207,15 @@ impl Ticks {
     }
 }
 
+/// How the refresh of one table of a tick ended, and how long it took by itself. Unless it failed, the table shows what all
+/// transactions below `seen` have committed.
+pub struct Ended {
+    pub id: i32,
+    pub outcome: Outcome,
+    pub took: Micros,
+    pub seen: u64,
+}
+
 /// What a tick came to.
 #[derive(Default)]
 struct Ran {
@@ -202,32 +224,34 @@ struct Ran {
     torn: BTreeSet<i32>,
 }
 
-/// Runs a tick. Where it fails as a whole with an error that is not transient, the tables are found that cause it.
-fn attempt(ids: &[i32]) -> Ran {
-    let mut ran = run(ids, Rebuilds::Apart);
+/// Runs a tick. Where it fails as a whole with an error that is not transient, the tables are found that cause it. `None` where a
+/// table that it leaves out has changed.
+fn attempt(ids: &[i32], extent: Extent) -> Option<Ran> {
+    let mut ran = run(ids, extent, Rebuilds::Apart);
     let mut repaired = BTreeSet::new();
     while let Err(Error::Stale(id)) = ran {
         // Where that does not help, the tick itself reports why.
         let repairs =
             repaired.insert(id) && bgworker::transaction(|| bgworker::with_snapshot(|| refresh::repair(id))).is_ok();
-        ran = run(ids, if repairs { Rebuilds::Apart } else { Rebuilds::Within });
+        ran = run(ids, extent, if repairs { Rebuilds::Apart } else { Rebuilds::Within });
     }
-    match (ran, ids) {
+    Some(match (ran, ids) {
         (Ok(ran), _) => ran,
+        (Err(Error::Incomplete), _) => return None,
         (Err(error), [id]) => Ran { refreshes: vec![Refresh::failed(*id, error, Duration::ZERO)], ..Ran::default() },
         (Err(error), _) if error.kind() == Kind::Transient => failed_together(ids, &error),
         (Err(error), _) => match failing(ids) {
             ran if ran.torn.is_empty() => failed_together(ids, &error),
             ran => ran,
         },
-    }
+    })
 }
 
 /// Runs a tick in a transaction, which is rolled back where some of its tables would show other moments than others.
-fn run(ids: &[i32], rebuilds: Rebuilds) -> Result<Ran> {
+fn run(ids: &[i32], extent: Extent, rebuilds: Rebuilds) -> Result<Ran> {
     let mut torn = None;
     let refreshes = bgworker::transaction(|| {
-        let refreshes = refresh::tick(ids, Extent::Moments, Locks::Skip, rebuilds)?;
+        let refreshes = refresh::tick(ids, extent, Locks::Skip, rebuilds)?;
         let held = refresh::torn(&refreshes)?;
         if held.is_empty() {
             return Ok(refreshes);

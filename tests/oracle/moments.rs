@@ -66,6 +66,20 @@ fn read_diamond(schema: &str) -> String {
     )
 }
 
+/// Two branches with a source each, of which often only one changes. Some transactions move an amount from one source to the other.
+const STAR: &str = "
+    create schema star;
+    create table star.dims as select n as id, 'dim ' || n as name from generate_series(0, 4) n;
+    create table star.left (id int primary key, d int not null, v bigint not null);
+    create table star.right (id int primary key, d int not null, v bigint not null);
+    insert into star.left select n, n % 5, 100 from generate_series(1, 50) n;
+    insert into star.right select n, n % 5, 100 from generate_series(1, 50) n;
+    select pgtrickle.create_stream_table('star.names', 'select id, name from star.dims', '0s');
+    select pgtrickle.create_stream_table('star.lefts', 'select n.name, sum(l.v) as v from star.left l join star.names n on n.id = l.d group by n.name', '0s');
+    select pgtrickle.create_stream_table('star.rights', 'select n.name, sum(r.v) as v from star.right r join star.names n on n.id = r.d group by n.name', '0s')";
+const READ_STAR: &str = "
+    select (select sum(v) from star.lefts) + (select sum(v) from star.rights) = 10000, (select sum(v) from star.lefts)";
+
 /// Not connected, of different schedules, and one of them slow; a group.
 const SIBLINGS: &str = "
     select pgtrickle.create_stream_table('left_sum', 'select sum(v) as s, count(*) as n from accounts', '0s');
@@ -85,7 +99,15 @@ async fn write(database: Arc<Database>, stop: Arc<AtomicBool>, seed: u64) -> u64
         // One after the other by id, so that writers never wait in a circle.
         let (one, two) = (dice.between(1, 100), dice.between(101, 200));
         let (amount, group) = (dice.between(-20, 20), dice.between(0, 9));
-        let sql = match dice.below(4) {
+        let (first, second) = (dice.between(1, 25), dice.between(26, 50));
+        let sql = match dice.below(7) {
+            4 => format!(
+                "update star.left set v = v - {amount} where id = {first}; update star.right set v = v + {amount} where id = {second}"
+            ),
+            5 => format!(
+                "update star.left set v = v - {amount} where id = {first}; update star.left set v = v + {amount} where id = {second}"
+            ),
+            6 => format!("update star.right set d = {group} % 5 where id = {first}"),
             0 => format!(
                 "update accounts set v = v + {amount} where id = {one}; update accounts set v = v - {amount} where id = {two}"
             ),
@@ -126,7 +148,8 @@ async fn snapshot_shows_one_moment() {
     session.run(SETUP).await;
     let worlds =
         [("at_once", "0s", ""), ("each_second", "1s", ""), ("derived", "calculated", ""), ("slow", "0s", "doze")];
-    let mut queries = vec![("siblings", READ_SIBLINGS.to_owned())];
+    let mut queries = vec![("siblings", READ_SIBLINGS.to_owned()), ("star", READ_STAR.to_owned())];
+    session.run(STAR).await;
     for (schema, schedule, work) in worlds {
         session.run(&diamond(schema, schedule, work)).await;
         queries.push((schema, read_diamond(schema)));

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::algo::{astar, toposort};
 use petgraph::graph::{DiGraph, NodeIndex};
-use petgraph::visit::{Bfs, IntoNeighbors, Reversed, VisitMap, Visitable};
+use petgraph::visit::{Dfs, IntoNeighbors, Reversed, VisitMap, Visitable};
 use petgraph::{Incoming, Outgoing};
 
 use crate::error::{Error, Result};
@@ -72,8 +72,9 @@ impl<K: Clone + Ord + ToString> Dag<K> {
         tables: &BTreeSet<K>,
     ) -> BTreeSet<K> {
         let mut found = tables.clone();
+        let mut walk = Dfs::empty(graph);
         for at in tables.iter().filter_map(|table| self.places.get(table)) {
-            let mut walk = Bfs::new(graph, *at);
+            walk.move_to(*at);
             while let Some(at) = walk.next(graph) {
                 found.insert(self.graph[at].clone());
             }

@@ -54,6 +54,11 @@ pub struct Frontier {
 }
 
 impl Frontier {
+    /// It sees all transactions below this one.
+    pub fn xmin(&self) -> u64 {
+        self.xmin
+    }
+
     /// The frontier that sees every transaction below `xmax` except `xip`.
     pub fn new(xmax: u64, mut xip: Vec<u64>) -> Frontier {
         xip.retain(|xid| *xid < xmax);

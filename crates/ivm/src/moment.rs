@@ -87,9 +87,15 @@ impl Moments {
         self.sets.push(ids);
     }
 
-    /// The tables that show one moment with this one, itself among them if there is another.
-    pub fn of(&self, id: i32) -> impl Iterator<Item = i32> {
-        self.places.get(&id).into_iter().flat_map(|place| &self.sets[*place]).copied()
+    /// The number of the set whose tables are refreshed with this one, and this one with them; none for a table that polls.
+    pub fn place(&self, id: i32) -> Option<usize> {
+        self.places.get(&id).copied().filter(|_| !self.polls.contains(&id))
+    }
+
+    /// The tables that show one moment with one of these.
+    pub fn mates(&self, ids: &BTreeSet<i32>) -> impl Iterator<Item = i32> {
+        let places: BTreeSet<usize> = ids.iter().filter_map(|id| self.places.get(id)).copied().collect();
+        places.into_iter().flat_map(|place| &self.sets[place]).copied()
     }
 
     /// Everything that a refresh of these tables refreshes: what they read, and all that show one moment with one of those.
@@ -98,7 +104,7 @@ impl Moments {
         loop {
             let is_moved = |id: &i32| ids.contains(id) || !self.polls.contains(id);
             let with_upstream: BTreeSet<i32> = graph.upstream(&found).into_iter().filter(is_moved).collect();
-            let mates = with_upstream.iter().flat_map(|id| self.of(*id)).filter(is_moved);
+            let mates = self.mates(&with_upstream).filter(is_moved);
             let all: BTreeSet<i32> = mates.chain(with_upstream.iter().copied()).collect();
             if all.len() == found.len() {
                 return found;
@@ -130,8 +136,7 @@ impl Moments {
     pub fn held(&self, graph: &Dag<i32>, ids: &BTreeSet<i32>, failed: &BTreeSet<i32>) -> BTreeSet<i32> {
         let mut held = failed.clone();
         loop {
-            let mates = held.iter().flat_map(|id| self.of(*id));
-            let all = mates.chain(graph.downstream(&held));
+            let all = self.mates(&held).chain(graph.downstream(&held));
             let all: BTreeSet<i32> = all.filter(|id| ids.contains(id) || held.contains(id)).collect();
             if all.len() == held.len() {
                 return held;

@@ -21,6 +21,7 @@
 //! wait there for a free worker.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use super::table::{Attempt, Entry, Outcome, Table};
 use super::{MILLISECOND, Micros, SECOND, Schedule, Zone};
@@ -50,8 +51,9 @@ pub enum Event {
     Changed { since: Micros, sources: Vec<i32> },
     /// A tick of these tables started: it sees every change that was known before.
     Started { at: Micros, ids: Vec<i32> },
-    /// The refresh of one table of a tick ended; it took so long by itself.
-    Finished { at: Micros, id: i32, outcome: Outcome, took: Micros },
+    /// The refresh of one table of a tick ended; it took so long by itself. Unless it failed, the table shows what all transactions
+    /// below `seen` have committed; zero is not known.
+    Finished { at: Micros, id: i32, outcome: Outcome, took: Micros, seen: u64 },
     /// The workers of the pool changed.
     Workers(Workers),
 }
@@ -141,14 +143,34 @@ impl State {
         ids.iter().filter_map(|id| self.entries.get(id)).flat_map(|entry| entry.reads.iter().copied()).collect()
     }
 
-    /// Those of the sources whose changes are retained for a table that is refreshed rarely, or not at all, because it or one
-    /// that it reads is inactive or fails.
+    /// Those of these tables, which are to be refreshed together, that nothing has changed, whatever else a snapshot sees that was
+    /// taken before this is called. `newest` is the newest transaction that wrote changes of a source.
+    pub fn unchanged(&self, ids: &[i32], newest: impl Fn(i32) -> u64) -> BTreeSet<i32> {
+        let is_unchanged = |id: &i32| {
+            let Some(entry) = self.entries.get(id).filter(|entry| entry.is_settled()) else { return false };
+            let seen = |id: &i32| self.entries.get(id).map_or(0, |entry| entry.seen);
+            let least = entry.ancestors.iter().map(seen).chain([entry.seen]).min().unwrap_or(0);
+            entry.reads.iter().all(|source| newest(*source) < least)
+        };
+        let unchanged: BTreeSet<i32> = ids.iter().copied().filter(is_unchanged).collect();
+        let changed: BTreeSet<i32> = ids.iter().copied().filter(|id| !unchanged.contains(id)).collect();
+        let reads_changed =
+            |id: &i32| self.entries.get(id).is_some_and(|entry| entry.ancestors.iter().any(|id| changed.contains(id)));
+        unchanged.iter().copied().filter(|id| !reads_changed(id)).collect()
+    }
+
+    /// Those of the sources whose changes are retained for a table that is refreshed rarely, or not at all, because it, one
+    /// that it reads or one that shows its moment is inactive or fails.
     pub fn retained(&self, sources: &[i32]) -> BTreeSet<i32> {
-        let waits = |id: &i32| self.entries.get(id).is_some_and(|it| !it.table.active || it.failures > 0);
-        let late = |(id, entry): &(&i32, &Entry)| entry.is_rare() || entry.company.iter().chain([*id]).any(waits);
-        let read = self.entries.iter().filter(late).flat_map(|(_, entry)| entry.table.sources.iter().copied());
-        let read: BTreeSet<i32> = read.collect();
-        sources.iter().copied().filter(|source| read.contains(source)).collect()
+        let waits = |entry: &Entry| !entry.table.active || entry.failures > 0;
+        let waiting: BTreeSet<i32> = self.entries.iter().filter(|(_, it)| waits(it)).map(|(id, _)| *id).collect();
+        let is_late = |entry: &&Entry| {
+            entry.is_rare() || !entry.company.is_disjoint(&waiting) || !entry.ancestors.is_disjoint(&waiting)
+        };
+        let wanted: BTreeSet<i32> = sources.iter().copied().collect();
+        let reads = |entry: &&Entry| entry.table.sources.iter().any(|source| wanted.contains(source));
+        let late = self.entries.values().filter(reads).filter(is_late);
+        late.flat_map(|entry| &entry.table.sources).filter(|source| wanted.contains(source)).copied().collect()
     }
 
     fn shift(&mut self, by: Micros) {
@@ -177,8 +199,9 @@ impl State {
                     }
                 }
             }
-            Event::Finished { at, id, outcome, took } => {
-                if let Some(shown) = self.entries.get_mut(&id).and_then(|entry| entry.finish(at, outcome, took)) {
+            Event::Finished { at, id, outcome, took, seen } => {
+                let entry = self.entries.get_mut(&id);
+                if let Some(shown) = entry.and_then(|entry| entry.finish(at, outcome, took, seen)) {
                     self.missed.extend(shown.missed.then_some(id));
                     self.shown.extend(shown.lag.map(|lag| (id, lag)));
                 }
@@ -224,15 +247,20 @@ impl State {
         let mut schedules = target::schedules(&self.graph, &own, default);
         let moving = self.entries.iter().map(|(id, entry)| (*id, entry.table.moving())).collect();
         self.moments = Moments::new(&self.graph, &moving, default);
+        // It is the same for all tables of one moment.
+        let mut companies: BTreeMap<usize, Rc<BTreeSet<i32>>> = BTreeMap::new();
         for id in self.entries.keys().copied().collect::<Vec<_>>() {
             let mut ancestors = self.graph.upstream(&[id].into());
             let with_itself = || ancestors.iter().filter_map(|id| self.entries.get(id));
             let reads = with_itself().flat_map(|entry| entry.table.sources.iter().copied()).collect();
             let temporal = with_itself().any(|entry| entry.table.temporal);
-            let mut company = self.moments.closed(&self.graph, &[id].into());
+            let closed = || Rc::new(self.moments.closed(&self.graph, &[id].into()));
+            let company = match self.moments.place(id) {
+                Some(place) => Rc::clone(companies.entry(place).or_insert_with(closed)),
+                None => closed(),
+            };
             let Some(entry) = self.entries.get_mut(&id) else { continue };
             ancestors.remove(&id);
-            company.remove(&id);
             entry.polled = (temporal || entry.table.polls).then(|| entry.polled.unwrap_or(self.now));
             entry.schedules = schedules.remove(&id).unwrap_or_default();
             (entry.ancestors, entry.company, entry.reads) = (ancestors, company, reads);
@@ -245,9 +273,10 @@ impl State {
         let mut due: BTreeSet<i32> = BTreeSet::new();
         if starts.values().any(|start| *start <= self.now) {
             for (id, start) in &starts {
-                if let Some(entry) = self.entries.get(id).filter(|entry| *start <= self.now + entry.gather()) {
-                    due.insert(*id);
-                    due.extend(&entry.company);
+                let entry = self.entries.get(id).filter(|entry| *start <= self.now + entry.gather());
+                // What is due with another has its company with it.
+                if let Some(entry) = entry.filter(|_| !due.contains(id)) {
+                    due.extend(entry.company.iter());
                 }
             }
         }
@@ -323,13 +352,16 @@ impl State {
     /// When a tick with this table should start; `None` where it has no reason, or cannot.
     fn start(&self, entry: &Entry, zone: &dyn Zone) -> Option<Micros> {
         let entries = |ids: &BTreeSet<i32>| ids.iter().filter_map(|id| self.entries.get(id)).collect::<Vec<&Entry>>();
-        let needed = || entries(&entry.company).into_iter().chain([entry]).map(|it| it.took).sum();
+        let needed = || {
+            let all = entries(&entry.company).into_iter();
+            all.filter(|it| !it.is_settled()).map(|it| it.took).sum()
+        };
         let wanted = match (entry.table.populated, entry.due(needed, zone), entry.next_poll(zone)) {
             (false, _, _) => Some(self.now),
             (true, Some(due), Some(tick)) => Some(due.min(tick)),
             (true, due, tick) => due.or(tick),
         }?;
-        let all = [vec![entry], entries(&entry.company), entries(&entry.ancestors)].concat();
+        let all = [entries(&entry.company), entries(&entry.ancestors)].concat();
         let blocked = all.iter().any(|it| !it.table.active || it.running.is_some());
         let pauses = all.iter().filter_map(|it| it.retry);
         let start = pauses.chain(entry.idle_until()).fold(wanted, Micros::max);

@@ -2,6 +2,7 @@
 //! ended. Times are microseconds.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use super::{MILLISECOND, Micros, SECOND, Schedule, Zone};
 use crate::moment::Moving;
@@ -85,8 +86,8 @@ pub struct Entry {
     pub schedules: Vec<Schedule>,
     /// Stream tables that it reads, directly or not.
     pub ancestors: BTreeSet<i32>,
-    /// What is refreshed with it: its ancestors, and the tables that show one moment with it or with one of these.
-    pub company: BTreeSet<i32>,
+    /// What is refreshed with it: itself, its ancestors, and the tables that show one moment with one of these.
+    pub company: Rc<BTreeSet<i32>>,
     /// Sources of it and of its ancestors.
     pub reads: BTreeSet<i32>,
     /// The time of the oldest change that it may not show.
@@ -101,6 +102,8 @@ pub struct Entry {
     pub took: Micros,
     pub failures: u32,
     pub retry: Option<Micros>,
+    /// It shows what all transactions below this one have committed; zero is not known.
+    pub seen: u64,
     /// What was last reported of [`Entry::behind`].
     pub reported: Option<Micros>,
 }
@@ -133,7 +136,7 @@ impl Entry {
             table,
             schedules: vec![],
             ancestors: BTreeSet::new(),
-            company: BTreeSet::new(),
+            company: Rc::default(),
             reads: BTreeSet::new(),
             dirty: since.map_or(Some(now), |since| Some(since.min(now))),
             polled: None,
@@ -142,6 +145,7 @@ impl Entry {
             idle_until: Micros::MIN,
             failures: 0,
             retry: None,
+            seen: 0,
             reported: None,
         }
     }
@@ -187,13 +191,24 @@ impl Entry {
         self.dirty = Some(self.dirty.map_or(since, |dirty| dirty.min(since)));
     }
 
-    /// How long a tick takes longer with it. To fill a table may take any time.
+    /// How long a tick takes longer with it: no time if nothing has changed, and to fill a table may take any time.
     pub fn cost(&self) -> Micros {
-        if self.table.populated { self.took } else { Micros::MAX }
+        match self.table.populated {
+            true if self.is_settled() => 0,
+            true => self.took,
+            false => Micros::MAX,
+        }
+    }
+
+    /// Whether it needs a refresh only if a source changed, and none is known to have. The tables of a group have one data timestamp
+    /// nevertheless.
+    pub fn is_settled(&self) -> bool {
+        let is_quiet = self.dirty.is_none() && self.retry.is_none() && self.running.is_none() && self.polled.is_none();
+        is_quiet && self.table.populated && self.table.active && !self.table.polls && self.table.group.is_none()
     }
 
     /// Records the outcome of its refresh.
-    pub fn finish(&mut self, at: Micros, outcome: Outcome, took: Micros) -> Option<Shown> {
+    pub fn finish(&mut self, at: Micros, outcome: Outcome, took: Micros, seen: u64) -> Option<Shown> {
         let attempt = self.running.take()?;
         let lag = attempt.dirty.filter(|_| self.table.populated).map(|since| at - since);
         self.ended = at;
@@ -204,6 +219,7 @@ impl Entry {
                 self.retry = None;
                 self.table.errors = 0;
                 self.table.populated = true;
+                self.seen = self.seen.max(seen);
                 self.polled = self.polled.map(|_| at);
                 if outcome == Outcome::Refreshed {
                     self.record_duration(took);

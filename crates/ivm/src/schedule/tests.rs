@@ -48,7 +48,7 @@ fn done(at: Micros, ids: &[i32], outcome: Outcome) -> Vec<Event> {
 }
 
 fn finished(at: Micros, id: i32, outcome: Outcome, took: Micros) -> Event {
-    Event::Finished { at, id, outcome, took }
+    Event::Finished { at, id, outcome, took, seen: 0 }
 }
 
 /// A scheduler that knows these tables and has looked at all of them once, at time 0.

@@ -57,3 +57,27 @@ fn a_failure_pauses_the_others_too() {
         "alone, after its own pause"
     );
 }
+
+/// A table whose sources only old transactions wrote shows the moment of the others as it is.
+#[test]
+fn tables_that_nothing_has_changed_are_known() {
+    let list = [
+        table(1, "0s", &[10], &[]),
+        table(2, "0s", &[11], &[1]),
+        table(3, "0s", &[12], &[1]),
+        Table { group: Some("g".to_owned()), ..table(4, "0s", &[13], &[1]) },
+    ];
+    let mut state = settled(&list);
+    let ids = [1, 2, 3, 4];
+    let unchanged = |state: &State, newest: fn(i32) -> u64| Vec::from_iter(state.unchanged(&ids, newest));
+    assert_eq!(unchanged(&state, |_| 0), [0; 0], "what they have seen is not known");
+    let ended = ids.map(|id| Event::Finished { at: S, id, outcome: Unchanged, took: 0, seen: 100 });
+    state.step(S, [Event::Started { at: S, ids: ids.to_vec() }].into_iter().chain(ended).collect(), &());
+    assert_eq!(unchanged(&state, |_| 99), [1, 2, 3], "those of a group have one data timestamp");
+    assert_eq!(unchanged(&state, |source| if source == 12 { 100 } else { 0 }), [1, 2]);
+    assert_eq!(unchanged(&state, |source| if source == 10 { 100 } else { 0 }), [0; 0], "all read it");
+    state.step(2 * S, vec![changed(2 * S, 11)], &());
+    assert_eq!(unchanged(&state, |_| 99), [1, 3], "a change is known");
+    state.step(2 * S, vec![changed(2 * S, 10)], &());
+    assert_eq!(unchanged(&state, |_| 99), [0; 0]);
+}

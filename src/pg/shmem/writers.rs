@@ -1,0 +1,40 @@
+//! The newest transactions that wrote changes.
+//!
+//! **Law:** no change that a snapshot sees was written by a newer transaction than [`Writers::newest`] says once the snapshot was
+//! taken. A writer raises it before it writes, and so before it commits; what was written before the server started is not counted.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::SeqCst;
+
+use pgrx::pg_sys::Oid;
+
+/// Sources that share a row are taken to change together.
+const ROWS: usize = 4096;
+
+#[repr(C)]
+pub struct Writers {
+    newest: [AtomicU64; ROWS],
+    /// Of definitions, or of objects that queries may depend on: what any stream table shows may have changed with them.
+    catalog: AtomicU64,
+}
+
+fn row(database: Oid, source: i32) -> usize {
+    (database.to_u32().wrapping_mul(0x9e37_79b1) ^ source as u32) as usize % ROWS
+}
+
+impl Writers {
+    /// A transaction is about to write changes of a source.
+    pub fn raise(&self, database: Oid, source: i32, xid: u64) {
+        self.newest[row(database, source)].fetch_max(xid, SeqCst);
+    }
+
+    /// A transaction changes what stream tables depend on beside their sources.
+    pub fn raise_all(&self, xid: u64) {
+        self.catalog.fetch_max(xid, SeqCst);
+    }
+
+    /// The newest transaction that wrote changes of a source, or could have changed what they mean.
+    pub fn newest(&self, database: Oid, source: i32) -> u64 {
+        self.newest[row(database, source)].load(SeqCst).max(self.catalog.load(SeqCst))
+    }
+}
