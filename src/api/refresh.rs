@@ -10,8 +10,8 @@ use crate::error::Result;
 use crate::pg::{counters, database, failures, spi};
 use crate::refresh::{self, Extent, Locks, Rebuilds};
 
-/// Refreshes a stream table, everything it reads and what shows the same moment. With `recompute` it and all that read it are computed anew, even if
-/// their tables were tampered with.
+/// Refreshes a stream table, everything it reads and what shows the same moment. With `recompute` it and all that read it are
+/// computed anew, even if their tables were tampered with.
 #[pg_extern(name = "refresh_stream_table")]
 fn refresh_or_recompute(
     name: Option<&str>,

@@ -12,7 +12,7 @@ use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{name, pg_extern};
 
-use crate::api::moment::{self, Tables};
+use crate::api::moment::{self, Bound, Tables};
 use crate::api::{given, resolve};
 use crate::capture;
 use crate::catalog::{frontier, source, stream_table};
@@ -82,9 +82,10 @@ fn state() -> Result<Vec<State>> {
     }
     let mut failed: BTreeMap<i32, _> = failures::all().into_iter().map(|failed| (failed.table, failed)).collect();
     let tables: Tables = tables.into_iter().map(|(name, table)| (table.id, (name, table))).collect();
+    let mut bound = moment::all(&tables)?;
     let state = tables.values().map(|(_, table)| {
-        let moment = moment::of(table.id, &tables)?;
-        let together_ms = table.took.map(|_| moment.together_ms);
+        let Bound { waits_for, together_ms } = bound.remove(&table.id).unwrap_or_default();
+        let together_ms = table.took.map(|_| together_ms);
         let target = targets.get(&table.id).copied().map(interval).transpose()?;
         let (failures, sqlstate, message) = match failed.remove(&table.id) {
             None => (0, None, None),
@@ -95,7 +96,7 @@ fn state() -> Result<Vec<State>> {
         };
         let since = behind.get(&table.id).copied();
         let (is_behind, since) = (since.is_some(), since.flatten());
-        Ok((table.id, checked_at, is_behind, since, target, failures, sqlstate, message, moment.waits_for, together_ms))
+        Ok((table.id, checked_at, is_behind, since, target, failures, sqlstate, message, waits_for, together_ms))
     });
     state.collect()
 }

@@ -76,8 +76,9 @@ pub enum Extent<'a> {
     Upstream,
 }
 
-/// Refreshes the given stream tables and others with them. Each is a subtransaction of its own: one that fails leaves its consumers unchanged. Where [`torn`] finds something, the
-/// transaction must be rolled back; else [`conclude`](super::conclude) must follow, in this transaction or a later one.
+/// Refreshes the given stream tables and others with them. Each is a subtransaction of its own: one that fails leaves its
+/// consumers unchanged. Where [`torn`] finds something, the transaction must be rolled back; else [`conclude`](super::conclude)
+/// must follow, in this transaction or a later one.
 pub fn tick(ids: &[i32], extent: Extent<'_>, locks: Locks, rebuilds: Rebuilds) -> Result<Vec<Refresh>> {
     // Except for the queries of users, which run as their owners, everything reads and writes the catalog: role and path
     // are set once for all of it.
@@ -106,8 +107,8 @@ pub fn held(ids: &[i32], failed: &BTreeSet<i32>) -> Result<BTreeSet<i32>> {
 /// The refresh of a stream table that was not made because another one failed.
 pub fn held_back(id: i32, failed: Option<&str>) -> Refresh {
     let what = match failed {
-        Some(name) => format!("stream table {name}, which shows the same moment, could not be refreshed"),
-        None => "a stream table that shows the same moment could not be refreshed".to_owned(),
+        Some(name) => format!("stream table {name}, which it reads or whose moment it shows, could not be refreshed"),
+        None => "a stream table that it reads or whose moment it shows could not be refreshed".to_owned(),
     };
     let error = Error::new(PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, what);
     let error = error.detail("It keeps its last consistent state.");

@@ -164,6 +164,9 @@ impl Ticks {
                 refreshes.iter().find(|it| it.is_failed() && !it.skipped).map(|it| self.log.name(it.id).to_owned());
             let torn = refreshes.into_iter().filter(|refresh| torn.contains(&refresh.id));
             ended.extend(torn.map(|it| if it.is_failed() { it } else { refresh::held_back(it.id, failed.as_deref()) }));
+            if left.is_empty() {
+                return Some(ended);
+            }
         }
     }
 

@@ -18,9 +18,9 @@ pub fn document(report: &Report, verbose: bool) -> Result<Value> {
         "schedule": table.schedule,
         "refresh_group": table.refresh_group,
         "moment": {
-            "with": report.moment.with, "together_ms": report.moment.together_ms,
+            "with": report.moment.with, "together_ms": report.moment.bound.together_ms,
             "slowest": report.moment.slowest.as_ref().map(|(name, ms)| json!({ "name": name, "ms": ms })),
-            "waits_for": report.moment.waits_for,
+            "waits_for": report.moment.bound.waits_for,
         },
         "rebuild_reason": report.plan.as_ref().err(),
         "full_reason": table.full_reason,

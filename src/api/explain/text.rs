@@ -60,12 +60,12 @@ fn moment(Report { table, moment, .. }: &Report) -> Vec<String> {
             "shows one moment with {}{}: their last refresh took {:.3} ms{}",
             named.collect::<Vec<_>>().join(", "),
             group.unwrap_or_default(),
-            moment.together_ms,
+            moment.bound.together_ms,
             slowest.unwrap_or_default()
         ));
     }
     lines.extend(
-        moment.waits_for.iter().map(|name| format!("waits for {name}, which is not refreshed: see its status")),
+        moment.bound.waits_for.iter().map(|name| format!("waits for {name}, which is not refreshed: see its status")),
     );
     lines
 }
