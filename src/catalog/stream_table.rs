@@ -256,6 +256,14 @@ pub fn set_timeout(session: &Session, id: i32, limit: Option<Duration>) -> Resul
     session.run(update, &[id.into(), limit.into()])
 }
 
+/// The first of these stream tables that workers do not refresh.
+pub fn first_inactive(session: &Session, ids: &[i32]) -> Result<Option<StreamTable>> {
+    let query = "select pgt_id from pgtrickle.pgt_stream_tables where pgt_id = any ($1) and status <> 'ACTIVE'
+                  order by pgt_id limit 1";
+    let id: Option<i32> = session.first(query, &[ids.to_vec().into()], |row| row.require(1))?;
+    id.map_or(Ok(None), |id| find(session, id))
+}
+
 /// The stream tables of a refresh group.
 pub fn of_group(session: &Session, group: &str) -> Result<Vec<StreamTable>> {
     let query = "select pgt_id from pgtrickle.pgt_stream_tables where refresh_group = $1 order by pgt_id";

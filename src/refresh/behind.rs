@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi::{self, Session};
 use crate::pg::{guard, relation, wake};
-use crate::refresh::tick;
+use crate::refresh::{graph, tick};
 
 /// The stream tables with pending changes of these sources, each with the commit time of the oldest one where that is known.
 /// Tables that will recompute are not among them.
@@ -70,7 +70,14 @@ impl Wait {
                     self.shown.insert(id, now.frontier());
                 }
             }
-            Ok(self.shown.contains_key(&self.id))
+            let complete = self.shown.contains_key(&self.id);
+            if !complete
+                && graph::edges()?.may_be_held(self.id)
+                && let Some(table) = stream_table::first_inactive(session, &tick::refreshed_with(self.id)?)?
+            {
+                return Err(self.never(session, &table)?);
+            }
+            Ok(complete)
         })
     }
 
@@ -106,10 +113,15 @@ impl Wait {
                     .to_owned(),
             ),
         };
+        let how = match tick::with_upstream(self.id)?.contains(&table.id) {
+            true => "reads it",
+            false => "is refreshed together with it, or not at all",
+        };
         let reader = match self.id == table.id {
             true => None,
-            false => stream_table::find(session, self.id)?
-                .map(|reader| format!("Stream table {} reads it.", reader.display())),
+            false => {
+                stream_table::find(session, self.id)?.map(|reader| format!("Stream table {} {how}.", reader.display()))
+            }
         };
         let error =
             frontier::last_error(session, table.id, self.role)?.map(|error| format!("Its last error was: {error}."));

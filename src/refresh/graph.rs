@@ -145,6 +145,11 @@ impl Edges {
         self.moments.mates(ids).collect()
     }
 
+    /// The refresh groups of a stream table, and of all that are refreshed with it, may hold it.
+    pub fn may_be_held(&self, id: i32) -> bool {
+        self.refreshed_with(&[id]).into_iter().any(|id| self.moments.may_be_held(id))
+    }
+
     /// Those of the given stream tables that must not be refreshed where these failed.
     pub fn held(&self, ids: &[i32], failed: &BTreeSet<i32>) -> BTreeSet<i32> {
         self.moments.held(&self.graph, &ids.iter().copied().collect(), failed)

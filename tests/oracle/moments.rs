@@ -236,6 +236,8 @@ async fn group_stands_still_with_one_of_its_tables() {
     session.run("select pgtrickle.create_stream_table('witness', 'select count(*) as n from others', '0s'); insert into others values (4, 4)").await;
     session.wait_until("select n = 4 from witness").await;
     assert_eq!(session.number("select count(*) from apart where id > 1").await, 0);
+    let waiting = session.refuse("select pgtrickle.wait_for_stream_table('apart')").await;
+    assert_eq!(waiting.message, "stream table public.inverse is suspended");
     let refused = session.refuse("select pgtrickle.refresh_stream_table('apart')").await;
     assert_eq!(refused.code, "22012", "by hand neither: {refused:?}");
     session.run("update numbers set v = 5; select pgtrickle.resume_stream_table('inverse')").await;

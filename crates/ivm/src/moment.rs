@@ -34,6 +34,8 @@ pub struct Moments {
     /// The set of each table, by its place.
     places: BTreeMap<i32, usize>,
     sets: Vec<BTreeSet<i32>>,
+    /// The sets with a table that belongs to a group.
+    grouped: BTreeSet<usize>,
     polls: BTreeSet<i32>,
 }
 
@@ -73,6 +75,8 @@ impl Moments {
             table.group.iter().for_each(|group| _ = groups.entry(group).or_default().insert(*id));
         }
         groups.into_values().for_each(|ids| moments.unite(ids));
+        let in_group = tables.iter().filter(|(_, table)| table.group.is_some()).map(|(id, _)| id);
+        moments.grouped = in_group.filter_map(|id| moments.places.get(id)).copied().collect();
         moments
     }
 
@@ -90,6 +94,11 @@ impl Moments {
     /// The number of the set whose tables are refreshed with this one, and this one with them; none for a table that polls.
     pub fn place(&self, id: i32) -> Option<usize> {
         self.places.get(&id).copied().filter(|_| !self.polls.contains(&id))
+    }
+
+    /// Whether one that is not refreshed may hold this table, although it does not read it.
+    pub fn may_be_held(&self, id: i32) -> bool {
+        self.places.get(&id).is_some_and(|place| self.grouped.contains(place))
     }
 
     /// The tables that show one moment with one of these.
@@ -245,6 +254,7 @@ mod tests {
         let grouped =
             paused.with(2, |table| table.group = Some("g".into())).with(3, |table| table.group = Some("g".into()));
         assert_eq!(grouped.sets(), [[1, 2, 3]]);
+        assert_eq!([1, 2, 3, 4].map(|id| grouped.moments().may_be_held(id)), [true, true, true, false]);
     }
 
     #[test]
