@@ -8,7 +8,8 @@ use ivm::sql::ident::QName;
 use pgrx::pg_sys::{AccessExclusiveLock, Oid, RelationRelationId};
 
 use crate::capture;
-use crate::catalog::{source, stream_table};
+use crate::catalog::{dependency, source, stream_table};
+use crate::error::Result;
 use crate::pg::lock::Lock;
 use crate::pg::shmem::my_database;
 use crate::pg::spi::{self, Session};
@@ -74,16 +75,21 @@ fn lock_sources() {
     }
 }
 
-/// Cancels the refreshes of stream tables that a statement drops or alters, and locks the tables in the order of refreshes
-/// so that no refresh begins. Not where the user does not own them, because the server will refuse the statement.
+/// Cancels the background refreshes of stream tables that a statement drops or alters, and locks the tables in the order of
+/// refreshes so that no refresh begins; and long ones that read a table which it drops or alters: the statement would wait for
+/// the refresh, and writers for the statement. Not where the user does not own them, because the server will refuse the statement.
 fn cancel_refreshes(tables: &[Oid]) {
     let owned = || tables.iter().filter(|table| object::owns(RelationRelationId, **table));
     if owned().next().is_none() {
         return;
     }
-    let read = |session: &Session| owned().map(|table| stream_table::id_of(session, *table)).collect();
-    let found: Vec<Option<i32>> = spi::connect(None, read).unwrap_or_default();
-    let found: BTreeMap<i32, Oid> =
-        found.into_iter().zip(owned()).filter_map(|(id, table)| Some((id?, *table))).collect();
+    let owned: Vec<Oid> = owned().copied().collect();
+    let read = |session: &Session| {
+        let found = owned.iter().map(|table| Ok(stream_table::id_of(session, *table)?.map(|id| (id, *table))));
+        let found = found.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect::<BTreeMap<i32, Oid>>();
+        Ok((found, dependency::readers_of_tables(session, &owned)?))
+    };
+    let (found, readers) = spi::connect(None, read).unwrap_or_default();
+    readers.into_iter().for_each(|(id, table)| refresh::end_long_background(id, table));
     found.into_iter().for_each(|(id, table)| refresh::lock_ending_refresh(id, table));
 }

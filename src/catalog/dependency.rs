@@ -79,6 +79,19 @@ pub fn readers(session: &Session, source: i32) -> Result<Vec<i32>> {
     })
 }
 
+/// The stream tables that read one of these tables, with their relations.
+pub fn readers_of_tables(session: &Session, tables: &[Oid]) -> Result<Vec<(i32, Oid)>> {
+    session.query(
+        "select distinct t.pgt_id, t.pgt_relid::oid
+           from pgtrickle.pgt_sources s
+           join pgtrickle.pgt_dependencies d using (source_id)
+           join pgtrickle.pgt_stream_tables t using (pgt_id)
+          where s.relid = any ($1::oid[]::regclass[])",
+        &[tables.to_vec().into()],
+        |row| Ok((row.require(1)?, row.require(2)?)),
+    )
+}
+
 /// Deletes the dependencies of `id`.
 pub fn delete(session: &Session, id: i32) -> Result<()> {
     session.run("delete from pgtrickle.pgt_dependencies where pgt_id = $1", &[id.into()])

@@ -41,8 +41,8 @@ pub use reattach::{Reattached, attach, has_detached, reattach, still_restoring};
 pub use recompute::recompute;
 pub use shared::Rebuilds;
 pub use tick::{
-    Extent, Locks, Unchanged, end_background, held, held_back, lock_ending_refresh, lock_with_upstream, of_one_moment,
-    refreshed_with, tick, torn, with_upstream,
+    Extent, Locks, Unchanged, end_background, end_long_background, held, held_back, lock_ending_refresh,
+    lock_with_upstream, of_one_moment, refreshed_with, tick, torn, with_upstream,
 };
 pub use trace::Ran;
 pub use verify::verify;

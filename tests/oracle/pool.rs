@@ -183,3 +183,22 @@ async fn databases_share_a_pool_of_one() {
     }
     first.close().await;
 }
+
+/// DDL of a table ends the background refreshes that read it, as it ends an automatic VACUUM: writers would wait for both.
+#[tokio::test]
+async fn ddl_of_a_source_waits_for_no_refresh() {
+    let (database, session) = known("ddl_of_source").await;
+    session.run(GATE).await;
+    session.run("update slow set value = 7").await;
+    session.wait_until(&format!("select {} = 1", busy("slow_copy"))).await;
+    let other = database.connect().await;
+    // As long as this session has the gate the refresh does not end by itself.
+    other.run("set lock_timeout = '20s'; alter table slow add column more int").await;
+    other.run("update slow set value = 8, more = 1").await;
+    session.run(OPEN).await;
+    exact::wait_fresh(&session).await;
+    exact::check(&session, "slow_copy", Equality::Text).await;
+    assert!(session.holds("select consecutive_errors = 0 and last_error is null from pgtrickle.pgt_status() where name = 'public.slow_copy'").await);
+    drop((session, other));
+    database.close().await;
+}
