@@ -332,7 +332,13 @@ impl Scheduler {
     }
 
     fn unchanged(&self, ids: &[i32]) -> BTreeSet<i32> {
-        self.state.unchanged(ids, |source| self.shared.writers.newest(self.slot.database(), source).max(self.first_xid))
+        self.state.unchanged(ids, self.newest_writer())
+    }
+
+    /// The newest transaction that may have written changes of a source.
+    fn newest_writer(&self) -> impl Fn(i32) -> u64 + use<> {
+        let (shared, database, first_xid) = (self.shared, self.slot.database(), self.first_xid);
+        move |source| shared.writers.newest(database, source).max(first_xid)
     }
 
     /// Refreshes these tables, and those with which they show one moment; false where one of the others has changed.
@@ -343,11 +349,9 @@ impl Scheduler {
         self.clear(ids);
         let started = Event::Started { at: bgworker::now(), ids: ids.to_vec() };
         let generation = self.changes.generation();
-        let (state, writers, database, first_xid) =
-            (&self.state, &self.shared.writers, self.slot.database(), self.first_xid);
+        let (state, newest) = (&self.state, self.newest_writer());
         let all: Vec<i32> = unchanged.iter().copied().collect();
-        let still =
-            || state.unchanged(&all, |source| writers.newest(database, source).max(first_xid)).len() == unchanged.len();
+        let still = || state.unchanged(&all, &newest).len() == unchanged.len();
         let left_out = Unchanged { ids: unchanged, still: &still };
         let (changes, mut at, mut meanwhile) = (&mut self.changes, 0, vec![]);
         let ended = self.ticks.run(ids, Some(&left_out).filter(|_| !unchanged.is_empty()), generation, || {
