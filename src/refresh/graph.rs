@@ -145,7 +145,7 @@ impl Edges {
         self.moments.mates(ids).collect()
     }
 
-    /// The refresh groups of a stream table, and of all that are refreshed with it, may hold it.
+    /// Whether a refresh of this stream table may have to wait for a paused or suspended one of a refresh group.
     pub fn may_be_held(&self, id: i32) -> bool {
         self.refreshed_with(&[id]).into_iter().any(|id| self.moments.may_be_held(id))
     }

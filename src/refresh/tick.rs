@@ -338,13 +338,13 @@ pub fn end_background(id: i32, relation: Oid) {
     }
 }
 
-/// The same for a refresh that does not end by itself in a moment.
+/// The same for a refresh that does not end by itself within this time.
 pub fn end_long_background(id: i32, relation: Oid) {
-    const MOMENT: Duration = Duration::from_millis(20);
+    const GRACE: Duration = Duration::from_millis(20);
     const POLL: Duration = Duration::from_millis(1);
     let began = Instant::now();
     while Lock::StreamTable(id).is_held_elsewhere() && database::is_refreshing() {
-        if began.elapsed() > MOMENT {
+        if began.elapsed() > GRACE {
             return end_background(id, relation);
         }
         latch::pause(POLL);

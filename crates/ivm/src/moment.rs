@@ -7,8 +7,8 @@
 //! of them; where all of these are cron expressions, its own ones are its pace.
 //!
 //! A table that is not refreshed, because it or one that it reads is inactive, is bound to no other but those of its group, which
-//! then stands still. A table that polls shows the moment of its last recomputation, which its consumers do not cause: its refresh
-//! is one of all that share its moment, but theirs is none of it.
+//! then stands still. A table that polls shows the moment of its last recomputation: all that share its moment are refreshed with
+//! it, but it is not refreshed with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -96,7 +96,7 @@ impl Moments {
         self.places.get(&id).copied().filter(|_| !self.polls.contains(&id))
     }
 
-    /// Whether one that is not refreshed may hold this table, although it does not read it.
+    /// Whether this table may have to wait for a paused or suspended one that it does not read: one of a refresh group.
     pub fn may_be_held(&self, id: i32) -> bool {
         self.places.get(&id).is_some_and(|place| self.grouped.contains(place))
     }
