@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod moments;
 pub mod progress;
 pub mod rows;
+pub mod shown;
 pub mod snapshot;
 pub mod sources;
 pub mod tables;

@@ -9,6 +9,7 @@ use crate::cell::{Cell, Counter, Name, Optional, Text, Versioned, cells};
 use crate::histogram::Recent;
 use crate::messages::Messages;
 use crate::rows::Row;
+use crate::shown::Shown;
 use crate::{Micros, in_seconds};
 
 /// Sources whose edges are shown; a stream table may read more.
@@ -218,6 +219,8 @@ impl ChoicesCells {
 pub struct TableRow {
     pub described: Versioned<DescribedCells>,
     pub state: StateCells,
+    /// The transactions whose changes it shows.
+    pub shown: Shown,
     pub counted: CountedCells,
     /// From the commit of a change until it is visible.
     pub lag: Recent,
@@ -236,6 +239,7 @@ impl Row for TableRow {
         self.recorded.store(0, Relaxed);
         self.described.clear();
         self.state.clear();
+        self.shown.clear();
         self.reset();
         [&self.messages, &self.slow].into_iter().for_each(|messages| _ = messages.end(String::new));
     }
