@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use crate::expr::Expr as E;
 use crate::plan::{ColId, Expr, reads};
+use crate::sql::ident::QName;
 
 /// Operators, each with the one that holds where it fails, NULLs aside. Where a bound of an equality moves, only its
 /// old and its new value matter.
@@ -16,6 +17,7 @@ const OPPOSITES: [(&str, Option<&str>); 5] =
     [("<", Some(">=")), ("<=", Some(">")), (">", Some("<=")), (">=", Some("<")), ("=", None)];
 
 /// A condition of which one side reads bounds, the other none.
+#[derive(Clone)]
 pub struct Comparison<'a> {
     symbol: &'static str,
     opposite: Option<&'static str>,
@@ -56,6 +58,31 @@ impl<'a> Reading<'a> {
 }
 
 impl<'a> Comparison<'a> {
+    /// The comparisons of a condition that joins them by AND, OR, NOT, IS, CASE and COALESCE: where it differs between two values of
+    /// the bounds, one of them does. None where it reads the bounds in another way.
+    pub fn all(e: &'a Expr, bounds: &BTreeSet<ColId>) -> Option<Vec<Comparison<'a>>> {
+        if reads(e).is_disjoint(bounds) {
+            return Some(vec![]);
+        }
+        if let Some(comparison) = Comparison::of(e, bounds).filter(|it| reads(it.f).is_subset(bounds)) {
+            return Some(vec![comparison]);
+        }
+        let parts: Vec<&Expr> = match e {
+            E::And(list) | E::Or(list) => list.iter().collect(),
+            E::Not(e) | E::Is(e, _) => vec![e],
+            E::Case(case) if case.operand.is_none() => {
+                case.arms.iter().flat_map(|(holds, value)| [holds, value]).chain(&case.otherwise).collect()
+            }
+            E::Call(call) if call.name == QName::bare("coalesce") => call.args.iter().map(|arg| &arg.value).collect(),
+            _ => return None,
+        };
+        parts
+            .into_iter()
+            .map(|e| Comparison::all(e, bounds))
+            .collect::<Option<Vec<_>>>()
+            .map(|all| all.into_iter().flatten().collect())
+    }
+
     fn of(condition: &'a Expr, bounds: &BTreeSet<ColId>) -> Option<Comparison<'a>> {
         let E::Binary(op, l, r) = condition else { return None };
         let (symbol, opposite) = OPPOSITES.into_iter().find(|(symbol, _)| op.is(symbol))?;

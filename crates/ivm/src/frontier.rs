@@ -59,6 +59,16 @@ impl Frontier {
         self.xmin
     }
 
+    /// It sees no transaction from this one on.
+    pub fn xmax(&self) -> u64 {
+        self.xmax
+    }
+
+    /// Those below that it does not see, ascending.
+    pub fn unfinished(&self) -> &[u64] {
+        &self.xip
+    }
+
     /// The frontier that sees every transaction below `xmax` except `xip`.
     pub fn new(xmax: u64, mut xip: Vec<u64>) -> Frontier {
         xip.retain(|xid| *xid < xmax);
@@ -124,6 +134,12 @@ impl Frontier {
         through.saturating_sub(before(oldest)) as u64
     }
 
+    /// Whether its snapshot sees every transaction that the snapshot of the other sees.
+    pub fn covers(&self, other: &Frontier) -> bool {
+        let is_later = self.xmax >= other.xmax || (self.xmax..other.xmax).all(|xid| !other.snapshot_sees(xid));
+        is_later && !self.xip.iter().any(|xid| other.snapshot_sees(*xid))
+    }
+
     fn snapshot_sees(&self, xid: u64) -> bool {
         xid < self.xmin || (xid < self.xmax && self.xip.binary_search(&xid).is_err())
     }
@@ -149,6 +165,16 @@ mod tests {
         let frontier = Frontier::parse("10:20:10,14,15").unwrap();
         let seen: Vec<u64> = (8..23).filter(|xid| frontier.sees(*xid, 1)).collect();
         assert_eq!(seen, [8, 9, 11, 12, 13, 16, 17, 18, 19]);
+    }
+
+    #[test]
+    fn law_a_frontier_covers_another_iff_it_sees_what_that_sees() {
+        let texts = ["10:20:10,14,15", "10:20:10,15", "10:18:10", "20:20:", "5:12:5,6,7,8,9,10,11", "12:12:", "1:1:"];
+        let frontiers = texts.map(|text| Frontier::parse(text).unwrap());
+        for (one, other) in frontiers.iter().flat_map(|one| frontiers.iter().map(move |other| (one, other))) {
+            let covers = (0..30).all(|xid| one.sees(xid, 1) || !other.sees(xid, 1));
+            assert_eq!(one.covers(other), covers, "{one} {other}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod apply;
+pub mod beside;
 pub mod bind;
 mod bounds;
 pub mod canon;

@@ -53,7 +53,7 @@ refusals! {
     clock(spelling: &str) "{spelling}"
         "the clock is read outside of a comparison of a column with it",
         "Compare a column with a constant distance from now, as in created_at > now() - interval '1 day' or day = current_date, \
-         in WHERE, HAVING or the condition of a join, joined to other conditions by AND.";
+         in WHERE, HAVING or the condition of a join.";
     unnamed_row_type() "a row without a named type that must be stored"
         "an internal table holds it, and PostgreSQL stores rows of named types only",
         "Cast it to a composite type, or group by its columns.";

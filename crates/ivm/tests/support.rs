@@ -94,6 +94,14 @@ const INCREMENTAL: &[(&str, &str)] = &[
         "comparisons of a column with now(), CURRENT_DATE, LOCALTIMESTAMP",
         "SELECT o.id FROM public.orders o WHERE ((o.made > (now() - '7 days'::interval)) AND (o.made < date_trunc('day'::text, now())))",
     ),
+    (
+        "the same within OR, NOT, CASE and COALESCE",
+        "SELECT o.id FROM public.orders o WHERE ((o.made IS NULL) OR (NOT (o.made < now())))",
+    ),
+    (
+        "distances of a column from now()",
+        "SELECT o.id FROM public.orders o WHERE ((now() - o.made) < '1 day'::interval)",
+    ),
     ("VALUES", "SELECT v.column1 FROM ( VALUES (1), (2)) v"),
     (
         "CTEs and subqueries in FROM",
@@ -125,8 +133,8 @@ const REFUSED: &[&str] = &[
     "SELECT o.*::public.orders AS o FROM public.orders o",
     "SELECT o.ctid FROM public.orders o",
     "SELECT CURRENT_DATE AS today FROM public.orders o",
-    "SELECT o.id FROM public.orders o WHERE ((o.id = 1) OR (o.made > now()))",
-    "SELECT o.id FROM public.orders o WHERE ((now() - o.made) < '1 day'::interval)",
+    "SELECT o.id, (now() - o.made) AS age FROM public.orders o",
+    "SELECT count(*) FILTER (WHERE (o.made > now())) AS count FROM public.orders o",
     "SELECT o.note FROM public.orders o GROUP BY o.amount",
     "SELECT o.id FROM public.orders o FOR UPDATE",
     "SELECT o.id FROM ONLY public.orders o",

@@ -13,6 +13,16 @@ use super::{items, pairs, part, side};
 
 /// Looks up the copies of each row of the delta by the index of the table's identity.
 pub fn delete(node: &Node) -> Statement {
+    at_places(node, copies(node), None)
+}
+
+/// The places of the rows that [`delete`] deletes.
+pub fn places(node: &Node) -> Query {
+    chosen(copies(node), None)
+}
+
+/// The copies of each row of the delta that leave.
+fn copies(node: &Node) -> Vec<From> {
     let copies = Select {
         items: vec![place()],
         from: vec![From::table(node.table.clone(), "s")],
@@ -24,7 +34,7 @@ pub fn delete(node: &Node) -> Statement {
     if let From::Derived { lateral, .. } = &mut copies {
         *lateral = true;
     }
-    at_places(node, vec![part(DELETES), copies], None)
+    vec![part(DELETES), copies]
 }
 
 /// The same for a table that has no index of this node's identity, because its rows are those of another definition.
@@ -61,13 +71,16 @@ pub fn insert(node: &Node) -> Statement {
 
 /// Deletes the rows of which `c` has the place.
 fn at_places(node: &Node, from: Vec<From>, filter: Option<Expr>) -> Statement {
-    let chosen = Select { items: items([col("c", "place")]), from, filter, ..Select::default() };
     Statement::Delete {
         table: node.table.clone(),
         alias: Ident::new("t"),
-        using: From::derived(Query::select(chosen), "v"),
+        using: From::derived(chosen(from, filter), "v"),
         filter: Expr::equals(col("t", "ctid"), col("v", "place")),
     }
+}
+
+fn chosen(from: Vec<From>, filter: Option<Expr>) -> Query {
+    Query::select(Select { items: items([col("c", "place")]), from, filter, ..Select::default() })
 }
 
 fn place() -> Item {

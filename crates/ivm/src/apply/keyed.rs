@@ -6,7 +6,7 @@
 
 use crate::catalog::Equality;
 use crate::identity;
-use crate::sql::ast::{Expr, Statement};
+use crate::sql::ast::{Expr, From, Query, Select, Statement, col};
 use crate::sql::ident::Ident;
 use crate::view::{DELETES, Identity, Node, NodeColumn, UPDATES};
 
@@ -29,6 +29,13 @@ pub fn update(node: &Node) -> Option<Statement> {
 pub fn delete(node: &Node) -> Statement {
     let (table, using) = (node.table.clone(), part(DELETES));
     Statement::Delete { table, alias: Ident::new("t"), using, filter: same(node) }
+}
+
+/// The places of the rows that [`delete`] deletes.
+pub fn places(node: &Node) -> Query {
+    let from = vec![From::table(node.table.clone(), "t"), part(DELETES)];
+    let items = super::items([col("t", "ctid")]);
+    Query::select(Select { items, from, filter: Some(same(node)), ..Select::default() })
 }
 
 fn key(node: &Node) -> &[Ident] {

@@ -31,6 +31,14 @@ pub fn replacing(node: &Node) -> Apply {
     Apply { update: None, delete: copies::delete_all(node), insert: copies::insert(node), indexes: vec![] }
 }
 
+/// Finds the rows that [`Apply::delete`] would delete: their places.
+pub fn places(node: &Node) -> Query {
+    match node.identity {
+        Identity::Key(_) | Identity::HashedKey(_) => keyed::places(node),
+        Identity::Bag => copies::places(node),
+    }
+}
+
 /// A part of the delta, `d`.
 fn part(name: &str) -> From {
     From::table(QName::bare(name), "d")

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::scope::{Context, Place};
-use super::{Binder, temporal};
+use super::{Binder, offset};
 use crate::catalog::FunctionKind;
 use crate::error::Result;
 use crate::expr::{Expr as Generic, Mapper, Step};
@@ -48,7 +48,7 @@ impl Mapper<Name, Query> for Names<'_, '_> {
     }
 
     fn node(&mut self, e: ast::Expr) -> Result<Step<Name, Query, ColId, Plan>> {
-        if let Some(spelled) = temporal::reading(&e) {
+        if let Some(spelled) = offset::reading(&e) {
             return if self.on_clock { Ok(ControlFlow::Continue(e)) } else { Err(refuse::clock(&spelled)) };
         }
         match &e {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::row_order::{RowOrder, Rows};
 use super::scope::{Context, Found, Place, Scope};
 use super::using::Merged;
-use super::{Binder, temporal};
+use super::{Binder, offset, temporal};
 use crate::error::{Error, Result};
 use crate::plan::{ColId, Column, Expr, Plan, Relation, Scan, Unnest, Values, replaced};
 use crate::refuse;
@@ -121,7 +121,7 @@ impl Binder<'_> {
         let place = Place { scope: &scope, context };
         let (right, own) = self.from(right, Context::at(&place))?;
         let (on, merged) = self.condition((&left, &scope), (&right, &own), on, context)?;
-        let (on_clock, on): (Vec<Expr>, Vec<Expr>) = on.into_iter().partition(temporal::reads_clock);
+        let (on_clock, on): (Vec<Expr>, Vec<Expr>) = on.into_iter().partition(offset::reads_clock);
         let ((left, right), on_clock) = self.push_clock_conditions(kind, (left, right), on_clock)?;
         let dependent = !right.free().is_disjoint(&left.ids());
         let scope = scope.and(own);
@@ -158,7 +158,7 @@ impl Binder<'_> {
             JoinKind::Inner | JoinKind::Cross => ((left, right), on_clock),
             JoinKind::Left => ((left, temporal::filter(right, Expr::all(on_clock), self.ids)?), vec![]),
             JoinKind::Right => ((temporal::filter(left, Expr::all(on_clock), self.ids)?, right), vec![]),
-            JoinKind::Full => return Err(refuse::clock(&temporal::spelling(&on_clock))),
+            JoinKind::Full => return Err(refuse::clock(&offset::spelling(&on_clock))),
         })
     }
 

@@ -2,10 +2,12 @@
 //!
 //! A CTE is a subquery with a name: every reference gets its own copy. [`refuse`] has the constructs that no law covers.
 
+mod distance;
 mod expr;
 mod from;
 mod group;
 mod grouping_sets;
+mod offset;
 mod order;
 mod recursive;
 mod row_order;

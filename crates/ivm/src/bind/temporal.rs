@@ -1,23 +1,23 @@
 //! Temporal filters: conditions that compare a column with the clock, `created_at > now() - interval '1 day'`.
 //!
-//! Such a condition is `e op f`, where `e` reads columns and no clock, and `f` is an *offset*: the clock, moved and
-//! rounded by constants. It becomes the predicate of a join with the clock, whose columns no other operator reads. An
-//! offset is strict, so it is NULL at all times or at none.
-
-use std::ops::ControlFlow;
+//! Such a comparison is `e op f`, where `e` reads columns and no clock, and `f` is an *offset*: the clock, moved and
+//! rounded by constants. It is solved for the column where both are on one side, as in `now() - created_at < '1 day'`. A condition may
+//! join comparisons with each other and with what does not read the clock, by AND, OR, NOT, IS, CASE and COALESCE. It becomes
+//! the predicate of a join with the clock, whose columns no other operator reads. An offset is strict, so it is NULL at all
+//! times or at none.
 
 use crate::clock;
 use crate::error::Result;
-use crate::expr::{Call, Expr as Generic, Keyword, Op, Special, Step, TypeName};
-use crate::plan::{ColId, Column, Expr, Ids, Plan, reads};
+use crate::expr::{Case, Expr as Generic, Op};
+use crate::plan::{Column, Expr, Ids, Plan, reads};
 use crate::refuse;
-use crate::words::Word;
+use crate::sql::ident::QName;
 
-/// The operators whose result time changes once a row, each with its commutator.
-const COMPARISONS: [(&str, &str); 5] = [("<", ">"), ("<=", ">="), (">", "<"), (">=", "<="), ("=", "=")];
+use super::distance;
+use super::offset::{is_offset, reads_clock, spelling, with_clock_column};
 
-/// Strict functions that move or round a time by constants.
-const OFFSETS: [&str; 4] = ["date_trunc", "date_bin", "make_interval", "timezone"];
+/// The operators whose result time changes once a row, each with its commutator; `<>` is the negation of `=`.
+const COMPARISONS: [(&str, &str); 6] = [("<", ">"), ("<=", ">="), (">", "<"), (">=", "<="), ("=", "="), ("<>", "<>")];
 
 /// σ; conditions on the clock become a join with it.
 pub fn filter(plan: Plan, predicate: Expr, ids: &mut Ids) -> Result<Plan> {
@@ -27,109 +27,60 @@ pub fn filter(plan: Plan, predicate: Expr, ids: &mut Ids) -> Result<Plan> {
     }
     let columns = plan.columns();
     let (clock, now) = clock::scan(ids);
-    let predicates = on_clock.into_iter().map(|e| compared(e, &columns, &now)).collect::<Result<_>>()?;
+    let predicates = on_clock.into_iter().map(|e| condition(e, &columns, &now)).collect::<Result<_>>()?;
     let plan = if plain.is_empty() { plan } else { plan.filter(Expr::all(plain)) };
     Ok(Plan::join(vec![plan, clock], predicates).project(columns.iter().map(Column::pass).collect()))
 }
 
-/// Whether an expression reads the clock, outside of its subqueries.
-pub fn reads_clock(e: &Expr) -> bool {
-    e.any(&mut |e| reading(e).is_some())
+/// A condition over the clock's column.
+fn condition(e: Expr, columns: &[Column], now: &Column) -> Result<Expr> {
+    let spelled = spelling(std::slice::from_ref(&e));
+    let reads_these = reads(&e).iter().all(|id| columns.iter().any(|column| column.id == *id));
+    let known = e.subqueries().is_empty() && reads_these;
+    let solved = Some(e).filter(|_| known).and_then(solved).ok_or_else(|| refuse::clock(&spelled))?;
+    solved.try_replace(&mut |e| Ok(with_clock_column(e, now)))
 }
 
-/// How an expression that reads the clock is spelled; `None` for any other.
-pub fn reading<C, Q>(e: &Generic<C, Q>) -> Option<String> {
-    match e {
-        Generic::Keyword(keyword, _) if type_of(*keyword).is_some() => Some(keyword.text().to_owned()),
-        Generic::Call(call) if call.args.is_empty() && is_now(call) => Some(format!("{}()", call.name)),
-        _ => None,
+/// The same condition with each comparison as `e op f`; none where the clock is read in another way.
+fn solved(e: Expr) -> Option<Expr> {
+    if !reads_clock(&e) {
+        return Some(e);
     }
+    let all = |list: Vec<Expr>| list.into_iter().map(solved).collect::<Option<Vec<Expr>>>();
+    Some(match e {
+        Generic::And(list) => Generic::And(all(list)?),
+        Generic::Or(list) => Generic::Or(all(list)?),
+        Generic::Not(e) => Generic::Not(Box::new(solved(*e)?)),
+        Generic::Is(e, test) => solved(*e)?.is(test),
+        Generic::Case(case) if case.operand.is_none() => {
+            let arms = case.arms.into_iter().map(|(holds, value)| Some((solved(holds)?, solved(value)?)));
+            let arms = arms.collect::<Option<_>>()?;
+            let otherwise = case.otherwise.map(|e| solved(e).ok_or(())).transpose().ok()?;
+            Generic::Case(Box::new(Case { operand: None, arms, otherwise }))
+        }
+        Generic::Call(mut call) if call.name == QName::bare("coalesce") => {
+            for arg in &mut call.args {
+                arg.value = solved(arg.value.clone())?;
+            }
+            Generic::Call(call)
+        }
+        Generic::Binary(op, l, r) => comparison(&op, *l, *r)?,
+        _ => return None,
+    })
 }
 
-fn is_now<C, Q>(call: &Call<C, Q>) -> bool {
-    let names = ["now", "transaction_timestamp", "statement_timestamp"];
-    call.name.schema.is_none() && names.contains(&call.name.name.as_str())
-}
-
-/// The type of the keyword's value, where that is a time that never decreases.
-fn type_of(keyword: Keyword) -> Option<&'static str> {
-    match keyword {
-        Keyword::CurrentTimestamp => Some(clock::TYPE),
-        Keyword::Localtimestamp => Some("timestamp without time zone"),
-        Keyword::CurrentDate => Some("date"),
-        _ => None,
-    }
-}
-
-/// `e op f` over the clock's column.
-fn compared(condition: Expr, columns: &[Column], now: &Column) -> Result<Expr> {
-    let spelled = spelling(std::slice::from_ref(&condition));
-    let refused = || refuse::clock(&spelled);
-    let Generic::Binary(op, l, r) = condition else { return Err(refused()) };
-    let known = COMPARISONS.iter().find(|(symbol, _)| op.is(symbol));
-    let (symbol, swapped) = known.ok_or_else(refused)?;
+/// `e op f`
+fn comparison(op: &Op, l: Expr, r: Expr) -> Option<Expr> {
+    let (symbol, swapped) = *COMPARISONS.iter().find(|(symbol, _)| op.is(symbol))?;
     let (e, symbol, f) = if reads_clock(&r) { (l, symbol, r) } else { (r, swapped, l) };
-    let read = reads(&e);
-    let of_row = !read.is_empty() && read.iter().all(|id| columns.iter().any(|column| column.id == *id));
-    if !of_row || reads_clock(&e) || !e.subqueries().is_empty() || !is_offset(&f) {
-        return Err(refused());
+    let (e, symbol, f) = if reads(&e).is_empty() { distance::solved(e, symbol, f)? } else { (e, symbol, f) };
+    if reads(&e).is_empty() || reads_clock(&e) || !is_offset(&f) {
+        return None;
     }
-    Ok(Generic::Binary(Op::plain(symbol), e, Box::new(f.try_replace(&mut |e| Ok(with_clock_column(e, now)))?)))
-}
-
-/// How the first clock function in these expressions is spelled.
-pub fn spelling(exprs: &[Expr]) -> String {
-    let mut found = None;
-    exprs.iter().for_each(|e| e.visit(&mut |e| found = found.take().or_else(|| reading(e))));
-    found.unwrap_or_default()
-}
-
-/// Whether an expression is made of the clock and constants by strict operators and functions.
-fn is_offset(e: &Expr) -> bool {
-    if reading(e).is_some() {
-        return true;
-    }
-    match e {
-        Generic::Literal(_) => true,
-        Generic::Cast(e, ty) if reads_clock(e) => is_quantity(ty) && is_offset(e),
-        Generic::Cast(e, ty) => is_built_in(ty) && is_offset(e),
-        Generic::Unary(op, e) => op.is("-") && is_offset(e),
-        Generic::Binary(op, l, r) => {
-            ["+", "-", "*", "/"].iter().any(|known| op.is(known)) && is_offset(l) && is_offset(r)
-        }
-        Generic::Call(call) => {
-            let known = call.name.schema.is_none() && OFFSETS.contains(&call.name.name.as_str());
-            known && call.args.iter().all(|arg| !arg.variadic && is_offset(&arg.value))
-        }
-        Generic::Special(Special::AtTimeZone | Special::Extract(_), operands) => operands.iter().all(is_offset),
-        _ => false,
-    }
-}
-
-/// Types with one order; that of texts depends on their collation.
-fn is_quantity(ty: &TypeName) -> bool {
-    let known = ["date", "time", "interval", "numeric", "integer", "bigint", "double precision", "real"];
-    known.iter().any(|known| ty.0.starts_with(known)) && is_built_in(ty)
-}
-
-/// User-defined types are printed with their schema.
-fn is_built_in(ty: &TypeName) -> bool {
-    !ty.0.contains('.')
-}
-
-/// The clock's column in place of a clock function.
-fn with_clock_column(e: Expr, now: &Column) -> Step<ColId, Plan, ColId, Plan> {
-    let now = now.expr();
-    match &e {
-        Generic::Keyword(keyword, precision) => match (type_of(*keyword), precision) {
-            (Some(clock::TYPE), None) => ControlFlow::Break(now),
-            (Some(ty), None) => ControlFlow::Break(now.cast(ty)),
-            (Some(ty), Some(digits)) => ControlFlow::Break(now.cast(&ty.replacen(' ', &format!("({digits}) "), 1))),
-            (None, _) => ControlFlow::Continue(e),
-        },
-        Generic::Call(call) if is_now(call) => ControlFlow::Break(now),
-        _ => ControlFlow::Continue(e),
-    }
+    Some(match symbol {
+        "<>" => Generic::Not(Box::new(Expr::binary("=", e, f))),
+        _ => Expr::binary(symbol, e, f),
+    })
 }
 
 #[cfg(test)]
@@ -137,7 +88,6 @@ mod tests {
     use super::*;
     use crate::error::Error;
     use crate::plan::Relation;
-    use crate::sql::ident::QName;
     use crate::sql::print;
     use crate::testing::memory::MemoryCatalog;
     use crate::{bind, canon, render, rewrite};
@@ -185,6 +135,46 @@ mod tests {
     }
 
     #[test]
+    fn distances_from_the_clock_are_solved_for_the_column() {
+        for (sql, condition_of_join) in [
+            ("((now() - at) < '1 day'::interval)", "(e.at > (c.now - '24:00:00'::interval))"),
+            (
+                "('1 mon 3 days -01:00:00.5'::interval >= (now() - at))",
+                "(e.at >= (c.now - '790:59:59.500000'::interval))",
+            ),
+            ("((at - now()) <= '-1 days'::interval)", "(e.at <= (c.now + '-24:00:00'::interval))"),
+            ("((CURRENT_DATE - day) <= 30)", "(e.day >= ((c.now)::date - 30))"),
+            ("((day - CURRENT_DATE) = '-7'::integer)", "(e.day = ((c.now)::date + (- 7)))"),
+            ("((day - (CURRENT_DATE + 1)) > 2)", "(e.day > (((c.now)::date + 1) + 2))"),
+            ("(EXTRACT(epoch FROM (now() - at)) < (36000)::numeric)", "(e.at > (c.now - '10:00:00'::interval))"),
+            (
+                "(date_part('epoch'::text, (now() - at)) < (90)::double precision)",
+                "(e.at > (c.now - '00:01:30'::interval))",
+            ),
+            ("(EXTRACT(epoch FROM (now() - at)) >= 0.5)", "(e.at <= (c.now - '00:00:00.500000'::interval))"),
+            ("((now() - at) <> '00:00:10'::interval)", "(NOT (e.at = (c.now - '00:00:10'::interval)))"),
+        ] {
+            assert_eq!(condition(sql), condition_of_join, "{sql}");
+        }
+    }
+
+    #[test]
+    fn comparisons_with_the_clock_are_parts_of_conditions() {
+        for (sql, condition_of_join) in [
+            ("((at IS NULL) OR (at > now()))", "((e.at IS NULL) OR (e.at > c.now))"),
+            ("(NOT (now() > at))", "(NOT (e.at < c.now))"),
+            ("((at > now()) IS NOT TRUE)", "((e.at > c.now) IS NOT TRUE)"),
+            (
+                "CASE WHEN (id > 1) THEN (at > now()) ELSE (day = CURRENT_DATE) END",
+                "CASE WHEN (e.id > 1) THEN (e.at > c.now) ELSE (e.day = (c.now)::date) END",
+            ),
+            ("COALESCE((at > now()), true)", "COALESCE((e.at > c.now), true)"),
+        ] {
+            assert_eq!(condition(sql), condition_of_join, "{sql}");
+        }
+    }
+
+    #[test]
     fn conjuncts_share_one_reading() {
         let sql = "((at >= (now() - '01:00:00'::interval)) AND (id > 5) AND (at < now()))";
         assert_eq!(condition(sql), "(e.id > 5) AND (e.at >= (c.now - '01:00:00'::interval)) AND (e.at < c.now)");
@@ -193,10 +183,17 @@ mod tests {
     #[test]
     fn the_clock_elsewhere_is_refused() {
         for sql in [
-            "((id = 1) OR (at > now()))",
-            "(NOT (at > now()))",
-            "(at <> now())",
-            "((now() - at) < '1 day'::interval)",
+            "((id = 1) = (at > now()))",
+            "(CASE WHEN (id = 1) THEN now() ELSE at END > at)",
+            "(COALESCE(at, now()) > '2020-01-01 00:00:00+00'::timestamp with time zone)",
+            "((now() - at) < (id * '1 day'::interval))",
+            "((now() - at) < '@ 1 day'::interval)",
+            "(age(now(), at) < '1 day'::interval)",
+            "(EXTRACT(day FROM (now() - at)) < (3)::numeric)",
+            "(EXTRACT(epoch FROM (now() - at)) < 0.0000001)",
+            "(date_part('epoch'::text, (now() - at)) < (0.5)::double precision)",
+            "(date_part('day'::text, (now() - at)) < (5)::double precision)",
+            "((at > now()) OR (id IN ( SELECT x.id FROM public.e x)))",
             "(now() > '2020-01-01 00:00:00+00'::timestamp with time zone)",
             "(at > (now() - (id * '1 day'::interval)))",
             "(at > (now() - public.pause()))",

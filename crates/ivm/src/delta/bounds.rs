@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 use crate::bounds::{Comparison, Reading};
 use crate::error::{Error, Result};
-use crate::expr::Expr as E;
+use crate::expr::IsTest;
 use crate::plan::{ColId, Expr};
 
 pub use clock::{Clock, delta};
@@ -45,12 +45,12 @@ impl<'a> Predicates<'a> {
     }
 }
 
-/// The conditions of one term for each range, whose rows satisfy `all`: a row in several ranges belongs to the first.
+/// The conditions of one term for each range, whose rows satisfy `all`: a row in several ranges belongs to the first. A NULL is in none.
 fn each_once(all: Vec<Expr>, ranges: Vec<Vec<Expr>>) -> impl Iterator<Item = Vec<Expr>> {
     let mut earlier = all;
     ranges.into_iter().map(move |range| {
         let conditions = earlier.iter().chain(&range).cloned().collect();
-        earlier.push(E::Not(Box::new(Expr::all(range))));
+        earlier.push(Expr::all(range).is(IsTest::NotTrue));
         conditions
     })
 }

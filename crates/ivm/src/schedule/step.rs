@@ -56,6 +56,8 @@ pub enum Event {
     Finished { at: Micros, id: i32, outcome: Outcome, took: Micros, seen: u64 },
     /// The workers of the pool changed.
     Workers(Workers),
+    /// A session waits for what has changed in these tables: they are due now, if anything has.
+    Requested { ids: Vec<i32> },
 }
 
 /// What to do.
@@ -195,6 +197,7 @@ impl State {
                 self.ticks += 1;
                 for id in ids {
                     if let Some(entry) = self.entries.get_mut(&id) {
+                        entry.requested = false;
                         entry.running = Some(Attempt { tick: self.ticks, began: at, dirty: entry.dirty.take() });
                     }
                 }
@@ -210,6 +213,13 @@ impl State {
                 }
             }
             Event::Workers(workers) => self.workers = workers,
+            Event::Requested { ids } => {
+                for id in ids {
+                    if let Some(entry) = self.entries.get_mut(&id) {
+                        entry.requested = entry.dirty.is_some();
+                    }
+                }
+            }
         }
     }
 
@@ -357,6 +367,7 @@ impl State {
             all.filter(|it| !it.is_settled()).map(|it| it.took).sum()
         };
         let wanted = match (entry.table.populated, entry.due(needed, zone), entry.next_poll(zone)) {
+            _ if entry.requested => Some(self.now),
             (false, _, _) => Some(self.now),
             (true, Some(due), Some(tick)) => Some(due.min(tick)),
             (true, due, tick) => due.or(tick),
@@ -364,7 +375,8 @@ impl State {
         let all = [entries(&entry.company), entries(&entry.ancestors)].concat();
         let blocked = all.iter().any(|it| !it.table.active || it.running.is_some());
         let pauses = all.iter().filter_map(|it| it.retry);
-        let start = pauses.chain(entry.idle_until()).fold(wanted, Micros::max);
+        let idle_until = entry.idle_until().filter(|_| !entry.requested);
+        let start = pauses.chain(idle_until).fold(wanted, Micros::max);
         (!blocked).then_some(start)
     }
 }

@@ -95,6 +95,8 @@ pub struct Entry {
     /// For a table that polls, or whose rows or those of an ancestor depend on the clock: when it was last refreshed.
     pub polled: Option<Micros>,
     pub running: Option<Attempt>,
+    /// A session waits for its next refresh, whatever its schedule.
+    pub requested: bool,
     /// When its last tick ended, and until when changes wait that became known during that tick.
     pub ended: Micros,
     pub idle_until: Micros,
@@ -141,6 +143,7 @@ impl Entry {
             dirty: since.map_or(Some(now), |since| Some(since.min(now))),
             polled: None,
             running: None,
+            requested: false,
             ended: Micros::MIN,
             idle_until: Micros::MIN,
             failures: 0,

@@ -10,6 +10,7 @@ use super::*;
 mod moments;
 mod outdated;
 mod pool;
+mod requested;
 
 /// What a tick rests at most.
 const REST: Micros = 100 * MILLISECOND;

@@ -4,6 +4,7 @@
 //! Tables have many NULLs and duplicates; deltas have rows that cancel, and masks name inputs that did
 //! not change.
 
+mod beside;
 mod bounds;
 mod catalog;
 mod plans;
@@ -76,6 +77,42 @@ laws! {
     law_grouping_sets: Shape::GroupingSets;
     law_edge_cases: Shape::EdgeCase;
     law_any_plan: Shape::Any(3);
+}
+
+/// Transactions that do not see each other, over plans of all shapes.
+#[test]
+fn law_beside() {
+    let shapes = [
+        Shape::Filter,
+        Shape::Project,
+        Shape::Join(2),
+        Shape::Join(3),
+        Shape::Outer,
+        Shape::Semi,
+        Shape::Union,
+        Shape::Aggregate,
+        Shape::Extrema,
+        Shape::Distinct,
+        Shape::Window,
+        Shape::Running,
+        Shape::Head,
+        Shape::Unnest,
+        Shape::SetOperation,
+        Shape::Any(3),
+    ];
+    let mut runner = proptest::test_runner::TestRunner::default();
+    let strategy = prop::collection::vec(any::<u32>(), 300);
+    let mut checked = 0;
+    for shape in shapes.into_iter().cycle().take(1500) {
+        let choices = strategy.new_tree(&mut runner).unwrap().current();
+        let mut tape = Tape::new(&choices);
+        let plan = Generator::new(&mut tape).plan(shape);
+        if let Ok(Some(mut world)) = World::new(plan, &mut tape) {
+            checked += world.check_beside(&mut tape).unwrap_or_else(|fault| panic!("{fault}"));
+        }
+    }
+    println!("{checked} checked");
+    assert!(checked > 100, "only {checked} had writers beside each other");
 }
 
 /// The laws detect faults: a join without its third term.

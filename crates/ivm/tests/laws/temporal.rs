@@ -1,8 +1,8 @@
 //! Random temporal filters: one or several comparisons with the clock, as `bind::temporal` makes them.
 
 use ivm::clock;
-use ivm::expr::Expr as E;
-use ivm::plan::{Column, Plan};
+use ivm::expr::{Expr as E, IsTest};
+use ivm::plan::{Column, Expr, Plan};
 
 use crate::plans::{Generator, Ty};
 
@@ -33,11 +33,40 @@ impl Generator<'_, '_> {
         let (clock, now) = clock::scan(&mut self.ids);
         let mut predicates = vec![];
         for _ in 0..1 + self.tape.pick(3) {
-            let operator = self.tape.of(&[">", ">=", "<", "<=", "="]);
-            let offset = E::number(self.tape.pick(4) as i64 - 1);
-            let bound = E::binary("-", now.expr().cast("integer"), offset);
-            predicates.push(E::binary(operator, self.tape.of(&ints).expr(), bound));
+            predicates.push(self.timed_condition(&ints, &now, 2));
         }
         Plan::join(vec![input, clock], predicates).project(columns.iter().map(Column::pass).collect())
+    }
+
+    /// A condition that compares columns with the clock, and with constants.
+    fn timed_condition(&mut self, ints: &[Column], now: &Column, depth: usize) -> Expr {
+        let depth_below = depth.saturating_sub(1);
+        match self.tape.pick(if depth == 0 { 8 } else { 16 }) {
+            0 => E::binary(">", self.tape.of(ints).expr(), E::number(1)),
+            1..8 => {
+                let operator = self.tape.of(&[">", ">=", "<", "<=", "="]);
+                let offset = E::number(self.tape.pick(4) as i64 - 1);
+                let bound = E::binary("-", now.expr().cast("integer"), offset);
+                E::binary(operator, self.tape.of(ints).expr(), bound)
+            }
+            8..11 => E::any_of(vec![
+                self.timed_condition(ints, now, depth_below),
+                self.timed_condition(ints, now, depth_below),
+            ]),
+            11 => {
+                E::all(vec![self.timed_condition(ints, now, depth_below), self.timed_condition(ints, now, depth_below)])
+            }
+            12 | 13 => E::Not(Box::new(self.timed_condition(ints, now, depth_below))),
+            14 => self.timed_condition(ints, now, depth_below).is(self.tape.of(&[
+                IsTest::Null,
+                IsTest::NotTrue,
+                IsTest::False,
+            ])),
+            _ => {
+                let holds = self.timed_condition(ints, now, depth_below);
+                let value = self.timed_condition(ints, now, depth_below);
+                E::case(vec![(holds, value)], self.timed_condition(ints, now, depth_below))
+            }
+        }
     }
 }

@@ -19,10 +19,10 @@ use crate::tape::Tape;
 pub struct World {
     /// The query before the cut, which the last node must equal.
     plan: Plan,
-    view: View,
-    sources: BTreeMap<&'static str, Vec<Row>>,
+    pub view: View,
+    pub sources: BTreeMap<&'static str, Vec<Row>>,
     /// The rows of each node.
-    nodes: Vec<Zset>,
+    pub nodes: Vec<Zset>,
     tables: Tables,
     /// The rows of the clock.
     now: i64,
@@ -165,7 +165,7 @@ impl World {
         Ok(())
     }
 
-    fn eval(&self, plan: &Plan) -> Result<Zset, String> {
+    pub fn eval(&self, plan: &Plan) -> Result<Zset, String> {
         eval(plan, &self.tables).map_err(|e| format!("{e} in {plan:?}"))
     }
 
@@ -201,7 +201,7 @@ impl World {
         self.tables.insert(Relation::Clock, Table { columns: [NOW, BEFORE].map(Ident::new).into(), rows });
     }
 
-    fn set_source(&mut self, name: &'static str, mut rows: Vec<Row>) {
+    pub fn set_source(&mut self, name: &'static str, mut rows: Vec<Row>) {
         if name == "t" {
             rows.sort();
             rows.dedup_by(|l, r| l[0] == r[0]);
@@ -211,7 +211,7 @@ impl World {
         self.sources.insert(name, rows);
     }
 
-    fn set_node(&mut self, k: usize, state: Zset) -> Result<(), String> {
+    pub fn set_node(&mut self, k: usize, state: Zset) -> Result<(), String> {
         let node = &self.view.nodes[k];
         let rows = state.rows().map_err(|e| e.to_string())?;
         identified(node, &rows)?;
@@ -239,13 +239,13 @@ fn identified(node: &Node, rows: &[Row]) -> Result<(), String> {
     Ok(())
 }
 
-fn columns(table: &str) -> Vec<Ident> {
+pub fn columns(table: &str) -> Vec<Ident> {
     let columns = TABLES.iter().find(|(name, _)| *name == table).map_or(&[] as &[_], |(_, columns)| columns);
     columns.iter().map(|(name, ..)| Ident::new(*name)).collect()
 }
 
 /// A random row of a table.
-fn fresh(table: &str, tape: &mut Tape) -> Row {
+pub fn fresh(table: &str, tape: &mut Tape) -> Row {
     let number = |digits, scale| Value::Numeric(Numeric { digits, scale });
     let columns = TABLES.iter().find(|(name, _)| *name == table).map_or(&[] as &[_], |(_, columns)| columns);
     let value = |(name, ty, sql): &(&str, Ty, &str)| match (*name, ty) {

@@ -3,17 +3,18 @@
 //! Bounds may move either way: a clock is set back, a day has 23 hours. So the predicates, evaluated at both times,
 //! decide whether a row is inserted or deleted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::bounds::Comparison;
 use crate::clock::{self, BEFORE, NOW};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::expr::{Expr as E, IsTest};
 use crate::plan::{ColId, Column, Expr, Ids, Plan, Scan, reads, replaced};
 
 use super::super::product::linked;
 use super::super::sum::weighted;
 use super::super::{Cx, Delta};
-use super::{Comparison, Predicates, each_once};
+use super::each_once;
 
 /// `Δclock = {now} − {before}`
 pub fn delta(scan: &Scan, cx: &mut Cx) -> Delta {
@@ -35,9 +36,11 @@ impl Clock {
     /// `P ⋈ Δclock`, one term for each comparison. The time in a row is the current one, inserted or deleted: nothing
     /// shows it.
     pub fn crossed(&self, states: &[Plan], predicates: &[Expr], cx: &mut Cx) -> Result<Vec<Delta>> {
-        let own = self.0.iter().map(|column| column.id).collect();
-        let Predicates { others, comparisons, .. } = Predicates::of(predicates, &own, &own)?;
-        let now = Expr::all(predicates.iter().filter(|e| !others.contains(e)).cloned().collect());
+        let own: BTreeSet<ColId> = self.0.iter().map(|column| column.id).collect();
+        let (others, timed): (Vec<&Expr>, Vec<&Expr>) = predicates.iter().partition(|e| reads(e).is_disjoint(&own));
+        let comparisons = timed.iter().map(|e| Comparison::all(e, &own)).collect::<Option<Vec<_>>>();
+        let comparisons = comparisons.ok_or(Error::Bug("the clock is read by comparisons"))?.concat();
+        let now = Expr::all(timed.into_iter().cloned().collect());
         let ranges = comparisons.iter().map(|comparison| self.range(comparison, &mut cx.ids)).collect();
         let found = each_once(others.into_iter().cloned().collect(), ranges);
         let terms = found.zip(&comparisons).map(|(found, comparison)| self.term(states, comparison.e, found, &now, cx));
