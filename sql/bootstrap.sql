@@ -30,7 +30,7 @@ create table pgtrickle.pgt_stream_tables (
   defining_query     text not null,               -- as the user wrote it
   canonical          text not null,               -- as PostgreSQL prints it, views expanded: a change means a new definition
   schedule           text not null,
-  refresh_mode       text not null check (refresh_mode in ('AUTO', 'DIFFERENTIAL', 'FULL')),
+  refresh_mode       text not null check (refresh_mode in ('AUTO', 'DIFFERENTIAL', 'FULL', 'IMMEDIATE')),
   status             text not null default 'ACTIVE' check (status in ('ACTIVE', 'PAUSED', 'SUSPENDED')),
   search_path        text not null,               -- the path under which the query is evaluated, and
   settings           jsonb not null,              -- the settings, from the session that created it
@@ -44,7 +44,8 @@ create table pgtrickle.pgt_stream_tables (
   created_at         timestamptz not null default now(),
   definition_digest  text not null,               -- of the functions, types, collations… that the query depends on
   refresh_timeout    integer check (refresh_timeout >= 0), -- milliseconds, 0 for none; null: pg_trickle.refresh_timeout
-  refresh_group      text                         -- stream tables of one group show one moment
+  refresh_group      text,                        -- stream tables of one group show one moment
+  live               boolean not null default false -- queries read it with its pending changes
 );
 
 -- What each stream table has seen. Narrow and updated in place, as refreshes with changes update it. No unique index: its check

@@ -1,13 +1,13 @@
 -- What psql shows of the functions that the library defines, the catalog and the views. Other functions have theirs where they are
 -- created. Fits into the line of \df+ and \dt+.
 
-comment on function pgtrickle.create_stream_table(text, text, text, text, boolean) is
+comment on function pgtrickle.create_stream_table(text, text, text, text, boolean, boolean) is
   'creates a stream table, which stays equal to a query';
-comment on function pgtrickle.create_stream_table_if_not_exists(text, text, text, text, boolean) is
+comment on function pgtrickle.create_stream_table_if_not_exists(text, text, text, text, boolean, boolean) is
   'creates a stream table unless a relation of this name exists';
-comment on function pgtrickle.create_or_replace_stream_table(text, text, text, text, boolean) is
+comment on function pgtrickle.create_or_replace_stream_table(text, text, text, text, boolean, boolean) is
   'creates a stream table, or gives an existing one another query; what is not given stays';
-comment on function pgtrickle.alter_stream_table(text, text, text, text, text, text) is
+comment on function pgtrickle.alter_stream_table(text, text, text, text, text, text, boolean) is
   'changes query, schedule, mode, status or timeout of a stream table';
 comment on function pgtrickle.drop_stream_table(text, boolean) is
   'drops a stream table; with cascade, also what reads it';
@@ -19,6 +19,8 @@ comment on function pgtrickle.explain_stream_table(text, boolean, boolean, text)
   'operators, identity, costs and missing indexes of a stream table; verbose adds SQL, analyze a refresh that is rolled back';
 comment on function pgtrickle.wait_for_stream_table(text, interval) is
   'waits until a stream table shows what was committed before the call; false when the timeout ends first';
+comment on function pgtrickle.last_write() is
+  'a token of the last transaction of this session that changed a source, for pg_trickle.read_after in another session';
 comment on function pgtrickle.create_refresh_group(text, text[]) is
   'makes stream tables show one moment: they are refreshed together, or not at all';
 comment on function pgtrickle.drop_refresh_group(text) is

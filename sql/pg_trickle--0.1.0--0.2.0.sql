@@ -20,7 +20,9 @@ lock table pgtrickle.pgt_source_members in access exclusive mode;
 alter table pgtrickle.pgt_stream_tables
   alter fingerprint type text,
   add definition_digest text,
-  add refresh_timeout integer check (refresh_timeout >= 0), add refresh_group text;
+  add refresh_timeout integer check (refresh_timeout >= 0), add refresh_group text, add live boolean not null default false,
+  drop constraint pgt_stream_tables_refresh_mode_check,
+  add constraint pgt_stream_tables_refresh_mode_check check (refresh_mode in ('AUTO', 'DIFFERENTIAL', 'FULL', 'IMMEDIATE'));
 alter table pgtrickle.pgt_frontiers
   add replaces boolean not null default false,
   add last_sqlstate text,
@@ -132,12 +134,16 @@ select 'pg_class'::regclass, c.oid, 0, 'pg_class'::regclass, t.oid, 0, 'i'
 
 -- Functions with other arguments or columns.
 drop function pgtrickle.alter_stream_table(text, text, text, text, text);
+drop function pgtrickle.create_stream_table(text, text, text, text, boolean);
+drop function pgtrickle.create_stream_table_if_not_exists(text, text, text, text, boolean);
+drop function pgtrickle.create_or_replace_stream_table(text, text, text, text, boolean);
 drop function pgtrickle.refresh_stream_table(text);
 drop function pgtrickle.get_refresh_history(text, integer);
 drop function pgtrickle.explain_stream_table(text);
 drop function pgtrickle.pgt_status();
 create function pgtrickle.alter_stream_table(name text, query text default null, schedule text default null,
-  refresh_mode text default null, status text default null, refresh_timeout text default null) returns void
+  refresh_mode text default null, status text default null, refresh_timeout text default null,
+  live boolean default null) returns void
   language c as 'MODULE_PATHNAME', 'alter_or_limit_wrapper';
 create function pgtrickle.refresh_stream_table(name text, recompute boolean default false) returns void
   language c as 'MODULE_PATHNAME', 'refresh_or_recompute_wrapper';
@@ -151,15 +157,15 @@ create function pgtrickle.drop_refresh_group(name text) returns void
   language c as 'MODULE_PATHNAME', 'drop_refresh_group_wrapper';
 
 -- Functions in which NULL stands for a default.
-create or replace function pgtrickle.create_stream_table(name text, query text, schedule text default 'calculated',
-  refresh_mode text default 'AUTO', initialize boolean default true) returns void
-  language c as 'MODULE_PATHNAME', 'create_stream_table_wrapper';
-create or replace function pgtrickle.create_stream_table_if_not_exists(name text, query text,
-  schedule text default 'calculated', refresh_mode text default 'AUTO', initialize boolean default true) returns void
-  language c as 'MODULE_PATHNAME', 'create_stream_table_if_not_exists_wrapper';
-create or replace function pgtrickle.create_or_replace_stream_table(name text, query text, schedule text default null,
-  refresh_mode text default null, initialize boolean default true) returns void
-  language c as 'MODULE_PATHNAME', 'create_or_replace_stream_table_wrapper';
+create function pgtrickle.create_stream_table(name text, query text, schedule text default 'calculated',
+  refresh_mode text default 'AUTO', initialize boolean default true, live boolean default false) returns void
+  language c as 'MODULE_PATHNAME', 'create_stored_or_live_wrapper';
+create function pgtrickle.create_stream_table_if_not_exists(name text, query text,
+  schedule text default 'calculated', refresh_mode text default 'AUTO', initialize boolean default true, live boolean default false) returns void
+  language c as 'MODULE_PATHNAME', 'create_stored_or_live_if_not_exists_wrapper';
+create function pgtrickle.create_or_replace_stream_table(name text, query text, schedule text default null,
+  refresh_mode text default null, initialize boolean default true, live boolean default null) returns void
+  language c as 'MODULE_PATHNAME', 'create_or_replace_stored_or_live_wrapper';
 create or replace function pgtrickle.resume_stream_table(name text) returns void
   language c as 'MODULE_PATHNAME', 'resume_stream_table_wrapper';
 create or replace function pgtrickle.drop_stream_table(name text, cascade boolean default false) returns void
@@ -167,8 +173,23 @@ create or replace function pgtrickle.drop_stream_table(name text, cascade boolea
 create or replace function pgtrickle.wait_for_stream_table(name text,
   timeout interval default '30 seconds') returns boolean
   language c as 'MODULE_PATHNAME', 'wait_for_stream_table_wrapper';
+create or replace function pgtrickle.last_write() returns text
+  language c strict as 'MODULE_PATHNAME', 'last_write_wrapper';
 create or replace function pgtrickle.drain(timeout interval default '1 minute') returns boolean
   language c as 'MODULE_PATHNAME', 'drain_wrapper';
+
+-- The functions of live reads. The planner adds calls of them to queries that read live stream tables; no other call is accepted.
+
+create function pgtrickle.pending_rows(relation regclass) returns setof record
+  language c strict stable parallel unsafe cost 1 rows 10 as 'MODULE_PATHNAME', 'pg_trickle_pending_rows';
+comment on function pgtrickle.pending_rows(regclass) is 'the rows that pending changes add to a live stream table; called by plans only';
+
+create function pgtrickle.is_unchanged(relation regclass, place tid) returns boolean
+  language c strict stable parallel unsafe cost 1 as 'MODULE_PATHNAME', 'pg_trickle_is_unchanged';
+comment on function pgtrickle.is_unchanged(regclass, tid) is
+  'whether pending changes leave a row of a live stream table as it is; called by plans only';
+-- Every role that may read a stream table runs plans that call them.
+grant execute on function pgtrickle.pending_rows(regclass), pgtrickle.is_unchanged(regclass, tid) to public;
 
 -- New functions.
 create function pgtrickle.allow_capture("table" regclass, role regrole) returns void
@@ -653,13 +674,13 @@ comment on function pgtrickle.health_check(interval) is
 
 -- What psql shows: the text of sql/comments.sql.
 
-comment on function pgtrickle.create_stream_table(text, text, text, text, boolean) is
+comment on function pgtrickle.create_stream_table(text, text, text, text, boolean, boolean) is
   'creates a stream table, which stays equal to a query';
-comment on function pgtrickle.create_stream_table_if_not_exists(text, text, text, text, boolean) is
+comment on function pgtrickle.create_stream_table_if_not_exists(text, text, text, text, boolean, boolean) is
   'creates a stream table unless a relation of this name exists';
-comment on function pgtrickle.create_or_replace_stream_table(text, text, text, text, boolean) is
+comment on function pgtrickle.create_or_replace_stream_table(text, text, text, text, boolean, boolean) is
   'creates a stream table, or gives an existing one another query; what is not given stays';
-comment on function pgtrickle.alter_stream_table(text, text, text, text, text, text) is
+comment on function pgtrickle.alter_stream_table(text, text, text, text, text, text, boolean) is
   'changes query, schedule, mode, status or timeout of a stream table';
 comment on function pgtrickle.drop_stream_table(text, boolean) is
   'drops a stream table; with cascade, also what reads it';
@@ -671,6 +692,8 @@ comment on function pgtrickle.explain_stream_table(text, boolean, boolean, text)
   'operators, identity, costs and missing indexes of a stream table; verbose adds SQL, analyze a refresh that is rolled back';
 comment on function pgtrickle.wait_for_stream_table(text, interval) is
   'waits until a stream table shows what was committed before the call; false when the timeout ends first';
+comment on function pgtrickle.last_write() is
+  'a token of the last transaction of this session that changed a source, for pg_trickle.read_after in another session';
 comment on function pgtrickle.create_refresh_group(text, text[]) is
   'makes stream tables show one moment: they are refreshed together, or not at all';
 comment on function pgtrickle.drop_refresh_group(text) is

@@ -22,6 +22,9 @@ pub enum Error {
     /// This stream table must be rebuilt before it is refreshed.
     #[error("a stream table was not rebuilt")]
     Stale(i32),
+    /// A stream table of which others hold the lock, too, has to be recomputed.
+    #[error("a stream table is changed by other transactions")]
+    Shared,
     /// A stream table that was left out of a tick has changed.
     #[error("a stream table that shows the same moment has changed")]
     Incomplete,
@@ -66,6 +69,15 @@ impl Error {
         self
     }
 
+    /// Adds a sentence to the detail.
+    pub fn more_detail(mut self, text: &str) -> Error {
+        if let Error::Report(report) = &mut self {
+            let detail = report.detail.take().map_or_else(String::new, |detail| detail + " ");
+            report.detail = Some(detail + text);
+        }
+        self
+    }
+
     pub fn hint(mut self, text: impl Into<String>) -> Error {
         if let Error::Report(report) = &mut self {
             report.hint = Some(text.into());
@@ -104,6 +116,11 @@ impl Error {
         }
     }
 
+    /// Whether a refresh that failed with this may succeed once no other transaction changes its table: by recomputing it.
+    pub fn needs_lock(&self) -> bool {
+        matches!(self, Error::Shared | Error::Altered(_)) || self.as_reason().is_some() || self.kind() == Kind::User
+    }
+
     /// The text for the log and the history, which have no DETAIL: the figures of a bug are included.
     pub fn in_full(&self) -> String {
         match self {
@@ -125,7 +142,7 @@ impl Error {
             }
             Error::Query(ivm::Error::Schedule { .. }) => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             Error::Query(ivm::Error::Cycle(_)) => PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
-            Error::Altered(_) | Error::Stale(_) | Error::Incomplete | Error::Abandoned => {
+            Error::Altered(_) | Error::Stale(_) | Error::Shared | Error::Incomplete | Error::Abandoned => {
                 PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE
             }
             Error::Query(_) | Error::Bug(_) | Error::Broken(..) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,

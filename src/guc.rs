@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use ivm::schedule::Schedule;
 use monitor::http::Address;
-use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 
-use crate::pg::setting;
 use crate::pg::shmem::WORKERS;
+use crate::pg::{setting, writes};
 
 static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MAX_CONSECUTIVE_ERRORS: GucSetting<i32> = GucSetting::<i32>::new(3);
@@ -19,7 +19,46 @@ static REFRESH_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(0);
 static MAX_COUNTED_TABLES: GucSetting<i32> = GucSetting::<i32>::new(2048);
 static LOG_MIN_REFRESH_DURATION: GucSetting<i32> = GucSetting::<i32>::new(-1);
 static METRICS_LISTEN: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+static READ_YOUR_WRITES_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(5000);
+static READ_YOUR_WRITES_ON_FAILURE: GucSetting<OnFailure> = GucSetting::<OnFailure>::new(OnFailure::Error);
 static DEFAULT_SCHEDULE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"1s"));
+
+static IMMEDIATE_AT: GucSetting<ImmediateAt> = GucSetting::<ImmediateAt>::new(ImmediateAt::Auto);
+static READS: GucSetting<Reads> = GucSetting::<Reads>::new(Reads::Auto);
+
+/// Which stream tables queries read with their pending changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PostgresGucEnum)]
+pub enum Reads {
+    #[name = c"auto"]
+    Auto,
+    #[name = c"stored"]
+    Stored,
+    #[name = c"live"]
+    Live,
+}
+
+/// When a transaction maintains the stream tables that its changes concern, in mode IMMEDIATE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PostgresGucEnum)]
+pub enum ImmediateAt {
+    /// At the end of each statement where the transaction keeps its snapshot, else as `commit`.
+    #[name = c"auto"]
+    Auto,
+    #[name = c"statement"]
+    Statement,
+    /// When it first reads one of them, else at its end.
+    #[name = c"commit"]
+    Commit,
+}
+
+/// What becomes of a statement that cannot see what it must.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PostgresGucEnum)]
+pub enum OnFailure {
+    #[name = c"error"]
+    Error,
+    /// It reads older rows, and says so.
+    #[name = c"warning"]
+    Warning,
+}
 
 /// The version of this library, which scripts of updates compare with their own. Nothing can set it.
 static VERSION: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(LIBRARY));
@@ -104,8 +143,60 @@ pub fn init() {
         &DEFAULT_SCHEDULE,
         GucContext::Sighup,
     );
+    define_reading();
     define_monitoring();
     setting::reserve_prefix(c"pg_trickle");
+}
+
+fn define_reading() {
+    GucRegistry::define_enum_guc(
+        c"pg_trickle.immediate_at",
+        c"Sets when a transaction maintains the stream tables in refresh mode IMMEDIATE over what it changes.",
+        c"statement: at the end of each statement; commit: when it reads one of them, else when it commits; auto: the \
+          latter in READ COMMITTED, the former in other isolation levels.",
+        &IMMEDIATE_AT,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    setting::define_of_plans(
+        c"pg_trickle.reads",
+        c"Sets whether queries see the pending changes of stream tables.",
+        c"auto: those of live stream tables; stored: of none; live: of all.",
+        &READS,
+    );
+    GucRegistry::define_bool_guc(
+        c"pg_trickle.read_your_writes",
+        c"Lets statements read stream tables only once these show what the session has committed.",
+        c"Stream tables that are refreshed rarely are refreshed for it.",
+        &writes::ENABLED,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_trickle.read_your_writes_timeout",
+        c"Sets how long a statement waits for stream tables that it reads.",
+        c"After that it fails, or reads older rows: see pg_trickle.read_your_writes_on_failure.",
+        &READ_YOUR_WRITES_TIMEOUT,
+        0,
+        i32::MAX,
+        GucContext::Userset,
+        GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_enum_guc(
+        c"pg_trickle.read_your_writes_on_failure",
+        c"Sets what becomes of a statement that cannot see what the session has committed.",
+        c"It fails, or reads older rows with a warning.",
+        &READ_YOUR_WRITES_ON_FAILURE,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    setting::define_checked::<writes::Token>(
+        c"pg_trickle.read_after",
+        c"Lets statements read stream tables only once these show a transaction of any session.",
+        c"A token of pgtrickle.last_write(). Empty turns it off.",
+        &writes::READ_AFTER,
+        GucContext::Userset,
+    );
 }
 
 fn define_monitoring() {
@@ -157,6 +248,16 @@ pub fn max_consecutive_errors() -> i32 {
     MAX_CONSECUTIVE_ERRORS.get()
 }
 
+/// How queries of this session read stream tables.
+pub fn reads() -> Reads {
+    READS.get()
+}
+
+/// When transactions of this session maintain stream tables.
+pub fn immediate_at() -> ImmediateAt {
+    IMMEDIATE_AT.get()
+}
+
 /// The size of the pool.
 pub fn max_parallel_workers() -> usize {
     MAX_PARALLEL_WORKERS.get().max(0) as usize
@@ -170,6 +271,16 @@ pub fn max_buffer_bytes() -> Option<i64> {
 /// How long the refresh of a stream table without a timeout of its own may take; zero means no limit.
 pub fn refresh_timeout() -> Duration {
     Duration::from_millis(REFRESH_TIMEOUT.get().max(0) as u64)
+}
+
+/// How long a statement waits for stream tables that it reads.
+pub fn read_your_writes_timeout() -> Duration {
+    Duration::from_millis(READ_YOUR_WRITES_TIMEOUT.get().max(0) as u64)
+}
+
+/// What becomes of a statement that cannot see what it must.
+pub fn read_your_writes_on_failure() -> OnFailure {
+    READ_YOUR_WRITES_ON_FAILURE.get()
 }
 
 /// The schedule of a `'calculated'` stream table that no other reads.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ivm::sql::ident::QName;
 use pgrx::pg_sys::{AccessExclusiveLock, Oid, RelationRelationId};
 
+use crate::api::immediate;
 use crate::capture;
 use crate::catalog::{dependency, source, stream_table};
 use crate::error::Result;
@@ -14,7 +15,7 @@ use crate::pg::lock::Lock;
 use crate::pg::shmem::my_database;
 use crate::pg::spi::{self, Session};
 use crate::pg::utility::{self, Utility, Vacated};
-use crate::pg::{applying, bgworker, database, object, planner, relation, wake};
+use crate::pg::{bgworker, database, executor, maintaining, object, planner, reading, relation, wake};
 use crate::refresh;
 
 /// How long a statement waits for our processes to end, which they do at their next interrupt check.
@@ -23,7 +24,10 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Installs the hooks: that of utility statements only where there are workers.
 pub fn init() {
     planner::install();
-    applying::install();
+    executor::install();
+    refresh::install_live_reads();
+    reading::install(refresh::before_reading);
+    maintaining::install(immediate::MAINTAINER);
     if bgworker::preloading() {
         utility::install(before);
     }
@@ -37,6 +41,9 @@ fn before(statement: &Utility) {
             lock_sources();
         }
         Some(Vacated::Extension) | None => {}
+    }
+    if let Some(needs) = statement.fixes_snapshot {
+        refresh::before_fixed_snapshot(needs);
     }
     notice_restore(&statement.tables);
     cancel_refreshes(&statement.tables);

@@ -13,13 +13,16 @@ mod fleet;
 mod freshness;
 mod hold;
 mod idle;
+mod immediate;
 mod latency;
+mod live;
 mod load;
 mod many;
 mod meter;
 mod nexmark;
 mod one_row;
 mod options;
+mod own_writes;
 mod postmaster;
 mod probe;
 mod process;
@@ -96,7 +99,10 @@ async fn run(options: &Options) -> Result<()> {
             Bench::Nexmark => nexmark::run(&server, options, &mut report).await,
             Bench::Soak => soak::run(&server, options, &mut report).await,
             Bench::Waits => waits::run(&server, options, &mut report).await,
+            Bench::OwnWrites => own_writes::run(&server, options, &mut report).await,
             Bench::Wal => wal::run(&server, options, &mut report).await,
+            Bench::Live => live::run(&server, options, &mut report).await,
+            Bench::Immediate => immediate::run(&server, options, &mut report).await,
             Bench::Slopes => slopes::run(&server, options, &mut report).await,
         }?;
         if options.report {

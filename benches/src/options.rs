@@ -24,12 +24,15 @@ pub enum Bench {
     Nexmark,
     Soak,
     Waits,
+    OwnWrites,
     Wal,
+    Live,
+    Immediate,
     Slopes,
 }
 
 impl Bench {
-    const ALL: [Bench; 21] = [
+    const ALL: [Bench; 24] = [
         Bench::OneRow,
         Bench::Operators,
         Bench::Latency,
@@ -49,7 +52,10 @@ impl Bench {
         Bench::Nexmark,
         Bench::Soak,
         Bench::Waits,
+        Bench::OwnWrites,
         Bench::Wal,
+        Bench::Live,
+        Bench::Immediate,
         Bench::Slopes,
     ];
 
@@ -75,7 +81,10 @@ impl Bench {
             Bench::Nexmark => "nexmark",
             Bench::Soak => "soak",
             Bench::Waits => "waits",
+            Bench::OwnWrites => "own_writes",
             Bench::Wal => "wal",
+            Bench::Live => "live",
+            Bench::Immediate => "immediate",
             Bench::Slopes => "slopes",
         }
     }
@@ -127,6 +136,8 @@ pub const USAGE: &str =
   nexmark     10 queries over N events (500000): the same, N rounds (10); then live for N seconds (20)
   soak        700 commits a second for N seconds (600), twelve stream tables of mixed schedules: is everything level?
   waits       each function, and DDL, over N rows (1000000), N rounds (3): how long do writers and readers wait for it?
+  immediate   refresh mode IMMEDIATE over N rows (100000): statements of a writer, N rounds (20); sixteen for N seconds (5)
+  own_writes  read_your_writes: what a read waits for a commit, N rounds (2000); what the setting costs other statements
   wal         what is written to the log for a commit, N rounds (3) of N seconds (10) with and without stream tables
   slopes      how costs grow with sizes on which they should not depend, N rounds (100); --only: one section of it
   all         all of them

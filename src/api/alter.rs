@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use ivm::schedule::Schedule;
-use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INVALID_PARAMETER_VALUE, ERRCODE_UNDEFINED_TABLE};
+use pgrx::PgSqlErrorCode::{
+    ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INVALID_PARAMETER_VALUE, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+    ERRCODE_UNDEFINED_TABLE,
+};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
 use crate::api::refresh::refresh_now;
-use crate::api::{given, owned, require_writable, rights};
+use crate::api::{given, immediate, owned, require_writable, rights};
 use crate::catalog::stream_table::{self, Mode, Status, StreamTable};
 use crate::catalog::{ddl, frontier};
 use crate::error::{Error, Result};
@@ -25,8 +28,9 @@ fn alter_or_limit(
     refresh_mode: default!(Option<&str>, "NULL"),
     status: default!(Option<&str>, "NULL"),
     refresh_timeout: default!(Option<&str>, "NULL"),
+    live: default!(Option<bool>, "NULL"),
 ) -> std::result::Result<(), ErrorReport> {
-    let changes = Changes { query, schedule, mode: refresh_mode, status, timeout: refresh_timeout };
+    let changes = Changes { query, schedule, mode: refresh_mode, status, timeout: refresh_timeout, live };
     Ok(alter(given("name", name)?, &changes)?)
 }
 
@@ -44,6 +48,7 @@ struct Changes<'a> {
     mode: Option<&'a str>,
     status: Option<&'a str>,
     timeout: Option<&'a str>,
+    live: Option<bool>,
 }
 
 fn alter(name: &str, changes: &Changes) -> Result<()> {
@@ -54,6 +59,12 @@ fn alter(name: &str, changes: &Changes) -> Result<()> {
     let limit = changes.timeout.map(parse_timeout).transpose()?;
     require_writable("alter_stream_table")?;
     let table = owned(name)?;
+    if status.is_some_and(|status| status != Status::Active) && mode.unwrap_or(table.mode) == Mode::Immediate {
+        let message = format!("stream table {} cannot be paused in refresh mode IMMEDIATE", table.display());
+        return Err(Error::new(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+            .detail("The transactions that change its sources maintain it.")
+            .hint("Change its refresh mode first."));
+    }
     if let Some(query) = query
         && !same_columns(&table, query)?
     {
@@ -67,6 +78,9 @@ fn alter(name: &str, changes: &Changes) -> Result<()> {
     if query.is_some() || schedule.is_some() || mode.is_some() {
         redefine(&table, query, schedule, mode)?;
     }
+    if let Some(live) = changes.live {
+        set_live(&table, live)?;
+    }
     if let Some(limit) = limit {
         relation::invalidate(table.relid);
         spi::connect(None, |session| stream_table::set_timeout(session, table.id, limit))?;
@@ -75,13 +89,38 @@ fn alter(name: &str, changes: &Changes) -> Result<()> {
         if status != Status::Active {
             refresh::end_background(table.id, table.relid);
         }
+        // It has missed what others changed.
+        let is_missing = table.is_immediate() && table.status != Status::Active;
+        if is_missing {
+            immediate::lock_sources(&table)?;
+        }
         spi::connect(None, |session| {
             frontier::clear_errors(session, table.id)?;
             stream_table::set_status(session, table.id, status)
         })?;
+        if is_missing {
+            refresh_now(&[table.id])?;
+        }
     }
     wake::catalog_changed();
     Ok(())
+}
+
+/// Has queries read a stream table with its pending changes, or as it is stored.
+pub fn set_live(table: &StreamTable, live: bool) -> Result<()> {
+    require_live(Some(live))?;
+    relation::invalidate(table.relid);
+    spi::connect(None, |session| stream_table::set_live(session, table.id, live))
+}
+
+/// An error where live reads are wanted and not every session has the library.
+pub fn require_live(live: Option<bool>) -> Result<()> {
+    if live != Some(true) || wake::has_shared_memory() {
+        return Ok(());
+    }
+    Err(Error::new(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "live reads need the library in every session")
+        .detail("The server has not preloaded pg_trickle: other sessions would read what is stored.")
+        .hint("Add pg_trickle to shared_preload_libraries and restart the server."))
 }
 
 /// The limit for a refresh: a duration, zero for no limit, `default` for that of the setting.
@@ -115,18 +154,36 @@ pub fn same_columns(table: &StreamTable, query: &str) -> Result<bool> {
 
 /// Gives a stream table a new query, schedule or mode, in place.
 pub fn redefine(table: &StreamTable, query: Option<&str>, schedule: Option<&str>, mode: Option<Mode>) -> Result<()> {
+    let is_immediate = mode.unwrap_or(table.mode) == Mode::Immediate;
+    if is_immediate {
+        immediate::check_request(schedule, true)?;
+    }
+    if is_immediate || table.is_immediate() {
+        immediate::lock_sources(table)?;
+    }
     let table = match query.is_some() || mode.is_some() {
         true => locked_for_refresh(table, query)?,
         false => locked(table)?,
     };
     let mut changed = table.clone();
-    changed.schedule = schedule.unwrap_or(&table.schedule).to_owned();
+    changed.schedule = if is_immediate { immediate::SCHEDULE } else { schedule.unwrap_or(&table.schedule) }.to_owned();
     changed.mode = mode.unwrap_or(table.mode);
     if query.is_none() && changed.mode == table.mode {
         relation::invalidate(table.relid);
         return spi::connect(None, |session| stream_table::put(session, &changed));
     }
+    if table.is_immediate() && !is_immediate {
+        immediate::end(&table)?;
+    }
+    if is_immediate && query.is_none() && table.full_reason.is_none() {
+        immediate::begin(&changed)?;
+        // The last refresh by which it follows others.
+        refresh_now(&[table.id])?;
+    }
     if query.is_none() && spi::connect(None, |session| refresh::set_mode(session, &changed))? {
+        if is_immediate {
+            refresh::record_now(table.id);
+        }
         return Ok(());
     }
     if let Some(query) = query {
@@ -142,7 +199,11 @@ pub fn redefine(table: &StreamTable, query: Option<&str>, schedule: Option<&str>
         }
     }
     refresh::rebuild(&changed, "the definition was altered")?;
-    rights::warn_of_open_schemas(&locked(&table)?)?;
+    let built = locked(&table)?;
+    rights::warn_of_open_schemas(&built)?;
+    if is_immediate {
+        immediate::begin(&built)?;
+    }
     refresh_now(&[table.id])
 }
 

@@ -8,7 +8,7 @@ use pgrx::pg_sys::{self, Oid};
 use pgrx::{default, pg_extern};
 
 use crate::api::refresh::refresh_now;
-use crate::api::{alter, as_caller, drop, given, must_own, notice, owned, require_writable, rights};
+use crate::api::{alter, as_caller, drop, given, immediate, must_own, notice, owned, require_writable, rights};
 use crate::catalog::stream_table::{self, Mode, StreamTable};
 use crate::catalog::{ddl, frontier, restored};
 use crate::error::{Error, Result};
@@ -27,6 +27,7 @@ struct Request<'a> {
     mode: Option<Mode>,
     /// The refresh group of a stream table that this one replaces.
     group: Option<&'a str>,
+    live: Option<bool>,
     initialize: bool,
 }
 
@@ -35,38 +36,40 @@ impl<'a> Request<'a> {
         (name, query): (Option<&'a str>, Option<&'a str>),
         schedule: Option<&'a str>,
         mode: Option<&str>,
-        initialize: Option<bool>,
+        (initialize, live): (Option<bool>, Option<bool>),
     ) -> Result<Request<'a>> {
         let (name, query) = (given("name", name)?, given("query", query)?);
         require_writable("create_stream_table")?;
         schedule.map(Schedule::parse).transpose()?;
         let mode = mode.map(Mode::parse).transpose()?;
-        Ok(Request { name, query, schedule, mode, group: None, initialize: initialize.unwrap_or(true) })
+        Ok(Request { name, query, schedule, mode, group: None, live, initialize: initialize.unwrap_or(true) })
     }
 }
 
 /// Creates a stream table: a table that stays equal to `query`.
-#[pg_extern]
-fn create_stream_table(
+#[pg_extern(name = "create_stream_table")]
+fn create_stored_or_live(
     name: Option<&str>,
     query: Option<&str>,
     schedule: default!(Option<&str>, "'calculated'"),
     refresh_mode: default!(Option<&str>, "'AUTO'"),
     initialize: default!(Option<bool>, true),
+    live: default!(Option<bool>, false),
 ) -> std::result::Result<(), ErrorReport> {
-    Ok(create(&Request::new((name, query), schedule, refresh_mode, initialize)?)?)
+    Ok(create(&Request::new((name, query), schedule, refresh_mode, (initialize, live))?)?)
 }
 
 /// Creates a stream table unless a relation of this name exists.
-#[pg_extern]
-fn create_stream_table_if_not_exists(
+#[pg_extern(name = "create_stream_table_if_not_exists")]
+fn create_stored_or_live_if_not_exists(
     name: Option<&str>,
     query: Option<&str>,
     schedule: default!(Option<&str>, "'calculated'"),
     refresh_mode: default!(Option<&str>, "'AUTO'"),
     initialize: default!(Option<bool>, true),
+    live: default!(Option<bool>, false),
 ) -> std::result::Result<(), ErrorReport> {
-    let request = Request::new((name, query), schedule, refresh_mode, initialize)?;
+    let request = Request::new((name, query), schedule, refresh_mode, (initialize, live))?;
     if object::find(&target(request.name)?)?.is_some() {
         pgrx::notice!("relation \"{}\" already exists, skipping", request.name);
         return Ok(());
@@ -75,15 +78,16 @@ fn create_stream_table_if_not_exists(
 }
 
 /// Creates a stream table, or gives an existing one a new query. An existing one keeps a schedule and mode that are not given.
-#[pg_extern]
-fn create_or_replace_stream_table(
+#[pg_extern(name = "create_or_replace_stream_table")]
+fn create_or_replace_stored_or_live(
     name: Option<&str>,
     query: Option<&str>,
     schedule: default!(Option<&str>, "NULL"),
     refresh_mode: default!(Option<&str>, "NULL"),
     initialize: default!(Option<bool>, true),
+    live: default!(Option<bool>, "NULL"),
 ) -> std::result::Result<(), ErrorReport> {
-    let request = Request::new((name, query), schedule, refresh_mode, initialize)?;
+    let request = Request::new((name, query), schedule, refresh_mode, (initialize, live))?;
     Ok(replace(&request)?)
 }
 
@@ -94,6 +98,7 @@ fn replace(request: &Request) -> Result<()> {
     }
     let table = owned(request.name)?;
     if alter::same_columns(&table, request.query)? {
+        request.live.map_or(Ok(()), |live| alter::set_live(&table, live))?;
         return alter::redefine(&table, Some(request.query), request.schedule, request.mode);
     }
     drop::drop_table(&table, false)?;
@@ -102,6 +107,7 @@ fn replace(request: &Request) -> Result<()> {
         schedule,
         mode: request.mode.or(Some(table.mode)),
         group: table.refresh_group.as_deref(),
+        live: request.live.or(Some(table.live)),
         ..*request
     })
 }
@@ -148,6 +154,7 @@ fn create(request: &Request) -> Result<()> {
             .hint("Choose another name, or use create_or_replace_stream_table."));
     }
     query::check_is_select(request.query)?;
+    alter::require_live(request.live)?;
     let (id, definition) = define_new(request)?;
     let table = new_table(request, &name, (id, create_table(&name, definition, id)?, definition))?;
     let built = spi::connect(None, |session| {
@@ -161,6 +168,9 @@ fn create(request: &Request) -> Result<()> {
 
 /// Stores the query of a new stream table; returns the id that it will have, and the view.
 fn define_new(request: &Request) -> Result<(i32, Oid)> {
+    if request.mode == Some(Mode::Immediate) {
+        immediate::check_request(request.schedule, request.initialize)?;
+    }
     let id = spi::connect(None, stream_table::next_id)?;
     Ok((id, create_view(id, request.query)?))
 }
@@ -171,9 +181,14 @@ fn new_table(request: &Request, name: &QName, (id, relid, definition): (i32, Oid
         relid,
         definition,
         defining_query: request.query.to_owned(),
-        schedule: request.schedule.unwrap_or(SCHEDULE).to_owned(),
+        schedule: match request.mode {
+            Some(Mode::Immediate) => immediate::SCHEDULE,
+            _ => request.schedule.unwrap_or(SCHEDULE),
+        }
+        .to_owned(),
         mode: request.mode.unwrap_or_default(),
         refresh_group: request.group.map(str::to_owned),
+        live: request.live.unwrap_or_default(),
         settings: guard::evaluation_settings()?,
         schema: name.schema.as_ref().map(|schema| schema.as_str().to_owned()).unwrap_or_default(),
         name: name.name.as_str().to_owned(),
@@ -187,6 +202,9 @@ fn finish(request: &Request, built: &StreamTable) -> Result<()> {
     let id = built.id;
     report_full_refresh(built);
     rights::warn_of_open_schemas(built)?;
+    if built.is_immediate() {
+        immediate::begin(built)?;
+    }
     if request.initialize {
         refresh_now(&[id])?;
     }

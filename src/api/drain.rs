@@ -9,9 +9,9 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
 use crate::api::timeout_or;
-use crate::api::workers::Absence;
 use crate::error::{Error, Result};
 use crate::pg::{database, latch, wake};
+use crate::refresh::Absence;
 
 /// How long a session waits by default.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);

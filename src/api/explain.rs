@@ -6,6 +6,7 @@ mod text;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use ivm::beside::Beside;
 use ivm::choice::{Choice, Way};
 use ivm::explain::cost::{self, Cost};
 use ivm::explain::key::{Constraints, Remedy};
@@ -18,7 +19,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
 use crate::api::moment::{self, Moment};
-use crate::api::refresh::succeeded;
+use crate::api::succeeded;
 use crate::api::{given, named, owned, require_writable, rights, shows_messages, without_message};
 use crate::catalog::constraint;
 use crate::catalog::history::{self, Action, Refresh};
@@ -27,7 +28,7 @@ use crate::catalog::stream_table::{self, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::subxact::subtransaction;
 use crate::pg::{relation, spi};
-use crate::refresh::{Loaded, Prepared, Ran, Ready};
+use crate::refresh::{Loaded, Outlook, Prepared, Ran, Ready};
 use crate::{frontend, refresh};
 
 /// The operators of a stream table with their laws, the identity of its rows, what each source's change costs, and what would
@@ -66,6 +67,8 @@ struct Report {
     choice: Option<Choice>,
     /// What its plan tells, or why the next refresh builds it anew.
     plan: std::result::Result<Planned, String>,
+    /// What a live read would do, where queries read the table live.
+    live: Option<Outlook>,
     analysis: Option<Analysis>,
 }
 
@@ -96,6 +99,15 @@ struct Analysis {
     ran: Vec<Ran>,
 }
 
+impl Report {
+    /// The sources whose writers maintain the stream table beside each other: all of them, or those of rows that differ in some columns.
+    fn beside(&self) -> Vec<(&QName, &Beside)> {
+        let Ok(plan) = &self.plan else { return vec![] };
+        let names = &plan.prepared.loaded.names;
+        plan.prepared.beside().iter().filter_map(|(source, beside)| Some((names.get(source)?, beside))).collect()
+    }
+}
+
 fn report(name: &str, analyze: bool) -> Result<Report> {
     if !analyze {
         let table = named(name)?;
@@ -116,7 +128,15 @@ fn explained(table: StreamTable) -> Result<Report> {
     let prepared = match refresh::load(table.id)? {
         Ready::Yes(prepared) => prepared,
         Ready::Stale(_, reason) => {
-            return Ok(Report { table, moment, open_schemas: vec![], choice: None, plan: Err(reason), analysis: None });
+            return Ok(Report {
+                table,
+                moment,
+                open_schemas: vec![],
+                choice: None,
+                plan: Err(reason),
+                live: None,
+                analysis: None,
+            });
         }
     };
     let open_schemas = rights::open_schemas(&table)?;
@@ -124,7 +144,8 @@ fn explained(table: StreamTable) -> Result<Report> {
         Some(_) => None,
         None => spi::connect(None, |session| history::last_choice(session, table.id))?,
     };
-    Ok(Report { table, moment, open_schemas, choice, plan: Ok(planned(prepared)?), analysis: None })
+    let live = if table.live { Some(refresh::outlook(table.id)?) } else { None };
+    Ok(Report { table, moment, open_schemas, choice, plan: Ok(planned(prepared)?), live, analysis: None })
 }
 
 fn planned(prepared: Rc<Prepared>) -> Result<Planned> {

@@ -29,6 +29,9 @@ macro_rules! former {
 // 0.1.0
 former! {
     alter_stream_table_wrapper pg_finfo_alter_stream_table_wrapper
+    create_or_replace_stream_table_wrapper pg_finfo_create_or_replace_stream_table_wrapper
+    create_stream_table_if_not_exists_wrapper pg_finfo_create_stream_table_if_not_exists_wrapper
+    create_stream_table_wrapper pg_finfo_create_stream_table_wrapper
     dependency_tree_wrapper pg_finfo_dependency_tree_wrapper
     explain_stream_table_wrapper pg_finfo_explain_stream_table_wrapper
     get_refresh_history_wrapper pg_finfo_get_refresh_history_wrapper

@@ -61,6 +61,12 @@ fn create(group: &str, names: &[Option<String>]) -> Result<()> {
         for id in &ids {
             // As the last holder of its lock left it.
             let table = stream_table::get(session, *id)?;
+            if table.is_immediate() {
+                let message = format!("stream table {} cannot be in a refresh group", table.display());
+                return Err(Error::new(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+                    .detail("In refresh mode IMMEDIATE it shows every transaction when that commits.")
+                    .hint("Change its refresh mode first."));
+            }
             if let Some(other) = &table.refresh_group {
                 let message = format!("stream table {} is in refresh group \"{other}\"", table.display());
                 return Err(Error::new(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message)

@@ -13,6 +13,8 @@ mod drop;
 mod explain;
 mod former;
 mod group;
+pub mod immediate;
+mod last_write;
 mod moment;
 mod reattach;
 mod refresh;
@@ -21,7 +23,6 @@ mod stat;
 mod status;
 mod verify;
 mod wait;
-mod workers;
 
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self, Oid};
 
 use crate::catalog::frontier;
+use crate::catalog::history::Refresh;
 use crate::catalog::stream_table::{self, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::spi::OwnerSession;
@@ -153,5 +155,18 @@ fn without_message(table: &StreamTable, error: Error) -> Error {
                 .hint(format!("Ask the owner of {name} to refresh it."))
         }
         error => error,
+    }
+}
+
+/// The refreshes, or the error of the first one that failed.
+fn succeeded(mut refreshes: Vec<Refresh>) -> Result<Vec<Refresh>> {
+    let failed = refreshes.iter_mut().find(|refresh| refresh.is_failed());
+    let Some((id, error)) = failed.and_then(|refresh| Some((refresh.id, refresh.error.take()?))) else {
+        return Ok(refreshes);
+    };
+    let table = spi::connect(None, |session| stream_table::get(session, id))?;
+    match shows_messages(&table)? {
+        true => Err(error),
+        false => Err(without_message(&table, error)),
     }
 }

@@ -3,11 +3,11 @@
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
-use crate::api::{given, require_writable, resolve_owned, shows_messages, without_message};
-use crate::catalog::history::{Refresh, Unwritten};
+use crate::api::{given, immediate, require_writable, resolve_owned, succeeded};
+use crate::catalog::history::Unwritten;
 use crate::catalog::stream_table;
 use crate::error::Result;
-use crate::pg::{counters, database, failures, spi};
+use crate::pg::{counters, database, failures};
 use crate::refresh::{self, Extent, Locks, Rebuilds};
 
 /// Refreshes a stream table, everything it reads and what shows the same moment. With `recompute` it and all that read it are
@@ -38,6 +38,8 @@ fn run(name: &str, recompute: bool) -> Result<()> {
 /// Refreshes in the caller's transaction, which fails with the first refresh that does. The caller may not own every table
 /// that is refreshed, and then does not see the message.
 pub fn refresh_now(ids: &[i32]) -> Result<()> {
+    // What it reads may be a stream table that this transaction has yet to maintain.
+    immediate::maintain()?;
     let refreshes = succeeded(refresh::tick(ids, Extent::Moments, Locks::Wait, Rebuilds::Within)?)?;
     for refresh in &refreshes {
         failures::forget(refresh.id);
@@ -45,17 +47,4 @@ pub fn refresh_now(ids: &[i32]) -> Result<()> {
         refresh::log_duration(refresh, || stream_table::display(refresh.id));
     }
     refresh::conclude(refreshes, &mut Unwritten::default())
-}
-
-/// The refreshes, or the error of the first one that failed.
-pub fn succeeded(mut refreshes: Vec<Refresh>) -> Result<Vec<Refresh>> {
-    let failed = refreshes.iter_mut().find(|refresh| refresh.is_failed());
-    let Some((id, error)) = failed.and_then(|refresh| Some((refresh.id, refresh.error.take()?))) else {
-        return Ok(refreshes);
-    };
-    let table = spi::connect(None, |session| stream_table::get(session, id))?;
-    match shows_messages(&table)? {
-        true => Err(error),
-        false => Err(without_message(&table, error)),
-    }
 }

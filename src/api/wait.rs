@@ -7,12 +7,10 @@ use pgrx::datum::Interval;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{default, pg_extern};
 
-use crate::api::workers::Absence;
 use crate::api::{given, resolve, timeout_or};
 use crate::error::{Error, Result};
-use crate::pg::subxact::rolled_back;
-use crate::pg::{guard, latch, xact};
-use crate::refresh;
+use crate::pg::{latch, xact};
+use crate::refresh::{self, Absence, with_lock_timeout};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pauses between checks double from the first to the longest. A refresh takes about a millisecond.
@@ -61,12 +59,6 @@ fn wait(name: &str, timeout: Option<Interval>) -> Result<bool> {
         };
         pause = (2 * pause).min(LONGEST_PAUSE);
     }
-}
-
-/// Runs a check in a subtransaction that is rolled back, and waits this long for each lock.
-fn with_lock_timeout<R>(timeout: Duration, check: impl FnOnce() -> Result<R>) -> Result<R> {
-    let timeout = timeout.as_millis().clamp(1, i32::MAX as u128).to_string();
-    rolled_back(|| guard::with_settings(&[("lock_timeout", &timeout)], check))
 }
 
 fn without_workers(absence: Absence) -> Error {

@@ -8,7 +8,7 @@ use std::cell::{Cell, LazyCell};
 use std::ops::Range;
 use std::rc::Rc;
 
-use chunk::{Columns, Entry, Oversize, SENTINEL, Stamp, Target};
+use chunk::{Entry, Oversize, SENTINEL, Stamp, Target};
 use ivm::frontier::{Frontier, Span};
 use monitor::sources::Size;
 use pgrx::pg_sys::{self, AccessShareLock, RowExclusiveLock};
@@ -25,7 +25,7 @@ use crate::pg::settled::Content;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::tuplestore::{ColumnDef, Desc, Tuplestore};
 use crate::pg::xact;
-use crate::pg::{counters, relation};
+use crate::pg::{counters, dml, relation};
 
 /// Bytes of a row's header and of its place on a page, about.
 const ROW: u64 = 32;
@@ -54,6 +54,11 @@ impl Pending {
     /// Whether all change rows were read.
     pub fn is_whole(&self) -> bool {
         self.read == self.rows
+    }
+
+    /// Whether all changes were read.
+    pub fn is_complete(&self) -> bool {
+        self.is_whole() && !self.truncated && !self.oversize
     }
 
     /// Whether the requested columns may have changed.
@@ -86,6 +91,14 @@ pub fn pending(source: i32, seen: (&Frontier, &Snapshot), columns: &[String], en
     let mut found = Pending { store, read: 0, rows: 0, truncated: false, lost: false, oversize: false };
     scan(info, seen, columns, 0..enough, &mut found)?;
     Ok(found)
+}
+
+/// Has later changes of a source conflict with a SERIALIZABLE transaction, which has read the source through a stream table.
+pub fn lock_predicate(source: i32, snapshot: &Snapshot) -> Result<()> {
+    if let Some((_, buffer)) = cache::open(source, AccessShareLock)? {
+        buffer.lock_predicate(snapshot);
+    }
+    Ok(())
 }
 
 /// Reads what was only counted: under the same snapshot a buffer has the same rows in the same order.
@@ -240,7 +253,7 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// Records the changes of a stream table that has consumers: a delta with its columns and `w`.
+/// Records the changes of a stream table that has consumers: a delta with its columns.
 pub fn write(source: i32, delta: &Tuplestore) -> Result<()> {
     if delta.rows() == 0 {
         return Ok(());
@@ -248,25 +261,18 @@ pub fn write(source: i32, delta: &Tuplestore) -> Result<()> {
     // `track` widens the layout under a lock that waits for writers; after it, they must use the wider one.
     relation::lock(cache::require_source(source)?.source.relid, RowExclusiveLock);
     let info = cache::require_source(source)?;
-    let names = delta.row_type().names();
-    let weight = names.iter().rposition(|name| name == WEIGHT).ok_or(Error::Bug("a delta has a weight"))?;
     let (layout, format) = info.current().ok_or(Error::Bug("the source has no layout"))?;
-    let position = |number: &i16| {
-        let attribute = info.attribute(*number)?;
-        names.iter().position(|name| *name == attribute.name)
-    };
-    let positions = layout.attnums.iter().map(position).collect::<Option<Vec<usize>>>();
-    let positions = positions.ok_or(Error::Bug("a delta has the columns of its stream table"))?;
+    let captured = layout.attnums.iter().map(|number| Some(&info.attribute(*number)?.name[..]));
+    let captured: Vec<&str> =
+        captured.collect::<Option<_>>().ok_or(Error::Bug("a layout has columns of its source"))?;
+    let positions = delta.places(captured)?;
     let to = info.destination(layout.id, format.align());
     let mut chunk = Chunk::new(to);
     // Not through the pending chunks: those may have changes of other tables, which this refresh has not read.
     let write = |chunk: &mut Chunk| with_pending(|pending| pending.write(chunk));
-    delta.for_each(|row| {
-        let weight = row.word(weight) as i64;
-        match chunk.append(1, |bytes| format.append(bytes, row, &positions, weight)) {
-            Ok(full) => full.into_iter().try_for_each(|mut full| write(&mut full)),
-            Err(Oversize) => write(&mut Chunk::oversize(&to)),
-        }
+    delta.for_each(|row| match chunk.append(1, |bytes| format.append(bytes, row, &positions, row.last() as i64)) {
+        Ok(full) => full.into_iter().try_for_each(|mut full| write(&mut full)),
+        Err(Oversize) => write(&mut Chunk::oversize(&to)),
     })?;
     write(&mut chunk)
 }
@@ -290,6 +296,7 @@ pub fn prune(source: i32, frontiers: &[Frontier], snapshot: &Snapshot) -> Result
         Ok(())
     })?;
     if deleted != Size::default() {
+        dml::note();
         counters::pruned_at_commit(source, deleted);
     }
     Ok(())

@@ -142,7 +142,7 @@ impl SourceInfo {
     }
 
     pub fn destination(&self, layout: i32, align: usize) -> Destination {
-        Destination { source: self.source.id, layout, buffer: self.buffer, align }
+        Destination { source: self.source.id, layout, buffer: self.buffer, align, immediate: self.source.immediate }
     }
 }
 
@@ -232,7 +232,10 @@ fn resolve_in_other_version(fired: &Fired) -> Result<Option<Target>> {
     match rolled_back(|| spi::connect_to_any_version(read)) {
         Ok((Some(source), layouts, true)) => Ok(describe(source, layouts, buffer).map(|info| target_of(&info, member))),
         Ok(_) => Ok(None),
-        Err(_) => Ok(Some(loss(Destination { source: id, layout: UNRECORDED, buffer, align: 1 }, member, member))),
+        Err(_) => {
+            let to = Destination { source: id, layout: UNRECORDED, buffer, align: 1, immediate: false };
+            Ok(Some(loss(to, member, member)))
+        }
     }
 }
 

@@ -22,7 +22,9 @@ mod pending;
 mod track;
 mod trigger;
 
-pub use buffer::{Pending, Unseen, bytes, empty, has_own, pending, prune, rest, sizes, unread_bytes, unseen, write};
+pub use buffer::{
+    Pending, Unseen, bytes, empty, has_own, lock_predicate, pending, prune, rest, sizes, unread_bytes, unseen, write,
+};
 pub use early::{Request, Wanted, start};
 pub use integrity::{lost_changes, record_loss, require_same_members};
 pub use members::{await_members, before_drop, follow};
@@ -46,6 +48,22 @@ pub fn flush() -> Result<()> {
         xact::advance_command();
     }
     Ok(())
+}
+
+/// Whether this transaction has captured changes.
+pub fn has_changes() -> bool {
+    trigger::with_pending(|pending| !pending.is_idle())
+}
+
+/// The number of the last change of this transaction for which it maintains stream tables.
+#[inline]
+pub fn last_change() -> u64 {
+    trigger::last_change()
+}
+
+/// The sources of those after this one.
+pub fn changed_after(number: u64) -> Vec<i32> {
+    trigger::with_pending(|pending| pending.changed_after(number))
 }
 
 /// This transaction's position in change buffers: its id and the number of the last row it has written.

@@ -14,7 +14,7 @@ use monitor::sources::Size;
 
 use crate::error::{Error, Result};
 use crate::pg::heap::Table;
-use crate::pg::{memory, wake, xact};
+use crate::pg::{dml, memory, wake, xact};
 
 /// A chunk starts with room for the length word of a `bytea`, placed so that entries are aligned.
 const PREFIX: usize = 8;
@@ -34,6 +34,8 @@ pub struct Destination {
     pub buffer: pgrx::pg_sys::Oid,
     /// Entries may be moved by multiples of this.
     pub align: usize,
+    /// Stream tables over the source are maintained before the transaction ends.
+    pub immediate: bool,
 }
 
 /// Entries of one destination, packed one behind the other.
@@ -68,12 +70,23 @@ pub struct Pending {
     touched: Vec<i32>,
     /// What was written, to be counted if the transaction commits.
     written: Vec<Written>,
+    /// Changes of sources with stream tables that the transaction maintains: how many, and by source the number of the last one.
+    changes: u64,
+    immediate: Vec<(i32, u64)>,
     spare: Vec<Vec<u8>>,
 }
 
 impl Pending {
     pub const fn new() -> Pending {
-        Pending { levels: vec![], seq: 0, touched: vec![], written: vec![], spare: vec![] }
+        Pending {
+            levels: vec![],
+            seq: 0,
+            touched: vec![],
+            written: vec![],
+            changes: 0,
+            immediate: vec![],
+            spare: vec![],
+        }
     }
 
     /// Lets `pack` append this number of entries, which stay together, to the chunk for `to`, and writes the chunk when it is
@@ -81,6 +94,10 @@ impl Pending {
     /// consumers start over.
     #[inline]
     pub fn append(&mut self, to: &Destination, entries: i32, pack: impl FnOnce(&mut Vec<u8>) -> Packed) -> Result<()> {
+        dml::note();
+        if to.immediate {
+            self.note_immediate(to.source);
+        }
         let nest = xact::nest_level();
         if self.levels.last().is_none_or(|level| level.nest != nest) {
             self.levels.push(Level { nest, chunks: vec![] });
@@ -95,6 +112,24 @@ impl Pending {
             Ok(full) => full.into_iter().try_for_each(|mut full| self.write(&mut full)),
             Err(Oversize) => self.append_oversize(to),
         }
+    }
+
+    fn note_immediate(&mut self, source: i32) {
+        self.changes += 1;
+        match self.immediate.iter_mut().find(|(known, _)| *known == source) {
+            Some((_, last)) => *last = self.changes,
+            None => self.immediate.push((source, self.changes)),
+        }
+    }
+
+    /// The number of the last change for which the transaction maintains stream tables, of aborted subtransactions included.
+    pub fn last_change(&self) -> u64 {
+        self.changes
+    }
+
+    /// The sources of those after this one.
+    pub fn changed_after(&self, number: u64) -> Vec<i32> {
+        self.immediate.iter().filter(|(_, last)| *last > number).map(|(source, _)| *source).collect()
     }
 
     /// Appends an entry for a change that is not recorded.
@@ -228,11 +263,13 @@ impl Pending {
         self.after_sub_abort(0);
         self.seq = 0;
         self.touched.clear();
+        self.changes = 0;
+        self.immediate.clear();
     }
 
     /// Whether the transaction has captured nothing.
     pub fn is_idle(&self) -> bool {
-        self.levels.is_empty() && self.seq == 0 && self.touched.is_empty()
+        self.levels.is_empty() && self.seq == 0 && self.touched.is_empty() && self.changes == 0
     }
 
     pub fn has_levels(&self) -> bool {

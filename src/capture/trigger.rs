@@ -27,6 +27,12 @@ pub fn with_pending<R>(f: impl FnOnce(&mut Pending) -> R) -> R {
     PENDING.with_borrow_mut(f)
 }
 
+/// The number of the last change for which this transaction maintains stream tables.
+#[inline]
+pub fn last_change() -> u64 {
+    PENDING.with_borrow(Pending::last_change)
+}
+
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_trickle_capture(call: Call) -> pg_sys::Datum {
     enter(&call, capture)

@@ -41,6 +41,11 @@ pub fn prepare_table(owner: &OwnerSession, name: &QName) -> Result<Statement> {
     owner.prepare(&format!("table {name}"), &[])
 }
 
+/// The rows of a table or view as a delta that inserts them.
+pub fn prepare_rows(owner: &OwnerSession, name: &QName) -> Result<Statement> {
+    owner.prepare(&format!("select *, 1::bigint from {name}"), &[])
+}
+
 /// An empty delta of a table: its columns and a weight.
 pub fn prepare_empty_delta(owner: &OwnerSession, name: &QName, weight: &Ident) -> Result<Statement> {
     owner.prepare(&format!("select *, 1::bigint as {weight} from {name} where false"), &[])

@@ -95,9 +95,9 @@ pub struct Consumer {
     pub follows: Option<Frontier>,
 }
 
-/// The stream tables that read `source`.
+/// The stream tables that read `source` and are refreshed by workers.
 pub fn of_source(session: &Session, source: i32) -> Result<Vec<Consumer>> {
-    let seen = get(session, &dependency::readers(session, source)?)?;
+    let seen = get(session, &dependency::deferred_readers(session, source)?)?;
     let follows = |seen: Seen| seen.frontier.filter(|_| seen.reinitialize.is_none());
     Ok(seen.into_iter().map(|(id, seen)| Consumer { id, follows: follows(seen) }).collect())
 }

@@ -146,3 +146,11 @@ pub fn guards(session: &Session, relid: Oid) -> Result<Vec<Oid>> {
 pub fn guard_function(session: &Session) -> Result<Oid> {
     session.one("select 'pgtrickle.guard()'::regprocedure::oid", &[], |row| row.require(1))
 }
+
+/// Whether tables are in the same files for the snapshot of the session as they are now. Rows of a file that was made after a
+/// snapshot are not those that it sees.
+pub fn are_in_the_same_files(session: &Session, tables: &[Oid]) -> Result<bool> {
+    let moved = "select from unnest($1) t left join pg_class c on c.oid = t
+                  where c.relfilenode is distinct from pg_relation_filenode(t)";
+    Ok(!session.exists(moved, &[tables.to_vec().into()])?)
+}

@@ -13,6 +13,16 @@ pub struct Source {
     pub relid: Oid,
     /// The layout that writers use; 0 for none yet.
     pub layout: i32,
+    /// A transaction that changes it maintains stream tables before it ends.
+    pub immediate: bool,
+}
+
+macro_rules! columns {
+    () => {
+        "source_id, relid::oid, layout,
+         exists (select from pgtrickle.pgt_dependencies d join pgtrickle.pgt_stream_tables t using (pgt_id)
+                  where d.source_id = s.source_id and t.refresh_mode = 'IMMEDIATE')"
+    };
 }
 
 /// A table whose rows are rows of a source: itself, its partitions, its inheritance children.
@@ -62,12 +72,12 @@ impl Member {
 pub const ALWAYS: &str = "A";
 
 fn read(row: &Row) -> Result<Source> {
-    Ok(Source { id: row.require(1)?, relid: row.require(2)?, layout: row.require(3)? })
+    Ok(Source { id: row.require(1)?, relid: row.require(2)?, layout: row.require(3)?, immediate: row.require(4)? })
 }
 
 pub fn get(session: &Session, id: i32) -> Result<Option<Source>> {
     session.first(
-        "select source_id, relid::oid, layout from pgtrickle.pgt_sources where source_id = $1",
+        concat!("select ", columns!(), " from pgtrickle.pgt_sources s where source_id = $1"),
         &[id.into()],
         read,
     )
@@ -75,14 +85,15 @@ pub fn get(session: &Session, id: i32) -> Result<Option<Source>> {
 
 pub fn find(session: &Session, relid: Oid) -> Result<Option<Source>> {
     session.first(
-        "select source_id, relid::oid, layout from pgtrickle.pgt_sources where relid = $1::regclass",
+        concat!("select ", columns!(), " from pgtrickle.pgt_sources s where relid = $1::regclass"),
         &[relid.into()],
         read,
     )
 }
 
 pub fn all(session: &Session) -> Result<Vec<Source>> {
-    session.query("select source_id, relid::oid, layout from pgtrickle.pgt_sources order by source_id", &[], read)
+    let query = concat!("select ", columns!(), " from pgtrickle.pgt_sources s order by source_id");
+    session.query(query, &[], read)
 }
 
 /// The name of a source, and how many stream tables read it.
@@ -98,9 +109,13 @@ pub fn name_and_consumers(session: &Session, id: i32) -> Result<(String, i64)> {
 /// The sources of which one of these relations is recorded as a member.
 pub fn with_members(session: &Session, relations: &[Oid]) -> Result<Vec<Source>> {
     session.query(
-        "select source_id, relid::oid, layout from pgtrickle.pgt_sources
-          where source_id in (select source_id from pgtrickle.pgt_source_members where relid::oid = any ($1))
-          order by source_id",
+        concat!(
+            "select ",
+            columns!(),
+            " from pgtrickle.pgt_sources s
+              where source_id in (select source_id from pgtrickle.pgt_source_members where relid::oid = any ($1))
+              order by source_id"
+        ),
         &[relations.to_vec().into()],
         read,
     )
@@ -116,7 +131,7 @@ pub fn insert(session: &Session, relid: Oid) -> Result<Source> {
                from (select nextval(pg_get_serial_sequence('pgtrickle.pgt_sources', 'source_id'))::integer offset 0) n(id)
               where to_regclass('pgtrickle_changes.changes_' || n.id) is null
                 and to_regclass('pgtrickle_changes.pending_' || n.id) is null
-             returning source_id, relid::oid, layout",
+             returning source_id, relid::oid, layout, false",
             &[relid.into()],
             read,
         )?;

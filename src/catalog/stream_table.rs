@@ -1,13 +1,13 @@
 //! `pgt_stream_tables`: one row per stream table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ivm::moment::Moving;
 use ivm::schedule::{Micros, Schedule, Table};
 use ivm::target::{self, Scheduled};
 use pgrx::JsonB;
-use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INVALID_PARAMETER_VALUE, ERRCODE_UNDEFINED_TABLE};
+use pgrx::PgSqlErrorCode::{ERRCODE_INVALID_PARAMETER_VALUE, ERRCODE_UNDEFINED_TABLE};
 use pgrx::pg_sys::Oid;
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,8 @@ pub struct StreamTable {
     pub refresh_timeout: Option<u32>,
     /// The stream tables of one group show one moment.
     pub refresh_group: Option<String>,
+    /// Queries read it with its pending changes.
+    pub live: bool,
     pub schema: String,
     pub name: String,
     pub owner: Oid,
@@ -65,6 +67,8 @@ pub enum Mode {
     Auto,
     Differential,
     Full,
+    /// The transaction that changes a source maintains it.
+    Immediate,
 }
 
 /// Whether the scheduler refreshes a stream table.
@@ -81,15 +85,10 @@ pub enum Status {
 
 impl Mode {
     pub fn parse(text: &str) -> Result<Mode> {
-        let modes = [Mode::Auto, Mode::Differential, Mode::Full];
+        let modes = [Mode::Auto, Mode::Differential, Mode::Full, Mode::Immediate];
         modes.into_iter().find(|mode| mode.as_str().eq_ignore_ascii_case(text)).ok_or_else(|| {
-            if text.eq_ignore_ascii_case("IMMEDIATE") {
-                return Error::new(ERRCODE_FEATURE_NOT_SUPPORTED, "refresh mode IMMEDIATE is not supported")
-                    .detail("Stream tables are refreshed after the writing transaction has committed.")
-                    .hint("Use AUTO with schedule '0s': changes become visible about a millisecond after commit.");
-            }
             Error::new(ERRCODE_INVALID_PARAMETER_VALUE, format!("invalid refresh mode \"{text}\""))
-                .hint("Use AUTO, DIFFERENTIAL or FULL.")
+                .hint("Use AUTO, DIFFERENTIAL, FULL or IMMEDIATE.")
         })
     }
 
@@ -98,7 +97,13 @@ impl Mode {
             Mode::Auto => "AUTO",
             Mode::Differential => "DIFFERENTIAL",
             Mode::Full => "FULL",
+            Mode::Immediate => "IMMEDIATE",
         }
+    }
+
+    /// Whether a query that can only be recomputed is refused.
+    pub fn only_follows(self) -> bool {
+        matches!(self, Mode::Differential | Mode::Immediate)
     }
 }
 
@@ -130,6 +135,11 @@ impl StreamTable {
     /// be captured, or it reads the clock in a way that no delta follows.
     pub fn polls(&self) -> bool {
         !self.polled.is_empty() || self.temporal && self.full_reason.is_some()
+    }
+
+    /// Whether the transactions that change its sources maintain it.
+    pub fn is_immediate(&self) -> bool {
+        self.mode == Mode::Immediate
     }
 
     /// Its own limit for a refresh; zero for none.
@@ -205,16 +215,16 @@ macro_rules! definition_columns {
     };
 }
 
-/// Inserts a new stream table, or updates the definition of an existing one without its status, timeout and group.
+/// Inserts a new stream table, or updates the definition of an existing one without its status, timeout, group and how it is read.
 pub fn put(session: &Session, table: &StreamTable) -> Result<()> {
     let row = serde_json::to_value(table).map_err(|_| Error::Bug("a stream table is a JSON object"))?;
     let put = |sql| event::own(|| session.run(sql, &[JsonB(row).into()]));
     dependency::announce()?;
     put(concat!(
         "with new as (select * from jsonb_populate_record(null::pgtrickle.pgt_stream_tables, $1))
-             insert into pgtrickle.pgt_stream_tables (pgt_id, status, refresh_timeout, refresh_group, ",
+             insert into pgtrickle.pgt_stream_tables (pgt_id, status, refresh_timeout, refresh_group, live, ",
         definition_columns!(),
-        ") select pgt_id, status, refresh_timeout, refresh_group, ",
+        ") select pgt_id, status, refresh_timeout, refresh_group, live, ",
         definition_columns!(),
         " from new on conflict (pgt_id) do update set (",
         definition_columns!(),
@@ -256,6 +266,12 @@ pub fn set_timeout(session: &Session, id: i32, limit: Option<Duration>) -> Resul
     session.run(update, &[id.into(), limit.into()])
 }
 
+pub fn set_live(session: &Session, id: i32, live: bool) -> Result<()> {
+    dependency::announce()?;
+    let update = "update pgtrickle.pgt_stream_tables set live = $2 where pgt_id = $1";
+    session.run(update, &[id.into(), live.into()])
+}
+
 /// The first of these stream tables that workers do not refresh.
 pub fn first_inactive(session: &Session, ids: &[i32]) -> Result<Option<StreamTable>> {
     let query = "select pgt_id from pgtrickle.pgt_stream_tables where pgt_id = any ($1) and status <> 'ACTIVE'
@@ -293,12 +309,18 @@ macro_rules! polls {
     };
 }
 
-/// Every stream table, as far as the moment that it shows is concerned.
+/// The stream tables that writers maintain.
+pub fn immediate(session: &Session) -> Result<BTreeSet<i32>> {
+    let query = "select pgt_id from pgtrickle.pgt_stream_tables where refresh_mode = 'IMMEDIATE'";
+    Ok(session.query(query, &[], |row| row.require(1))?.into_iter().collect())
+}
+
+/// Every stream table, as far as the moment that it shows is concerned; not those that writers maintain.
 pub fn moving(session: &Session) -> Result<BTreeMap<i32, Moving>> {
     let query = concat!(
         "select s.pgt_id, s.schedule, s.status = 'ACTIVE', ",
         polls!(),
-        ", s.refresh_group from pgtrickle.pgt_stream_tables s"
+        ", s.refresh_group from pgtrickle.pgt_stream_tables s where s.refresh_mode <> 'IMMEDIATE'"
     );
     let rows = session.query(query, &[], |row| {
         let id = row.require(1)?;
@@ -317,6 +339,7 @@ pub fn schedulable() -> Result<Vec<(String, Table)>> {
                  from pgtrickle.pgt_stream_tables u
                  join pgtrickle.pgt_sources b on b.relid = u.pgt_relid
                  join pgtrickle.pgt_dependencies d using (source_id)
+                where u.refresh_mode <> 'IMMEDIATE'
                 group by d.pgt_id
              )
              select s.pgt_id, s.pgt_relid::text, s.schedule, s.status = 'ACTIVE', f.frontier is not null,

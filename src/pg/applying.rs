@@ -10,61 +10,28 @@
 //! other rights.
 
 use std::cell::Cell;
-use std::ffi::{c_char, c_int};
+use std::ffi::c_char;
 
 use pgrx::pg_sys;
 
 use crate::error::Result;
 use crate::pg::defer::Defer;
-use crate::pg::{node, progress};
+use crate::pg::node;
 
 thread_local! {
     /// The text of our statement that is about to start.
     static OWN: Cell<*const c_char> = const { Cell::new(std::ptr::null()) };
 }
 
-static mut PREVIOUS: pg_sys::ExecutorStart_hook_type = None;
-static mut PREVIOUS_END: pg_sys::ExecutorEnd_hook_type = None;
-
-// Without pgrx's guard, as for utility statements: errors pass as they are.
-mod raw {
-    use super::{c_int, pg_sys};
-    unsafe extern "C-unwind" {
-        pub fn standard_ExecutorStart(query: *mut pg_sys::QueryDesc, flags: c_int);
-        pub fn standard_ExecutorEnd(query: *mut pg_sys::QueryDesc);
-    }
-}
-
-/// Installs the hooks; to be called once, when the library is loaded.
-pub fn install() {
-    // SAFETY: by the one thread of a process; each hook chains to the one before it.
+/// A statement of anyone has started.
+pub(super) unsafe fn started(query: *mut pg_sys::QueryDesc) {
+    // SAFETY: a started statement has its state.
     unsafe {
-        PREVIOUS = pg_sys::ExecutorStart_hook;
-        pg_sys::ExecutorStart_hook = Some(executor_start);
-        PREVIOUS_END = pg_sys::ExecutorEnd_hook;
-        pg_sys::ExecutorEnd_hook = Some(executor_end);
-    }
-}
-
-/// **Invariant:** nothing in this frame has a destructor, as errors of the statement jump over it.
-unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags: c_int) {
-    // SAFETY: the arguments are the server's own, passed on unchanged.
-    unsafe {
-        PREVIOUS.unwrap_or(raw::standard_ExecutorStart)(query, flags);
-        progress::started((*query).estate);
         let own = OWN.get();
         if !own.is_null() && (*query).sourceText == own {
             OWN.set(std::ptr::null());
             release((*query).estate);
         }
-    }
-}
-
-unsafe extern "C-unwind" fn executor_end(query: *mut pg_sys::QueryDesc) {
-    // SAFETY: the argument is the server's own, passed on unchanged.
-    unsafe {
-        progress::ended((*query).estate);
-        PREVIOUS_END.unwrap_or(raw::standard_ExecutorEnd)(query);
     }
 }
 

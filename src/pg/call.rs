@@ -27,6 +27,11 @@ impl Call {
         }
     }
 
+    /// The server's own description of it.
+    pub fn raw(&self) -> pg_sys::FunctionCallInfo {
+        self.0
+    }
+
     /// Argument `i`, counted from 0, an `integer`; `None` when NULL.
     pub fn integer(&self, i: usize) -> Option<i32> {
         // SAFETY: the server passes as many arguments as the function was declared with.

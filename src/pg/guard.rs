@@ -152,6 +152,14 @@ pub fn setting(name: &str) -> Result<String> {
     Ok(string(unsafe { pg_sys::GetConfigOptionByName(name.as_ptr(), std::ptr::null_mut(), false) }))
 }
 
+/// The milliseconds after which a statement of this session stops waiting for a lock, if not earlier: the value of `lock_timeout`
+/// where the server applies no other.
+pub fn shorter_timeout() -> String {
+    // SAFETY: plain variables of this backend.
+    let timeouts = unsafe { [pg_sys::LockTimeout, pg_sys::StatementTimeout] };
+    timeouts.into_iter().filter(|timeout| *timeout > 0).min().unwrap_or(0).to_string()
+}
+
 /// The current role of this session.
 pub fn current_role() -> pg_sys::Oid {
     // SAFETY: plain state of this backend.

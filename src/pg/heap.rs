@@ -26,6 +26,13 @@ pub struct Stored<'a> {
     scan: PhantomData<&'a ()>,
 }
 
+mod raw {
+    use pgrx::pg_sys;
+    unsafe extern "C-unwind" {
+        pub fn PredicateLockRelation(relation: pg_sys::Relation, snapshot: pg_sys::Snapshot);
+    }
+}
+
 /// A change buffer has one column, a bytea.
 const WIDTH: usize = 1;
 
@@ -62,6 +69,14 @@ impl Table {
             pg_sys::heap_insert((self.0).0, tuple, command, options, std::ptr::null_mut());
             settled::note_insert((*(self.0).0).rd_id, pgrx::itemptr::item_pointer_get_block_number(&(*tuple).t_self));
             pg_sys::heap_freetuple(tuple);
+        }
+    }
+
+    /// In a SERIALIZABLE transaction, has every transaction that appends a row after `snapshot` conflict with what this one reads.
+    pub fn lock_predicate(&self, snapshot: &Snapshot) {
+        // SAFETY: open as long as self; without effect in other isolation levels.
+        unsafe {
+            pg_sys::ffi::pg_guard_ffi_boundary(|| raw::PredicateLockRelation((self.0).0, snapshot.raw()));
         }
     }
 

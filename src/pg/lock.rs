@@ -6,6 +6,8 @@ use crate::pg::shmem::my_database;
 
 /// The fourth field of our lock tags: users' own advisory locks have 1 or 2 there.
 const LOCK_CLASS: u16 = 7;
+/// The same of keys.
+const KEY_CLASS: u16 = 8;
 
 /// What is locked, by an id of our own.
 #[derive(Clone, Copy, Debug)]
@@ -20,22 +22,36 @@ pub enum Lock {
     Restore,
     /// The refresh groups of this database.
     Groups,
+    /// Two sources of a stream table, by its id and a number of the pair: writers of one exclude those of the other.
+    Sides(i32, u16),
+    /// Rows of a stream table, by its id and the hash of their key.
+    Key(i32, u32),
+}
+
+/// The sources of a pair that a transaction has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    First,
+    Second,
+    Both,
 }
 
 impl Lock {
     fn tag(self) -> pg_sys::LOCKTAG {
-        let (kind, id) = match self {
-            Lock::StreamTable(id) => (0, id),
-            Lock::Changes(id) => (1, id),
-            Lock::Restore => (2, 0),
-            Lock::Members(id) => (3, id),
-            Lock::Groups => (4, 0),
+        let (class, kind, id) = match self {
+            Lock::StreamTable(id) => (LOCK_CLASS, 0, id),
+            Lock::Changes(id) => (LOCK_CLASS, 1, id),
+            Lock::Restore => (LOCK_CLASS, 2, 0),
+            Lock::Members(id) => (LOCK_CLASS, 3, id),
+            Lock::Groups => (LOCK_CLASS, 4, 0),
+            Lock::Sides(id, pair) => (LOCK_CLASS, u32::from(pair) + 16, id),
+            Lock::Key(id, hash) => (KEY_CLASS, hash, id),
         };
         pg_sys::LOCKTAG {
             locktag_field1: my_database().to_u32(),
             locktag_field2: kind,
             locktag_field3: id as u32,
-            locktag_field4: LOCK_CLASS,
+            locktag_field4: class,
             locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
             locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
         }
@@ -60,6 +76,22 @@ impl Lock {
     /// Waits for the lock in shared mode.
     pub fn acquire_shared(self) {
         self.take(pg_sys::ShareLock, true);
+    }
+
+    /// Waits for the lock of a pair: one side is in a mode that conflicts with that of the other and not with itself.
+    pub fn acquire_side(self, side: Side) {
+        let mode = match side {
+            Side::First => pg_sys::RowExclusiveLock,
+            Side::Second => pg_sys::ShareLock,
+            Side::Both => pg_sys::ExclusiveLock,
+        };
+        self.take(mode, true);
+    }
+
+    /// Releases what [`Self::acquire_shared`] took last.
+    pub fn release_shared(self) {
+        // SAFETY: the tag outlives the call.
+        unsafe { pg_sys::LockRelease(&self.tag(), pg_sys::ShareLock as i32, false) };
     }
 
     /// Takes the lock in shared mode until the session ends, also if the transaction fails.

@@ -23,6 +23,28 @@ pub unsafe fn oids(list: *mut List) -> impl Iterator<Item = pg_sys::Oid> {
     unsafe { cells(list) }.map(|cell| unsafe { cell.oid_value })
 }
 
+/// A list of nodes.
+///
+/// # Safety
+/// Inside a memory context that the list belongs to.
+pub unsafe fn list<const N: usize>(nodes: [*mut c_void; N]) -> *mut List {
+    // SAFETY: the server's own list.
+    nodes.into_iter().fold(std::ptr::null_mut(), |list, node| unsafe { pg_sys::lappend(list, node) })
+}
+
+/// A node whose fields are zero.
+///
+/// # Safety
+/// The tag is that of `T`.
+pub unsafe fn new<T>(tag: NodeTag) -> *mut T {
+    // SAFETY: every node begins with its tag.
+    unsafe {
+        let node = pg_sys::palloc0(size_of::<T>());
+        (*node.cast::<Node>()).type_ = tag;
+        node.cast()
+    }
+}
+
 unsafe fn cells(list: *mut List) -> impl Iterator<Item = pg_sys::ListCell> {
     // SAFETY: by contract; an empty list is a null pointer.
     let length = if list.is_null() { 0 } else { unsafe { (*list).length as usize } };

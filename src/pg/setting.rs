@@ -2,13 +2,16 @@
 
 use std::ffi::{CStr, CString, c_char, c_void};
 
-use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+use pgrx::guc::{GucContext, GucEnum, GucFlags, GucRegistry, GucSetting};
 use pgrx::pg_sys;
 
 /// Checks the values of a setting.
 pub trait Check {
     /// `Err` is the reason why a value is refused.
     fn check(value: &str) -> Result<(), String>;
+
+    /// Takes over a value that passed.
+    fn assign(_value: &str) {}
 }
 
 /// Defines a text setting that accepts the values that pass `C`.
@@ -29,10 +32,38 @@ pub fn define_checked<C: Check>(
             context,
             GucFlags::default(),
             Some(hook::<C>),
-            None,
+            Some(assign::<C>),
             None,
         );
     }
+}
+
+/// Defines a setting of a session on which plans depend: all are made anew when it changes.
+pub fn define_of_plans<T: GucEnum + Copy>(
+    name: &'static CStr,
+    short: &'static CStr,
+    long: &'static CStr,
+    setting: &'static GucSetting<T>,
+) {
+    // SAFETY: the hook only marks cached plans.
+    unsafe {
+        GucRegistry::define_enum_guc_with_hooks(
+            name,
+            short,
+            long,
+            setting,
+            GucContext::Userset,
+            GucFlags::default(),
+            None,
+            Some(invalidate_plans),
+            None,
+        );
+    }
+}
+
+unsafe extern "C-unwind" fn invalidate_plans(_value: i32, _extra: *mut c_void) {
+    // SAFETY: changes nothing but flags of the plans of this process.
+    unsafe { pg_sys::ResetPlanCache() };
 }
 
 /// Whether the server is starting and preloads this library.
@@ -66,6 +97,12 @@ unsafe extern "C-unwind" fn hook<C: Check>(
         }
         false
     }
+}
+
+unsafe extern "C-unwind" fn assign<C: Check>(value: *const c_char, _extra: *mut c_void) {
+    // SAFETY: NULL, or a string of the server.
+    let text = if value.is_null() { "".into() } else { unsafe { CStr::from_ptr(value) }.to_string_lossy() };
+    C::assign(&text);
 }
 
 /// Sets a setting of this process until it ends.

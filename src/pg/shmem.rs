@@ -1,5 +1,6 @@
 //! Memory that the server's processes share: a slot per database and one per worker of the pool, fixed in size, made of
-//! atomics. All-zero memory is a valid empty state, so a restart after a crash needs no repair.
+//! atomics and of condition variables, which are set up with the memory. All-zero atomics are a valid empty state, so a restart
+//! after a crash needs no repair.
 
 use std::ptr::null_mut;
 use std::slice::from_raw_parts;
@@ -18,11 +19,13 @@ use pgrx::{pg_guard, pg_sys};
 
 mod database;
 mod process;
+mod signal;
 mod worker;
 mod writers;
 
 pub use database::{MARKS, Marks, Phase, Slot, mark};
 pub use process::Process;
+pub use signal::Signal;
 pub use worker::{MAX_TICK_TABLES, Stage, WorkerSlot};
 use writers::Writers;
 
@@ -107,6 +110,7 @@ impl PgSharedMemoryInitialization for Memory {
             if !found {
                 memory.cast::<u8>().write_bytes(0, size(rows));
                 (*memory.cast::<Shared>()).rows.store(rows, Release);
+                (*memory.cast::<Shared>()).slots.iter().for_each(|slot| slot.refreshed.init());
                 (*memory.cast::<Shared>()).layout.store(LAYOUT, Release);
             }
             SHARED.store(memory.cast(), Release);

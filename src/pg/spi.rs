@@ -21,7 +21,7 @@ pub use crate::pg::statement::{Arg, Row, Statement, prepared};
 use crate::pg::template::{self, Hole};
 use crate::pg::text::{c_string, palloc};
 use crate::pg::tuplestore::{Tuplestore, attribute};
-use crate::pg::{applying, event, guard, planner, version};
+use crate::pg::{applying, event, guard, planner, session, version};
 
 /// A connection to the catalog, with our rights. Statements run under its snapshot where it has one, else under the newest.
 pub struct Session<'a> {
@@ -61,6 +61,9 @@ pub fn connect_to_any_version<R>(f: impl FnOnce(&Session) -> Result<R>) -> Resul
 
 /// Why the catalog can only be read by [`connect_to_any_version`], if so.
 pub fn other_version() -> Result<Option<Error>> {
+    if version::is_current() {
+        return Ok(None);
+    }
     of_any_version(None, |session| {
         // An error of the read itself must not be taken for another version.
         let found = session.catalog_version()?;
@@ -82,7 +85,7 @@ pub fn connect_as<R>(
 
 fn connected<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     let pushed = open()?;
-    let result = f();
+    let result = session::within(f);
     close(pushed)?;
     result
 }

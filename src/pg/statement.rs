@@ -14,6 +14,7 @@ use crate::pg::planner::Reads;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::text::c_string;
 use crate::pg::tuplestore::{Desc, Tuplestore};
+use crate::pg::xact;
 
 pub type Arg<'a> = DatumWithOid<'a>;
 
@@ -76,8 +77,8 @@ impl Statement {
         }
     }
 
-    /// Runs the statement; returns the number of rows. With a snapshot SPI works on a private copy of it and advances its
-    /// command id, so that the statement sees the snapshot and everything that this transaction wrote.
+    /// Runs the statement; returns the number of rows. With a snapshot that is not fixed SPI works on a private copy of it and
+    /// advances its command id, so that the statement sees the snapshot and everything that this transaction wrote.
     pub(super) fn run(&self, snapshot: Option<&Snapshot>, args: &[Arg], fire_triggers: bool) -> Result<u64> {
         let datums = args.iter().map(Arg::datum);
         let (mut values, nulls): (Vec<pg_sys::Datum>, Vec<c_char>) = datums
@@ -86,14 +87,18 @@ impl Statement {
                 (datum.map_or(pg_sys::Datum::from(0), |datum| datum.sans_lifetime()), null as c_char)
             })
             .unzip();
+        let unfixed = if snapshot.is_none() { Snapshot::instead_of_fixing() } else { None };
+        let snapshot = snapshot.or(unfixed.as_ref());
         let (plan, values, nulls) = (self.plan, values.as_mut_ptr(), nulls.as_ptr());
         // SAFETY: as many values and nulls as the plan has parameters, all alive during the call.
         unsafe {
             let code = match snapshot {
                 Some(seen) => {
-                    pg_sys::SPI_execute_snapshot(plan, values, nulls, seen.raw(), null_mut(), false, fire_triggers, 0)
+                    let (none, reads) = (null_mut(), seen.is_fixed());
+                    pg_sys::SPI_execute_snapshot(plan, values, nulls, seen.raw(), none, reads, fire_triggers, 0)
                 }
-                None => pg_sys::SPI_execute_plan(plan, values, nulls, false, 0),
+                // A part of a parallel query starts no command.
+                None => pg_sys::SPI_execute_plan(plan, values, nulls, xact::is_parallel(), 0),
             };
             check(code, "SPI_execute")?;
             Ok(pg_sys::SPI_processed)
@@ -131,9 +136,14 @@ impl Statement {
             pg_sys::ffi::pg_guard_ffi_boundary(|| {
                 raw::SetTuplestoreDestReceiverParams(receiver, store.raw(), context, true, null_mut(), null());
             });
-            pg_sys::CommandCounterIncrement();
-            pg_sys::PushCopiedSnapshot(snapshot.map_or_else(|| pg_sys::GetLatestSnapshot(), Snapshot::raw));
-            pg_sys::UpdateActiveSnapshotCommandId();
+            match snapshot.filter(|snapshot| snapshot.is_fixed()) {
+                Some(fixed) => pg_sys::PushActiveSnapshot(fixed.raw()),
+                None => {
+                    pg_sys::CommandCounterIncrement();
+                    pg_sys::PushCopiedSnapshot(snapshot.map_or_else(|| pg_sys::GetLatestSnapshot(), Snapshot::raw));
+                    pg_sys::UpdateActiveSnapshotCommandId();
+                }
+            }
             let options =
                 pg_sys::SPIExecuteOptions { read_only: true, tcount: most, dest: receiver, ..Default::default() };
             let code = pg_sys::SPI_execute_plan_extended(self.plan, &options);

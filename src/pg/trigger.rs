@@ -9,6 +9,7 @@ use pgrx::pg_sys;
 use crate::error::{Error, Result};
 use crate::pg::call::{Call, guarded};
 use crate::pg::object;
+use crate::pg::relation::Open;
 use crate::pg::row::Row;
 use crate::pg::text::{c_string, palloc};
 
@@ -184,4 +185,33 @@ pub fn free_name(table: pg_sys::Oid, wanted: &str) -> Result<String> {
 /// Drops a trigger and its copies on partitions. No privilege is checked.
 pub fn drop(trigger: pg_sys::Oid) {
     object::drop(pg_sys::TriggerRelationId, trigger);
+}
+
+/// Whether a table, which is locked, has a trigger of this name.
+pub fn has(table: pg_sys::Oid, name: &str) -> bool {
+    any(table, |trigger| name_of(trigger) == name.as_bytes())
+}
+
+/// Whether a change of a table, which is locked, runs code of users: a trigger whose name does not start like this, or the actions of
+/// foreign keys, which change other tables.
+pub fn runs_code(table: pg_sys::Oid, ours: &str) -> bool {
+    any(table, |trigger| {
+        // SAFETY: a function that compares an oid with those of the server's own triggers.
+        let refers = || unsafe { pg_sys::RI_FKey_trigger_type(trigger.tgfoid) } == pg_sys::RI_TRIGGER_PK as i32;
+        if trigger.tgisinternal { refers() } else { !name_of(trigger).starts_with(ours.as_bytes()) }
+    })
+}
+
+fn name_of(trigger: &pg_sys::Trigger) -> &[u8] {
+    // SAFETY: a description has a name.
+    unsafe { CStr::from_ptr(trigger.tgname) }.to_bytes()
+}
+
+fn any(table: pg_sys::Oid, is: impl Fn(&pg_sys::Trigger) -> bool) -> bool {
+    let Some(open) = Open::locked(table, pg_sys::NoLock) else { return false };
+    // SAFETY: open as long as `open`; the server keeps the triggers of open relations.
+    unsafe {
+        let Some(triggers) = (*open.0).trigdesc.as_ref() else { return false };
+        std::slice::from_raw_parts(triggers.triggers, triggers.numtriggers.max(0) as usize).iter().any(is)
+    }
 }

@@ -79,6 +79,18 @@ impl Desc {
         unsafe { (*self.raw).natts as usize }
     }
 
+    /// The same without its last column.
+    pub fn without_last(&self) -> Desc {
+        // SAFETY: a template of that many columns, each copied.
+        let raw = in_top_transaction(|| unsafe {
+            let width = (*self.raw).natts - 1;
+            let raw = pg_sys::CreateTemplateTupleDesc(width);
+            (1..=width as i16).for_each(|number| pg_sys::TupleDescCopyEntry(raw, number, self.raw, number));
+            raw
+        });
+        Desc { raw }
+    }
+
     /// The names of the columns.
     pub fn names(&self) -> Vec<String> {
         // SAFETY: alive as long as self.
@@ -89,6 +101,12 @@ impl Desc {
     pub fn types(&self) -> Vec<pg_sys::Oid> {
         // SAFETY: as above.
         unsafe { attributes(self.raw) }.map(|attribute| attribute.atttypid).collect()
+    }
+
+    /// The collations of the columns.
+    pub fn collations(&self) -> Vec<pg_sys::Oid> {
+        // SAFETY: as above.
+        unsafe { attributes(self.raw) }.map(|attribute| attribute.attcollation).collect()
     }
 }
 
@@ -192,6 +210,15 @@ impl Tuplestore {
         }
     }
 
+    /// The same for a row that [`Slot::words`] has returned.
+    ///
+    /// # Safety
+    /// Its columns are the first ones of this type.
+    pub unsafe fn put_words(&self, slot: &Slot, row: &[u64]) {
+        // SAFETY: by contract; words are aligned.
+        unsafe { self.put_bytes(slot, std::slice::from_raw_parts(row.as_ptr().cast(), size_of_val(row))) };
+    }
+
     /// Calls `f` for every row, independently of other readers.
     pub fn for_each(&self, mut f: impl FnMut(&Row) -> Result<()>) -> Result<()> {
         let (mut reader, slot) = (self.reader(), Slot::new(&self.0.desc));
@@ -217,6 +244,11 @@ impl Tuplestore {
         let parts = (self.raw(), self.desc());
         std::mem::forget(Rc::into_inner(self.0));
         parts
+    }
+
+    /// Another name for the same tuplestore, which exists as long as one of them.
+    pub fn shared(&self) -> Tuplestore {
+        Tuplestore(Rc::clone(&self.0))
     }
 
     pub fn handle(&self) -> Handle {
@@ -278,6 +310,14 @@ impl Slot {
             let tuple = pg_sys::ExecFetchSlotMinimalTuple(self.0, &raw mut copied);
             std::slice::from_raw_parts(tuple.cast::<u8>(), (*tuple).t_len as usize)
         }
+    }
+
+    /// A copy of the same, aligned.
+    pub fn words(&self) -> Box<[u64]> {
+        let mut words = vec![0; self.bytes().len().div_ceil(size_of::<u64>())];
+        // SAFETY: at least as long as the row.
+        unsafe { std::ptr::copy_nonoverlapping(self.bytes().as_ptr(), words.as_mut_ptr().cast(), self.bytes().len()) };
+        words.into()
     }
 
     /// The row that it holds.

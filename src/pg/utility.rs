@@ -9,12 +9,14 @@ use std::sync::OnceLock;
 use pgrx::pg_sys::DropBehavior::DROP_CASCADE;
 use pgrx::pg_sys::NodeTag::*;
 use pgrx::pg_sys::ObjectType::{OBJECT_DATABASE, OBJECT_EXTENSION, OBJECT_SCHEMA, OBJECT_TABLE};
-use pgrx::pg_sys::TransactionStmtKind::TRANS_STMT_COMMIT_PREPARED;
+use pgrx::pg_sys::TransactionStmtKind::{TRANS_STMT_BEGIN, TRANS_STMT_COMMIT_PREPARED, TRANS_STMT_START};
+use pgrx::pg_sys::VariableSetKind::{VAR_SET_MULTI, VAR_SET_VALUE};
 use pgrx::{pg_guard, pg_sys};
 
 use crate::pg::text::string;
 use crate::pg::wake::Change;
-use crate::pg::{database, event, node};
+use crate::pg::writes::{self, Needs};
+use crate::pg::{database, dml, event, maintaining, node, reading};
 
 /// What a utility statement means to the workers.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub struct Utility {
     pub tables: Vec<pg_sys::Oid>,
     /// It drops them.
     pub drops: bool,
+    /// It begins a transaction that keeps its first snapshot, which must see this.
+    pub fixes_snapshot: Option<Needs>,
 }
 
 /// What our workers have to leave before a statement runs.
@@ -84,22 +88,69 @@ unsafe extern "C-unwind" fn process_utility(
 ) {
     // SAFETY: the arguments are the server's own, passed on unchanged.
     unsafe {
-        announce(statement);
+        let mut change = None;
+        announce(statement, &raw mut change);
         if !read_only_tree {
             omit_state(statement);
         }
+        let moved = prepare_copy(statement);
         let next = PREVIOUS.unwrap_or(raw::standard_ProcessUtility);
+        // Scripts and event triggers run while the catalog has only a part of the change.
+        let writes = matches!(change, Some(Change::Everything | Change::Catalog)) || is_copy_from(statement);
+        if writes {
+            dml::open();
+        }
         next(statement, query, read_only_tree, context, params, environment, dest, completion);
+        if writes {
+            dml::close();
+            if change == Some(Change::Everything) {
+                maintaining::redefined();
+            }
+            maintaining::after_statement();
+        }
+        if moved {
+            pg_sys::PopActiveSnapshot();
+        }
     }
 }
 
+/// Whether a statement writes the rows of a table, as those of the executor do.
+unsafe fn is_copy_from(statement: *mut pg_sys::PlannedStmt) -> bool {
+    // SAFETY: a planned utility statement has a node, whose tag says what it is.
+    unsafe {
+        let parsed = (*statement).utilityStmt;
+        (*parsed).type_ == T_CopyStmt && (*parsed.cast::<pg_sys::CopyStmt>()).is_from
+    }
+}
+
+/// Has `before` called, and says what the statement changes.
 #[pg_guard]
-unsafe extern "C-unwind" fn announce(statement: *mut pg_sys::PlannedStmt) {
-    if let Some(before) = BEFORE.get().filter(|_| !event::is_own()) {
-        // SAFETY: a planned utility statement has a node.
-        let statement = Statement(unsafe { &*(*statement).utilityStmt });
-        let (tables, drops) = (statement.altered(), statement.0.type_ == T_DropStmt);
-        before(&Utility { vacates: statement.vacates(), change: statement.change(), tables, drops });
+unsafe extern "C-unwind" fn announce(statement: *mut pg_sys::PlannedStmt, changes: *mut Option<Change>) {
+    let Some(before) = BEFORE.get().filter(|_| !event::is_own()) else { return };
+    // SAFETY: a planned utility statement has a node.
+    let statement = Statement(unsafe { &*(*statement).utilityStmt });
+    let (tables, drops) = (statement.altered(), statement.0.type_ == T_DropStmt);
+    let fixes_snapshot = writes::needs().filter(|_| statement.fixes_snapshot());
+    let change = statement.change();
+    before(&Utility { vacates: statement.vacates(), change, tables, drops, fixes_snapshot });
+    // SAFETY: a variable of the caller.
+    unsafe { *changes = change };
+}
+
+/// Prepares COPY of a table, which has no plan; whether it gets a later snapshot.
+#[pg_guard]
+unsafe extern "C-unwind" fn prepare_copy(statement: *mut pg_sys::PlannedStmt) -> bool {
+    // SAFETY: a planned utility statement has a node, whose tag says what it is.
+    unsafe {
+        let parsed = (*statement).utilityStmt;
+        if (*parsed).type_ != T_CopyStmt {
+            return false;
+        }
+        let copy = &*parsed.cast::<pg_sys::CopyStmt>();
+        let table = copy.relation.as_ref().filter(|_| !copy.is_from);
+        let table = table.and_then(|table| find((table.schemaname.cast_const(), table.relname.cast_const())));
+        let waits = |table| writes::needs().is_some_and(|needs| reading::prepare_command(table, needs));
+        table.is_some_and(|table| maintaining::prepare_command(table) || waits(table))
     }
 }
 
@@ -193,6 +244,44 @@ impl Statement<'_> {
         }
     }
 
+    /// Whether it begins a transaction, or changes one, that keeps its first snapshot.
+    fn fixes_snapshot(&self) -> bool {
+        let (level, default) = match self.0.type_ {
+            T_TransactionStmt => {
+                let begin = self.as_ref::<pg_sys::TransactionStmt>();
+                if ![TRANS_STMT_BEGIN, TRANS_STMT_START].contains(&begin.kind) {
+                    return false;
+                }
+                // SAFETY: a plain variable of this backend.
+                let keeps = unsafe { pg_sys::DefaultXactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 };
+                (constant(begin.options, c"transaction_isolation"), keeps)
+            }
+            T_VariableSetStmt => {
+                let set = self.as_ref::<pg_sys::VariableSetStmt>();
+                // SAFETY: a setting has a name, and a value that is set; the arguments of SET TRANSACTION are its options.
+                let (is_transaction, is_level) = unsafe {
+                    let name = set.name.as_ref().map(|name| CStr::from_ptr(name));
+                    (name == Some(c"TRANSACTION"), name == Some(c"transaction_isolation"))
+                };
+                let level = match set.kind {
+                    VAR_SET_MULTI if is_transaction => constant(set.args, c"transaction_isolation"),
+                    // SAFETY: as above.
+                    VAR_SET_VALUE if is_level => unsafe { node::pointers(set.args).next() }.and_then(text),
+                    _ => None,
+                };
+                (level, false)
+            }
+            _ => return false,
+        };
+        // SAFETY: NUL-terminated text of the statement.
+        level.map_or(default, |level| {
+            let level = unsafe { CStr::from_ptr(level) };
+            [c"repeatable read", c"serializable"]
+                .iter()
+                .any(|keeps| level.to_bytes().eq_ignore_ascii_case(keeps.to_bytes()))
+        })
+    }
+
     /// The names of the tables that a statement drops or alters.
     fn tables(&self) -> Vec<Name> {
         let relation: *const pg_sys::RangeVar = match self.0.type_ {
@@ -261,6 +350,26 @@ impl Statement<'_> {
         };
         // SAFETY: the objects of DROP EXTENSION and DROP SCHEMA are names.
         unsafe { node::pointers(drop.objects).any(|name| CStr::from_ptr(word(name)) == ours) }
+    }
+}
+
+/// The value of an option that is a constant, as those of a transaction are.
+fn constant(options: *mut pg_sys::List, name: &CStr) -> Option<*const c_char> {
+    // SAFETY: such options are lists of DefElem, whose names are NUL-terminated.
+    unsafe {
+        let found =
+            node::pointers::<pg_sys::DefElem>(options).find(|option| CStr::from_ptr((**option).defname) == name);
+        found.and_then(|option| text((*option).arg))
+    }
+}
+
+/// The text of a constant, if it is one.
+fn text(constant: *mut pg_sys::Node) -> Option<*const c_char> {
+    // SAFETY: a node or NULL, whose tag says what it is.
+    unsafe {
+        let constant = constant.as_ref().filter(|node| node.type_ == T_A_Const)?;
+        let value = &(*std::ptr::from_ref(constant).cast::<pg_sys::A_Const>()).val;
+        (value.node.type_ == T_String).then_some(value.sval.sval.cast_const())
     }
 }
 

@@ -17,13 +17,18 @@ thread_local! {
     static CURRENT: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
+/// Whether the catalog is known to be of this version.
+pub fn is_current() -> bool {
+    invalidation::accept();
+    CURRENT.get() == Some(invalidation::count())
+}
+
 /// An error where the catalog is of another version. `read` returns its version, or `None` where there is no extension.
 pub fn require(read: impl FnOnce() -> Result<Option<String>>) -> Result<()> {
-    invalidation::accept();
-    let count = invalidation::count();
-    if CURRENT.get() == Some(count) {
+    if is_current() {
         return Ok(());
     }
+    let count = invalidation::count();
     match read()? {
         Some(catalog) if catalog != LIBRARY => Err(mismatch(&catalog)),
         Some(_) => {

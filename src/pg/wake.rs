@@ -12,9 +12,9 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
 
 use crate::pg::bgworker::{self, EPOCH};
-use crate::pg::counters;
-use crate::pg::shmem::{Phase, Slot, Stage, my_database, shared};
+use crate::pg::shmem::{Phase, Shared, Signal, Slot, Stage, my_database, shared};
 use crate::pg::xact::{self, Top};
+use crate::pg::{counters, writes};
 
 /// What a transaction changed, as far as the workers are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,12 +58,26 @@ pub fn source_changes(source: i32) {
     }
 }
 
+/// Announces that this transaction changes definitions of stream tables, or their tables.
+pub fn definitions_change() {
+    if let Some(shared) = shared() {
+        shared.writers.raise_all(xact::top_xid());
+    }
+}
+
+/// Whether every change of a definition that this server has seen since its start was made by an older transaction than this one.
+pub fn definitions_are_older_than(xid: u64) -> bool {
+    shared().is_some_and(|shared| !xact::is_in_recovery() && shared.writers.newest_of_catalog() < xid)
+}
+
 /// Publishes that rows of these sources have been committed. For `XACT_EVENT_COMMIT`: raises no error and allocates
 /// nothing. A scheduler whose marks are set already is not woken again.
 pub fn sources_changed(sources: &[i32]) {
     // SAFETY: the time of this commit, which the server has just written to its log.
     let committed_at = unsafe { pg_sys::GetCurrentTransactionStopTimestamp() };
-    if let (Some(shared), Some(xid)) = (shared(), xact::top_xid_if_any()) {
+    let xid = xact::top_xid_if_any();
+    xid.into_iter().for_each(writes::committed);
+    if let (Some(shared), Some(xid)) = (shared(), xid) {
         shared.moments.note(xid, committed_at);
     }
     if let Some(slot) = my_slot()
@@ -93,11 +107,62 @@ pub fn at_commit(change: Change) {
     {
         shared.writers.raise_all(xid);
     }
+    if change == Change::Rows {
+        writes::commits_prepared();
+        shared().into_iter().for_each(|shared| shared.writers.raise_prepared(xact::next_xid() - 1));
+    }
     let is_served = || my_slot().is_some_and(|slot| slot.has_scheduler() || slot.phase() == Phase::Dormant);
     if shared().is_some() && (matches!(change, Change::Databases | Change::Catalog) || is_served()) {
         follow_transactions();
         PENDING.set(PENDING.get() | change as Changes);
     }
+}
+
+/// Has the scheduler refresh a stream table now, with all that it reads, if it is behind. Where too many are requested it is for the
+/// caller to try again.
+pub fn request_refresh(id: i32) {
+    if let Some(slot) = my_slot().filter(|_| !xact::is_in_recovery()) {
+        slot.request(id);
+        wake(slot);
+    }
+}
+
+/// Broadcast when a refresh in this database has committed.
+pub fn refreshed() -> Option<&'static Signal> {
+    my_slot().map(|slot| &slot.refreshed)
+}
+
+/// Whether refreshes may not begin in the background of this database.
+pub fn is_draining() -> bool {
+    my_slot().is_some_and(|slot| slot.drained.load(SeqCst))
+}
+
+/// The newest transaction that wrote changes of a source which a snapshot sees that was taken before.
+pub fn newest_change(source: i32) -> u64 {
+    shared().map_or(u64::MAX, |shared| shared.writers.newest_change(my_database(), source))
+}
+
+/// What transactions have written of some sources, or are about to write, as numbers that grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The newest transaction that wrote changes of one of them.
+    pub newest: u64,
+    writes: u64,
+    definitions: u64,
+}
+
+/// A transaction that is newer than all that began before the server started; none without shared memory.
+pub fn first_transaction() -> Option<u64> {
+    Some(shared()?.writers.first(xact::next_xid()))
+}
+
+/// What was written of these sources by now; none without shared memory, and on a standby, where nothing counts it.
+pub fn written(sources: &[i32]) -> Option<Written> {
+    let Shared { writers, .. } = shared().filter(|_| !xact::is_in_recovery())?;
+    let (database, definitions) = (my_database(), writers.newest_of_catalog());
+    let newest = sources.iter().map(|source| writers.newest(database, *source)).max().unwrap_or(definitions);
+    let writes = sources.iter().map(|source| writers.writes(database, *source)).sum();
+    Some(Written { newest, writes, definitions })
 }
 
 /// Forbids or allows refreshes to begin in the background of this database; false where it has no scheduler.
@@ -195,6 +260,11 @@ fn publish(changes: Changes) {
         wake_launcher();
     }
     wake(slot);
+}
+
+/// Whether the server has preloaded this library, so that all its processes have it.
+pub fn has_shared_memory() -> bool {
+    shared().is_some()
 }
 
 /// Has the launcher check the slots.

@@ -1,11 +1,12 @@
 //! Tuplestores whose last column is a weight: deltas.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chunk::Shape;
 use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
+use crate::pg::hash::RowHash;
 use crate::pg::row::{self, Aligned};
 use crate::pg::tuplestore::{Slot, Tuplestore};
 
@@ -190,14 +191,50 @@ impl Tuplestore {
         columns.map(|i| Some((i, row::shape(types[i])?))).collect()
     }
 
+    /// Appends every row to `target` without its weight, as often as that says. Further columns of `target` are NULL.
+    pub fn copy_out(&self, target: &Tuplestore) -> Result<()> {
+        let (own, theirs) = (self.row_type().types(), target.row_type().types());
+        let last = own.len() - 1;
+        if !theirs.starts_with(&own[..last]) {
+            return Err(Error::Bug("pending rows have the types of their table"));
+        }
+        self.for_each(|row| {
+            let (mut values, mut nulls) = row.copied(0..last);
+            values.resize(theirs.len(), pg_sys::Datum::from(0));
+            nulls.resize(theirs.len(), true);
+            for _ in 0..row.last() as i64 {
+                // SAFETY: the types were compared above; the row stays put until the next one is read.
+                unsafe { target.put(&mut values, &mut nulls) };
+            }
+            Ok(())
+        })
+    }
+
+    /// The hashes of the columns at these places in its rows; none where a type has none.
+    pub fn hashes(&self, places: &[usize]) -> Result<Option<BTreeSet<u32>>> {
+        let Some(hash) = RowHash::of(self.row_type(), places) else { return Ok(None) };
+        let mut hashes = BTreeSet::new();
+        self.for_each(|row| {
+            hashes.insert(hash.of_row(row));
+            Ok(())
+        })?;
+        Ok(Some(hashes))
+    }
+
+    /// The places of columns of the table that this is a delta of. The weight has none: it is the last, whatever its name is, and a
+    /// column may be named like the weight of another delta.
+    pub fn places<'a>(&self, columns: impl IntoIterator<Item = &'a str>) -> Result<Vec<usize>> {
+        let mut names = self.row_type().names();
+        names.pop();
+        let place = |column| names.iter().position(|name| name == column);
+        let places: Option<_> = columns.into_iter().map(place).collect();
+        places.ok_or(Error::Bug("a delta has the columns of its table"))
+    }
+
     /// Appends these columns, then the weight, of every row to `target`, whose row type has just these.
     pub fn append_to(&self, target: &Tuplestore, columns: &[String]) -> Result<()> {
-        let names = self.row_type().names();
-        let last = names.len() - 1;
-        let places: Option<Vec<usize>> =
-            columns.iter().map(|column| names[..last].iter().position(|name| name == column)).collect();
-        let mut places = places.ok_or(Error::Bug("a delta has the columns of its table"))?;
-        places.push(last);
+        let mut places = self.places(columns.iter().map(String::as_str))?;
+        places.push(self.row_type().width() - 1);
         let (own, theirs) = (self.row_type().types(), target.row_type().types());
         if places.len() != theirs.len() || places.iter().zip(&theirs).any(|(place, ty)| own[*place] != *ty) {
             return Err(Error::Bug("a delta has the types of its table"));

@@ -57,6 +57,23 @@ pub fn next_xid() -> u64 {
     unsafe { pg_sys::ReadNextFullTransactionId().value }
 }
 
+/// Whether a transaction runs, or begins later: here, or, on a standby, as far as it has followed.
+pub fn is_unfinished(xid: u64) -> bool {
+    let next = next_xid();
+    // Those that are 2³¹ older have ended.
+    xid >= next
+        || next - xid < 1 << 31 && {
+            // SAFETY: looks the id up in shared memory.
+            unsafe { pg_sys::TransactionIdIsInProgress(pg_sys::TransactionId::from_inner(xid as u32)) }
+        }
+}
+
+/// Whether workers of a parallel query may run: no snapshot can be taken, and no subtransaction begun.
+pub fn is_parallel() -> bool {
+    // SAFETY: reads a variable of this backend.
+    unsafe { pg_sys::IsInParallelMode() }
+}
+
 /// Whether all statements of this transaction see one snapshot: REPEATABLE READ and SERIALIZABLE.
 pub fn keeps_its_snapshot() -> bool {
     // SAFETY: a plain variable of this backend.
@@ -73,6 +90,17 @@ pub fn is_read_only() -> bool {
 pub fn is_in_recovery() -> bool {
     // SAFETY: a flag in shared memory.
     unsafe { pg_sys::RecoveryInProgress() }
+}
+
+pub fn is_serializable() -> bool {
+    // SAFETY: a plain variable of this backend.
+    unsafe { pg_sys::XactIsoLevel == pg_sys::XACT_SERIALIZABLE as i32 }
+}
+
+/// Whether a transaction is open and has not failed.
+pub fn is_in_progress() -> bool {
+    // SAFETY: plain state of this backend.
+    unsafe { pg_sys::IsTransactionState() }
 }
 
 /// Makes the writes of this transaction visible to its next command.
@@ -128,6 +156,49 @@ unsafe extern "C-unwind" fn on_sub(
     // SAFETY: `observe` registered a `fn(Sub)` with this trampoline.
     let sub = unsafe { std::mem::transmute::<*mut c_void, fn(Sub)>(argument) };
     sub(event);
+}
+
+/// Fires the triggers that were deferred to the end of the transaction, which is about to commit.
+pub fn fire_deferred_triggers() {
+    // SAFETY: no statement runs.
+    unsafe { pg_sys::AfterTriggerFireDeferred() };
+}
+
+/// A value that each subtransaction may set, and that is as before where it is rolled back. It is told of its events.
+#[derive(Debug)]
+pub struct Nested<T>(Vec<(i32, T)>);
+
+impl<T> Nested<T> {
+    pub const fn new() -> Nested<T> {
+        Nested(vec![])
+    }
+
+    pub fn get(&self) -> Option<&T> {
+        self.0.last().map(|(_, value)| value)
+    }
+
+    pub fn set(&mut self, value: T) {
+        self.set_at(nest_level(), value);
+    }
+
+    /// Each level has at most one value, and they ascend.
+    fn set_at(&mut self, nest: i32, value: T) {
+        self.0.retain(|(level, _)| *level < nest);
+        self.0.push((nest, value));
+    }
+
+    pub fn on_sub(&mut self, event: Sub) {
+        let nest = nest_level();
+        if let Some((_, value)) = self.0.pop_if(|(level, _)| event != Sub::PreCommit && *level >= nest)
+            && event == Sub::Commit
+        {
+            self.set_at(nest - 1, value);
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
 }
 
 /// When this transaction began: the `now()` of its statements.

@@ -125,6 +125,15 @@ pub fn refresh_by_cheaper_plan(
     Ok(Done { choice: Some(choice), ..done(action, changes) })
 }
 
+/// The expected times of following these changes and of recomputing, in mode AUTO.
+pub fn expected(session: &OwnerSession, prepared: &Prepared, deltas: &Deltas) -> Result<Option<Choice>> {
+    if prepared.loaded.recomputes() || prepared.loaded.table.mode != Mode::Auto {
+        return Ok(None);
+    }
+    let costs = estimate::costs(session, prepared, deltas)?;
+    Ok(Some(prepared.model.rates.borrow().choose(costs)))
+}
+
 /// Recomputes after a delta was abandoned, which has used about the time that recomputing is expected to take, or less.
 fn recompute_after_all(prepared: &Prepared, (costs, choice): (Costs, Choice), work: &Work) -> Result<Done> {
     let (cost, ms) = (work.cost(), work.milliseconds());

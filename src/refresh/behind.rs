@@ -1,6 +1,7 @@
 //! Changes that stream tables do not show yet, and waiting for them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ivm::frontier::Frontier;
 use pgrx::PgSqlErrorCode::{ERRCODE_ACTIVE_SQL_TRANSACTION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE};
@@ -14,7 +15,9 @@ use crate::catalog::stream_table::{self, Status, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::spi::{self, Session};
-use crate::pg::{guard, relation, wake};
+use crate::pg::subxact::rolled_back;
+use crate::pg::writes::Needs;
+use crate::pg::{guard, relation, wake, xact};
 use crate::refresh::{graph, tick};
 
 /// The stream tables with pending changes of these sources, each with the commit time of the oldest one where that is known.
@@ -38,7 +41,13 @@ pub fn behind(sources: &[i32]) -> Result<Vec<(i32, Option<TimestampWithTimeZone>
     })
 }
 
-/// Waiting until a stream table shows everything that was committed when the waiting began.
+/// Runs a check in a subtransaction that is rolled back, and waits this long for each lock.
+pub fn with_lock_timeout<R>(timeout: Duration, check: impl FnOnce() -> Result<R>) -> Result<R> {
+    let timeout = timeout.as_millis().clamp(1, i32::MAX as u128).to_string();
+    rolled_back(|| guard::with_settings(&[("lock_timeout", &timeout)], check))
+}
+
+/// Waiting until a stream table shows everything that was committed when the waiting began, or what some transactions wrote.
 ///
 /// **Law:** a stream table shows it once it has read the changes of every source up to a *mark*. The mark of a table is the
 /// snapshot of the first check; that of a stream table is the snapshot of the check that first found it to show everything:
@@ -50,23 +59,35 @@ pub struct Wait {
     role: Oid,
     /// The mark of tables.
     first: Option<Frontier>,
+    /// Changes of this transaction, which workers do not see, are an error.
+    refuses_own: bool,
     /// Stream tables that show it, with their marks.
     shown: BTreeMap<i32, Frontier>,
 }
 
 impl Wait {
     pub fn new(id: i32) -> Wait {
-        Wait { id, role: guard::current_role(), first: None, shown: BTreeMap::new() }
+        Wait { id, role: guard::current_role(), first: None, refuses_own: true, shown: BTreeMap::new() }
+    }
+
+    /// Waits for what the transactions up to the newest one of these have committed, whatever this one has written.
+    pub fn of_writes(id: i32, needs: Needs) -> Wait {
+        let first = Frontier::new(needs.newest() + 1, xact::top_xid_if_any().into_iter().collect());
+        Wait { first: Some(first), refuses_own: false, ..Wait::new(id) }
     }
 
     /// Whether the table shows it at this moment. An error where it never will: a table on the way is not refreshed by
     /// workers, or this transaction wrote the pending changes.
     pub fn check(&mut self) -> Result<bool> {
-        let now = Snapshot::latest();
+        self.check_under(&Snapshot::latest())
+    }
+
+    /// The same in a snapshot, which may be older.
+    pub fn check_under(&mut self, now: &Snapshot) -> Result<bool> {
         let first = self.first.get_or_insert_with(|| now.frontier()).clone();
-        spi::connect(Some(&now), |session| {
+        spi::connect(Some(now), |session| {
             for id in tick::with_upstream(self.id)? {
-                if !self.shown.contains_key(&id) && self.shows(session, id, &now, &first)? {
+                if !self.shown.contains_key(&id) && self.shows(session, id, now, &first)? {
                     self.shown.insert(id, now.frontier());
                 }
             }
@@ -88,11 +109,18 @@ impl Wait {
             return Err(self.never(session, &table)?);
         };
         let mut complete = seen.reinitialize.is_none();
+        if table.is_immediate() {
+            return Ok(complete);
+        }
+        let edges = graph::edges()?;
+        let reads = edges.reads(id);
         for dependency in dependency::of(session, id)? {
-            if capture::has_own(dependency.source, &frontier, now)? {
+            if self.refuses_own && capture::has_own(dependency.source, &frontier, now)? {
                 return Err(own_changes(&table, &dependency));
             }
-            let counts = dependency.stream_table.map_or(Some(first), |upstream| self.shown.get(&upstream));
+            // One that writers maintain shows it at all times.
+            let refreshed = dependency.stream_table.filter(|upstream| reads.contains(upstream));
+            let counts = refreshed.map_or(Some(first), |upstream| self.shown.get(&upstream));
             complete &= match counts {
                 Some(counts) => capture::unseen(dependency.source, &frontier, now, counts)? == Unseen::Nothing,
                 None => false,

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use ivm::sql::ident::QName;
 use ivm::view::{Node, View};
 use pgrx::PgSqlErrorCode::{ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_INVALID_OBJECT_DEFINITION};
+use pgrx::pg_sys::{Oid, ShareRowExclusiveLock};
 
 use crate::capture::{self, Wanted};
 use crate::catalog::admission::SourceTable;
@@ -19,7 +20,7 @@ use crate::pg::spi::{self, OwnerSession, Session};
 use crate::pg::{event, guard, object, relation, subxact, wake, xact};
 use crate::refresh::loaded::{self, Loaded};
 use crate::refresh::prepared::Ready;
-use crate::refresh::{graph, prepared};
+use crate::refresh::{freshness, graph, prepared};
 
 /// Compiles the definition and makes everything it needs. `table` holds the user's request; the rest of it is filled in
 /// here.
@@ -68,10 +69,21 @@ pub fn build(session: &Session, mut table: StreamTable, definition: Definition) 
             return Err(Error::Altered(what));
         }
         dependency::insert(session, table.id, source, columns)?;
+        if table.is_immediate() {
+            lock_out_writers(*relid);
+        }
     }
     graph::announce(Some(table.relid))?;
+    freshness::redefine(table.id)?;
     loaded::keep(&table, view);
     Ok(table)
+}
+
+/// Locks out the writers of a source until the end of this transaction. Those that come then read from the catalog which stream
+/// tables they maintain.
+pub fn lock_out_writers(relid: Oid) {
+    // With partitions and children, of which each has triggers of its own.
+    relation::lock_tree(relid, ShareRowExclusiveLock).into_iter().for_each(relation::invalidate);
 }
 
 /// The incremental view, or the opaque one with its reason.
@@ -100,7 +112,7 @@ fn compile(
             other => other.as_reason().unwrap_or_else(|| ivm::Error::Catalog(other.in_full())),
         },
     };
-    if table.mode == Mode::Differential {
+    if table.mode.only_follows() {
         return Err(match error {
             ivm::Error::Unsupported { .. } => Error::Query(error),
             other => Error::new(ERRCODE_FEATURE_NOT_SUPPORTED, "the query cannot be maintained incrementally")
@@ -183,7 +195,7 @@ fn refuse_cycle(session: &Session, table: &StreamTable, sources: &[SourceTable])
 /// be rebuilt instead.
 pub fn set_mode(session: &Session, table: &StreamTable) -> Result<bool> {
     let is_incremental = table.full_reason.is_none();
-    if !is_incremental && (table.mode == Mode::Differential || !table.polled.is_empty()) {
+    if !is_incremental && (table.mode.only_follows() || !table.polled.is_empty()) {
         return Ok(false);
     }
     let Ready::Yes(prepared) = prepared::load(table.id)? else { return Ok(false) };

@@ -22,6 +22,11 @@ use crate::pg::{object, relation};
 /// The graph. Stream tables that read no other and are read by none are not in it.
 pub struct Edges {
     graph: Dag<i32>,
+    /// The same as refreshes see it: without the edges from a stream table that workers refresh to one that writers maintain, which
+    /// is to the former what an ordinary table is.
+    refreshed: Dag<i32>,
+    /// The stream tables that writers maintain.
+    immediate: BTreeSet<i32>,
     moments: Moments,
     /// The schedule of `'calculated'` tables that no other reads, on which moments depend.
     default: Schedule,
@@ -44,6 +49,12 @@ thread_local! {
     static CATALOG: Cell<Option<Oid>> = const { Cell::new(None) };
     /// The catalog that `EDGES` was read from.
     static READ_FROM: Cell<Option<Oid>> = const { Cell::new(None) };
+    static NUMBER: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Another number means that the graph may have changed since.
+pub fn number() -> u64 {
+    NUMBER.get()
 }
 
 pub fn invalidate(what: Invalidation) {
@@ -52,6 +63,7 @@ pub fn invalidate(what: Invalidation) {
     {
         EDGES.with_borrow_mut(|edges| *edges = None);
         CATALOG.set(None);
+        NUMBER.set(NUMBER.get() + 1);
     }
 }
 
@@ -85,9 +97,11 @@ pub fn edges() -> Result<Rc<Edges>> {
             return Ok(edges);
         }
         let now = Snapshot::latest();
-        let read = |session: &Session| Ok((dependency::edges(session)?, stream_table::moving(session)?));
-        let (list, moving) = spi::connect(Some(&now), read)?;
-        let edges = Rc::new(Edges::new(list, &moving, default)?);
+        let read = |session: &Session| {
+            Ok((dependency::edges(session)?, stream_table::immediate(session)?, stream_table::moving(session)?))
+        };
+        let (list, immediate, moving) = spi::connect(Some(&now), read)?;
+        let edges = Rc::new(Edges::new(list, immediate, &moving, default)?);
         // A graph that changed as it was read is read again.
         if CATALOG.get().is_some() {
             EDGES.with_borrow_mut(|cached| *cached = Some(Rc::clone(&edges)));
@@ -96,27 +110,49 @@ pub fn edges() -> Result<Rc<Edges>> {
 }
 
 impl Edges {
-    fn new(list: Vec<Edge>, moving: &BTreeMap<i32, Moving>, default: Schedule) -> Result<Edges> {
-        let (mut graph, mut readers) = (Dag::default(), BTreeMap::new());
+    fn new(
+        list: Vec<Edge>,
+        immediate: BTreeSet<i32>,
+        moving: &BTreeMap<i32, Moving>,
+        default: Schedule,
+    ) -> Result<Edges> {
+        let (mut graph, mut refreshed, mut readers) = (Dag::default(), Dag::default(), BTreeMap::new());
         let mut reads: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
         for Edge { reader, read, source } in list {
             reads.entry(reader).or_default().push(read);
             readers.entry(read).or_insert(Readers { source, ids: vec![] }).ids.push(reader);
         }
-        reads.iter().try_for_each(|(reader, reads)| graph.put(reader, reads))?;
-        let moments = Moments::new(&graph, moving, &default);
+        for (reader, reads) in &mut reads {
+            graph.put(reader, reads)?;
+            reads.retain(|read| immediate.contains(reader) || !immediate.contains(read));
+            refreshed.put(reader, reads)?;
+        }
+        let moments = Moments::new(&refreshed, moving, &default);
         let places = graph.all().into_iter().zip(1..).collect();
-        Ok(Edges { graph, moments, default, places, readers })
+        Ok(Edges { graph, refreshed, immediate, moments, default, places, readers })
     }
 
     /// The given stream tables and all that they read, each after what it reads.
     pub fn in_order(&self, ids: &[i32]) -> Vec<i32> {
-        self.ordered(self.graph.upstream(&ids.iter().copied().collect()))
+        self.ordered(self.closed(ids, |ids| self.refreshed.upstream(ids)))
     }
 
     /// Everything that a refresh of these stream tables refreshes, each after what it reads.
     pub fn refreshed_with(&self, ids: &[i32]) -> Vec<i32> {
-        self.ordered(self.moments.closed(&self.graph, &ids.iter().copied().collect()))
+        self.ordered(self.closed(ids, |ids| self.moments.closed(&self.refreshed, ids)))
+    }
+
+    /// The least set with these in which each is with those that `with` says, and with its readers where writers maintain both.
+    fn closed(&self, ids: &[i32], with: impl Fn(&BTreeSet<i32>) -> BTreeSet<i32>) -> BTreeSet<i32> {
+        let mut found: BTreeSet<i32> = ids.iter().copied().collect();
+        loop {
+            let before = found.len();
+            found = with(&found);
+            found.append(&mut self.refreshed.downstream(&found.intersection(&self.immediate).copied().collect()));
+            if found.len() == before {
+                return found;
+            }
+        }
     }
 
     fn ordered(&self, ids: BTreeSet<i32>) -> Vec<i32> {
@@ -136,7 +172,7 @@ impl Edges {
         if from.is_empty() {
             return BTreeSet::new();
         }
-        let groups = self.moments.groups(&self.graph, &ids.iter().copied().collect());
+        let groups = self.moments.groups(&self.refreshed, &ids.iter().copied().collect());
         groups.into_iter().filter(|group| !group.is_disjoint(from)).flatten().collect()
     }
 
@@ -152,7 +188,7 @@ impl Edges {
 
     /// Those of the given stream tables that must not be refreshed where these failed.
     pub fn held(&self, ids: &[i32], failed: &BTreeSet<i32>) -> BTreeSet<i32> {
-        self.moments.held(&self.graph, &ids.iter().copied().collect(), failed)
+        self.moments.held(&self.refreshed, &ids.iter().copied().collect(), failed)
     }
 
     /// The graph as it would be if `id` read these.
@@ -162,8 +198,19 @@ impl Edges {
         Ok(graph)
     }
 
-    /// The stream tables that one reads directly.
+    /// The stream tables that one reads directly and that are refreshed before it.
     pub fn reads(&self, id: i32) -> BTreeSet<i32> {
-        self.graph.reads(&id)
+        self.refreshed.reads(&id)
+    }
+
+    /// The direct readers of a stream table that writers maintain.
+    pub fn immediate_readers(&self, id: i32) -> Vec<i32> {
+        let readers = self.readers.get(&id).into_iter().flat_map(|readers| &readers.ids);
+        readers.filter(|reader| self.immediate.contains(reader)).copied().collect()
+    }
+
+    /// Whether writers maintain a stream table.
+    pub fn is_immediate(&self, id: i32) -> bool {
+        self.immediate.contains(&id)
     }
 }

@@ -2,12 +2,14 @@
 //! definition that is verified to have changed is loaded anew.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem::ManuallyDrop;
 
+use ivm::beside::Beside;
 use ivm::sql::ident::{Ident, QName};
 use ivm::sql::print;
 use ivm::view::{Node, NodeColumn, View};
+use pgrx::pg_sys::Oid;
 
 use crate::catalog::definition::{self, DefinitionDigest};
 use crate::catalog::dependency::{self, Dependency};
@@ -31,6 +33,23 @@ pub struct Loaded {
 impl Loaded {
     pub fn sources(&self) -> impl Iterator<Item = i32> {
         self.dependencies.iter().map(|dependency| dependency.source)
+    }
+
+    /// The stream table that a source of this name is.
+    pub fn stream_table(&self, name: &QName) -> Option<Oid> {
+        let mut upstream = self.dependencies.iter().filter(|dependency| dependency.stream_table.is_some());
+        upstream.find(|dependency| self.names.get(&dependency.source) == Some(name)).map(|dependency| dependency.relid)
+    }
+
+    /// By source, which transactions that change it, and no other, may maintain the view beside each other; without those of which each
+    /// has to be alone.
+    pub fn beside(&self) -> BTreeMap<i32, Beside> {
+        // A stream table below changes in the same pass.
+        if self.dependencies.iter().any(|dependency| dependency.stream_table.is_some()) {
+            return BTreeMap::new();
+        }
+        let beside = |source: i32| Some((source, self.view.beside(self.names.get(&source)?)?));
+        self.sources().filter_map(beside).collect()
     }
 
     /// Whether every refresh recomputes.

@@ -1,11 +1,12 @@
 //! The stream tables that this backend is ready to refresh: each definition with its plans and its cost model, cached until
 //! an invalidation says that something under the definition changed.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, HashMap};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
+use ivm::beside::Beside;
 use pgrx::pg_sys::Oid;
 
 use crate::catalog::dependency::{self, Dependency};
@@ -23,7 +24,11 @@ use crate::refresh::watch::{self, Verification};
 pub struct Prepared {
     pub loaded: Loaded,
     pub plans: Plans,
+    /// Those of live reads.
+    pub live_plans: Plans,
     pub model: CostModel,
+    /// Which writers maintain it beside each other.
+    beside: OnceCell<BTreeMap<i32, Beside>>,
     /// When it was last requested, by the number of requests.
     used: Cell<u64>,
 }
@@ -49,9 +54,15 @@ thread_local! {
 }
 
 impl Prepared {
+    /// By source, which transactions that change it may maintain it beside each other.
+    pub fn beside(&self) -> &BTreeMap<i32, Beside> {
+        self.beside.get_or_init(|| self.loaded.beside())
+    }
+
     /// Drops every plan and estimate.
     pub fn drop_plans(&self) {
         self.plans.clear();
+        self.live_plans.clear();
         self.model.drop_estimates();
     }
 }
@@ -89,7 +100,14 @@ pub fn load(id: i32) -> Result<Ready> {
         Verified::Changed(loaded) => {
             let model = spi::connect(None, |session| CostModel::load(session, id))?;
             let used = Cell::new(REQUESTS.get());
-            let prepared = Rc::new(Prepared { loaded: *loaded, plans: Plans::default(), model, used });
+            let prepared = Rc::new(Prepared {
+                loaded: *loaded,
+                plans: Plans::default(),
+                live_plans: Plans::default(),
+                model,
+                beside: OnceCell::new(),
+                used,
+            });
             CACHE.with_borrow_mut(|cache| cache.insert(id, Rc::clone(&prepared)));
             prepared
         }
@@ -98,10 +116,14 @@ pub fn load(id: i32) -> Result<Ready> {
     Ok(Ready::Yes(ready))
 }
 
+/// The stream table `id`, if it is known and needs no verification.
+pub fn known(id: i32) -> Result<Option<Rc<Prepared>>> {
+    Ok(cached(id)?.filter(|_| !watch::needs_revalidation(id)))
+}
+
 /// The relations that a refresh of `id` reads: its sources, then its own table.
 pub fn relations(session: &Session, id: i32) -> Result<Vec<Oid>> {
-    let known = cached(id)?.filter(|_| !watch::needs_revalidation(id));
-    if let Some(Prepared { loaded, .. }) = known.as_deref() {
+    if let Some(Prepared { loaded, .. }) = known(id)?.as_deref() {
         return Ok(relations_of(Some(&loaded.table), &loaded.dependencies));
     }
     Ok(relations_of(stream_table::find(session, id)?.as_ref(), &dependency::of(session, id)?))

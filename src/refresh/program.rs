@@ -2,7 +2,7 @@
 //! ephemeral relation, the last one into the node's table.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -10,19 +10,21 @@ use ivm::choice::{STATEMENT, WRITE};
 use ivm::plan::Relation;
 use ivm::sql::ast::Statement as Sql;
 use ivm::sql::print;
-use ivm::view::{Node, View, delta_of};
+use ivm::view::{Mask, Node, View, delta_of};
 use monitor::progress::Phase;
 use pgrx::PgSqlErrorCode;
+use pgrx::pg_sys::Oid;
 
 use crate::catalog::ddl;
 use crate::error::{Error, Result};
 use crate::pg::limit::{self, Limited};
+use crate::pg::overlay::{self, Gone, Overlay};
 use crate::pg::spi::{OwnerSession, Statement};
 use crate::pg::subxact::subtransaction;
 use crate::pg::tuplestore::Tuplestore;
 use crate::pg::{applying, object, progress, relation};
 use crate::refresh::build;
-use crate::refresh::cost::plans::{Applied, Change, Compiled, SIZE_TOLERANCE, assumed, register_as};
+use crate::refresh::cost::plans::{Applied, Change, Compiled, Plans, SIZE_TOLERANCE, assumed, register_as};
 use crate::refresh::cost::{keys, skew};
 use crate::refresh::prepared::Prepared;
 use crate::refresh::trace::{self, Ran};
@@ -50,6 +52,8 @@ pub struct Work<'a> {
     written: Cell<i64>,
     /// The time that following the changes may take; zero means no limit.
     limit: Cell<Duration>,
+    /// Of a live read: where changes are kept instead of being applied.
+    overlay: Option<Rc<Overlay>>,
 }
 
 /// The rows that the two recursions of a delta may have together, as a share of the table: measured, more take longer than
@@ -71,7 +75,19 @@ impl<'a> Work<'a> {
             writing: Cell::default(),
             written: Cell::default(),
             limit: Cell::default(),
+            overlay: None,
         }
+    }
+
+    /// The same for a live read: nothing is written. Changes of a table are kept in `overlay`, and programs read the tables of
+    /// changed inputs with what it has.
+    pub fn live(session: &'a OwnerSession<'a>, prepared: &'a Prepared, overlay: &Rc<Overlay>) -> Work<'a> {
+        Work { overlay: Some(Rc::clone(overlay)), ..Work::new(session, prepared) }
+    }
+
+    /// The statements: those of a live read are planned for other tables.
+    fn plans(&self) -> &Plans {
+        if self.overlay.is_some() { &self.prepared.live_plans } else { &self.prepared.plans }
     }
 
     /// Sets a limit for [`differential`], which ends in [`Error::Abandoned`] where it takes longer. What was written until
@@ -175,9 +191,16 @@ pub fn differential(work: &Work, mut changed: BTreeMap<Relation, Tuplestore>) ->
         }
         let stores = deltas.iter().filter_map(|delta| changed.get(delta));
         let sizes = stores.map(|store| assumed(store.rows() as f64)).chain([class]).collect();
-        let Some(compiled) = work.prepared.plans.delta(work.view, node, mask)? else { continue };
-        let applied = work.prepared.plans.apply(work.view, node)?;
-        let changes = run(work, node, (&compiled, &applied), sizes)?;
+        let overlaid = overlaid(work, &mask)?;
+        let Some(compiled) = work.plans().delta(work.view, node, mask)? else { continue };
+        let applied = work.plans().apply(work.view, node)?;
+        let changes = match &work.overlay {
+            None => run(work, node, (&compiled, &applied), sizes)?,
+            Some(overlay) => {
+                let delta = overlay::in_program(overlay, overlaid, || computed(work, node, &compiled, sizes))?;
+                keep(work, node, &applied, delta, overlay)?
+            }
+        };
         if node == last {
             return Ok(changes);
         }
@@ -189,6 +212,54 @@ pub fn differential(work: &Work, mut changed: BTreeMap<Relation, Tuplestore>) ->
         }
     }
     unchanged(work)
+}
+
+/// The tables of changed inputs that are not sources of rows by themselves: nodes and stream tables. For a live read.
+fn overlaid(work: &Work, mask: &Mask) -> Result<HashSet<Oid>> {
+    let Some(overlay) = &work.overlay else { return Ok(HashSet::new()) };
+    let mut tables = HashSet::new();
+    for input in mask {
+        let table = match input {
+            Relation::Node(node) => object::oid(&work.view.nodes[*node].table)?,
+            Relation::Source(name) => match work.prepared.loaded.stream_table(name) {
+                Some(relid) => relid,
+                None => continue,
+            },
+            _ => continue,
+        };
+        if overlay.get(table).is_none() {
+            overlay.put(table, overlay::Changes::none());
+        }
+        tables.insert(table);
+    }
+    Ok(tables)
+}
+
+/// Keeps a delta as changes of the node's table.
+fn keep(work: &Work, node: usize, applied: &Applied, delta: Tuplestore, overlay: &Overlay) -> Result<Changes> {
+    let (minus, plus) = delta.weights()?;
+    let parts = (minus > 0).then(|| delta.parts(None, &[]));
+    let mut places = vec![];
+    if let Some(parts) = &parts {
+        let rows = assumed(parts.deletes.rows() as f64);
+        applied.places.with(work.session, (&parts.deletes, rows), SIZE_TOLERANCE, |statement| {
+            places = work.session.rows(statement, &[], |row| row.require(1))?;
+            Ok(())
+        })?;
+        if places.len() as i64 != minus {
+            let table = &work.view.nodes[node].table;
+            let figures = format!("Table {table}: {minus} rows leave, and {} were found.", places.len());
+            return Err(Error::Broken("a delta does not match its table", figures));
+        }
+    }
+    let come = match parts {
+        _ if plus == 0 => None,
+        Some(parts) => Some(parts.inserts),
+        None => Some(delta.shared()),
+    };
+    let relid = object::oid(&work.view.nodes[node].table)?;
+    overlay.put(relid, Rc::new(overlay::Changes::new(Gone::rows(places), come)?));
+    Ok(Changes { inserted: plus, updated: 0, deleted: minus, delta, wrote: minus + plus > 0 })
 }
 
 fn is_one_row(nodes: &[Node], input: &Relation) -> bool {
@@ -240,6 +311,12 @@ fn unchanged(work: &Work) -> Result<Changes> {
 
 /// Runs one program, which reads deltas of these sizes, and applies its delta.
 fn run(work: &Work, node: usize, (compiled, applied): (&Compiled, &Applied), sizes: Vec<f64>) -> Result<Changes> {
+    let delta = computed(work, node, compiled, sizes)?;
+    apply(work, node, applied, delta)
+}
+
+/// The delta of one program.
+fn computed(work: &Work, node: usize, compiled: &Compiled, sizes: Vec<f64>) -> Result<Tuplestore> {
     let registered = Cell::new(0);
     let computed = match work.limit.get() {
         Duration::ZERO => compute(work, node, compiled, sizes, &registered),
@@ -247,7 +324,7 @@ fn run(work: &Work, node: usize, (compiled, applied): (&Compiled, &Applied), siz
     };
     let steps = &compiled.program.steps;
     steps[..registered.get()].iter().try_for_each(|step| work.session.unregister(step.name.as_str()))?;
-    apply(work, node, applied, computed?)
+    computed
 }
 
 /// Computes a delta, which writes nothing, in a subtransaction that is rolled back after this time.

@@ -3,15 +3,15 @@
 use crate::catalog::stream_table::{self, Status};
 use crate::error::Result;
 use crate::pg::spi;
-use crate::refresh::{build, graph, tick};
+use crate::refresh::{build, graph, locks};
 
 /// Rebuilds a stream table with its direct and indirect readers, which may have read wrong rows of it: their next refresh
 /// recomputes them. The tables to refresh, in order; one that is paused is recomputed when it is resumed.
 pub fn recompute(id: i32) -> Result<Vec<i32>> {
-    tick::lock_with_upstream(&graph::edges()?.with_readers(id))?;
+    locks::lock_with_upstream(&graph::edges()?.with_readers(id))?;
     // The readers may have changed while others held the locks.
     let tables = graph::edges()?.with_readers(id);
-    tick::lock_with_upstream(&tables)?;
+    locks::lock_with_upstream(&tables)?;
     let mut wanted = vec![];
     for table in tables {
         let Some(found) = spi::connect(None, |session| stream_table::find(session, table))? else { continue };

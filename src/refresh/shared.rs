@@ -30,6 +30,10 @@ pub struct Tick {
     pub taken: TimestampWithTimeZone,
     pub members: BTreeSet<i32>,
     pub rebuilds: Rebuilds,
+    /// Those that writers maintain: their frontiers are not stored.
+    pub maintained: BTreeSet<i32>,
+    /// Those of them of which other transactions may hold the lock as well: only their deltas can be applied.
+    pub shared: BTreeSet<i32>,
     /// The number, in order, of the one that is being refreshed.
     pub place: usize,
     /// Their frontiers before the tick.
@@ -55,6 +59,8 @@ impl Tick {
             snapshot: Rc::new(Snapshot::latest()),
             members,
             rebuilds,
+            maintained: BTreeSet::new(),
+            shared: BTreeSet::new(),
             place: 0,
             seen: BTreeMap::new(),
             deltas: BTreeMap::new(),
@@ -84,7 +90,10 @@ impl Tick {
     /// Advances the frontiers. Rows that this transaction wrote to change buffers count as seen: a consumer is refreshed after
     /// they were written, or has read them in memory.
     pub fn advance(&self, refreshes: &[Refresh]) -> Result<()> {
-        let applied = refreshes.iter().filter(|refresh| refresh.is_applied());
+        // What was recomputed may have had a reason for that in the catalog.
+        let is_stored =
+            |refresh: &&Refresh| refresh.action != Action::Differential || !self.maintained.contains(&refresh.id);
+        let applied = refreshes.iter().filter(|refresh| refresh.is_applied()).filter(is_stored);
         let applied: BTreeMap<i32, Action> = applied.map(|refresh| (refresh.id, refresh.action)).collect();
         if applied.is_empty() {
             return Ok(());

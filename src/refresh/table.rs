@@ -1,5 +1,6 @@
 //! The refresh of one stream table within a tick.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use chunk::LARGEST;
@@ -44,8 +45,13 @@ pub struct Input {
 /// Brings stream table `id` to the tick's snapshot; with `restart` it is recomputed from the start.
 pub fn refresh(tick: &mut Tick, id: i32, restart: bool) -> Result<Refresh> {
     let seen = tick.seen.get(&id).cloned().ok_or_else(|| reattach::not_attached(id))?;
+    let is_shared = tick.shared.contains(&id);
     let prepared = match prepared::load(id)? {
+        Ready::Yes(_) if is_shared && (seen.frontier.is_none() || seen.reinitialize.is_some()) => {
+            return Err(Error::Shared);
+        }
         Ready::Yes(prepared) => prepared,
+        Ready::Stale(..) if is_shared => return Err(Error::Shared),
         Ready::Stale(..) if tick.rebuilds == Rebuilds::Apart => return Err(Error::Stale(id)),
         Ready::Stale(table, reason) => {
             // Writers capture other columns from now on: the fill needs a snapshot that is taken afterwards.
@@ -82,6 +88,9 @@ fn refresh_ready(tick: &mut Tick, prepared: &Prepared, seen: &Seen, restart: boo
     progress::enter(Phase::ReadingChanges);
     let input = pending(tick, loaded, seen_frontier, enough)?;
     let unchanged = Refresh { delta_rows: input.rows, consumed: input.sources, ..unchanged };
+    if input.truncated && tick.shared.contains(&loaded.table.id) {
+        return Err(Error::Shared);
+    }
     if starts_over || input.truncated {
         if let Some(error) = &input.oversize {
             pgrx::log!("stream table {} is recomputed: {}", loaded.table.display(), error.in_full());
@@ -120,7 +129,8 @@ pub fn pending(tick: &Tick, loaded: &Loaded, seen: &Frontier, enough: i64) -> Re
     let mut input = Input { deltas: BTreeMap::new(), sources: vec![], rows: 0, truncated: false, oversize: None };
     for dependency in &loaded.dependencies {
         let name = &loaded.names[&dependency.source];
-        let mut pending = capture::pending(dependency.source, (seen, &tick.snapshot), &dependency.columns, enough)?;
+        let seen = seen_of(tick, loaded, dependency, seen);
+        let mut pending = capture::pending(dependency.source, (&seen, &tick.snapshot), &dependency.columns, enough)?;
         if pending.lost {
             capture::record_loss(dependency.source)?;
         }
@@ -138,6 +148,15 @@ pub fn pending(tick: &Tick, loaded: &Loaded, seen: &Frontier, enough: i64) -> Re
         }
     }
     Ok(input)
+}
+
+/// Up to where the changes of a source are followed. A stream table that writers maintain is refreshed whenever one is that it reads
+/// and reads its changes in memory: those that this transaction wrote for others are known to it.
+fn seen_of<'a>(tick: &Tick, loaded: &Loaded, dependency: &Dependency, seen: &'a Frontier) -> Cow<'a, Frontier> {
+    match dependency.stream_table.is_some() && tick.maintained.contains(&loaded.table.id) {
+        true => Cow::Owned(tick.snapshot.visible()),
+        false => Cow::Borrowed(seen),
+    }
 }
 
 fn oversize(dependency: &Dependency) -> Error {
@@ -165,7 +184,8 @@ fn read_rest(tick: &Tick, loaded: &Loaded, seen: &Frontier, mut deltas: Deltas) 
     for dependency in &loaded.dependencies {
         let delta = Relation::SourceDelta(loaded.names[&dependency.source].clone());
         let Some(pending) = deltas.get_mut(&delta).filter(|pending| !pending.is_whole()) else { continue };
-        capture::rest(dependency.source, (seen, &tick.snapshot), &dependency.columns, pending)?;
+        let seen = seen_of(tick, loaded, dependency, seen);
+        capture::rest(dependency.source, (&seen, &tick.snapshot), &dependency.columns, pending)?;
         if pending.truncated {
             return Err(Error::Altered("a source was altered".to_owned()));
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use ivm::schedule::Table;
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::Oid;
 
@@ -18,11 +19,12 @@ use crate::pg::limit::{self, Limited};
 use crate::pg::lock::Lock;
 use crate::pg::spi::{self, Session};
 use crate::pg::subxact::subtransaction;
-use crate::pg::{bgworker, database, latch, relation};
+use crate::pg::{bgworker, relation};
 use crate::refresh::claim::Claim;
+use crate::refresh::locks::lock;
 use crate::refresh::relink::relink;
 use crate::refresh::shared::{Rebuilds, Tick};
-use crate::refresh::{build, graph, loaded, prepared, table};
+use crate::refresh::{beside, build, freshness, graph, loaded, passes, prepared, table};
 
 /// What a tick does where other transactions hold locks that it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +76,8 @@ pub enum Extent<'a> {
     Changed(&'a Unchanged<'a>),
     /// Only what they read: for a tick that is rolled back.
     Upstream,
+    /// The same, without those that were restored and are not attached yet.
+    Attached,
 }
 
 /// Refreshes the given stream tables and others with them. Each is a subtransaction of its own: one that fails leaves its
@@ -120,13 +124,15 @@ const MOST_PASSES: usize = 5;
 
 fn passes(what: (&[i32], Extent<'_>), locks: Locks, rebuilds: Rebuilds) -> Result<Vec<Refresh>> {
     relink()?;
-    let (mut refreshes, mut again) = pass(what, locks, rebuilds)?;
+    let mut alone = BTreeSet::new();
+    let (mut refreshes, mut again) = pass(what, (locks, &alone), rebuilds)?;
     for _ in 1..MOST_PASSES {
         if again.is_empty() {
             break;
         }
+        alone.extend(&again);
         // All of them once more: such a table and its readers are to show one snapshot.
-        let (later, rest) = pass(what, locks, rebuilds)?;
+        let (later, rest) = pass(what, (locks, &alone), rebuilds)?;
         later.into_iter().for_each(|refresh| merge(&mut refreshes, refresh));
         again = rest;
     }
@@ -153,10 +159,22 @@ fn merge(refreshes: &mut Vec<Refresh>, later: Refresh) {
     }
 }
 
-fn pass(what: (&[i32], Extent<'_>), locks: Locks, rebuilds: Rebuilds) -> Result<(Vec<Refresh>, Vec<i32>)> {
+/// `alone`: stream tables that need a lock that is not shared.
+fn pass(
+    what: (&[i32], Extent<'_>),
+    (locks, alone): (Locks, &BTreeSet<i32>),
+    rebuilds: Rebuilds,
+) -> Result<(Vec<Refresh>, Vec<i32>)> {
     capture::flush()?;
-    let (order, locked) = spi::connect(None, |session| plan(session, what, locks))?;
+    let position = capture::position();
+    let (order, locked, shared) = spi::connect(None, |session| plan(session, what, (locks, alone)))?;
     let _claim = Claim::on(&order)?;
+    freshness::begin(&order);
+    let left_out = match what.1 {
+        Extent::Changed(but) => but.ids,
+        Extent::Moments | Extent::Upstream | Extent::Attached => &BTreeSet::new(),
+    };
+    let begun = freshness::definitions(order.iter().chain(left_out).copied());
     let mut tick = Tick::new(order.iter().copied().collect(), rebuilds);
     if let Extent::Changed(but) = what.1
         && !(but.still)()
@@ -166,8 +184,27 @@ fn pass(what: (&[i32], Extent<'_>), locks: Locks, rebuilds: Rebuilds) -> Result<
     let snapshot = Rc::clone(&tick.snapshot);
     snapshot.active(|| {
         tick.seen = spi::connect(Some(&snapshot), |session| frontier::get(session, &order))?;
+        let is_attached = |id: &i32| tick.seen.contains_key(id);
+        let order = match what.1 {
+            Extent::Attached => order.into_iter().filter(is_attached).collect(),
+            _ => order,
+        };
+        let edges = graph::edges()?;
+        for id in order.iter().filter(|id| edges.is_immediate(**id)) {
+            let seen = tick.seen.get_mut(id).filter(|seen| seen.frontier.is_some());
+            seen.into_iter().for_each(|seen| seen.frontier = Some(passes::shown(*id, &snapshot)));
+            tick.maintained.insert(*id);
+        }
+        tick.shared = shared;
         let refreshes = run(&mut tick, order, locked)?;
+        let is_done =
+            |it: &&Refresh| !it.is_failed() && !tick.again.contains(&it.id) && tick.maintained.contains(&it.id);
+        passes::record(refreshes.iter().filter(is_done).map(|it| it.id), position);
         tick.advance(&refreshes)?;
+        if tick.again.is_empty() {
+            let at = (&*graph::edges()?, &snapshot.frontier());
+            freshness::publish_at_commit(begun, &refreshes, left_out, at);
+        }
         Ok((refreshes, tick.again))
     })
 }
@@ -213,7 +250,12 @@ fn run(tick: &mut Tick, order: Vec<i32>, locked: BTreeSet<i32>) -> Result<Vec<Re
 /// A delta evaluates expressions on rows that were inserted and deleted between two refreshes, so it can fail where the
 /// query does not: then the table starts over, and the history says so. A second error is the query's own.
 fn attempt(tick: &mut Tick, id: i32) -> Result<Refresh> {
-    let failed = match within_limit(|| table::refresh(tick, id, false))? {
+    let result = within_limit(|| table::refresh(tick, id, false))?;
+    if tick.shared.contains(&id) && result.as_ref().is_err_and(|error| error.needs_lock()) {
+        tick.again.push(id);
+        return Ok(Refresh::unchanged(id));
+    }
+    let failed = match result {
         Err(error) if error.as_reason().is_some() => return recompute_from_now_on(tick, id, error),
         Err(Error::Altered(_)) => {
             tick.again.push(id);
@@ -292,8 +334,13 @@ fn write_for(tick: &mut Tick, failed: &BTreeSet<i32>) -> Result<()> {
 }
 
 /// Takes every lock of the tick, before the snapshot: one per stream table, which serialises its refreshes, and a reader's
-/// lock on all they read, which keeps TRUNCATE and rewrites away. The tables in order, and those that were not locked.
-fn plan(session: &Session, (ids, extent): (&[i32], Extent<'_>), locks: Locks) -> Result<(Vec<i32>, BTreeSet<i32>)> {
+/// lock on all they read, which keeps TRUNCATE and rewrites away. The tables in order, those that were not locked, and those of
+/// which the lock is shared.
+fn plan(
+    session: &Session,
+    (ids, extent): (&[i32], Extent<'_>),
+    (locks, alone): (Locks, &BTreeSet<i32>),
+) -> Result<(Vec<i32>, BTreeSet<i32>, BTreeSet<i32>)> {
     let edges = graph::edges()?;
     let order = match extent {
         Extent::Moments => edges.refreshed_with(ids),
@@ -301,11 +348,18 @@ fn plan(session: &Session, (ids, extent): (&[i32], Extent<'_>), locks: Locks) ->
             let all = edges.refreshed_with(ids).into_iter();
             all.filter(|id| ids.contains(id) || !but.ids.contains(id)).collect()
         }
-        Extent::Upstream => edges.in_order(ids),
+        Extent::Upstream | Extent::Attached => edges.in_order(ids),
     };
     let mut sorted = order.clone();
     sorted.sort_unstable();
-    let busy: BTreeSet<i32> = sorted.into_iter().filter(|id| !locks.take(*id)).collect();
+    let (mut busy, mut shared) = (BTreeSet::new(), BTreeSet::new());
+    for id in sorted {
+        if matches!(extent, Extent::Attached) && !alone.contains(&id) && beside::share(id)? {
+            shared.insert(id);
+        } else if !locks.take(id) {
+            busy.insert(id);
+        }
+    }
     // Another refresh has locked these and will reach others: connected tables are refreshed together, after it.
     let mut locked = edges.connected(&order, &busy);
     // Each relation once: its lock may be released in between, and readers of it would be refreshed apart.
@@ -316,54 +370,7 @@ fn plan(session: &Session, (ids, extent): (&[i32], Extent<'_>), locks: Locks) ->
             locked.insert(*id);
         }
     }
-    Ok((order, locked))
-}
-
-/// Serialises refreshes, definitions and drops of one stream table until the end of the transaction.
-pub fn lock(id: i32) {
-    Lock::StreamTable(id).acquire();
-}
-
-/// How long a cancelled background refresh may take to end.
-const ENDING: Duration = Duration::from_secs(5);
-
-/// Cancels a background refresh of a stream table instead of waiting for it.
-pub fn end_background(id: i32, relation: Oid) {
-    const POLL: Duration = Duration::from_millis(5);
-    let began = Instant::now();
-    // The tick that holds the lock may be refreshing another table at the moment.
-    while Lock::StreamTable(id).is_held_elsewhere() && database::is_refreshing() && began.elapsed() < ENDING {
-        database::cancel_refresh(relation);
-        latch::pause(POLL);
-    }
-}
-
-/// The same for a refresh that does not end by itself within this time.
-pub fn end_long_background(id: i32, relation: Oid) {
-    const GRACE: Duration = Duration::from_millis(20);
-    const POLL: Duration = Duration::from_millis(1);
-    let began = Instant::now();
-    while Lock::StreamTable(id).is_held_elsewhere() && database::is_refreshing() {
-        if began.elapsed() > GRACE {
-            return end_background(id, relation);
-        }
-        latch::pause(POLL);
-    }
-}
-
-/// The same lock, after a background refresh was cancelled.
-pub fn lock_ending_refresh(id: i32, relation: Oid) {
-    end_background(id, relation);
-    lock(id);
-}
-
-/// Locks these stream tables and all that a refresh of them refreshes, in the order of refreshes. A session that locked one table
-/// first and refreshed then could deadlock with a refresh.
-pub fn lock_with_upstream(ids: &[i32]) -> Result<()> {
-    let mut sorted = graph::edges()?.refreshed_with(ids);
-    sorted.sort_unstable();
-    sorted.into_iter().for_each(lock);
-    Ok(())
+    Ok((order, locked, shared))
 }
 
 /// A stream table and all that it reads, directly or through others, each after what it reads.
@@ -379,6 +386,16 @@ pub fn refreshed_with(id: i32) -> Result<Vec<i32>> {
 /// The stream tables that show one moment with this one, itself among them if there is another.
 pub fn of_one_moment(id: i32) -> Result<Vec<i32>> {
     Ok(graph::edges()?.of_one_moment(&[id].into()).into_iter().collect())
+}
+
+/// The direct readers of a stream table that writers maintain.
+pub fn immediate_readers(id: i32) -> Result<Vec<i32>> {
+    Ok(graph::edges()?.immediate_readers(id))
+}
+
+/// Whether workers refresh a stream table, or will when nothing pauses it. Those that writers maintain they only fill.
+pub fn is_scheduled(table: &Table) -> Result<bool> {
+    Ok(!graph::edges()?.is_immediate(table.id) || !table.populated || table.outdated_since.is_some())
 }
 
 /// Why a stream table is skipped: another transaction has locked it, or a source was not refreshed.

@@ -24,12 +24,12 @@ use crate::pg::{progress, relation, xact};
 use crate::refresh::claim::Claim;
 use crate::refresh::cost::plans::{assumed, register_as};
 use crate::refresh::loaded::{self, Loaded};
+use crate::refresh::locks;
 use crate::refresh::prepared::{self, Prepared, Ready};
 use crate::refresh::program::{self, Work};
 use crate::refresh::shared::{Rebuilds, Tick};
 use crate::refresh::table::{self, Input};
-use crate::refresh::tick;
-use crate::refresh::{adaptive, clock};
+use crate::refresh::{adaptive, clock, graph, passes};
 
 /// The result of a comparison.
 pub struct Comparison {
@@ -64,11 +64,12 @@ pub fn verify(id: i32, sample: i32) -> Result<Comparison> {
     capture::flush()?;
     rolled_back(|| {
         quietly(|| {
-            tick::lock(id);
+            locks::lock(id);
             let _claim = Claim::on(&[id])?;
             let relations = spi::connect(None, |session| prepared::relations(session, id))?;
             relations.into_iter().for_each(|oid| _ = relation::lock_for_reading(oid));
-            let tick = Tick::new([id].into(), Rebuilds::Within);
+            let mut tick = Tick::new([id].into(), Rebuilds::Within);
+            tick.maintained.extend(graph::edges()?.is_immediate(id).then_some(id));
             let snapshot = Rc::clone(&tick.snapshot);
             snapshot.active(|| check(&tick, id, sample))
         })
@@ -92,7 +93,11 @@ struct Compared<'a> {
 fn check(tick: &Tick, id: i32, sample: i32) -> Result<Comparison> {
     let mut seen = spi::connect(Some(&tick.snapshot), |session| frontier::get(session, &[id]))?;
     let seen = seen.remove(&id).unwrap_or_default();
-    let Some(frontier) = seen.frontier else { return Ok(Comparison::none("it has not been filled yet")) };
+    let frontier = seen.frontier.map(|stored| match tick.maintained.contains(&id) {
+        true => passes::shown(id, &tick.snapshot),
+        false => stored,
+    });
+    let Some(frontier) = frontier else { return Ok(Comparison::none("it has not been filled yet")) };
     let moment = seen.moment;
     let prepared = match prepared::load(id)? {
         Ready::Yes(prepared) => prepared,

@@ -186,7 +186,10 @@ impl Scheduler {
         if let Some(generation) = self.changes.stale().filter(|_| self.reload_at.is_none_or(|at| at <= now)) {
             self.reload(generation, now);
         }
+        // First: a session requests a table after it has marked its changes.
+        let ids = self.slot.take_requested();
         self.events.extend(self.changes.poll(now));
+        self.events.extend((!ids.is_empty()).then_some(Event::Requested { ids }));
         let events = self.pool.poll(now);
         let finished = |event: &Event| if let Event::Finished { id, .. } = event { Some(*id) } else { None };
         self.prunable.extend(self.state.sources(&events.iter().filter_map(finished).collect::<Vec<_>>()));
@@ -247,7 +250,13 @@ impl Scheduler {
         let load = || {
             let tables = stream_table::schedulable()?;
             let published = published::read(&tables)?;
-            Ok(Extension::Loaded(tables, refresh::has_detached()?, published))
+            let mut scheduled = vec![];
+            for (name, table) in tables {
+                if refresh::is_scheduled(&table)? {
+                    scheduled.push((name, table));
+                }
+            }
+            Ok(Extension::Loaded(scheduled, refresh::has_detached()?, published))
         };
         let read = bgworker::transaction(|| match database::extension() {
             Some(_) => bgworker::with_snapshot(|| match spi::other_version()? {

@@ -75,7 +75,7 @@ const STATEMENTS: &[Case] = &[
     ("22023", "select pgtrickle.create_stream_table('n', 'select 1 as a', '61 * * * *')", DetailAndHint),
     ("22023", "select pgtrickle.create_stream_table('n', 'select 1 as a', '@fortnightly')", DetailAndHint),
     ("22023", "select pgtrickle.create_stream_table('n', 'select 1 as a', '1s', 'FAST')", Hint),
-    ("0A000", "select pgtrickle.create_stream_table('n', 'select v from t', '1s', 'IMMEDIATE')", DetailAndHint),
+    ("22023", "select pgtrickle.create_stream_table('n', 'select v from t', '1s', 'IMMEDIATE')", DetailAndHint),
     (
         "0A000",
         "select pgtrickle.create_stream_table('n', 'select id, count(*) over (rows unbounded preceding exclude ties) as r from t', '1s', 'DIFFERENTIAL')",

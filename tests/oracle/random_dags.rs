@@ -16,7 +16,7 @@ use pg_trickle_tests::private::PrivateServer;
 use pg_trickle_tests::settled::{self, Fact};
 use pg_trickle_tests::traffic::{Traffic, Workload};
 use pg_trickle_tests::world::{self, Shuffle};
-use pg_trickle_tests::{Database, Dice, Session, exact};
+use pg_trickle_tests::{Database, Dice, Session, exact, live};
 use tokio::time::sleep;
 
 const WRITERS: u64 = 4;
@@ -41,6 +41,7 @@ struct Round {
     database: Arc<Database>,
     dag: Arc<Dag>,
     facts: Arc<Vec<Fact>>,
+    live: Arc<Vec<live::Fact>>,
     dice: Dice,
 }
 
@@ -66,7 +67,8 @@ impl Round {
         let dag = Arc::new(Dag::grow(&session, &mut dice).await);
         println!("{}", dag.script());
         let facts = Arc::new(settled::facts(&session, &dag).await);
-        Round { database, dag, facts, dice }
+        let live = Arc::new(live::facts(&session, &dag).await);
+        Round { database, dag, facts, live, dice }
     }
 
     /// Writers, readers, an operator. What was prepared before is decided by the writers.
@@ -83,6 +85,9 @@ impl Round {
                 seed ^ (100 + at),
             ));
         }
+        let (traffic, live) = (workload.traffic.clone(), self.live.clone());
+        let reader = database.try_connect().await.expect("connected");
+        workload.add(live::reader((reader, "live"), traffic, live, seed ^ 300));
         workload.add(operator(database.clone(), workload.traffic.clone(), self.dag.clone(), seed ^ 200));
         workload.add_writers(WRITERS, Shuffle, database, seed);
         workload

@@ -22,7 +22,7 @@ const SETUP: &str = "
 ";
 
 /// Stream tables: name, query, mode.
-const TABLES: [(&str, &str, &str); 9] = [
+const TABLES: [(&str, &str, &str); 13] = [
     ("recent", "select id, kind from events where at > now() - interval '1.5 seconds'", "DIFFERENTIAL"),
     ("recomputed", "select id, kind from events where at > now() - interval '1.5 seconds'", "FULL"),
     ("due", "select kind, count(*) as n, max(id) as last from events where now() >= at group by kind", "AUTO"),
@@ -59,6 +59,29 @@ const TABLES: [(&str, &str, &str); 9] = [
         "ranked",
         "select kind, n, rank() over (order by n desc) as place
            from (select kind, count(*) as n from recent group by kind) x",
+        "DIFFERENTIAL",
+    ),
+    (
+        "unended",
+        "select id, kind from events
+          where at is null or at > now() or kind = 'k1' and at > now() - interval '1 second'",
+        "AUTO",
+    ),
+    (
+        "near",
+        "select id, at from events where now() - at < interval '1.2 seconds' and at - now() <= interval '0.5 seconds'",
+        "DIFFERENTIAL",
+    ),
+    (
+        "either",
+        "select id from events where not (at < now() - interval '1 second' and kind <> 'k2')
+            and case when kind in ('k0', 'k1') then at > now() else extract(epoch from now() - at) < 0.8 end",
+        "DIFFERENTIAL",
+    ),
+    (
+        "apart",
+        "select k.kind, count(*) as n from events e join kinds k using (kind)
+          where coalesce(e.at < now() or k.until > now(), true) and current_date - e.at::date <= 1 group by k.kind",
         "DIFFERENTIAL",
     ),
 ];

@@ -20,6 +20,10 @@ pub struct Relation {
     pub factors: usize,
 }
 
+/// Names that deltas and the tables of nodes have for columns of their own.
+const TAKEN: [&str; 12] =
+    ["w", "w_", "n", "sum", "key", "first", "last", "touched", "rows_before", "total", "place", "hash"];
+
 /// A subquery and the types of its columns, which are named c0, c1, ….
 struct Piece {
     sql: String,
@@ -82,7 +86,7 @@ fn select(items: &[String]) -> String {
 
 impl Piece {
     fn base(relation: &Relation) -> Piece {
-        let items: Vec<String> = relation.columns.iter().map(|(name, _)| name.clone()).collect();
+        let items: Vec<String> = relation.columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
         let sql = format!("select {} from {}", select(&items), relation.name);
         Piece { sql, columns: relation.columns.iter().map(|(_, ty)| *ty).collect() }
     }
@@ -329,9 +333,9 @@ impl Piece {
             1 => format!("rank() over ({} order by q.c{first} desc, q.c{any})", self.partition(dice)),
             _ => format!("dense_rank() over ({} order by q.c{first})", self.partition(dice)),
         };
-        let sql = format!("select q.*, {number} as n from ({}) q", self.sql);
+        let sql = format!("select q.*, {number} as number from ({}) q", self.sql);
         let items: Vec<String> = (0..self.columns.len()).map(|at| format!("q.c{at}")).collect();
-        let sql = format!("select {} from ({sql}) q where q.n <= {}", select(&items), 1 + dice.below(3));
+        let sql = format!("select {} from ({sql}) q where q.number <= {}", select(&items), 1 + dice.below(3));
         Piece { sql, columns: self.columns }
     }
 
@@ -441,5 +445,18 @@ pub fn query(dice: &mut Dice, depth: usize) -> String {
 pub fn query_over(relations: &[Relation], factors: usize, dice: &mut Dice, depth: usize) -> (String, usize) {
     let mut composer = Composer { relations, joins: factors - 1 };
     let sql = composer.piece(dice, depth).sql;
+    let sql = if dice.percent(50) { renamed(&sql, dice) } else { sql };
     (sql, factors - composer.joins)
+}
+
+/// The same with other names for c0, c1, ….
+fn renamed(sql: &str, dice: &mut Dice) -> String {
+    const ENDS: [char; 6] = [' ', '.', ',', '(', ')', ':'];
+    let from = dice.below(TAKEN.len());
+    let name = |part: &str| {
+        let word = part.trim_end_matches(ENDS);
+        let at: usize = word.strip_prefix('c')?.parse().ok().filter(|at| *at < TAKEN.len())?;
+        Some(TAKEN[(from + at) % TAKEN.len()].to_owned() + &part[word.len()..])
+    };
+    sql.split_inclusive(ENDS).map(|part| name(part).unwrap_or_else(|| part.to_owned())).collect()
 }

@@ -147,6 +147,73 @@ impl Oracle {
         self.await_workers().await;
     }
 
+    /// Transactions that write and read stream tables live, in any isolation level, with refreshes and other writers between
+    /// them; how many reads there were.
+    pub async fn read_live(&mut self, dice: &mut Dice) -> usize {
+        let mut reads = 0;
+        let subjects: Vec<Subject> = (0..8).map(|_| dice.pick(&self.subjects).clone()).collect();
+        for subject in &subjects {
+            if dice.percent(85) {
+                self.act(refresh_of(subject)).await;
+            }
+        }
+        // What follows a TRUNCATE is read as the query.
+        let keeps_rows = |statement: &String| !statement.contains("truncate") || statement.len().is_multiple_of(10);
+        for _ in 0..1 + dice.below(3) {
+            let transaction = world::transaction(dice);
+            if keeps_rows(&transaction) {
+                self.act(transaction).await;
+            }
+        }
+        let level = dice.pick(&["read committed", "read committed", "repeatable read", "serializable"]).to_owned();
+        let mut entry = format!("begin isolation level {level}");
+        self.session.run(&entry).await;
+        for _ in 0..1 + dice.below(5) {
+            let statement = match dice.below(8) {
+                0 => format!("savepoint s;\n{};\nrollback to s", world::statement(dice)),
+                1 => format!("savepoint s;\n{};\nrelease s", world::statement(dice)),
+                2 => refresh_of(dice.pick(&subjects)),
+                3 => "select".to_owned(),
+                _ => world::statement(dice),
+            };
+            if !keeps_rows(&statement) {
+                continue;
+            }
+            entry = format!("{entry};\n{statement}");
+            if let Err(failure) = self.session.attempt(&statement).await {
+                assert!(
+                    ["22", "23", "40"].iter().any(|class| failure.code.starts_with(class)),
+                    "{failure}\nin: {entry}"
+                );
+                self.session.run("rollback").await;
+                return reads;
+            }
+            for _ in 0..3 {
+                let subject = dice.pick(&subjects).clone();
+                let query = exact::definition(&self.session, &subject.name).await;
+                let found =
+                    self.session.attempt_column(&exact::differing(&subject.name, &query, subject.equality)).await;
+                match found {
+                    Ok(found) if found.is_empty() => {}
+                    Ok(found) => {
+                        let what = format!("read live, it is not its query:\n{}\nin: {entry}", found.join("\n"));
+                        println!("{}: {what}\n{}", subject.name, subject.sql);
+                        self.faults.push(format!("{}: {what}\n{}", subject.name, subject.sql));
+                    }
+                    // The query itself fails.
+                    Err(failure) if failure.code.starts_with("22") => {
+                        self.session.run("rollback").await;
+                        return reads;
+                    }
+                    Err(failure) => panic!("{failure}\nreading {}: {}\nin: {entry}", subject.name, subject.sql),
+                }
+                reads += 1;
+            }
+        }
+        self.session.run(if dice.percent(50) { "commit" } else { "rollback" }).await;
+        reads
+    }
+
     /// Refreshes and compares everything.
     pub async fn refresh_all(&mut self) {
         for subject in self.subjects.clone() {

@@ -123,6 +123,16 @@ impl Session {
         self.try_rows(sql).await.unwrap_or_else(|failure| panic!("{failure}\nin: {sql}"))
     }
 
+    /// The same as [`Session::column`] of a query that may fail.
+    pub async fn attempt_column(&self, sql: &str) -> Result<Vec<String>, Failure> {
+        let messages = self.client.simple_query(sql).await?;
+        let rows = messages.into_iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or_default().to_owned()),
+            _ => None,
+        });
+        Ok(rows.collect())
+    }
+
     /// The first column of every row; NULL is the empty string.
     pub async fn column(&self, sql: &str) -> Vec<String> {
         self.rows(sql).await.into_iter().map(|row| row.into_iter().next().flatten().unwrap_or_default()).collect()

@@ -69,13 +69,17 @@ impl Traffic {
                 self.committed.fetch_add(1, Relaxed);
             }
             1 => session.attempt("rollback").await?,
-            _ => {
-                // Names are per server, not per database, and outlive the session.
-                let name = format!("traffic {} {}", std::process::id(), NAMES.fetch_add(1, Relaxed));
-                session.attempt(&format!("prepare transaction '{name}'")).await?;
-                self.prepared.lock().await.push_back(name);
-            }
+            _ => self.prepare(session).await?,
         }
+        Ok(())
+    }
+
+    /// Prepares a transaction, which any writer may finish.
+    pub async fn prepare(&self, session: &Session) -> Result<(), Failure> {
+        // Names are per server, not per database, and outlive the session.
+        let name = format!("traffic {} {}", std::process::id(), NAMES.fetch_add(1, Relaxed));
+        session.attempt(&format!("prepare transaction '{name}'")).await?;
+        self.prepared.lock().await.push_back(name);
         Ok(())
     }
 

@@ -51,6 +51,14 @@ rollback;
 select refused('select * from pgtrickle.pgt_status()');
 delete from item where id = 72;
 
+-- A session that must see its own writes reads all but stream tables.
+set pg_trickle.read_your_writes = on;
+select count(*) > 0 as others_are_read from item;
+select refused('select count(*) from st_sum');
+begin isolation level repeatable read;
+select count(*) > 0 as others_are_read from item;
+commit;
+
 -- The update keeps rows, frontiers and pending changes, whichever version has written them.
 create table before as
 select pgt_id, frontier::text as frontier, data_timestamp, refreshes from pgtrickle.pgt_frontiers;
@@ -64,6 +72,7 @@ select action, region, amount from pgtrickle_changes.pending_4 order by xid, reg
 select s.source_id, m.relid::regclass, m.row_trigger is not null as row_trigger, m.truncate_trigger is not null as truncate_trigger
   from pgtrickle.pgt_sources s join pgtrickle.pgt_source_members m using (source_id) order by 1, m.relid::regclass::text;
 commit;
+reset pg_trickle.read_your_writes;
 commit prepared 'update';
 
 -- A table that was suspended or paused stays so, until it is resumed.

@@ -1,14 +1,16 @@
 //! The explanation for programs. docs/OPERATING.md describes its fields, which are only ever added to.
 
+use ivm::beside::Beside;
 use ivm::explain::key::Remedy;
 use ivm::explain::{self, Operator};
 use ivm::sql::ident::{Ident, QName};
 use ivm::view::{Identity, Node};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Analysis, Planned, Report, SourceCost, reasoned};
 use crate::catalog::history::Refresh;
 use crate::error::{Error, Result};
+use crate::refresh::Outlook;
 
 pub fn document(report: &Report, verbose: bool) -> Result<Value> {
     let table = &report.table;
@@ -32,6 +34,12 @@ pub fn document(report: &Report, verbose: bool) -> Result<Value> {
                 "action": action.as_str(), "reason": reason, "delta_ms": choice.delta_ms, "full_ms": choice.full_ms,
             })
         }),
+        "live": report.live.as_ref().map(|outlook| match outlook {
+            Outlook::Stored => json!({ "pending_rows": 0 }),
+            Outlook::Follows(rows, ms) => json!({ "pending_rows": rows, "delta_ms": ms }),
+            Outlook::Query(reason) => json!({ "query_reason": reason }),
+        }),
+        "writers": table.is_immediate().then(|| writers(report)),
         "operators": null,
         "identity": null,
         "cost": [],
@@ -44,6 +52,22 @@ pub fn document(report: &Report, verbose: bool) -> Result<Value> {
         document["analyze"] = analyzed(analysis);
     }
     Ok(document)
+}
+
+/// What a transaction that changes a source waits for until another one ends.
+fn writers(report: &Report) -> Value {
+    let beside = report.beside();
+    let keys = beside.iter().filter_map(|(source, beside)| match beside {
+        Beside::All => None,
+        Beside::Keys(columns) => Some((source.to_string(), columns.iter().map(Ident::as_str).collect())),
+    });
+    let keys: Map<String, Value> = keys.collect();
+    let wait_for = match (beside.is_empty(), keys.is_empty()) {
+        (true, _) => "stream table",
+        (false, true) => "other sources",
+        (false, false) => "keys",
+    };
+    json!({ "wait_for": wait_for, "keys": keys })
 }
 
 fn add_plan(document: &mut Value, plan: &Planned, verbose: bool) -> Result<()> {

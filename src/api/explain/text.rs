@@ -1,5 +1,6 @@
 //! The explanation for people: a page, plain words, one fact a line.
 
+use ivm::beside::Beside;
 use ivm::explain::key::{PrimaryKey, Remedy};
 use ivm::explain::{self, Operator};
 use ivm::sql::ident::{Ident, QName};
@@ -10,9 +11,28 @@ use super::{Analysis, Planned, Report, SourceCost, reasoned};
 use crate::api::rights;
 use crate::catalog::history::{Action, Refresh};
 use crate::error::{Error, Result};
+use crate::refresh::Outlook;
 
 /// Characters of an operator beyond which it is cut off, unless everything is to be shown.
 const WIDTH: usize = 100;
+
+/// When writers maintain a stream table, and which others then wait for one of them.
+fn writers(report: &Report) -> String {
+    let beside = report.beside();
+    let keys = beside.iter().filter_map(|(source, beside)| match beside {
+        Beside::All => None,
+        Beside::Keys(columns) => Some(format!("rows of {source} with the same {}", commas(columns))),
+    });
+    let others = if beside.is_empty() {
+        "a source".to_owned()
+    } else {
+        keys.chain(["other sources".to_owned()]).collect::<Vec<_>>().join(" or ")
+    };
+    format!(
+        "writers maintain it: a transaction that changes a source does so before it reads the table, else when it commits, and until it \
+         ends those that change {others} wait for it"
+    )
+}
 
 pub fn lines(report: &Report, verbose: bool) -> Result<Vec<String>> {
     let table = &report.table;
@@ -38,12 +58,27 @@ pub fn lines(report: &Report, verbose: bool) -> Result<Vec<String>> {
             "last choice: {action}: {why}: expected {delta:.3} ms for the delta, {full:.3} ms for recomputing"
         ));
     }
+    if table.is_immediate() {
+        lines.push(writers(report));
+    }
+    lines.extend(report.live.as_ref().map(|outlook| format!("queries read it live: {}", live(outlook))));
     match &report.plan {
         Ok(plan) => lines.extend(planned(plan, verbose)?),
         Err(reason) => lines.push(format!("will be built anew by the next refresh: {reason}")),
     }
     lines.extend(report.analysis.iter().flat_map(analyzed));
     Ok(lines)
+}
+
+fn live(outlook: &Outlook) -> String {
+    match outlook {
+        Outlook::Stored => "nothing is pending, they read what is stored".to_owned(),
+        Outlook::Follows(rows, ms) => {
+            let ms = ms.map(|ms| format!(", expected {ms:.3} ms the first time")).unwrap_or_default();
+            format!("{rows} pending change rows are followed{ms}")
+        }
+        Outlook::Query(reason) => format!("they compute the query, because {reason}"),
+    }
 }
 
 /// Of the stream tables that show one moment, at most so many are named.

@@ -1,15 +1,18 @@
 //! The slot of one database: which of its sources have changed, and the state of its scheduler.
 
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, fence};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicU64, fence};
 
 use pgrx::pg_sys;
 
-use super::Process;
+use super::{Process, Signal};
 
 /// Sources are marked as changed by their id modulo this.
 pub const MARKS: i32 = 256;
 const WORDS: usize = MARKS as usize / 64;
+
+/// Stream tables that can be requested at a time.
+const REQUESTS: usize = 16;
 
 /// A set of marks.
 pub type Marks = [u64; WORDS];
@@ -37,6 +40,10 @@ pub struct Slot {
     pub ticking: AtomicBool,
     /// No refresh may begin in the background.
     pub drained: AtomicBool,
+    /// Stream tables of which a session needs a refresh now; 0 for none.
+    requested: [AtomicI32; REQUESTS],
+    /// Broadcast when a refresh has committed.
+    pub refreshed: Signal,
 }
 
 /// The state of a database's scheduler.
@@ -76,6 +83,7 @@ impl Slot {
         let flags = [&self.failed, &self.wants_worker, &self.ticking, &self.drained];
         flags.iter().for_each(|flag| flag.store(false, SeqCst));
         self.clear_marks(&[u64::MAX; WORDS]);
+        self.take_requested();
         self.database.store(database.to_u32(), SeqCst);
     }
 
@@ -155,6 +163,20 @@ impl Slot {
     /// When the mark with this number was set.
     pub fn marked_at(&self, number: i32) -> i64 {
         self.marked_at[number.rem_euclid(MARKS) as usize].load(SeqCst)
+    }
+
+    /// Requests a refresh, unless too many are requested.
+    pub fn request(&self, id: i32) {
+        let mut places = self.requested.iter();
+        if places.all(|place| place.load(SeqCst) != id) {
+            self.requested.iter().any(|place| place.compare_exchange(0, id, SeqCst, SeqCst).is_ok());
+        }
+    }
+
+    /// The requested stream tables, since the last call.
+    pub fn take_requested(&self) -> Vec<i32> {
+        let taken = self.requested.iter().map(|place| if place.load(SeqCst) == 0 { 0 } else { place.swap(0, SeqCst) });
+        taken.filter(|id| *id != 0).collect()
     }
 
     pub fn marks(&self) -> Marks {

@@ -14,6 +14,11 @@ const ROWS: usize = 4096;
 #[repr(C)]
 pub struct Writers {
     newest: [AtomicU64; ROWS],
+    writes: [AtomicU64; ROWS],
+    /// Up to this one transactions that had been prepared may have committed: what they wrote before the server started is not counted.
+    prepared: AtomicU64,
+    /// All transactions that began before the server started are older than this one; 0 as long as it is not known.
+    first: AtomicU64,
     /// Of definitions, or of objects that queries may depend on: what any stream table shows may have changed with them.
     catalog: AtomicU64,
 }
@@ -25,7 +30,14 @@ fn row(database: Oid, source: i32) -> usize {
 impl Writers {
     /// A transaction is about to write changes of a source.
     pub fn raise(&self, database: Oid, source: i32, xid: u64) {
-        self.newest[row(database, source)].fetch_max(xid, SeqCst);
+        let row = row(database, source);
+        self.newest[row].fetch_max(xid, SeqCst);
+        self.writes[row].fetch_add(1, SeqCst);
+    }
+
+    /// How often transactions were about to write changes of a source.
+    pub fn writes(&self, database: Oid, source: i32) -> u64 {
+        self.writes[row(database, source)].load(SeqCst)
     }
 
     /// A transaction changes what stream tables depend on beside their sources.
@@ -33,8 +45,31 @@ impl Writers {
         self.catalog.fetch_max(xid, SeqCst);
     }
 
+    /// The newest transaction that changed what stream tables depend on beside their sources.
+    pub fn newest_of_catalog(&self) -> u64 {
+        self.catalog.load(SeqCst)
+    }
+
+    /// A transaction that is newer than all that began before the server started: `next`, the next one, where it was not asked before.
+    pub fn first(&self, next: u64) -> u64 {
+        match self.first.compare_exchange(0, next, SeqCst, SeqCst) {
+            Ok(_) => next,
+            Err(first) => first,
+        }
+    }
+
+    /// A transaction up to this one that was prepared is about to commit.
+    pub fn raise_prepared(&self, xid: u64) {
+        self.prepared.fetch_max(xid, SeqCst);
+    }
+
+    /// The newest transaction that wrote changes of a source.
+    pub fn newest_change(&self, database: Oid, source: i32) -> u64 {
+        self.newest[row(database, source)].load(SeqCst).max(self.prepared.load(SeqCst))
+    }
+
     /// The newest transaction that wrote changes of a source, or could have changed what they mean.
     pub fn newest(&self, database: Oid, source: i32) -> u64 {
-        self.newest[row(database, source)].load(SeqCst).max(self.catalog.load(SeqCst))
+        self.newest_change(database, source).max(self.catalog.load(SeqCst))
     }
 }

@@ -168,6 +168,8 @@ pub struct Applied {
     pub update: Option<Change>,
     pub delete: Change,
     pub insert: Change,
+    /// Finds the rows that `delete` would delete.
+    pub places: Change,
 }
 
 /// The statement that writes one part of a delta.
@@ -175,7 +177,7 @@ pub struct Change {
     part: &'static str,
     in_memory: bool,
     hashed_key: Option<QName>,
-    sql: Sql,
+    sql: String,
     variants: Variants,
 }
 
@@ -191,6 +193,7 @@ impl Applied {
         let hashed_key = hashed_key(node).filter(|_| !replaces);
         let change =
             |part, sql| Change { part, in_memory, hashed_key: hashed_key.clone(), sql, variants: Variants::default() };
+        let writing = |part, sql: &Sql| change(part, print::statement(sql));
         let place = |name: &Ident| node.columns.iter().position(|column| column.name == *name);
         let key = match &node.identity {
             Identity::Key(names) | Identity::HashedKey(names) => names.iter().map(place).collect(),
@@ -199,9 +202,10 @@ impl Applied {
         Applied {
             key: key.filter(|_| update.is_some()),
             replaces,
-            update: update.map(|update| change(UPDATES, update)),
-            delete: change(DELETES, delete),
-            insert: change(INSERTS, insert),
+            update: update.map(|update| writing(UPDATES, &update)),
+            delete: writing(DELETES, &delete),
+            insert: writing(INSERTS, &insert),
+            places: change(DELETES, print::query(&ivm::apply::places(node))),
         }
     }
 }
@@ -217,7 +221,7 @@ impl Change {
     ) -> Result<R> {
         register_as(session, self.part, part, rows)?;
         let reads = Reads { hot: self.in_memory || rows <= HOT, in_order: true };
-        let prepare = || prepare(session, &print::statement(&self.sql), reads, self.hashed_key.as_ref());
+        let prepare = || prepare(session, &self.sql, reads, self.hashed_key.as_ref());
         let result = f(&*self.variants.planned(session, (&[rows], tolerance), prepare)?)?;
         session.unregister(self.part)?;
         Ok(result)

@@ -47,4 +47,4 @@ select call, outcome(call) from unnest(array['get_refresh_history(''x'')', 'depe
 -- No function of the API is strict: a NULL would make it do nothing, silently.
 select p.oid::regprocedure from pg_proc p join pg_depend d on d.objid = p.oid and d.deptype = 'e' and d.classid = 'pg_proc'::regclass
  where p.pronamespace = 'pgtrickle'::regnamespace and p.proisstrict and p.prolang = (select oid from pg_language where lanname = 'c')
-   and p.pronargs > 0 order by 1;
+   and p.pronargs > 0 order by p.proname;

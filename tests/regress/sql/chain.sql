@@ -26,6 +26,20 @@ select refreshed_how('diamond'), refreshed_how('by_count'), refreshed_how('top')
 select refreshed_how('top');
 select * from diamond order by kind;
 
+-- Columns that are named as the weights of deltas are, of types that are none and that could be one.
+create table named (id int primary key, w int, w_ text);
+insert into named values (1, 10, 'a'), (2, 20, 'b'), (3, 30, 'a');
+call follow('named_w', 'select id, w from named where w > 0', 'DIFFERENTIAL');
+call follow('text_w', 'select w_ as w, sum(w) as w_ from named group by w_', 'DIFFERENTIAL');
+call follow('of_w', 'select count(*) as n, sum(w) as w from named_w', 'DIFFERENTIAL');
+call follow('of_text_w', 'select w_, count(*) as n, max(w) as w from text_w group by w_', 'DIFFERENTIAL');
+insert into named values (4, 40, 'c'), (5, 50, null);
+update named set w = -1 where id = 1;
+delete from named where id = 2;
+select refreshed_how('named_w'), refreshed_how('text_w');
+select refreshed_how('of_w'), refreshed_how('of_text_w');
+select pgtrickle.drop_stream_table('named_w', true), pgtrickle.drop_stream_table('text_w', true);
+
 -- Within a transaction, with a part of it undone.
 begin;
 insert into events values (20, 'x', 5);

@@ -26,7 +26,7 @@ select pgtrickle.create_stream_table('st', 'select id from t', schedule => 'some
 -- expect-error
 select pgtrickle.create_stream_table('st', 'select id from t', schedule => '5');
 -- expect-error
-select pgtrickle.create_stream_table('st', 'select id from t', refresh_mode => 'IMMEDIATE');
+select pgtrickle.create_stream_table('st', 'select id from t', refresh_mode => 'SOMETIMES');
 -- expect-error
 select pgtrickle.create_stream_table('st', 'select id, count(*) over (order by v rows unbounded preceding exclude ties) as r from t', refresh_mode => 'DIFFERENTIAL');
 -- expect-error

@@ -65,13 +65,23 @@ select passed('recent');
 rollback;
 select pg_sleep(1.2);
 select passed('recent');
+-- Comparisons as parts of conditions, and distances from the clock. A day of a distance has 24 hours, a month 30 days.
+insert into events values (60, clock_timestamp() + interval '1 second', 'soon'), (61, clock_timestamp() - interval '30 days' + interval '1 second', 'old');
+call follow('either', $$select id from events where at is null or not (at < now()) or id = 2 and at > now() - interval '1 day'$$, 'DIFFERENTIAL');
+call follow('month', $$select id from events where isfinite(at) and now() - at < interval '1 month'$$, 'DIFFERENTIAL');
+call follow('days', $$select id from events where isfinite(at) and current_date - at::date <= 25 and extract(epoch from now() - at) > -0.5$$, 'DIFFERENTIAL');
+select name, passed(name) from unnest(array['either', 'month', 'days']) name;
+select pg_sleep(1.2);
+select name, passed(name) from unnest(array['either', 'month', 'days']) name;
+delete from events where id in (60, 61);
+select name, passed(name) from unnest(array['either', 'month', 'days']) name;
 -- Other uses of the clock than comparing it with a column are not incremental.
 -- expect-error
 select pgtrickle.create_stream_table('no', 'select id, now() from events', refresh_mode => 'DIFFERENTIAL');
 -- expect-error
-select pgtrickle.create_stream_table('no', 'select id from events where id = 1 or at > now()', refresh_mode => 'DIFFERENTIAL');
+select pgtrickle.create_stream_table('no', 'select id from events where (id = 1) = (at > now())', refresh_mode => 'DIFFERENTIAL');
 -- expect-error
-select pgtrickle.create_stream_table('no', $$select id from events where now() - at < interval '1 day'$$, refresh_mode => 'DIFFERENTIAL');
+select pgtrickle.create_stream_table('no', $$select id from events where now() - at < id * interval '1 day'$$, refresh_mode => 'DIFFERENTIAL');
 -- expect-error
 select pgtrickle.create_stream_table('no', $$select id from events where now() > '2020-01-01'$$, refresh_mode => 'DIFFERENTIAL');
 -- expect-error
@@ -80,7 +90,7 @@ select pgtrickle.create_stream_table('no', 'select e.id from events e left join 
 select pgtrickle.create_stream_table('no', $$select id from events where localtime > '10:00'$$);
 -- Otherwise it is recomputed on its schedule, by the clock of the refresh.
 call follow('ages', $$select id, date_part('epoch', now() - at)::int as age, current_date as today from events where isfinite(at)$$);
-call follow('early', 'select id from events where id = 1 or at > now() - interval ''1 second''');
+call follow('early', $$select id from events where (id = 1) is distinct from (at > now() - interval '1 second')$$);
 call follow('arrays', 'select array(select e.id from events e order by 1) as ids from events where at > now()');
 call follow('of_ages', 'select count(*) as n, max(age) as most from ages');
 select name, full_reason from pgtrickle.pgt_status() where full_reason is not null order by 1;

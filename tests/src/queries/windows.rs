@@ -117,7 +117,7 @@ pub static WINDOWS: &[Query] = &[
     delta(
         "w_near_name",
         Text,
-        "select region, id, lead(name) over (order by region desc, id) as after, lag(id, 2) over (order by region desc, id) as before from ref",
+        "select region, id, lead(name) over w as after, lag(id, 2) over w as before from ref window w as (order by region desc, id, name)",
     ),
     delta("w_bag", Values, "select a, b, count(*) over (partition by a, b) as n from keyless"),
     delta(

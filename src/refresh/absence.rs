@@ -52,6 +52,10 @@ impl Absence {
         Some(Absence::new(reason, "Raise max_worker_processes to 8 or more and restart the server."))
     }
 
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
     /// The error of a call that needs workers.
     pub fn into_error(self, message: &str, instead: &str) -> Error {
         let code = match xact::is_in_recovery() {
