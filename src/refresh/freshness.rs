@@ -16,7 +16,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use ivm::frontier::Frontier;
-use monitor::shown::Visible;
+use monitor::shown::{Shown, Visible};
 use pgrx::pg_sys::Oid;
 
 use crate::catalog::dependency::{self, Readable};
@@ -98,8 +98,8 @@ thread_local! {
     static TABLES: RefCell<Option<(u64, Rc<Tables>)>> = const { RefCell::new(None) };
     static PENDING: RefCell<Vec<Published>> = const { RefCell::new(vec![]) };
     static OBSERVES: Cell<bool> = const { Cell::new(false) };
-    /// The stream tables of which this transaction has begun refreshes.
-    static BEGUN: RefCell<Vec<i32>> = const { RefCell::new(vec![]) };
+    /// What readers know of the stream tables of which this transaction has begun refreshes.
+    static BEGUN: RefCell<Vec<&'static Shown>> = const { RefCell::new(vec![]) };
 }
 
 /// The stream tables of this database.
@@ -210,11 +210,12 @@ pub fn definitions(ids: impl Iterator<Item = i32>) -> Vec<(i32, u64)> {
     ids.filter_map(|id| Some((id, counters::own_table(id)?.shown.definition()))).collect()
 }
 
-/// Refreshes of these stream tables begin, whose locks this transaction holds.
-pub fn begin(ids: &[i32]) {
+/// Refreshes of these stream tables begin, whose locks this transaction holds. They end with it.
+pub fn begin(ids: impl Iterator<Item = i32>) {
     observe();
-    ids.iter().filter_map(|id| counters::own_table(*id)).for_each(|row| row.shown.begin());
-    BEGUN.with_borrow_mut(|begun| begun.extend(ids));
+    let rows: Vec<&Shown> = ids.filter_map(counters::own_table).map(|row| &row.shown).collect();
+    rows.iter().for_each(|shown| shown.begin());
+    BEGUN.with_borrow_mut(|begun| begun.extend(rows));
 }
 
 fn observe() {
@@ -258,11 +259,7 @@ fn on_top(event: Top) {
         Top::Commit | Top::Prepared | Top::Abort => (PENDING.take(), BEGUN.take()),
     };
     let refresh = xact::top_xid_if_any().filter(|_| event != Top::Abort);
-    if event == Top::Prepared {
-        begun.iter().filter_map(|id| counters::own_table(*id)).for_each(|row| row.shown.prepare(refresh));
-    }
-    let ended = begun.into_iter().filter(|_| event != Top::Prepared);
-    let _end = Defer(|| ended.clone().filter_map(counters::own_table).for_each(|row| row.shown.end(refresh)));
+    let _end = Defer(|| begun.iter().for_each(|shown| shown.end(refresh)));
     if pending.is_empty() || event == Top::Abort {
         return;
     }

@@ -169,7 +169,7 @@ fn pass(
     let position = capture::position();
     let (order, locked, shared) = spi::connect(None, |session| plan(session, what, (locks, alone)))?;
     let _claim = Claim::on(&order)?;
-    freshness::begin(&order);
+    freshness::begin(order.iter().copied().filter(|id| !locked.contains(id)));
     let left_out = match what.1 {
         Extent::Changed(but) => but.ids,
         Extent::Moments | Extent::Upstream | Extent::Attached => &BTreeSet::new(),

@@ -39,7 +39,7 @@ pub struct VisibleCells([AtomicU64; 5], [AtomicU64; RUNNING]);
 pub struct Shown {
     published: Versioned<VisibleCells>,
     definition: AtomicU64,
-    /// How many refreshes have begun, how many when the last one of them ended, and the newest transaction of those.
+    /// How many refreshes have begun, how many of them have ended, and the newest transaction of these.
     begun: AtomicU64,
     ended: AtomicU64,
     newest: AtomicU64,
@@ -100,20 +100,15 @@ impl Shown {
         self.definition.fetch_add(1, SeqCst);
     }
 
-    /// A refresh that may change the table begins. It holds the table's lock until it has ended.
+    /// A refresh that may change the table begins; several may run at a time. [`Self::end`] must follow.
     pub fn begin(&self) {
         self.begun.fetch_add(1, SeqCst);
     }
 
-    /// It has committed or was rolled back. One in a prepared transaction ends with the next refresh.
+    /// It has committed, is prepared, or was rolled back. A snapshot that does not see its transaction does not see it as ended.
     pub fn end(&self, xid: Option<u64>) {
         self.newest.fetch_max(xid.unwrap_or(0), SeqCst);
-        self.ended.store(self.begun.load(SeqCst), SeqCst);
-    }
-
-    /// A refresh by this transaction is prepared: it ends with the next one.
-    pub fn prepare(&self, xid: Option<u64>) {
-        self.newest.fetch_max(xid.unwrap_or(0), SeqCst);
+        self.ended.fetch_add(1, SeqCst);
     }
 
     /// The newest transaction with a refresh that has ended or is prepared, since the server started.
@@ -124,8 +119,9 @@ impl Shown {
     /// How many refreshes have begun, if all of them have ended and a snapshot sees them. While this number stays, nothing changes
     /// the table.
     pub fn refreshes(&self, sees: impl Fn(u64) -> bool) -> Option<u64> {
-        let begun = self.begun.load(SeqCst);
-        (self.ended.load(SeqCst) == begun && sees(self.newest.load(SeqCst))).then_some(begun)
+        // In this order: one that begins in between counts as running.
+        let ended = self.ended.load(SeqCst);
+        (self.begun.load(SeqCst) == ended && sees(self.newest.load(SeqCst))).then_some(ended)
     }
 
     /// Publishes what a refresh shows that began under the definition with this number: its transaction, if it has changed
@@ -211,10 +207,12 @@ mod tests {
         assert_eq!(shown.refreshes(|_| true), None);
         shown.end(Some(5));
         assert_eq!((shown.refreshes(|xid| xid < 5), shown.refreshes(|xid| xid <= 5)), (None, Some(1)));
-        // One was prepared; the next one waits for it.
+        // One that ends without changes leaves the other running.
         shown.begin();
         shown.begin();
         shown.end(None);
+        assert_eq!(shown.refreshes(|_| true), None);
+        shown.end(Some(7));
         assert_eq!(shown.refreshes(|_| true), Some(3));
     }
 
