@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use pg_trickle_tests::dice::{budget, seed};
 use pg_trickle_tests::exact;
 use pg_trickle_tests::oracle::{Oracle, Subject};
-use pg_trickle_tests::queries::{EXTENSIONS, MEANINGS, QUERIES, Query, SETS, WINDOWS};
+use pg_trickle_tests::queries::{CORRELATED, EXTENSIONS, MEANINGS, QUERIES, Query, SETS, WINDOWS};
 use pg_trickle_tests::session::HANG;
 use pg_trickle_tests::{Dice, Session, world};
 
@@ -167,7 +167,8 @@ async fn random_ddl_leaves_no_table_silently_wrong() {
         rounds += 1;
         let mut oracle = Oracle::new("ddl_rounds", &mut dice).await;
         oracle.session.run(OWNER).await;
-        let all: Vec<&Query> = QUERIES.iter().chain(SETS).chain(WINDOWS).chain(MEANINGS).chain(EXTENSIONS).collect();
+        let all: Vec<&Query> =
+            QUERIES.iter().chain(SETS).chain(WINDOWS).chain(MEANINGS).chain(CORRELATED).chain(EXTENSIONS).collect();
         let mut subjects = vec![];
         for query in &all {
             let by_worker = dice.percent(30);

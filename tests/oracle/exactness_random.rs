@@ -3,7 +3,7 @@
 use pg_trickle_tests::Dice;
 use pg_trickle_tests::dice::{budget, seed};
 use pg_trickle_tests::oracle::{self, Oracle, Subject};
-use pg_trickle_tests::queries::{EXTENSIONS, FULL, MEANINGS, QUERIES, Query, SETS, WINDOWS};
+use pg_trickle_tests::queries::{CORRELATED, EXTENSIONS, FULL, MEANINGS, QUERIES, Query, SETS, WINDOWS};
 
 fn subject(query: &Query, by_worker: bool) -> Subject {
     let Query { name, sql, equality, incremental } = *query;
@@ -14,7 +14,9 @@ async fn every_construct(test: &str, by_worker: fn(&mut Dice) -> bool) {
     let seed = seed(test);
     let mut dice = Dice::new(seed);
     let mut oracle = Oracle::new(test, &mut dice).await;
-    for query in QUERIES.iter().chain(SETS).chain(WINDOWS).chain(MEANINGS).chain(EXTENSIONS).chain(FULL) {
+    for query in
+        QUERIES.iter().chain(SETS).chain(WINDOWS).chain(MEANINGS).chain(CORRELATED).chain(EXTENSIONS).chain(FULL)
+    {
         oracle.add(subject(query, by_worker(&mut dice))).await;
     }
     let batches = oracle::run(&mut oracle, &mut dice, budget(60)).await;
@@ -40,7 +42,7 @@ async fn exact_from_empty_to_empty() {
     let names = ["items", "docs", "keyless", "ref", "link", "folded", "parts", "base", "pairs", "tagged", "tags_bag"];
     let emptying = |verb: &str| names.map(|name| format!("{verb} {name}")).join("; ");
     oracle.act(emptying("delete from")).await;
-    for query in QUERIES.iter().chain(SETS).chain(WINDOWS).chain(MEANINGS).chain(EXTENSIONS) {
+    for query in QUERIES.iter().chain(SETS).chain(WINDOWS).chain(MEANINGS).chain(CORRELATED).chain(EXTENSIONS) {
         oracle.add(subject(query, false)).await;
     }
     for verb in ["delete from", "truncate", "delete from"] {

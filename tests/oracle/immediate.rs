@@ -10,7 +10,7 @@ use pg_trickle_tests::home::Home;
 use pg_trickle_tests::live::{self, Fact};
 use pg_trickle_tests::oracle::make_world;
 use pg_trickle_tests::private::PrivateServer;
-use pg_trickle_tests::queries::{EXTENSIONS, MEANINGS, QUERIES, SETS, WINDOWS};
+use pg_trickle_tests::queries::{CORRELATED, EXTENSIONS, MEANINGS, QUERIES, SETS, WINDOWS};
 use pg_trickle_tests::traffic::Workload;
 use pg_trickle_tests::world::{self, Shuffle};
 use pg_trickle_tests::{Database, Dice, Failure, Session, replication};
@@ -31,7 +31,8 @@ async fn exact_in_every_transaction() {
     }
     let mut facts = vec![];
     let mut deferred = vec![];
-    let all: Vec<_> = QUERIES.iter().chain(SETS).chain(WINDOWS).chain(MEANINGS).chain(EXTENSIONS).collect();
+    let all: Vec<_> =
+        QUERIES.iter().chain(SETS).chain(WINDOWS).chain(MEANINGS).chain(CORRELATED).chain(EXTENSIONS).collect();
     while facts.len() < TABLES {
         let query = *dice.pick(&all);
         let name = format!("i{}", facts.len());

@@ -9,7 +9,7 @@ use pg_trickle_tests::exact::{self, Equality};
 use pg_trickle_tests::operator::operator;
 use pg_trickle_tests::oracle::{Oracle, Subject, make_world};
 use pg_trickle_tests::private::PrivateServer;
-use pg_trickle_tests::queries::{EXTENSIONS, FULL, MEANINGS, QUERIES, SETS, WINDOWS};
+use pg_trickle_tests::queries::{CORRELATED, EXTENSIONS, FULL, MEANINGS, QUERIES, SETS, WINDOWS};
 use pg_trickle_tests::traffic::Workload;
 use pg_trickle_tests::world::{self, Shuffle};
 use pg_trickle_tests::{Database, Dice, live};
@@ -19,7 +19,9 @@ use pg_trickle_tests::{Database, Dice, live};
 async fn exact_in_every_transaction() {
     let mut dice = Dice::new(seed("live"));
     let mut oracle = Oracle::new("live", &mut dice).await;
-    for query in QUERIES.iter().chain(SETS).chain(WINDOWS).chain(MEANINGS).chain(EXTENSIONS).chain(FULL) {
+    for query in
+        QUERIES.iter().chain(SETS).chain(WINDOWS).chain(MEANINGS).chain(CORRELATED).chain(EXTENSIONS).chain(FULL)
+    {
         let (name, sql) = (query.name.to_owned(), query.sql.to_owned());
         let (equality, incremental) = (query.equality, query.incremental);
         oracle.add(Subject { name, sql, equality, incremental, by_worker: false }).await;

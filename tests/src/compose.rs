@@ -228,12 +228,12 @@ impl Piece {
         let text = dice.percent(25);
         let fits = |ty: Type| ty.is_number() != text && ty != Type::Numeric;
         let (Some(left), Some(right)) = (self.column(dice, fits), other.column(dice, fits)) else { return self };
-        let sign = if dice.percent(20) { "<" } else { "=" };
+        let sign = if dice.percent(30) { *dice.pick(&["<", ">", "<>"]) } else { "=" };
         let across = |ty: Type| ty.is_number() != text;
         let (any_left, any_right) =
             (self.column(dice, across).unwrap_or(left), other.column(dice, across).unwrap_or(right));
         let matching = format!("select 1 from ({}) r where r.c{right} {sign} l.c{left}", other.sql);
-        let condition = match dice.below(6) {
+        let condition = match dice.below(8) {
             0 => format!("exists ({matching} and {})", other.condition(dice, "r")),
             1 => format!("not exists ({matching})"),
             2 => format!("l.c{any_left} in (select r.c{any_right} from ({}) r)", other.sql),
@@ -242,9 +242,22 @@ impl Piece {
                 let or = self.condition(dice, "l");
                 format!("({or} or l.c{any_left} in (select r.c{any_right} from ({}) r))", other.sql)
             }
-            _ => {
+            5 => {
                 let aggregate = if text { "max" } else { "min" };
                 format!("l.c{left} >= (select {aggregate}(r.c{right}) from ({}) r)", other.sql)
+            }
+            6 => {
+                let (or, op) = (self.condition(dice, "l"), dice.pick(&["> all", "<= any", "<> all", "= all"]));
+                format!(
+                    "({or} or l.c{any_left} {op} (select r.c{any_right} from ({}) r where r.c{right} {sign} l.c{left}))",
+                    other.sql
+                )
+            }
+            _ => {
+                let counted = other.any_column(dice);
+                let count =
+                    format!("select count(r.c{counted}) from ({}) r where r.c{right} {sign} l.c{left}", other.sql);
+                format!("({count}) > {}", dice.below(3))
             }
         };
         Piece { sql: format!("select * from ({}) l where {condition}", self.sql), columns: self.columns }
@@ -257,10 +270,15 @@ impl Piece {
         let (Some(left), Some(right)) = (self.column(dice, fits), other.column(dice, fits)) else { return self };
         let (own, passed, found) = (self.any_column(dice), self.any_column(dice), other.any_column(dice));
         let kind = *dice.pick(&["left join", "left join", "join"]);
-        let matching = format!("from ({}) r where r.c{right} = l.c{left}", other.sql);
-        let (query, columns) = match dice.percent(30) {
-            true => (format!("select l.c{passed} as p, count(r.c{found}) as n {matching}"), Type::Big),
-            false => (format!("select l.c{passed} as p, r.c{found} as n {matching}"), other.columns[found]),
+        let sign = if dice.percent(30) { *dice.pick(&["<", ">=", "<>"]) } else { "=" };
+        let matching = format!("from ({}) r where r.c{right} {sign} l.c{left}", other.sql);
+        let (query, columns) = match dice.below(4) {
+            0 => (format!("select l.c{passed} as p, count(r.c{found}) as n {matching}"), Type::Big),
+            1 => {
+                let first = format!("{matching} order by r.c{right}, r.c{found} limit {}", 1 + dice.below(2));
+                (format!("select l.c{passed} as p, r.c{found} as n {first}"), other.columns[found])
+            }
+            _ => (format!("select l.c{passed} as p, r.c{found} as n {matching}"), other.columns[found]),
         };
         let items = select(&[format!("l.c{own}"), format!("l.c{passed}"), "v.p".to_owned(), "v.n".to_owned()]);
         let sql = format!("select {items} from ({}) l {kind} lateral ({query}) v on true", self.sql);

@@ -1,5 +1,6 @@
 //! Defining queries over the tables of `world`: every construct, and what to expect of it.
 
+mod correlated;
 mod extensions;
 mod meanings;
 mod sets;
@@ -7,6 +8,7 @@ mod windows;
 
 use crate::exact::Equality::{self, Text, TextOnly, Values};
 
+pub use correlated::CORRELATED;
 pub use extensions::EXTENSIONS;
 pub use meanings::MEANINGS;
 pub use sets::SETS;

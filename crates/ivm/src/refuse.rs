@@ -52,8 +52,10 @@ refusals! {
         "Compare with it when reading the stream table.";
     clock(spelling: &str) "{spelling}"
         "the clock is read outside of a comparison of a column with it",
-        "Compare a column with a constant distance from now, as in created_at > now() - interval '1 day' or day = current_date, \
-         in WHERE, HAVING or the condition of a join.";
+        "Compare a column with a constant distance from now, as in created_at > now() - interval '1 day' or day = current_date.";
+    clock_values(most: usize) "more than {most} comparisons with the clock in one select list"
+        "each doubles the number of parts into which the rows are divided",
+        "Compute some of them in a subquery in FROM that groups by a key, or in another stream table, and join with it.";
     unnamed_row_type() "a row without a named type that must be stored"
         "an internal table holds it, and PostgreSQL stores rows of named types only",
         "Cast it to a composite type, or group by its columns.";
@@ -67,9 +69,6 @@ refusals! {
     correlated() "a UNION, a FULL JOIN or an ungrouped column in a subquery that refers to the query around it"
         "the types of its columns depend on that query",
         "Join with a subquery in FROM that does not refer to its neighbours.";
-    array_of_query() "ARRAY(subquery)"
-        "one changed row of the subquery changes the whole array",
-        "Join with a subquery in FROM that uses array_agg and GROUP BY.";
     hypothetical(function: &QName) "the hypothetical-set aggregate {function}"
         "its name does not tell it from the window function of the same name",
         VIEW_ON_TOP;
@@ -105,8 +104,14 @@ refusals! {
         "only those in WHERE, HAVING, inner join conditions and select lists are joined",
         "Compute it in a subquery in FROM, and refer to its column.";
     unliftable() "a subquery that refers to the query around it"
-        "it depends on that query by more than equalities of columns, so that it would run once for every row",
+        "it depends on that query by more than conditions on its rows, so that it would run once for every row",
         "Join with a subquery in FROM on equal columns, or compare with =.";
+    unliftable_null() "a subquery that refers to the query around it"
+        "it may have rows where a column of that query is NULL, which equals nothing",
+        "Compare the column with =, <> or <, declare it NOT NULL, or use coalesce() in a subquery in FROM around it.";
+    unliftable_value_of(ty: &str) "a subquery that computes with a column of type {ty} of the query around it"
+        "equal values of the type may look different, and the subquery is computed once for all of them",
+        "Only compare the column, or cast it in a subquery in FROM to a type whose equal values look alike, such as text.";
     unliftable_value() "this subquery as a value"
         "only (SELECT …), EXISTS, IN and NOT IN are joined where they are not conditions of WHERE",
         "Join with a subquery in FROM instead.";

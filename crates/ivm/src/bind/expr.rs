@@ -6,7 +6,7 @@ use super::scope::{Context, Place};
 use super::{Binder, offset};
 use crate::catalog::FunctionKind;
 use crate::error::Result;
-use crate::expr::{Expr as Generic, Mapper, Step};
+use crate::expr::{Expr as Generic, Literal, Mapper, Step};
 use crate::plan::{ColId, Expr, Plan};
 use crate::refuse;
 use crate::sql::ast::{self, Name, Query};
@@ -51,8 +51,8 @@ impl Mapper<Name, Query> for Names<'_, '_> {
         if let Some(spelled) = offset::reading(&e) {
             return if self.on_clock { Ok(ControlFlow::Continue(e)) } else { Err(refuse::clock(&spelled)) };
         }
+        let e = if let Generic::ArrayOf(query) = e { array_of(*query) } else { e };
         match &e {
-            Generic::ArrayOf(_) => Err(refuse::array_of_query()),
             Generic::Keyword(keyword, _) => Err(refuse::session_value(keyword.text())),
             Generic::Call(call) if call.over.is_some() => Ok(ControlFlow::Continue(e)),
             Generic::Call(call) => match self.binder.function(&call.name)? {
@@ -62,4 +62,18 @@ impl Mapper<Name, Query> for Names<'_, '_> {
             _ => Ok(ControlFlow::Continue(e)),
         }
     }
+}
+
+/// `ARRAY(query)` is `array_agg` over its one column, in its order; without rows an empty array, where that is NULL.
+fn array_of(query: Query) -> ast::Expr {
+    let columns = vec![(Ident::new("v"), None)];
+    let from = ast::From::Derived {
+        query: Box::new(query),
+        alias: ast::Alias { name: Ident::new("q"), columns },
+        lateral: false,
+    };
+    let values = Generic::call("array_agg", vec![ast::col("q", "v")]);
+    let all = ast::Select { items: vec![ast::Item::named(values, "v")], from: vec![from], ..ast::Select::default() };
+    let empty = Generic::Literal(Literal::String("{}".to_owned()));
+    Generic::call("array_cat", vec![Generic::Scalar(Box::new(Query::select(all))), empty])
 }

@@ -353,7 +353,7 @@ fn calls_that_return_sets_stay_in_a_list_of_their_own() {
 fn what_is_refused() {
     let from = "FROM public.orders";
     for (sql, construct) in [
-        ("SELECT ARRAY( SELECT big.id FROM public.big) AS m", "ARRAY(subquery)"),
+        ("SELECT o.id FROM ONLY public.orders o", "ONLY"),
         (
             &format!("SELECT cid, rank() OVER (ORDER BY cid) AS r {from} GROUP BY ROLLUP(cid)"),
             "a window function in a query with several grouping sets",

@@ -10,10 +10,11 @@
 //! The outer columns that a subquery reads are *lifted* out of it first (`lift`): conditions become
 //! join conditions, and columns that are compared with outer ones become keys of the aggregates, limits
 //! and windows on the way, one group for each value instead of one query for each row. This is unnesting after Kim
-//! and Neumann, restricted to correlation by equality.
+//! and Neumann. What depends on outer columns in another way is first joined with their values (`domain`).
 //!
 //! A subquery that reads no table is a function of its row, and stays as it is.
 
+mod domain;
 mod filter;
 mod lateral;
 mod lift;
@@ -109,10 +110,10 @@ impl Unnester<'_> {
         named.into_iter().zip(&columns).map(pair).collect()
     }
 
-    /// A subquery, unnested itself, that reads no outer columns.
-    fn lifted(&mut self, query: Plan) -> Result<Lifted> {
+    /// A subquery, unnested itself, that reads no columns of the query around it.
+    fn lifted(&mut self, query: Plan, around: &Plan) -> Result<Lifted> {
         let query = self.plan(query)?;
-        lift(query, self.ids)
+        lift(query, around, self)
     }
 
     /// Whether a lifted subquery has at most one row for each row that its conditions join it with.

@@ -37,7 +37,7 @@ impl Unnester<'_> {
     }
 
     fn exists(&mut self, plan: Plan, query: Plan, anti: bool) -> Result<Plan> {
-        let query = self.lifted(query)?;
+        let query = self.lifted(query, &plan)?;
         if query.may_miss() {
             // It has a row, whatever its input is.
             return Ok(if anti { plan.filter(Expr::bool(false)) } else { plan });
@@ -47,7 +47,7 @@ impl Unnester<'_> {
 
     fn in_query(&mut self, plan: Plan, left: Expr, query: Plan) -> Result<Plan> {
         let pairs = self.pairs(&plan, &Op::plain("="), left, &query)?;
-        let query = self.comparable(query)?;
+        let query = self.comparable(query, &plan)?;
         let mut on: Vec<Expr> = pairs.into_iter().map(|(l, r)| Expr::equals(l, query.after(r))).collect();
         on.extend(query.on);
         Ok(plan.semi_join(query.plan, Expr::all(on), false))
@@ -59,7 +59,7 @@ impl Unnester<'_> {
             return self.not_in(plan, left, right);
         }
         let columns = right.columns();
-        let query = self.comparable(right)?;
+        let query = self.comparable(right, &plan)?;
         let mut right: Vec<Expr> = columns.iter().map(|column| query.output(column.id)).collect();
         let right = if right.len() == 1 { right.remove(0) } else { Generic::Row(right) };
         let compared = Generic::Binary(op, Box::new(left), Box::new(right));
@@ -72,7 +72,7 @@ impl Unnester<'_> {
     /// `x NOT IN (q)`: no row equals x; and, as unknown is not true, none is NULL, and x is not NULL while there are rows.
     fn not_in(&mut self, plan: Plan, left: Expr, query: Plan) -> Result<Plan> {
         let pairs = self.pairs(&plan, &Op::plain("="), left, &query)?;
-        let query = self.comparable(query)?;
+        let query = self.comparable(query, &plan)?;
         let pairs: Vec<(Expr, Expr)> = pairs.into_iter().map(|(l, r)| (l, query.after(r))).collect();
         let outer = keys::facts(&plan, self.types.catalog)?.not_null;
         let inner = keys::facts(&query.plan, self.types.catalog)?.not_null;
@@ -104,8 +104,8 @@ impl Unnester<'_> {
     }
 
     /// A subquery of which all rows can be compared.
-    fn comparable(&mut self, query: Plan) -> Result<Lifted> {
-        let query = self.lifted(query)?;
+    fn comparable(&mut self, query: Plan, around: &Plan) -> Result<Lifted> {
+        let query = self.lifted(query, around)?;
         match query.may_miss() {
             true => Err(refuse::unliftable()),
             false => Ok(query),

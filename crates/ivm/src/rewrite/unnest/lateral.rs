@@ -67,7 +67,7 @@ fn joined((left, query): (Plan, Plan), on: Option<Expr>, mut unnester: Unnester)
     if compares(&query) {
         unnester.load_types(&left)?;
     }
-    let lifted = unnester.lifted(query)?;
+    let lifted = unnester.lifted(query, &left)?;
     let after = |lifted: &Lifted| shown.iter().map(|column| (column.clone(), lifted.output(column.id))).collect();
     let (joined, columns) = match on {
         None if !lifted.may_miss() => {

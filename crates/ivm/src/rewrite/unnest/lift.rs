@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::super::mapped;
+use super::Unnester;
 use crate::error::Result;
 use crate::expr::{Expr as Generic, Over};
 use crate::plan::{
@@ -26,13 +27,15 @@ pub struct Lifted {
     pub single: bool,
 }
 
-struct Lifter<'a> {
+struct Lifter<'a, 'b> {
     outer: BTreeSet<ColId>,
-    ids: &'a mut Ids,
+    /// The query around it.
+    around: &'a Plan,
+    unnester: &'a mut Unnester<'b>,
 }
 
-pub fn lift(plan: Plan, ids: &mut Ids) -> Result<Lifted> {
-    Lifter { outer: plan.free(), ids }.lift(plan)
+pub fn lift(plan: Plan, around: &Plan, unnester: &mut Unnester) -> Result<Lifted> {
+    Lifter { outer: plan.free(), around, unnester }.lift(plan)
 }
 
 impl Lifted {
@@ -103,7 +106,7 @@ fn is_total(plan: &Plan) -> bool {
     }
 }
 
-impl Lifter<'_> {
+impl Lifter<'_, '_> {
     fn lift(&mut self, mut plan: Plan) -> Result<Lifted> {
         if plan.free().is_disjoint(&self.outer) {
             return Ok(Lifted::of(plan));
@@ -114,7 +117,7 @@ impl Lifter<'_> {
                 if input.may_miss() {
                     return Err(unliftable());
                 }
-                let conditions = f.predicate.conjuncts().into_iter().map(|e| input.after(e)).collect();
+                let conditions = factored(f.predicate).conjuncts().into_iter().map(|e| input.after(e)).collect();
                 Ok(self.restricted(input, conditions))
             }
             Plan::Project(p) => {
@@ -135,7 +138,8 @@ impl Lifter<'_> {
                     all.outputs.extend(outputs);
                 }
                 all.plan = Plan::join(inputs, vec![]);
-                let conditions = j.predicates.into_iter().map(|e| all.after(e)).collect();
+                let predicates = j.predicates.into_iter().flat_map(|e| factored(e).conjuncts());
+                let conditions = predicates.map(|e| all.after(e)).collect();
                 Ok(self.restricted(all, conditions))
             }
             // The first input may read outer columns, and nothing else.
@@ -150,7 +154,7 @@ impl Lifter<'_> {
             }
             Plan::Aggregate(a) => self.aggregate(*a),
             Plan::Distinct(d) => {
-                let input = self.keyed(d.input)?;
+                let input = self.keyed(d.input, |_, is_outer| is_outer)?;
                 let plan = Plan::Distinct(Box::new(Distinct { input: input.plan }));
                 Ok(Lifted { plan, ..input })
             }
@@ -212,25 +216,41 @@ impl Lifter<'_> {
         Lifted { plan: input.plan.project(shown), on: input.on, outputs, single: input.single }
     }
 
-    /// A lifted input whose conditions are equalities with columns of its own.
-    fn keyed(&mut self, input: Plan) -> Result<Lifted> {
+    /// A lifted input whose conditions are equalities with columns of its own. Its outputs are those that `stay`: the operator
+    /// above does not read them, or they are the same for all rows of an outer row. The others are columns.
+    fn keyed(&mut self, input: Plan, stays: impl Fn(ColId, bool) -> bool) -> Result<Lifted> {
         let columns = input.columns();
-        let input = self.plain(input)?;
+        let mut input = self.lift(input)?;
+        if input.may_miss() {
+            return Err(unliftable());
+        }
+        let own = input.plan.ids();
+        let is_outer = |e: &Expr| reads(e).is_disjoint(&own);
+        let is_free = !input.on.is_empty();
+        let (outputs, computed): (Vec<_>, Vec<_>) =
+            input.outputs.into_iter().partition(|(id, e)| is_free && stays(*id, is_outer(e)));
+        input.outputs = computed;
+        if !input.outputs.is_empty() || input.equalities().is_none() {
+            input = self.unnester.over_domain(input, &columns, self.around)?;
+        }
         let (pairs, gates) = input.equalities().ok_or_else(unliftable)?;
-        let mut shown: Vec<(Column, Expr)> = columns.iter().map(Column::pass).collect();
+        let read: BTreeSet<ColId> = outputs.iter().flat_map(|(_, e)| reads(e)).collect();
+        let is_shown = |column: &Column| columns.contains(column) || read.contains(&column.id);
+        let mut shown: Vec<(Column, Expr)> =
+            input.plan.columns().iter().filter(|it| is_shown(it)).map(Column::pass).collect();
         let mut on = gates;
         for (outer, inner) in pairs {
             let key = match &inner {
                 Generic::Column(id) if columns.iter().any(|column| column.id == *id) => inner,
                 inner => {
-                    let key = self.ids.column("key");
+                    let key = self.unnester.ids.column("key");
                     shown.push((key.clone(), inner.clone()));
                     key.expr()
                 }
             };
             on.push(Expr::equals(outer, key));
         }
-        Ok(Lifted { plan: input.plan.project(shown), on, outputs: vec![], single: false })
+        Ok(Lifted { plan: input.plan.project(shown), on, outputs, single: false })
     }
 
     /// The columns of a keyed input that its conditions compare.
@@ -241,9 +261,12 @@ impl Lifter<'_> {
 
     fn aggregate(&mut self, aggregate: Aggregate) -> Result<Lifted> {
         let Aggregate { input, mut keys, mut calls } = aggregate;
-        let input = self.keyed(input)?;
+        let read: BTreeSet<ColId> = calls.iter().flat_map(read_by).collect();
+        let is_key = |id: ColId| keys.iter().any(|key| key.id == id);
+        let mut input = self.keyed(input, |id, is_outer| !read.contains(&id) && (is_outer || !is_key(id)))?;
         let single = keys.is_empty();
-        let mut outputs = vec![];
+        keys.retain(|key| input.outputs.iter().all(|(id, _)| *id != key.id));
+        let mut outputs: Vec<_> = std::mem::take(&mut input.outputs).into_iter().map(Some).collect();
         for call in calls.iter_mut().filter(|_| single) {
             outputs.push(self.over_nothing(call)?);
         }
@@ -262,7 +285,7 @@ impl Lifter<'_> {
             return Ok(None);
         }
         let shown = call.column.id;
-        call.column = self.ids.column(call.column.name.as_str());
+        call.column = self.unnester.ids.column(call.column.name.as_str());
         Ok(Some((shown, Expr::call("coalesce", vec![call.column.expr(), Expr::number(0)]))))
     }
 
@@ -271,7 +294,9 @@ impl Lifter<'_> {
         if !parts.all(|e| self.reads_own(e)) {
             return Err(unliftable());
         }
-        let input = self.keyed(top.input.take())?;
+        let read: BTreeSet<ColId> =
+            top.order.iter().flat_map(|key| reads(&key.expr)).chain(top.partition.clone()).collect();
+        let input = self.keyed(top.input.take(), |id, _| !read.contains(&id))?;
         top.partition.extend(Self::keys_of(&input).iter().map(|key| key.id));
         Ok(Lifted { plan: Plan::TopK(Box::new(TopK { input: input.plan, ..top })), ..input })
     }
@@ -281,7 +306,8 @@ impl Lifter<'_> {
         if !calls.iter().all(|(_, e)| self.reads_own(e)) {
             return Err(unliftable());
         }
-        let input = self.keyed(input)?;
+        let read: BTreeSet<ColId> = calls.iter().flat_map(|(_, e)| reads(e)).chain(partition.clone()).collect();
+        let input = self.keyed(input, |id, _| !read.contains(&id))?;
         let keys = Self::keys_of(&input);
         let calls = calls.into_iter().map(|(column, e)| (column, by_key(e, &keys))).collect();
         partition.extend(keys.iter().map(|key| key.id));
@@ -297,6 +323,31 @@ impl Lifter<'_> {
         let outputs = columns.into_iter().map(|column| column.id).zip(row).collect();
         Ok(Lifted { plan, on: vec![], outputs, single: false })
     }
+}
+
+/// The columns that an aggregate reads.
+fn read_by(call: &AggregateCall) -> BTreeSet<ColId> {
+    let sorted = call.order_by.iter().chain(&call.within_group).flat_map(|key| reads(&key.expr));
+    sorted.chain(call.args.iter().copied()).chain(call.filter).collect()
+}
+
+/// A condition with what all arms of an OR have in common before it: `a AND b OR a AND c` is `a AND (b OR c)`.
+fn factored(e: Expr) -> Expr {
+    let Generic::Or(arms) = e else {
+        return match e {
+            Generic::And(parts) => Expr::all(parts.into_iter().map(factored).collect()),
+            e => e,
+        };
+    };
+    let mut arms: Vec<Vec<Expr>> = arms.into_iter().map(Expr::conjuncts).collect();
+    let mut common = arms.first().cloned().unwrap_or_default();
+    common.retain(|part| arms.iter().all(|arm| arm.contains(part)));
+    arms.iter_mut().for_each(|arm| arm.retain(|part| !common.contains(part)));
+    // An arm of which nothing is left holds wherever the common part does.
+    if !arms.iter().any(Vec::is_empty) {
+        common.push(Expr::any_of(arms.into_iter().map(Expr::all).collect()));
+    }
+    Expr::all(common)
 }
 
 /// A window call whose partitions are those of each key.

@@ -2,12 +2,15 @@
 
 use std::ops::ControlFlow;
 
-use super::{Unnester, has_subquery, reads_tables};
+use super::{Lifted, Unnester, has_subquery, reads_tables};
 use crate::error::{Error, Result};
 use crate::expr::{Expr as Generic, IsTest, Op, Step};
-use crate::plan::{AggregateCall, ColId, Expr, Plan, reads, replaced};
+use crate::plan::{AggregateCall, ColId, Column, Expr, Plan, Values, reads, replaced};
 use crate::refuse::unliftable;
 use crate::{keys, refuse};
+
+/// Columns and what computes them.
+type Columns = Vec<(Column, Expr)>;
 
 impl Unnester<'_> {
     /// The expression with its subqueries replaced by columns that are joined to `plan`.
@@ -34,7 +37,7 @@ impl Unnester<'_> {
                         Generic::Column(id) => casts.push((id, ty.0.clone())),
                         _ => fails = true,
                     },
-                    Generic::Binary(op, l, r) if !COMPARISONS.iter().any(|known| op.is(known)) => {
+                    Generic::Binary(op, l, r) if !is_comparison(op) => {
                         fails |= [l, r].iter().any(|side| !reads(side).is_disjoint(&outer));
                     }
                     Generic::Call(_) | Generic::Special(..) | Generic::Subscript(..) | Generic::Unary(..) => {
@@ -66,17 +69,17 @@ impl Unnester<'_> {
         Ok(())
     }
 
-    /// `(SELECT …)`: the one row of an aggregate, or of a key.
+    /// `(SELECT …)`: the one row of an aggregate, or of a key; else of a group, which must have one row.
     fn scalar(&mut self, plan: &mut Plan, query: Plan) -> Result<Expr> {
         let column = query.columns().into_iter().next().ok_or(Error::Bug("a value without a column"))?;
-        let mut query = self.lifted(query)?;
-        if !query.single && !self.is_single(&query)? {
-            return Err(refuse::several_rows());
-        }
+        let mut query = self.lifted(query, plan)?;
         if query.single && query.on.is_empty() {
             let value = query.output(column.id);
             *plan = Plan::join(vec![take(plan), query.plan], vec![]);
             return Ok(value);
+        }
+        if !query.single && !self.is_single(&query)? {
+            return self.guarded(plan, query, &column);
         }
         if !query.single {
             query = query.marked(self.ids);
@@ -86,9 +89,49 @@ impl Unnester<'_> {
         Ok(value)
     }
 
+    /// The value of a subquery that may have several rows: the one element of the array of all its values. Where it is read and has
+    /// more, the server raises its own error about a subquery of more than one row.
+    fn guarded(&mut self, plan: &mut Plan, mut query: Lifted, column: &Column) -> Result<Expr> {
+        if !query.outputs.is_empty() || query.equalities().is_none() {
+            query = self.over_domain(query, std::slice::from_ref(column), plan)?;
+        }
+        self.load_types(&query.plan)?;
+        if self.types.get(column.id)?.base.ends_with(']') {
+            return Err(refuse::several_rows());
+        }
+        let values = AggregateCall::new(self.ids.column("values"), "array_agg", vec![column.id]);
+        let array = values.column.expr();
+        let (mut keys, mut on) = self.keys_of(&query)?;
+        let columns = keys.iter().map(|(key, _)| key.clone()).collect();
+        if !keys.iter().any(|(key, _)| key.id == column.id) {
+            keys.push(column.pass());
+        }
+        let right = query.plan.project(keys).aggregate(columns, vec![values]);
+        *plan = match on.is_empty() {
+            true => Plan::join(vec![take(plan), right], vec![]),
+            false => take(plan).left_join(right, Expr::all(std::mem::take(&mut on))),
+        };
+        let element = (self.ids.column("value"), Expr::call("unnest", vec![array]));
+        let row = Plan::Values(Values { columns: vec![], rows: vec![vec![]] });
+        Ok(Generic::Scalar(Box::new(row.expand(vec![element]))))
+    }
+
+    /// The columns by which a subquery is joined, computed under new ids, and the conditions of that join. Its other conditions
+    /// are on rows of the outer query alone.
+    fn keys_of(&mut self, query: &Lifted) -> Result<(Columns, Vec<Expr>)> {
+        let (pairs, mut on) = query.equalities().ok_or_else(unliftable)?;
+        let mut keys = vec![];
+        for (outer, inner) in pairs {
+            let key = self.ids.column("key");
+            on.push(Expr::equals(outer, key.expr()));
+            keys.push((key, inner));
+        }
+        Ok((keys, on))
+    }
+
     /// Whether a subquery has a row for which `more` holds too.
     fn mark(&mut self, plan: &mut Plan, query: Plan, more: Vec<Expr>) -> Result<Expr> {
-        let mut query = self.lifted(query)?;
+        let mut query = self.lifted(query, plan)?;
         if query.may_miss() {
             return if more.is_empty() { Ok(Expr::bool(true)) } else { Err(unliftable()) };
         }
@@ -98,19 +141,16 @@ impl Unnester<'_> {
             std::mem::take(&mut query.on).into_iter().partition(|e| reads(e).is_subset(&own));
         query.plan = query.plan.filter_all(inner);
         query.on = on;
-        let (pairs, mut gates) = query.equalities().ok_or_else(unliftable)?;
+        if query.equalities().is_none() {
+            query = self.over_domain(query, &[], plan)?;
+        }
         let count = AggregateCall::new(self.ids.column("n"), "count", vec![]);
         let n = count.column.expr();
-        if pairs.is_empty() {
+        let (keys, mut on) = self.keys_of(&query)?;
+        if keys.is_empty() {
             *plan = Plan::join(vec![take(plan), query.plan.aggregate(vec![], vec![count])], vec![]);
-            gates.push(Expr::binary(">", n, Expr::number(0)));
-            return Ok(Expr::all(gates).is(IsTest::True));
-        }
-        let (mut keys, mut on) = (vec![], gates);
-        for (outer, inner) in pairs {
-            let key = self.ids.column("key");
-            on.push(Expr::equals(outer, key.expr()));
-            keys.push((key, inner));
+            on.push(Expr::binary(">", n, Expr::number(0)));
+            return Ok(Expr::all(on).is(IsTest::True));
         }
         let columns = keys.iter().map(|(key, _)| key.clone()).collect();
         let right = query.plan.project(keys).aggregate(columns, vec![count]);
@@ -118,27 +158,36 @@ impl Unnester<'_> {
         Ok(n.is_present())
     }
 
-    /// `x IN (q)` with its three values.
-    fn contained(&mut self, plan: &mut Plan, left: Expr, query: Plan) -> Result<Expr> {
-        let [column] = <[_; 1]>::try_from(query.columns()).map_err(|_| unliftable())?;
-        let pairs = self.pairs(plan, &Op::plain("="), left, &query)?;
-        let [(left, right)] = <[_; 1]>::try_from(pairs).map_err(|_| unliftable())?;
+    /// `x op ANY (q)` with its three values.
+    fn any(&mut self, plan: &mut Plan, op: &Op, left: Expr, query: Plan) -> Result<Expr> {
+        let columns = query.columns();
+        let pairs = self.pairs(plan, op, left, &query)?;
         let outer = keys::facts(plan, self.types.catalog)?.not_null;
         let inner = keys::facts(&query, self.types.catalog)?.not_null;
-        let right = |id: ColId| replaced(&right, &[(column.id, id)].into());
-        let equal = self.copy_marked(plan, &query, |id| vec![Expr::equals(left.clone(), right(id))])?;
+        let copied =
+            |e: &Expr, ids: &[ColId]| replaced(e, &columns.iter().map(|it| it.id).zip(ids.iter().copied()).collect());
+        let compared = |ids: &[ColId]| -> Vec<Expr> {
+            pairs.iter().map(|(l, r)| Expr::binary(&op.symbol, l.clone(), copied(r, ids))).collect()
+        };
+        let held = self.copy_marked(plan, &query, compared)?;
+        let is_never_null = |(l, r): &(Expr, Expr)| keys::is_not_null(l, &outer) && keys::is_not_null(r, &inner);
+        if pairs.iter().all(is_never_null) {
+            return Ok(held);
+        }
         let mut unknown = vec![];
-        if !keys::is_not_null(&right(column.id), &inner) {
-            unknown.push(self.copy_marked(plan, &query, |id| vec![right(id).is_absent()])?);
+        if let [(left, right)] = pairs.as_slice() {
+            if !keys::is_not_null(right, &inner) {
+                unknown.push(self.copy_marked(plan, &query, |ids| vec![copied(right, ids).is_absent()])?);
+            }
+            if !keys::is_not_null(left, &outer) {
+                let some = self.copy_marked(plan, &query, |_| vec![])?;
+                unknown.push(Expr::all(vec![left.clone().is_absent(), some]));
+            }
+        } else {
+            let possible = |ids: &[ColId]| compared(ids).into_iter().map(|e| e.is(IsTest::NotFalse)).collect();
+            unknown.push(self.copy_marked(plan, &query, possible)?);
         }
-        if !keys::is_not_null(&left, &outer) {
-            let some = self.copy_marked(plan, &query, |_| vec![])?;
-            unknown.push(Expr::all(vec![left.clone().is_absent(), some]));
-        }
-        if unknown.is_empty() {
-            return Ok(equal);
-        }
-        let arms = vec![(equal, Expr::bool(true)), (Expr::any_of(unknown), Expr::null().cast("boolean"))];
+        let arms = vec![(held, Expr::bool(true)), (Expr::any_of(unknown), Expr::null().cast("boolean"))];
         Ok(Expr::case(arms, Expr::bool(false)))
     }
 
@@ -152,11 +201,14 @@ impl Unnester<'_> {
             Generic::Exists(query) => self.mark(plan, *query, vec![])?,
             Generic::InQuery(left, query) => {
                 let left = self.value(plan, *left)?;
-                self.contained(plan, left, *query)?
+                self.any(plan, &Op::plain("="), left, *query)?
             }
-            Generic::QuantifiedQuery(q) if q.op.is("=") && !q.all || q.op.is("<>") && q.all => {
+            Generic::QuantifiedQuery(q) => {
+                let op = if q.all { negated(&q.op) } else { Some(&q.op).filter(|op| is_comparison(op)).cloned() };
+                let op =
+                    op.filter(|op| op.is("=") || q.right.columns().len() == 1).ok_or_else(refuse::unliftable_value)?;
                 let left = self.value(plan, q.left)?;
-                let found = self.contained(plan, left, q.right)?;
+                let found = self.any(plan, &op, left, q.right)?;
                 if q.all { Generic::Not(Box::new(found)) } else { found }
             }
             _ => return Err(refuse::unliftable_value()),
@@ -164,16 +216,27 @@ impl Unnester<'_> {
         Ok(ControlFlow::Break(value))
     }
 
-    /// As `mark`, of a copy of the subquery; `more` gets the id of its column.
-    fn copy_marked(&mut self, plan: &mut Plan, query: &Plan, more: impl Fn(ColId) -> Vec<Expr>) -> Result<Expr> {
+    /// As `mark`, of a copy of the subquery; `more` gets the ids of its columns.
+    fn copy_marked(&mut self, plan: &mut Plan, query: &Plan, more: impl Fn(&[ColId]) -> Vec<Expr>) -> Result<Expr> {
         let (copy, _) = query.copied(self.ids);
-        let id = copy.columns().first().map(|column| column.id).ok_or(Error::Bug("a value without a column"))?;
-        self.mark(plan, copy, more(id))
+        let ids: Vec<ColId> = copy.columns().iter().map(|column| column.id).collect();
+        self.mark(plan, copy, more(&ids))
     }
 }
 
 /// Operators that never fail.
 const COMPARISONS: [&str; 6] = ["=", "<>", "<", "<=", ">", ">="];
+
+/// Each with the one that holds where it does not, unless a side is NULL.
+const NEGATED: [&str; 6] = ["<>", "=", ">=", ">", "<=", "<"];
+
+fn is_comparison(op: &Op) -> bool {
+    COMPARISONS.iter().any(|known| op.is(known))
+}
+
+fn negated(op: &Op) -> Option<Op> {
+    COMPARISONS.iter().position(|known| op.is(known)).map(|at| Op::plain(NEGATED[at]))
+}
 
 /// Types of numbers, each of which has the values of all before it.
 const WIDER: [&str; 4] = ["smallint", "integer", "bigint", "numeric"];

@@ -104,6 +104,9 @@ pub fn call(name: &str, args: &[Value]) -> Result<Value> {
             Value::Bool(true) => Ok(NULL),
             _ => Ok(left.clone()),
         },
+        // With the empty array, as a string of unknown type.
+        ("array_cat", [Value::Null, _]) => Ok(Value::Array(vec![])),
+        ("array_cat", [array, _]) => Ok(array.clone()),
         ("hash_record_extended", [row, seed]) => Ok(hash(row, seed)),
         (_, args) if args.iter().any(Value::is_null) => Ok(NULL),
         _ => strict(name, args),

@@ -151,7 +151,7 @@ fn call(call: &Call, scope: &Scope) -> Result<String> {
     let name = call.name.name.as_str();
     Ok(match (name, first.as_str()) {
         ("coalesce" | "greatest" | "least", _) => common(args),
-        ("nullif" | "min" | "max" | "abs" | "any_value" | "mode", _) => first,
+        ("nullif" | "min" | "max" | "abs" | "any_value" | "mode" | "array_cat", _) => first,
         ("lag" | "lead" | "first_value" | "last_value" | "nth_value", _) => first,
         ("ntile", _) => "integer".to_owned(),
         ("percent_rank" | "cume_dist", _) => "double precision".to_owned(),
