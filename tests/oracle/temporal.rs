@@ -22,7 +22,7 @@ const SETUP: &str = "
 ";
 
 /// Stream tables: name, query, mode.
-const TABLES: [(&str, &str, &str); 13] = [
+const TABLES: [(&str, &str, &str); 18] = [
     ("recent", "select id, kind from events where at > now() - interval '1.5 seconds'", "DIFFERENTIAL"),
     ("recomputed", "select id, kind from events where at > now() - interval '1.5 seconds'", "FULL"),
     ("due", "select kind, count(*) as n, max(id) as last from events where now() >= at group by kind", "AUTO"),
@@ -82,6 +82,36 @@ const TABLES: [(&str, &str, &str); 13] = [
         "apart",
         "select k.kind, count(*) as n from events e join kinds k using (kind)
           where coalesce(e.at < now() or k.until > now(), true) and current_date - e.at::date <= 1 group by k.kind",
+        "DIFFERENTIAL",
+    ),
+    (
+        "labelled",
+        "select id, at > now() as open, case when at > now() - interval '1 second' then 'new' else kind end as label
+           from events",
+        "DIFFERENTIAL",
+    ),
+    (
+        "counted",
+        "select kind, count(*) filter (where at > now()) as due, count(*) filter (where now() - at < interval '1 second') as near,
+                max(id) as last from events group by kind",
+        "DIFFERENTIAL",
+    ),
+    (
+        "phases",
+        "select case when at <= now() then 'past' when at < now() + interval '1 second' then 'next' end as phase, count(*) as n
+           from events group by 1 having count(*) filter (where at < now()) >= 0",
+        "DIFFERENTIAL",
+    ),
+    (
+        "kept",
+        "select e.id, k.kind, k.until from events e full join kinds k
+            on k.kind = e.kind and e.at > now() and k.until > now() - interval '1 second'",
+        "DIFFERENTIAL",
+    ),
+    (
+        "odd",
+        "select e.id, k.kind from events e left join kinds k on k.kind = e.kind and e.at > now()
+          where (e.kind = 'k1') = (e.at > now()) or e.at > now() - interval '1 second' and e.kind in (select kind from kinds where until > now())",
         "DIFFERENTIAL",
     ),
 ];

@@ -8,7 +8,6 @@ use super::using::Merged;
 use super::{Binder, offset, temporal};
 use crate::error::{Error, Result};
 use crate::plan::{ColId, Column, Expr, Plan, Relation, Scan, Unnest, Values, replaced};
-use crate::refuse;
 use crate::rewrite::unnest::lateral;
 use crate::sql::ast::{self, Alias, Cte, From, JoinKind, JoinOn};
 use crate::sql::ident::{Ident, QName};
@@ -121,8 +120,15 @@ impl Binder<'_> {
         let place = Place { scope: &scope, context };
         let (right, own) = self.from(right, Context::at(&place))?;
         let (on, merged) = self.condition((&left, &scope), (&right, &own), on, context)?;
-        let (on_clock, on): (Vec<Expr>, Vec<Expr>) = on.into_iter().partition(offset::reads_clock);
-        let ((left, right), on_clock) = self.push_clock_conditions(kind, (left, right), on_clock)?;
+        let (on_clock, mut on): (Vec<Expr>, Vec<Expr>) = on.into_iter().partition(offset::reads_clock);
+        let (left, right, on_clock) = match kind {
+            JoinKind::Inner | JoinKind::Cross => (left, right, on_clock),
+            JoinKind::Left | JoinKind::Right | JoinKind::Full => {
+                let (left, right, more) = self.clock_of_sides(kind, (left, right), on_clock)?;
+                on.extend(more);
+                (left, right, vec![])
+            }
+        };
         let dependent = !right.free().is_disjoint(&left.ids());
         let scope = scope.and(own);
         let plan = match kind {
@@ -139,27 +145,36 @@ impl Binder<'_> {
             }
             JoinKind::Full => return self.full_join(left, right, on, scope, merged),
         };
-        let plan = if on_clock.is_empty() { plan } else { temporal::filter(plan, Expr::all(on_clock), self.ids)? };
+        let plan = if on_clock.is_empty() { plan } else { self.filtered(plan, Expr::all(on_clock))? };
         Ok(self.with_merged(plan, scope, merged.into_iter().map(|merged| merged.shown(kind)).collect()))
     }
 
-    /// Conditions on the clock, pushed to the side of an outer join that may have no match: there they say which rows can
-    /// match. Those that remain are conditions on the rows of the join.
-    fn push_clock_conditions(
+    /// The sides of an outer join without the clock in its condition: where one side may have no match, conditions on it say which of its
+    /// rows can match. The values of other comparisons become columns of their sides, which the conditions read.
+    fn clock_of_sides(
         &mut self,
         kind: JoinKind,
         (left, right): (Plan, Plan),
         on_clock: Vec<Expr>,
-    ) -> Result<((Plan, Plan), Vec<Expr>)> {
-        if on_clock.is_empty() {
-            return Ok(((left, right), on_clock));
-        }
-        Ok(match kind {
-            JoinKind::Inner | JoinKind::Cross => ((left, right), on_clock),
-            JoinKind::Left => ((left, temporal::filter(right, Expr::all(on_clock), self.ids)?), vec![]),
-            JoinKind::Right => ((temporal::filter(left, Expr::all(on_clock), self.ids)?, right), vec![]),
-            JoinKind::Full => return Err(refuse::clock(&offset::spelling(&on_clock))),
-        })
+    ) -> Result<(Plan, Plan, Vec<Expr>)> {
+        let optional = match kind {
+            JoinKind::Left => right.columns(),
+            JoinKind::Right => left.columns(),
+            _ => vec![],
+        };
+        let (of_optional, mut rest): (Vec<Expr>, Vec<Expr>) =
+            on_clock.into_iter().partition(|e| temporal::is_filter(e, &optional));
+        let filtered = |plan: Plan, binder: &mut Self| match of_optional.is_empty() {
+            true => Ok(plan),
+            false => temporal::filter(plan, Expr::all(of_optional.clone()), binder.ids),
+        };
+        let (left, right) = match kind {
+            JoinKind::Right => (filtered(left, self)?, right),
+            _ => (left, filtered(right, self)?),
+        };
+        let left = self.clock_values(left, &mut rest)?;
+        let right = self.on_clock(right, &mut rest)?;
+        Ok((left, right, rest))
     }
 
     /// `L ⟗ R = L ⟕ R ⊎ NULLs × (R ▷ L)`

@@ -8,6 +8,7 @@ mod from;
 mod group;
 mod grouping_sets;
 mod offset;
+mod on_clock;
 mod order;
 mod recursive;
 mod row_order;

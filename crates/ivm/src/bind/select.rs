@@ -5,7 +5,7 @@ use super::grouping_sets::{self, Set};
 use super::order::Top;
 use super::row_order::{RowOrder, Rows};
 use super::scope::{Context, Place};
-use super::{Binder, order, temporal, window};
+use super::{Binder, order, window};
 use crate::catalog::FunctionKind;
 use crate::error::{Error, Result};
 use crate::expr::Expr as Generic;
@@ -72,29 +72,33 @@ impl Binder<'_> {
         let place = &Place { scope: &scope, context };
         if let Some(filter) = filter {
             let filter = self.predicate(filter, place)?;
-            plan = temporal::filter(plan, filter, self.ids)?;
+            plan = self.filtered(plan, filter)?;
         }
-        let outputs = list.exprs.iter().map(|e| self.expr(e, place)).collect::<Result<Vec<Expr>>>()?;
-        let having = having.as_ref().map(|having| self.predicate(having, place)).transpose()?;
-        let keys = set.present.iter().map(|key| self.expr(key, place)).collect::<Result<Vec<Expr>>>()?;
-        let absent = set.absent.iter().map(|key| self.expr(key, place)).collect::<Result<Vec<Expr>>>()?;
+        let mut outputs = list.exprs.iter().map(|e| self.predicate(e, place)).collect::<Result<Vec<Expr>>>()?;
+        let mut having = having.as_ref().map(|having| self.predicate(having, place)).transpose()?;
+        let mut keys = set.present.iter().map(|key| self.predicate(key, place)).collect::<Result<Vec<Expr>>>()?;
+        let mut absent = set.absent.iter().map(|key| self.predicate(key, place)).collect::<Result<Vec<Expr>>>()?;
         let grouped = !group_by.is_empty() || having.is_some() || self.any_call(&outputs, FunctionKind::Aggregate)?;
         let mut row_order = scope.row_order.clone();
         let (plan, outputs) = match grouped {
             false => (plan, outputs),
             true => {
+                let mut computed: Vec<&mut Expr> = outputs.iter_mut().chain(&mut having).collect();
+                let plan = self.on_clock_below(plan, [&mut keys, &mut absent], &mut computed)?;
                 let computed: Vec<Expr> = outputs.iter().chain(&having).cloned().collect();
                 let order_below = self.order_at_aggregates(std::mem::take(&mut row_order), &computed)?;
                 let order_below = if absent.is_empty() { order_below } else { order_below.mixed(RowOrder::Any) };
                 let Grouped { plan, outputs, having } =
                     group::group(self, (plan, order_below), (keys, absent), (outputs, having))?;
                 let plan = match having {
-                    Some(having) => temporal::filter(plan, having, self.ids)?,
+                    Some(having) => self.filtered(plan, having)?,
                     None => plan,
                 };
                 (plan, outputs)
             }
         };
+        let mut outputs = outputs;
+        let plan = self.on_clock(plan, &mut outputs)?;
         self.check_windows(&row_order, &outputs)?;
         if list.windows() {
             row_order = row_order.mixed(RowOrder::Any);

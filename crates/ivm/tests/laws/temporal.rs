@@ -2,7 +2,7 @@
 
 use ivm::clock;
 use ivm::expr::{Expr as E, IsTest};
-use ivm::plan::{Column, Expr, Plan};
+use ivm::plan::{Column, Expr, Plan, UnionAll, replaced};
 
 use crate::plans::{Generator, Ty};
 
@@ -21,7 +21,29 @@ impl Generator<'_, '_> {
 
     pub fn temporal(&mut self, depth: usize) -> Plan {
         let input = self.any(depth);
-        self.timed(input)
+        if self.tape.pick(3) == 0 { self.timed_value(input) } else { self.timed(input) }
+    }
+
+    /// The rows with the value of a condition on the clock, as `bind::on_clock` makes it.
+    fn timed_value(&mut self, input: Plan) -> Plan {
+        let ints = self.of_type(&input, Ty::Int);
+        if ints.is_empty() || !self.timed {
+            return input;
+        }
+        let now = self.ids.column("now");
+        let condition = self.timed_condition(&ints, &now, 1);
+        let inputs = [1, 0].into_iter().map(|value| {
+            let (arm, mut ids) = input.copied(&mut self.ids);
+            let (clock, own_now) = clock::scan(&mut self.ids);
+            ids.insert(now.id, own_now.id);
+            let holds = replaced(&condition, &ids).is(if value == 1 { IsTest::True } else { IsTest::NotTrue });
+            let flag = (self.ids.column("flag"), E::number(value).cast("integer"));
+            let shown = arm.columns().iter().map(Column::pass).chain([flag]).collect();
+            Plan::join(vec![arm, clock], vec![holds]).project(shown).arm()
+        });
+        let inputs = inputs.collect();
+        let columns = [input.columns(), vec![self.column("flag", Ty::Int)]].concat();
+        Plan::UnionAll(UnionAll { columns, inputs })
     }
 
     /// The rows that hold now. The evaluator knows no times, so the clock shows numbers.
