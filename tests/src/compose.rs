@@ -275,7 +275,11 @@ impl Piece {
         let (query, columns) = match dice.below(4) {
             0 => (format!("select l.c{passed} as p, count(r.c{found}) as n {matching}"), Type::Big),
             1 => {
-                let first = format!("{matching} order by r.c{right}, r.c{found} limit {}", 1 + dice.below(2));
+                let first = format!(
+                    "from ({}) r where r.c{right} = l.c{left} order by r.c{right}, r.c{found} limit {}",
+                    other.sql,
+                    1 + dice.below(2)
+                );
                 (format!("select l.c{passed} as p, r.c{found} as n {first}"), other.columns[found])
             }
             _ => (format!("select l.c{passed} as p, r.c{found} as n {matching}"), other.columns[found]),

@@ -106,6 +106,9 @@ refusals! {
     unliftable() "a subquery that refers to the query around it"
         "it depends on that query by more than conditions on its rows, so that it would run once for every row",
         "Join with a subquery in FROM on equal columns, or compare with =.";
+    unliftable_few() "min(), max() or LIMIT in a subquery that compares columns of the query around it by more than equality"
+        "an index may lead to the one row that decides, while a join has all rows that satisfy the condition",
+        "Compare by equality, or compute it when reading the stream table.";
     unliftable_null() "a subquery that refers to the query around it"
         "it may have rows where a column of that query is NULL, which equals nothing",
         "Compare the column with =, <> or <, declare it NOT NULL, or use coalesce() in a subquery in FROM around it.";

@@ -52,7 +52,7 @@ const INCREMENTAL: &[(&str, &str)] = &[
         "SELECT c.id, ( SELECT o.amount FROM public.orders o WHERE (o.customer = c.id)) AS one FROM public.customers c",
     ),
     (
-        "subqueries on any condition, with aggregates and limits, under OR",
+        "subqueries on any condition, with aggregates, under OR",
         "SELECT c.id, ( SELECT count(*) AS count FROM public.orders o WHERE (o.amount > c.credit)) AS n FROM public.customers c",
     ),
     (
@@ -136,6 +136,7 @@ const INCREMENTAL: &[(&str, &str)] = &[
 /// What is recomputed, because it is refused.
 const REFUSED: &[&str] = &[
     "SELECT c.id, ( SELECT sum((o.amount * c.credit)) AS sum FROM public.orders o WHERE (o.customer = c.id)) AS n FROM public.customers c",
+    "SELECT c.id, ( SELECT max(o.amount) AS max FROM public.orders o WHERE (o.amount < c.credit)) AS last FROM public.customers c",
     "SELECT c.id, ( SELECT max(x.id) AS max FROM (public.orders o LEFT JOIN public.orders x ON ((x.amount > c.credit)))) AS n FROM public.customers c",
     "SELECT o.customer, count(*) AS n FROM public.orders o GROUP BY o.customer HAVING (EXISTS ( SELECT 1 FROM public.customers c GROUP BY c.id HAVING (sum(o.amount) > 1::numeric)))",
     "SELECT o.customer, rank() OVER (ORDER BY (count(*))) AS r FROM public.orders o GROUP BY ROLLUP(o.customer)",

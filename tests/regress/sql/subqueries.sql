@@ -35,3 +35,9 @@ select * from ranks order by id;
 select * from ranks except all (select id, (select count(*) from orders o where o.amount > c.credit), array(select o.id from orders o where o.customer = c.id order by o.id) from customers c);
 -- Of equal numbers that look different, one would stand for both.
 select pgtrickle.create_stream_table('product', 'select id, (select sum(o.amount * c.credit) from orders o where o.id < c.id) as s from customers c', '1h', 'DIFFERENTIAL'); -- expect-error
+-- A value that may fail is computed for no row for which the query does not compute it.
+select pgtrickle.create_stream_table('quotient', 'select id, case when id > 1 then (select sum(o.id / (c.id - 1)) from orders o where o.id > c.id) end as s from customers c', '1h', 'DIFFERENTIAL'); -- expect-error
+-- One row of many, to which an index leads.
+select pgtrickle.create_stream_table('before', 'select id, (select max(amount) from orders o where o.amount < c.credit) as m from customers c', '1h', 'DIFFERENTIAL'); -- expect-error
+select pgtrickle.create_stream_table('before', 'select id, (select max(amount) from orders o where o.amount < c.credit) as m from customers c', '1h');
+select * from before order by id;

@@ -8,14 +8,14 @@ pub static CORRELATED: &[Query] = &[
     delta(
         "c_several",
         Text,
-        "select id, (select max(l.qty) from link l where l.item <> i.id and l.qty <= i.val) as m,
+        "select id, (select sum(l.qty) from link l where l.item <> i.id and l.qty <= i.val) as m,
                 (select count(*) from keyless k where k.a < i.grp or k.a > i.val) as n from items i",
     ),
     delta("c_numeric", Text, "select a, n, (select count(*) from items i where i.amt < k.n * 2) as n2 from keyless k"),
     delta(
         "c_mixed",
         Text,
-        "select id, (select min(l.qty) from link l where l.item = i.id and l.qty <> i.val) as m from items i",
+        "select id, (select count(l.ref) from link l where l.item = i.id and l.qty <> i.val) as m from items i",
     ),
     delta("c_computed", Text, "select a, (select sum(l.qty * k.a) from link l where l.item < 9) as s from keyless k"),
     delta(
@@ -71,13 +71,13 @@ pub static CORRELATED: &[Query] = &[
     delta(
         "c_array_limit",
         Text,
-        "select id, array(select r.name from ref r where r.id > p.v order by r.id limit 2) as next from parts p",
+        "select id, array(select r.name from ref r where r.id = p.v order by r.id limit 2) as next from parts p",
     ),
     delta(
-        "c_as_of",
+        "c_first",
         Text,
         "select i.id, q.qty from items i left join lateral
-           (select qty from link l where l.item <= i.val order by l.item desc, l.ref, l.qty limit 1) q on true",
+           (select qty from link l where l.item = i.val order by l.ref desc, l.qty limit 1) q on true",
     ),
     delta(
         "c_lateral",

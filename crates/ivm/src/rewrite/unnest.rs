@@ -35,13 +35,15 @@ use lift::{Lifted, Pair, lift};
 /// # Errors
 /// `Unsupported` for a subquery that cannot be joined, `Catalog` for what the catalog does not know.
 pub fn unnest(plan: Plan, catalog: &dyn Catalog, ids: &mut Ids) -> Result<Plan> {
-    Unnester { ids, types: Types::new(catalog) }.plan(plan)
+    Unnester { ids, types: Types::new(catalog), is_conditional: false }.plan(plan)
 }
 
 struct Unnester<'a> {
     ids: &'a mut Ids,
     /// The types of columns that were loaded.
     types: Types<'a>,
+    /// Whether the subquery that is joined is computed for some rows only.
+    is_conditional: bool,
 }
 
 impl Unnester<'_> {

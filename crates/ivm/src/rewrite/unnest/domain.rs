@@ -13,6 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::mapped;
+use super::value::is_comparison;
 use super::{Lifted, Pair, Unnester};
 use crate::catalog::Equality;
 use crate::error::{Error, Result};
@@ -25,13 +26,37 @@ impl Unnester<'_> {
     /// A lifted input that reads outer columns in its conditions and outputs, as one that is compared with them by equality; `shown` are
     /// its columns that are read above. `outer`: the plan of the query around it.
     pub fn over_domain(&mut self, input: Lifted, shown: &[Column], outer: &Plan) -> Result<Lifted> {
-        let own = input.plan.ids();
-        let (on, conditions): (Vec<Expr>, Vec<Expr>) = input.on.into_iter().partition(|e| reads(e).is_disjoint(&own));
-        let computed: Vec<(Column, Expr)> = input
-            .outputs
-            .into_iter()
-            .filter_map(|(id, e)| Some((shown.iter().find(|column| column.id == id)?.clone(), e)))
-            .collect();
+        let computed = |(id, e)| Some((shown.iter().find(|column| column.id == id)?.clone(), e));
+        let computed: Vec<(Column, Expr)> = input.outputs.into_iter().filter_map(computed).collect();
+        let (on, conditions) = divided(&input.plan, input.on);
+        let Domain { plan, values, pairs } = self.domain(&input.plan, (&conditions, &computed), outer)?;
+        let over = |e: Expr| mapped(&e, &mut |id| values.get(&id).cloned().unwrap_or(Generic::Column(id)));
+        let mut columns = input.plan.pass();
+        columns.extend(plan.pass());
+        columns.extend(computed.into_iter().map(|(column, e)| (column, over(e))));
+        let joined = Plan::join(vec![input.plan, plan], conditions.into_iter().map(over).collect());
+        let on = on.into_iter().chain(pairs.into_iter().map(|(outer, own)| Expr::equals(outer, own))).collect();
+        Ok(Lifted { plan: joined.project(columns), on, outputs: vec![], single: false })
+    }
+
+    /// The values of outer columns for which a lifted input has a row, to be compared with them by equality.
+    pub fn domain_with_rows(&mut self, input: Lifted, outer: &Plan) -> Result<Lifted> {
+        let (on, conditions) = divided(&input.plan, input.on);
+        let Domain { plan, values, pairs } = self.domain(&input.plan, (&conditions, &[]), outer)?;
+        let over = |e: Expr| mapped(&e, &mut |id| values.get(&id).cloned().unwrap_or(Generic::Column(id)));
+        let plan = plan.semi_join(input.plan, Expr::all(conditions.into_iter().map(over).collect()), false);
+        let on = on.into_iter().chain(pairs.into_iter().map(|(outer, own)| Expr::equals(outer, own))).collect();
+        Ok(Lifted { plan, on, outputs: vec![], single: false })
+    }
+
+    /// The values of the outer columns that these conditions and columns of an inner plan read.
+    fn domain(
+        &mut self,
+        inner: &Plan,
+        (conditions, computed): (&[Expr], &[(Column, Expr)]),
+        outer: &Plan,
+    ) -> Result<Domain> {
+        let own = inner.ids();
         let values = || computed.iter().map(|(_, e)| e);
         let read: BTreeSet<ColId> =
             conditions.iter().chain(values()).flat_map(reads).filter(|id| !own.contains(id)).collect();
@@ -41,14 +66,15 @@ impl Unnester<'_> {
         if hides || read.is_empty() || !read.is_subset(&source.ids()) || !source.free().is_empty() {
             return Err(refuse::unliftable());
         }
+        // What the query does not compute for a row may fail for it.
+        if values().any(|e| may_fail(e, self.is_conditional)) {
+            return Err(refuse::conditional());
+        }
         self.load_types(&source)?;
         for id in &read {
             let is_computed = values().any(|e| reads(e).contains(id));
-            // What the query does not compute for a row may fail for it.
-            if is_wider
-                && (is_computed
-                    || !conditions.iter().all(|e| is_compared(e, *id, &|e| matches!(e, Generic::Column(_)))))
-            {
+            let is_column = |e: &Expr| matches!(e, Generic::Column(_));
+            if is_wider && (is_computed || !conditions.iter().all(|e| is_compared(e, *id, &is_column))) {
                 return Err(refuse::unliftable());
             }
             let is_plain = !is_computed && conditions.iter().all(|e| is_compared(e, *id, &|e| is_exact(e, *id)));
@@ -60,19 +86,11 @@ impl Unnester<'_> {
                 }
             }
         }
-        let matched = keys::implied_not_null(&Expr::all(conditions.clone()));
-        let domain = self.domain(&source, &read, &matched)?;
-        let over = |e: Expr| mapped(&e, &mut |id| domain.values.get(&id).cloned().unwrap_or(Generic::Column(id)));
-        let mut columns = input.plan.pass();
-        columns.extend(domain.plan.pass());
-        columns.extend(computed.into_iter().map(|(column, e)| (column, over(e))));
-        let joined = Plan::join(vec![input.plan, domain.plan], conditions.into_iter().map(over).collect());
-        let on = on.into_iter().chain(domain.pairs.into_iter().map(|(outer, own)| Expr::equals(outer, own))).collect();
-        Ok(Lifted { plan: joined.project(columns), on, outputs: vec![], single: false })
+        self.values_of(&source, &read, &keys::implied_not_null(&Expr::all(conditions.to_vec())))
     }
 
     /// The distinct values of columns of a plan. It may leave out rows in which one of `matched` is NULL.
-    fn domain(&mut self, source: &Plan, read: &BTreeSet<ColId>, matched: &BTreeSet<ColId>) -> Result<Domain> {
+    fn values_of(&mut self, source: &Plan, read: &BTreeSet<ColId>, matched: &BTreeSet<ColId>) -> Result<Domain> {
         let never_null = keys::facts(source, self.types.catalog)?.not_null;
         let (plan, copies) = source.copied(self.ids);
         let (mut shown, mut present, mut domain) = (vec![], vec![], Domain::default());
@@ -121,6 +139,25 @@ impl Default for Domain {
     fn default() -> Domain {
         Domain { plan: Plan::join(vec![], vec![]), values: BTreeMap::new(), pairs: vec![] }
     }
+}
+
+/// Conditions that read outer columns alone, and those that compare them with columns of a plan.
+fn divided(plan: &Plan, on: Vec<Expr>) -> (Vec<Expr>, Vec<Expr>) {
+    let own = plan.ids();
+    on.into_iter().partition(|e| reads(e).is_disjoint(&own))
+}
+
+/// Whether an expression may have no value: where it is computed on some condition only, sums and products may not either.
+fn may_fail(e: &Expr, is_conditional: bool) -> bool {
+    e.any(&mut |e| match e {
+        Generic::Column(_) | Generic::Literal(_) | Generic::And(_) | Generic::Or(_) | Generic::Not(_) => false,
+        Generic::Is(..) | Generic::Distinct(..) | Generic::Case(_) => false,
+        Generic::Binary(op, _, _) => {
+            let is_sum = ["+", "-", "*"].iter().any(|known| op.is(known));
+            !is_comparison(op) && (is_conditional || !is_sum)
+        }
+        _ => true,
+    })
 }
 
 /// Some value of a type, in the place of NULL.
@@ -175,9 +212,7 @@ fn is_compared(e: &Expr, id: ColId, fit: &impl Fn(&Expr) -> bool) -> bool {
     match e {
         Generic::And(parts) | Generic::Or(parts) => parts.iter().all(|e| is_compared(e, id, fit)),
         Generic::Not(e) | Generic::Is(e, _) => is_compared(e, id, fit),
-        Generic::Binary(op, l, r) => {
-            ["=", "<>", "<", "<=", ">", ">="].iter().any(|known| op.is(known)) && is_fit(l) && is_fit(r)
-        }
+        Generic::Binary(op, l, r) => is_comparison(op) && is_fit(l) && is_fit(r),
         _ => false,
     }
 }

@@ -12,7 +12,7 @@ use crate::types::Types;
 /// around them.
 pub fn lateral((left, query): (Plan, Plan), on: Option<Expr>, types: &Types, ids: &mut Ids) -> Result<Plan> {
     if query.free().is_empty() || !is_of_row(&query) {
-        return joined((left, query), on, Unnester { ids, types: types.clone() });
+        return joined((left, query), on, Unnester { ids, types: types.clone(), is_conditional: false });
     }
     match (query, on) {
         (query, None) => Ok(extended(left, query)),

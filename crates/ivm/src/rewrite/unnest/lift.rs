@@ -13,7 +13,7 @@ use crate::expr::{Expr as Generic, Over};
 use crate::plan::{
     Aggregate, AggregateCall, ColId, Column, Distinct, Expr, Ids, Plan, TopK, Values, Window, equality, reads,
 };
-use crate::refuse::unliftable;
+use crate::refuse::{unliftable, unliftable_few};
 
 /// An outer expression, and one over the subquery's columns that it is compared with.
 pub type Pair = (Expr, Expr);
@@ -154,7 +154,7 @@ impl Lifter<'_, '_> {
             }
             Plan::Aggregate(a) => self.aggregate(*a),
             Plan::Distinct(d) => {
-                let input = self.keyed(d.input, |_, is_outer| is_outer)?;
+                let input = self.keyed(d.input, |_, is_outer| is_outer, false)?;
                 let plan = Plan::Distinct(Box::new(Distinct { input: input.plan }));
                 Ok(Lifted { plan, ..input })
             }
@@ -217,8 +217,9 @@ impl Lifter<'_, '_> {
     }
 
     /// A lifted input whose conditions are equalities with columns of its own. Its outputs are those that `stay`: the operator
-    /// above does not read them, or they are the same for all rows of an outer row. The others are columns.
-    fn keyed(&mut self, input: Plan, stays: impl Fn(ColId, bool) -> bool) -> Result<Lifted> {
+    /// above does not read them, or they are the same for all rows of an outer row. The others are columns. `reads_few`: an index may
+    /// lead the server to the few rows that decide, where a join has all.
+    fn keyed(&mut self, input: Plan, stays: impl Fn(ColId, bool) -> bool, reads_few: bool) -> Result<Lifted> {
         let columns = input.columns();
         let mut input = self.lift(input)?;
         if input.may_miss() {
@@ -230,6 +231,9 @@ impl Lifter<'_, '_> {
         let (outputs, computed): (Vec<_>, Vec<_>) =
             input.outputs.into_iter().partition(|(id, e)| is_free && stays(*id, is_outer(e)));
         input.outputs = computed;
+        if reads_few && input.equalities().is_none() {
+            return Err(unliftable_few());
+        }
         if !input.outputs.is_empty() || input.equalities().is_none() {
             input = self.unnester.over_domain(input, &columns, self.around)?;
         }
@@ -263,7 +267,12 @@ impl Lifter<'_, '_> {
         let Aggregate { input, mut keys, mut calls } = aggregate;
         let read: BTreeSet<ColId> = calls.iter().flat_map(read_by).collect();
         let is_key = |id: ColId| keys.iter().any(|key| key.id == id);
-        let mut input = self.keyed(input, |id, is_outer| !read.contains(&id) && (is_outer || !is_key(id)))?;
+        let is_extreme = |call: &AggregateCall| {
+            call.function.schema.is_none() && ["min", "max"].contains(&call.function.name.as_str())
+        };
+        let reads_few = keys.is_empty() && !calls.is_empty() && calls.iter().all(is_extreme);
+        let mut input =
+            self.keyed(input, |id, is_outer| !read.contains(&id) && (is_outer || !is_key(id)), reads_few)?;
         let single = keys.is_empty();
         keys.retain(|key| input.outputs.iter().all(|(id, _)| *id != key.id));
         let mut outputs: Vec<_> = std::mem::take(&mut input.outputs).into_iter().map(Some).collect();
@@ -296,7 +305,7 @@ impl Lifter<'_, '_> {
         }
         let read: BTreeSet<ColId> =
             top.order.iter().flat_map(|key| reads(&key.expr)).chain(top.partition.clone()).collect();
-        let input = self.keyed(top.input.take(), |id, _| !read.contains(&id))?;
+        let input = self.keyed(top.input.take(), |id, _| !read.contains(&id), true)?;
         top.partition.extend(Self::keys_of(&input).iter().map(|key| key.id));
         Ok(Lifted { plan: Plan::TopK(Box::new(TopK { input: input.plan, ..top })), ..input })
     }
@@ -307,7 +316,7 @@ impl Lifter<'_, '_> {
             return Err(unliftable());
         }
         let read: BTreeSet<ColId> = calls.iter().flat_map(|(_, e)| reads(e)).chain(partition.clone()).collect();
-        let input = self.keyed(input, |id, _| !read.contains(&id))?;
+        let input = self.keyed(input, |id, _| !read.contains(&id), false)?;
         let keys = Self::keys_of(&input);
         let calls = calls.into_iter().map(|(column, e)| (column, by_key(e, &keys))).collect();
         partition.extend(keys.iter().map(|key| key.id));

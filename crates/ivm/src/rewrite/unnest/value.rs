@@ -18,10 +18,15 @@ impl Unnester<'_> {
         if !has_subquery(&e) {
             return Ok(e);
         }
-        if e.any(&mut |e| is_conditional(e) && has_subquery(e)) {
+        let is_conditional = e.any(&mut |e| is_conditional(e) && has_subquery(e));
+        if is_conditional {
             self.check_conditions(plan, &e)?;
         }
-        e.try_replace(&mut |e| self.joined(plan, e))
+        let before = self.is_conditional;
+        self.is_conditional |= is_conditional;
+        let value = e.try_replace(&mut |e| self.joined(plan, e));
+        self.is_conditional = before;
+        value
     }
 
     /// Checks that the outer expressions which a subquery compares cannot fail: once it is a join they are computed for
@@ -142,7 +147,7 @@ impl Unnester<'_> {
         query.plan = query.plan.filter_all(inner);
         query.on = on;
         if query.equalities().is_none() {
-            query = self.over_domain(query, &[], plan)?;
+            query = self.domain_with_rows(query, plan)?;
         }
         let count = AggregateCall::new(self.ids.column("n"), "count", vec![]);
         let n = count.column.expr();
@@ -230,7 +235,7 @@ const COMPARISONS: [&str; 6] = ["=", "<>", "<", "<=", ">", ">="];
 /// Each with the one that holds where it does not, unless a side is NULL.
 const NEGATED: [&str; 6] = ["<>", "=", ">=", ">", "<=", "<"];
 
-fn is_comparison(op: &Op) -> bool {
+pub fn is_comparison(op: &Op) -> bool {
     COMPARISONS.iter().any(|known| op.is(known))
 }
 
