@@ -12,7 +12,7 @@
 //! changes that a tick itself makes are no events: their consumers were dirty already.
 //!
 //! **Slow refreshes leave a worker:** refreshes that take long, or have run for long, occupy at most all but one of the
-//! workers, where there are several, so that runpooled refreshes do not starve the rest of the database.
+//! workers, where there are several, so that pooled refreshes do not starve the rest of the database.
 //!
 //! **One moment:** tables that [show one moment](crate::moment) are due together, and in one tick.
 //!
