@@ -7,6 +7,7 @@
 use crate::sql::ident::{Ident, QName};
 use crate::words::words;
 
+mod op;
 mod walk;
 
 pub use walk::{Mapper, Step};
@@ -244,13 +245,6 @@ pub struct Quantified<C, Q, R> {
     pub op: Op,
     pub all: bool,
     pub right: R,
-}
-
-impl Op {
-    /// An operator of `pg_catalog`, printed bare.
-    pub fn plain(symbol: &str) -> Op {
-        Op { schema: None, symbol: symbol.to_owned() }
-    }
 }
 
 impl<C, Q> Expr<C, Q> {

@@ -5,7 +5,7 @@
 //! thing, in which months have 28 to 31 days and a day may have 23 hours. So the constant becomes hours, which move a time by as many
 //! microseconds. The difference of two dates is a number of days.
 
-use crate::expr::{Expr as Generic, Keyword, Literal, Special, TypeName};
+use crate::expr::{Expr as Generic, Keyword, Literal, Op, Special, TypeName};
 use crate::plan::Expr;
 use crate::sql::ident::QName;
 
@@ -28,7 +28,7 @@ enum Shown {
 }
 
 /// `constant op f`, where `f` is the difference of an offset and of something that reads columns, as `e op f` with an offset.
-pub fn solved(constant: Expr, symbol: &'static str, f: Expr) -> Option<(Expr, &'static str, Expr)> {
+pub fn solved(constant: Expr, op: Op, f: Expr) -> Option<(Expr, Op, Expr)> {
     let (difference, shown) = match f {
         Generic::Special(Special::Extract(field), mut operands) if field.as_str() == "epoch" => {
             (operands.pop()?, Shown::Seconds)
@@ -57,8 +57,8 @@ pub fn solved(constant: Expr, symbol: &'static str, f: Expr) -> Option<(Expr, &'
     };
     // c < f - e is e < f - c, and c < e - f is e > f + c.
     Some(match is_left {
-        true => (e, symbol, Expr::binary("-", offset, moved)),
-        false => (e, exchanged(symbol), Expr::binary("+", offset, moved)),
+        true => (e, op, Expr::binary("-", offset, moved)),
+        false => (e, op.exchanged()?, Expr::binary("+", offset, moved)),
     })
 }
 
@@ -67,17 +67,6 @@ fn is_epoch(field: &Expr) -> bool {
         Generic::Cast(e, _) => is_epoch(e),
         Generic::Literal(Literal::String(text)) => text == "epoch",
         _ => false,
-    }
-}
-
-/// The operator that holds where this one does with its sides exchanged.
-fn exchanged(symbol: &'static str) -> &'static str {
-    match symbol {
-        "<" => ">",
-        "<=" => ">=",
-        ">" => "<",
-        ">=" => "<=",
-        other => other,
     }
 }
 

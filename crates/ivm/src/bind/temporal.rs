@@ -16,9 +16,6 @@ use crate::sql::ident::QName;
 use super::distance;
 use super::offset::{is_offset, reads_clock, spelling, with_clock_column};
 
-/// The operators whose result time changes once a row, each with its commutator; `<>` is the negation of `=`.
-const COMPARISONS: [(&str, &str); 6] = [("<", ">"), ("<=", ">="), (">", "<"), (">=", "<="), ("=", "="), ("<>", "<>")];
-
 /// σ; conditions on the clock become a join with it.
 pub fn filter(plan: Plan, predicate: Expr, ids: &mut Ids) -> Result<Plan> {
     let (on_clock, plain): (Vec<Expr>, Vec<Expr>) = predicate.clone().conjuncts().into_iter().partition(reads_clock);
@@ -90,15 +87,15 @@ pub fn compared(e: &Expr) -> Option<Expr> {
 
 /// `e op f`
 fn comparison(op: &Op, l: Expr, r: Expr) -> Option<Expr> {
-    let (symbol, swapped) = *COMPARISONS.iter().find(|(symbol, _)| op.is(symbol))?;
-    let (e, symbol, f) = if reads_clock(&r) { (l, symbol, r) } else { (r, swapped, l) };
-    let (e, symbol, f) = if reads(&e).is_empty() { distance::solved(e, symbol, f)? } else { (e, symbol, f) };
+    let exchanged = op.exchanged()?;
+    let (e, op, f) = if reads_clock(&r) { (l, op.clone(), r) } else { (r, exchanged, l) };
+    let (e, op, f) = if reads(&e).is_empty() { distance::solved(e, op, f)? } else { (e, op, f) };
     if reads(&e).is_empty() || reads_clock(&e) || !is_offset(&f) {
         return None;
     }
-    Some(match symbol {
-        "<>" => Generic::Not(Box::new(Expr::binary("=", e, f))),
-        _ => Expr::binary(symbol, e, f),
+    Some(match op.is("<>") {
+        true => Generic::Not(Box::new(Expr::equals(e, f))),
+        false => Generic::Binary(op, Box::new(e), Box::new(f)),
     })
 }
 

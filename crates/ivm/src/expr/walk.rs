@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{Argument, Bound, Call, Case, Direction, Expr, Frame, Index, Op, Order, Over, Quantified, Window};
+use super::{Argument, Bound, Call, Case, Direction, Expr, Frame, Index, Order, Over, Quantified, Window};
 use crate::error::Result;
 use crate::sql::ident::Ident;
 
@@ -323,13 +323,6 @@ impl<C, Q> Index<C, Q> {
             Index::At(e) => Index::At(e.map_with(m)?),
             Index::Slice(from, to) => Index::Slice(option(from, m)?, option(to, m)?),
         })
-    }
-}
-
-impl Op {
-    /// Whether this is the bare operator `symbol`.
-    pub fn is(&self, symbol: &str) -> bool {
-        self.schema.is_none() && self.symbol == symbol
     }
 }
 

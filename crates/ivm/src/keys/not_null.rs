@@ -15,7 +15,7 @@ pub fn is_not_null(e: &Expr, not_null: &BTreeSet<ColId>) -> bool {
         Generic::And(parts) | Generic::Or(parts) => parts.iter().all(holds),
         Generic::Not(e) | Generic::Collate(e, _) => holds(e),
         Generic::Is(..) | Generic::Distinct(..) | Generic::Row(_) | Generic::Array(_) | Generic::Exists(_) => true,
-        Generic::Binary(op, l, r) if is_comparison(op.schema.is_none(), &op.symbol) => match (&**l, &**r) {
+        Generic::Binary(op, l, r) if op.is_comparison() => match (&**l, &**r) {
             (Generic::Row(_), _) | (_, Generic::Row(_)) => false,
             (l, r) => holds(l) && holds(r),
         },
@@ -41,7 +41,7 @@ pub fn implied(condition: &Expr) -> BTreeSet<ColId> {
         Generic::Is(e, IsTest::NotNull | IsTest::True | IsTest::False) => strict(e),
         Generic::Distinct(e, null) if is_null(null) => strict(e),
         Generic::Column(id) => [*id].into(),
-        Generic::Binary(op, l, r) if is_comparison(op.schema.is_none(), &op.symbol) => &strict(l) | &strict(r),
+        Generic::Binary(op, l, r) if op.is_comparison() => &strict(l) | &strict(r),
         _ => BTreeSet::new(),
     }
 }
@@ -54,11 +54,6 @@ fn strict(e: &Expr) -> BTreeSet<ColId> {
         Generic::Binary(op, l, r) if ["+", "-", "*", "/"].iter().any(|symbol| op.is(symbol)) => &strict(l) | &strict(r),
         _ => BTreeSet::new(),
     }
-}
-
-/// The comparisons of `pg_catalog`: strict, and null only for nulls.
-fn is_comparison(plain: bool, symbol: &str) -> bool {
-    plain && matches!(symbol, "=" | "<>" | "<" | "<=" | ">" | ">=")
 }
 
 /// A literal under casts that cannot make it null. Casts of other values can: that of the

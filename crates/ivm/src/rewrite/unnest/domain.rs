@@ -13,11 +13,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::mapped;
-use super::value::is_comparison;
 use super::{Lifted, Pair, Unnester};
 use crate::catalog::Equality;
 use crate::error::{Error, Result};
-use crate::expr::{Expr as Generic, IsTest, Literal};
+use crate::expr::{Expr as Generic, IsTest, Literal, Op};
 use crate::plan::{ColId, Column, Distinct, Expr, Plan, reads};
 use crate::types::typed_null;
 use crate::{keys, refuse};
@@ -29,24 +28,22 @@ impl Unnester<'_> {
         let computed = |(id, e)| Some((shown.iter().find(|column| column.id == id)?.clone(), e));
         let computed: Vec<(Column, Expr)> = input.outputs.into_iter().filter_map(computed).collect();
         let (on, conditions) = divided(&input.plan, input.on);
-        let Domain { plan, values, pairs } = self.domain(&input.plan, (&conditions, &computed), outer)?;
-        let over = |e: Expr| mapped(&e, &mut |id| values.get(&id).cloned().unwrap_or(Generic::Column(id)));
+        let domain = self.domain(&input.plan, (&conditions, &computed), outer)?;
         let mut columns = input.plan.pass();
-        columns.extend(plan.pass());
-        columns.extend(computed.into_iter().map(|(column, e)| (column, over(e))));
-        let joined = Plan::join(vec![input.plan, plan], conditions.into_iter().map(over).collect());
-        let on = on.into_iter().chain(pairs.into_iter().map(|(outer, own)| Expr::equals(outer, own))).collect();
-        Ok(Lifted { plan: joined.project(columns), on, outputs: vec![], single: false })
+        columns.extend(domain.plan.pass());
+        columns.extend(computed.into_iter().map(|(column, e)| (column, domain.over(&e))));
+        let conditions = conditions.iter().map(|e| domain.over(e)).collect();
+        let joined = Plan::join(vec![input.plan, domain.plan.clone()], conditions);
+        Ok(domain.compared(joined.project(columns), on))
     }
 
     /// The values of outer columns for which a lifted input has a row, to be compared with them by equality.
     pub fn domain_with_rows(&mut self, input: Lifted, outer: &Plan) -> Result<Lifted> {
         let (on, conditions) = divided(&input.plan, input.on);
-        let Domain { plan, values, pairs } = self.domain(&input.plan, (&conditions, &[]), outer)?;
-        let over = |e: Expr| mapped(&e, &mut |id| values.get(&id).cloned().unwrap_or(Generic::Column(id)));
-        let plan = plan.semi_join(input.plan, Expr::all(conditions.into_iter().map(over).collect()), false);
-        let on = on.into_iter().chain(pairs.into_iter().map(|(outer, own)| Expr::equals(outer, own))).collect();
-        Ok(Lifted { plan, on, outputs: vec![], single: false })
+        let domain = self.domain(&input.plan, (&conditions, &[]), outer)?;
+        let conditions = conditions.iter().map(|e| domain.over(e)).collect();
+        let plan = domain.plan.clone().semi_join(input.plan, Expr::all(conditions), false);
+        Ok(domain.compared(plan, on))
     }
 
     /// The values of the outer columns that these conditions and columns of an inner plan read.
@@ -93,7 +90,7 @@ impl Unnester<'_> {
     fn values_of(&mut self, source: &Plan, read: &BTreeSet<ColId>, matched: &BTreeSet<ColId>) -> Result<Domain> {
         let never_null = keys::facts(source, self.types.catalog)?.not_null;
         let (plan, copies) = source.copied(self.ids);
-        let (mut shown, mut present, mut domain) = (vec![], vec![], Domain::default());
+        let (mut shown, mut present, mut values, mut pairs) = (vec![], vec![], BTreeMap::new(), vec![]);
         for id in read {
             let copy = copies.get(id).copied().ok_or(Error::Bug("a copy has all columns"))?;
             let (outer, own) = (Expr::Column(*id), Expr::Column(copy));
@@ -105,24 +102,24 @@ impl Unnester<'_> {
                     .ok_or(Error::Bug("it is one of them"))?;
                 shown.push(column.pass());
                 present.extend((!never_null.contains(id)).then(|| own.clone().is_present()));
-                domain.values.insert(*id, own.clone());
-                domain.pairs.push((outer, own));
+                values.insert(*id, own.clone());
+                pairs.push((outer, own));
                 continue;
             }
             let some = any_value(&self.types.get(*id)?.base).ok_or_else(refuse::unliftable_null)?;
             let (absent, value) = (self.ids.column("absent"), self.ids.column("value"));
             let (is_null, or_some) =
                 (|e: Expr| e.is(IsTest::Null), |e: Expr| Expr::call("coalesce", vec![e, some.clone()]));
-            domain.pairs.push((is_null(outer.clone()), absent.expr()));
-            domain.pairs.push((or_some(outer), value.expr()));
+            pairs.push((is_null(outer.clone()), absent.expr()));
+            pairs.push((or_some(outer), value.expr()));
             let ty = self.types.get(*id)?;
-            domain.values.insert(*id, Expr::case(vec![(absent.expr(), typed_null(ty))], value.expr()));
+            values.insert(*id, Expr::case(vec![(absent.expr(), typed_null(ty))], value.expr()));
             shown.extend([(absent, is_null(own.clone())), (value, or_some(own))]);
         }
         let plan = plan.filter_all(present).project(shown);
         let is_distinct = !keys::facts(&plan, self.types.catalog)?.keys.is_empty();
-        domain.plan = if is_distinct { plan } else { Plan::Distinct(Box::new(Distinct { input: plan })) };
-        Ok(domain)
+        let plan = if is_distinct { plan } else { Plan::Distinct(Box::new(Distinct { input: plan })) };
+        Ok(Domain { plan, values, pairs })
     }
 }
 
@@ -135,9 +132,16 @@ struct Domain {
     pairs: Vec<Pair>,
 }
 
-impl Default for Domain {
-    fn default() -> Domain {
-        Domain { plan: Plan::join(vec![], vec![]), values: BTreeMap::new(), pairs: vec![] }
+impl Domain {
+    /// An expression over outer columns, over those of the plan instead.
+    fn over(&self, e: &Expr) -> Expr {
+        mapped(e, &mut |id| self.values.get(&id).cloned().unwrap_or(Generic::Column(id)))
+    }
+
+    /// A plan with the columns of the domain, which are compared with the outer ones beside other conditions.
+    fn compared(self, plan: Plan, mut on: Vec<Expr>) -> Lifted {
+        on.extend(self.pairs.into_iter().map(|(outer, own)| Expr::equals(outer, own)));
+        Lifted { plan, on, outputs: vec![], single: false }
     }
 }
 
@@ -153,8 +157,8 @@ fn may_fail(e: &Expr, is_conditional: bool) -> bool {
         Generic::Column(_) | Generic::Literal(_) | Generic::And(_) | Generic::Or(_) | Generic::Not(_) => false,
         Generic::Is(..) | Generic::Distinct(..) | Generic::Case(_) => false,
         Generic::Binary(op, _, _) => {
-            let is_sum = ["+", "-", "*"].iter().any(|known| op.is(known));
-            !is_comparison(op) && (is_conditional || !is_sum)
+            let is_sum = is_sum(op);
+            !op.is_comparison() && (is_conditional || !is_sum)
         }
         _ => true,
     })
@@ -212,18 +216,20 @@ fn is_compared(e: &Expr, id: ColId, fit: &impl Fn(&Expr) -> bool) -> bool {
     match e {
         Generic::And(parts) | Generic::Or(parts) => parts.iter().all(|e| is_compared(e, id, fit)),
         Generic::Not(e) | Generic::Is(e, _) => is_compared(e, id, fit),
-        Generic::Binary(op, l, r) => is_comparison(op) && is_fit(l) && is_fit(r),
+        Generic::Binary(op, l, r) => op.is_comparison() && is_fit(l) && is_fit(r),
         _ => false,
     }
+}
+
+fn is_sum(op: &Op) -> bool {
+    ["+", "-", "*"].iter().any(|known| op.is(known))
 }
 
 /// Whether equal values of a column make equal values of an expression.
 fn is_exact(e: &Expr, id: ColId) -> bool {
     match e {
         Generic::Column(_) => true,
-        Generic::Binary(op, l, r) => {
-            ["+", "-", "*"].iter().any(|known| op.is(known)) && is_exact(l, id) && is_exact(r, id)
-        }
+        Generic::Binary(op, l, r) => is_sum(op) && is_exact(l, id) && is_exact(r, id),
         e => !reads(e).contains(&id),
     }
 }

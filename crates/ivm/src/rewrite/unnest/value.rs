@@ -42,7 +42,7 @@ impl Unnester<'_> {
                         Generic::Column(id) => casts.push((id, ty.0.clone())),
                         _ => fails = true,
                     },
-                    Generic::Binary(op, l, r) if !is_comparison(op) => {
+                    Generic::Binary(op, l, r) if !op.is_comparison() => {
                         fails |= [l, r].iter().any(|side| !reads(side).is_disjoint(&outer));
                     }
                     Generic::Call(_) | Generic::Special(..) | Generic::Subscript(..) | Generic::Unary(..) => {
@@ -80,7 +80,7 @@ impl Unnester<'_> {
         let mut query = self.lifted(query, plan)?;
         if query.single && query.on.is_empty() {
             let value = query.output(column.id);
-            *plan = Plan::join(vec![take(plan), query.plan], vec![]);
+            *plan = Plan::join(vec![plan.take(), query.plan], vec![]);
             return Ok(value);
         }
         if !query.single && !self.is_single(&query)? {
@@ -90,7 +90,7 @@ impl Unnester<'_> {
             query = query.marked(self.ids);
         }
         let value = query.output(column.id);
-        *plan = take(plan).left_join(query.plan, Expr::all(query.on));
+        *plan = plan.take().left_join(query.plan, Expr::all(query.on));
         Ok(value)
     }
 
@@ -113,8 +113,8 @@ impl Unnester<'_> {
         }
         let right = query.plan.project(keys).aggregate(columns, vec![values]);
         *plan = match on.is_empty() {
-            true => Plan::join(vec![take(plan), right], vec![]),
-            false => take(plan).left_join(right, Expr::all(std::mem::take(&mut on))),
+            true => Plan::join(vec![plan.take(), right], vec![]),
+            false => plan.take().left_join(right, Expr::all(std::mem::take(&mut on))),
         };
         let element = (self.ids.column("value"), Expr::call("unnest", vec![array]));
         let row = Plan::Values(Values { columns: vec![], rows: vec![vec![]] });
@@ -153,13 +153,13 @@ impl Unnester<'_> {
         let n = count.column.expr();
         let (keys, mut on) = self.keys_of(&query)?;
         if keys.is_empty() {
-            *plan = Plan::join(vec![take(plan), query.plan.aggregate(vec![], vec![count])], vec![]);
+            *plan = Plan::join(vec![plan.take(), query.plan.aggregate(vec![], vec![count])], vec![]);
             on.push(Expr::binary(">", n, Expr::number(0)));
             return Ok(Expr::all(on).is(IsTest::True));
         }
         let columns = keys.iter().map(|(key, _)| key.clone()).collect();
         let right = query.plan.project(keys).aggregate(columns, vec![count]);
-        *plan = take(plan).left_join(right, Expr::all(on));
+        *plan = plan.take().left_join(right, Expr::all(on));
         Ok(n.is_present())
     }
 
@@ -209,7 +209,7 @@ impl Unnester<'_> {
                 self.any(plan, &Op::plain("="), left, *query)?
             }
             Generic::QuantifiedQuery(q) => {
-                let op = if q.all { negated(&q.op) } else { Some(&q.op).filter(|op| is_comparison(op)).cloned() };
+                let op = if q.all { q.op.negated() } else { Some(q.op.clone()).filter(Op::is_comparison) };
                 let op =
                     op.filter(|op| op.is("=") || q.right.columns().len() == 1).ok_or_else(refuse::unliftable_value)?;
                 let left = self.value(plan, q.left)?;
@@ -229,20 +229,6 @@ impl Unnester<'_> {
     }
 }
 
-/// Operators that never fail.
-const COMPARISONS: [&str; 6] = ["=", "<>", "<", "<=", ">", ">="];
-
-/// Each with the one that holds where it does not, unless a side is NULL.
-const NEGATED: [&str; 6] = ["<>", "=", ">=", ">", "<=", "<"];
-
-pub fn is_comparison(op: &Op) -> bool {
-    COMPARISONS.iter().any(|known| op.is(known))
-}
-
-fn negated(op: &Op) -> Option<Op> {
-    COMPARISONS.iter().position(|known| op.is(known)).map(|at| Op::plain(NEGATED[at]))
-}
-
 /// Types of numbers, each of which has the values of all before it.
 const WIDER: [&str; 4] = ["smallint", "integer", "bigint", "numeric"];
 
@@ -253,8 +239,4 @@ fn is_conditional(e: &Expr) -> bool {
         Generic::Call(call) => call.name.schema.is_none() && call.name.name.as_str() == "coalesce",
         _ => false,
     }
-}
-
-fn take(plan: &mut Plan) -> Plan {
-    std::mem::replace(plan, Plan::join(vec![], vec![]))
 }
