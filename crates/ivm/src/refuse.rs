@@ -53,7 +53,7 @@ refusals! {
     clock(spelling: &str) "{spelling}"
         "the clock is read outside of a comparison of a column with it",
         "Compare a column with a constant distance from now, as in created_at > now() - interval '1 day' or day = current_date.";
-    clock_values(most: usize) "more than {most} comparisons with the clock in one select list"
+    clock_values(most: usize) "more than {most} comparisons with the clock in one clause"
         "each doubles the number of parts into which the rows are divided",
         "Compute some of them in a subquery in FROM that groups by a key, or in another stream table, and join with it.";
     unnamed_row_type() "a row without a named type that must be stored"
@@ -116,7 +116,7 @@ refusals! {
         "equal values of the type may look different, and the subquery is computed once for all of them",
         "Only compare the column, or cast it in a subquery in FROM to a type whose equal values look alike, such as text.";
     unliftable_value() "this subquery as a value"
-        "only (SELECT …), EXISTS, IN and NOT IN are joined where they are not conditions of WHERE",
+        "only (SELECT …), EXISTS, IN, and ANY and ALL with a comparison such as = or < are joined where they are not conditions of WHERE",
         "Join with a subquery in FROM instead.";
     several_rows() "a subquery that may return several rows where one value is wanted"
         "no key of its tables and no aggregate keeps it to one row",

@@ -13,7 +13,7 @@ use crate::expr::{Expr as Generic, IsTest};
 use crate::plan::{Column, Expr, Plan, UnionAll, reads, replaced};
 use crate::refuse;
 
-/// The most comparisons with the clock of one SELECT, each of which doubles the number of arms.
+/// The most comparisons with the clock of one clause, each of which doubles the number of arms.
 const MOST: usize = 3;
 
 /// Comparisons with the clock, each with the column that has its value.
@@ -81,7 +81,7 @@ impl Binder<'_> {
         let own = plan.ids();
         e.try_replace(&mut |e| {
             let is_own = || !reads(&e).is_empty() && reads(&e).is_subset(&own) && e.subqueries().is_empty();
-            if !temporal::is_comparison(&e) || !is_own() || !self.is_of_row(&e)? {
+            if !is_comparison(&e) || !is_own() || !self.is_of_row(&e)? {
                 return Ok(ControlFlow::Continue(e));
             }
             if let Some(known) = found.column(&e) {
@@ -115,7 +115,7 @@ impl Binder<'_> {
             let (condition, value) = match holds {
                 true => (comparison, Expr::bool(true)),
                 false => {
-                    let column = temporal::compared(&comparison).ok_or_else(|| refuse::clock(&spelled(&comparison)))?;
+                    let column = temporal::sides(&comparison).ok_or_else(|| refuse::clock(&spelled(&comparison)))?.0;
                     let unknown = (column.is(IsTest::Null), Expr::null().cast("boolean"));
                     (comparison.is(IsTest::NotTrue), Expr::case(vec![unknown], Expr::bool(false)))
                 }
@@ -135,6 +135,11 @@ impl Found {
     fn column(&self, e: &Expr) -> Option<Expr> {
         self.0.iter().find(|(known, _)| known == e).map(|(_, column)| column.expr())
     }
+}
+
+/// Whether an expression is a comparison with the clock that is NULL only where the other side is.
+fn is_comparison(e: &Expr) -> bool {
+    temporal::sides(e).is_some_and(|(_, offset)| !offset.any(&mut |e| *e == Expr::null()))
 }
 
 fn take(e: &mut Expr) -> Expr {
