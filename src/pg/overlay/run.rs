@@ -32,21 +32,24 @@ pub unsafe fn before_start(query: *mut pg_sys::QueryDesc) -> bool {
     unsafe {
         match union_all::marked((*query).plannedstmt) {
             None => false,
-            Some(stored) if !stored.is_null() && is_current(query) => {
+            Some(stored) if !is_current(query, !stored.is_null()) => true,
+            Some(stored) => {
                 (*query).plannedstmt = stored;
                 false
             }
-            Some(_) => true,
         }
     }
 }
 
-/// Whether the stored rows are known to be all that a statement reads. Changes that are known are ready for it else.
+/// Whether the stored rows are known to be all that a statement reads that has a plan for them. Changes that are known are ready for it
+/// else.
 #[pg_guard]
-unsafe extern "C-unwind" fn is_current(query: *mut pg_sys::QueryDesc) -> bool {
+unsafe extern "C-unwind" fn is_current(query: *mut pg_sys::QueryDesc, has_plan: bool) -> bool {
     // SAFETY: a statement that is about to start has a plan and a snapshot.
     guarded_result(|| unsafe {
-        let Some(reader) = READER.get() else { return Ok(false) };
+        // Those of a statement that failed as it started, whose description may have been at this place.
+        READY.set(None);
+        let Some(reader) = READER.get().filter(|_| has_plan) else { return Ok(false) };
         let known = (reader.known)(&tables((*query).plannedstmt), &Snapshot::of_statement((*query).snapshot))?;
         let is_current = known.as_ref().is_some_and(Overlay::is_empty);
         READY.set(known.filter(|_| !is_current).map(|overlay| (query as usize, Rc::new(overlay))));
